@@ -1,0 +1,109 @@
+from odoo import api, fields, models
+from odoo.tools import SQL
+
+
+class AccountMove(models.Model):
+    _inherit = "account.move"
+
+    invoice_run_id = fields.Many2one(
+        "invoice.run", copy=False, readonly=True, index="btree_not_null", check_company=True
+    )
+    invoice_run_document_id = fields.Many2one(
+        "invoice.run.document", copy=False, readonly=True, index="btree_not_null"
+    )
+    billing_title = fields.Char("Invoice Name")
+    billing_category_id = fields.Many2one("billing.category", "Invoice Category", check_company=True)
+    billing_contract_ids = fields.Many2many(
+        "billing.contract",
+        string="Billing Contracts",
+        compute="_compute_billing_contract_ids",
+        groups="invoice_run.invoice_run_group_user",
+    )
+    invoice_bill_again = fields.Boolean(
+        "Bill Again",
+        copy=False,
+        readonly=True,
+        help="When this credit note is confirmed in full, the periods of the invoice that it "
+        "reverses become billable again.",
+    )
+
+    @api.depends("invoice_line_ids.invoice_run_line_id")
+    def _compute_billing_contract_ids(self):
+        for move in self:
+            move.billing_contract_ids = move.invoice_line_ids.invoice_run_line_id.contract_id
+
+    def write(self, vals):
+        # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
+        result = super().write(vals)
+        if "state" in vals:
+            # a draft holds its periods like a confirmed invoice: only what it reverses changes
+            own = vals["state"] != "posted"
+            self._get_affected_run_lines(own=own)._sync_claims()
+        return result
+
+    def unlink(self):
+        # EXTENDS 'account': a deleted credit note no longer gives periods back
+        run_lines = self._get_affected_run_lines()
+        result = super().unlink()
+        run_lines.exists()._sync_claims()
+        return result
+
+    def _get_affected_run_lines(self, own=True):
+        """Return the amounts on these moves and on the invoices that they reverse.
+
+        Read by SQL: every confirmation of any journal entry passes here.
+
+        :param own: with the amounts on these moves themselves
+        """
+        if not self.ids:
+            return self.env["invoice.run.line"]
+        MoveLine = self.env["account.move.line"]
+        MoveLine.flush_model(["move_id", "invoice_run_line_id"])
+        self.flush_model(["reversed_entry_id"])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT DISTINCT line.invoice_run_line_id
+                  FROM account_move_line line
+                 WHERE line.invoice_run_line_id IS NOT NULL
+                   AND (line.move_id = ANY(%(own)s) OR line.move_id IN (
+                       SELECT reversed_entry_id FROM account_move
+                        WHERE id = ANY(%(ids)s) AND reversed_entry_id IS NOT NULL))
+                """,
+                ids=self.ids,
+                own=self.ids if own else [],
+            )
+        )
+        # sudo: who confirms or cancels an invoice need not see the run that made it
+        return self.env["invoice.run.line"].sudo().browse([row[0] for row in rows])
+
+    def _is_billing(self):
+        """Whether this invoice holds the periods that it bills.
+
+        A cancelled invoice does not, nor one that a confirmed credit note over its whole
+        amount gave back to be billed again.
+        """
+        self.ensure_one()
+        if self.state == "cancel":
+            return False
+        credits = self.reversal_move_ids.filtered(
+            lambda credit: credit.invoice_bill_again and credit.state == "posted"
+        )
+        return not any(
+            self.currency_id.compare_amounts(credit.amount_total, self.amount_total) == 0
+            for credit in credits
+        )
+
+    def _reverse_to_bill_again(self):
+        """Credit these invoices in full, so that their periods become billable again.
+
+        :return: action that opens the credit notes
+        """
+        wizard = (
+            self.env["account.move.reversal"]
+            .with_context(active_model="account.move", active_ids=self.ids)
+            .create({"journal_id": self.journal_id[:1].id, "invoice_bill_again": True})
+        )
+        action = wizard.refund_moves()
+        wizard.new_move_ids.filtered(lambda move: move.state == "draft")._post(soft=False)
+        return action

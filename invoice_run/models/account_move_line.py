@@ -1,0 +1,31 @@
+from odoo import fields, models
+
+
+class AccountMoveLine(models.Model):
+    _inherit = "account.move.line"
+
+    invoice_run_line_id = fields.Many2one(
+        "invoice.run.line",
+        "Billed Amount",
+        copy=False,
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+    )
+    billing_date_from = fields.Date("Period From", help="First day billed, included.")
+    billing_date_to = fields.Date("Period To", help="Last day billed, included.")
+
+    def unlink(self):
+        # EXTENDS 'account': a deleted invoice line gives its period back
+        # sudo: who may delete an invoice line need not see the run that made it
+        run_lines = self.sudo().invoice_run_line_id
+        result = super().unlink()
+        run_lines.exists()._sync_claims()
+        return result
+
+    def _copy_data_extend_business_fields(self, values):
+        # EXTENDS 'account': "Reverse and create invoice" moves the claim to the new invoice
+        super()._copy_data_extend_business_fields(values)
+        reversing = "move_reverse_cancel" in self.env.context
+        if self.env.context.get("invoice_run_move_claims") and not reversing:
+            values["invoice_run_line_id"] = self.sudo().invoice_run_line_id.id

@@ -1,0 +1,530 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.fields import Domain
+
+from .. import periods
+
+
+class BillingContract(models.Model):
+    """An agreement whose price lines are billed over time."""
+
+    _name = "billing.contract"
+    _description = "Billing Contract"
+    _inherit = ["mail.thread", "mail.activity.mixin", "invoice.run.source", "invoice.run.guarded"]
+    _order = "name desc, id desc"
+    _check_company_auto = True
+    _rec_names_search = ["name", "title", "partner_id"]
+
+    name = fields.Char("Number", required=True, copy=False, readonly=True, default="/")
+    title = fields.Char(tracking=True)
+    partner_id = fields.Many2one(
+        "res.partner",
+        "Customer",
+        required=True,
+        index=True,
+        check_company=True,
+        tracking=True,
+        help="Debtor: who owes what this contract bills.",
+    )
+    commercial_partner_id = fields.Many2one(
+        related="partner_id.commercial_partner_id", store=True, index=True
+    )
+    partner_invoice_id = fields.Many2one(
+        "res.partner",
+        "Invoice Address",
+        compute="_compute_partner_invoice_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+        check_company=True,
+        tracking=True,
+    )
+    company_id = fields.Many2one(
+        "res.company", required=True, index=True, default=lambda self: self.env.company
+    )
+    currency_id = fields.Many2one(
+        "res.currency",
+        required=True,
+        compute="_compute_currency_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+    )
+    cluster_id = fields.Many2one(
+        "billing.cluster", check_company=True, index="btree_not_null", tracking=True
+    )
+    category_id = fields.Many2one("billing.category", "Invoice Category", check_company=True)
+    date_start = fields.Date("Start", required=True, default=fields.Date.context_today, tracking=True)
+    date_end = fields.Date(
+        "End", tracking=True, help="Last day of the contract, included. Empty: open-ended."
+    )
+    state = fields.Selection(
+        [
+            ("draft", "Draft"),
+            ("active", "Active"),
+            ("closed", "Closed"),
+            ("cancelled", "Cancelled"),
+        ],
+        required=True,
+        default="draft",
+        index=True,
+        copy=False,
+        tracking=True,
+        help="Active and closed contracts are billed to their end; drafts and cancelled ones never.",
+    )
+    billing_hold = fields.Boolean(
+        "On Hold", copy=False, tracking=True, help="Not billed until the hold is lifted."
+    )
+    billing_hold_reason = fields.Char(copy=False, tracking=True)
+    check_in_date = fields.Date(copy=False, help="Day on which the customer took over.")
+    check_out_date = fields.Date(copy=False, help="Day on which the customer gave back.")
+    is_checked_in = fields.Boolean(compute="_compute_is_checked_in", search="_search_is_checked_in")
+
+    billing_mode = fields.Selection(
+        [
+            ("periodic", "Periodically"),
+            ("date", "Until a date"),
+            ("end", "Until the end of the contract"),
+        ],
+        required=True,
+        default="periodic",
+        tracking=True,
+    )
+    invoice_until = fields.Date("Bill Until", help="Last day to bill, included.")
+    period_count = fields.Integer("Billing Period", required=True, default=1, tracking=True)
+    period_unit = fields.Selection(
+        [("month", "Months"), ("week", "Weeks")], required=True, default="month", tracking=True
+    )
+    prebilling_periods = fields.Integer(
+        "Periods in Advance",
+        default=0,
+        tracking=True,
+        help="Periods billed ahead of the one that contains the target date of the run.",
+    )
+    billing_timing = fields.Selection(
+        [("advance", "In advance"), ("arrears", "In arrears")],
+        required=True,
+        default="advance",
+        tracking=True,
+    )
+    period_anchor = fields.Selection(
+        [("start", "Start of the contract"), ("calendar", "Calendar")],
+        "Periods Begin on",
+        required=True,
+        default="start",
+        tracking=True,
+        help="Calendar: the first of the month, quarter, half-year or year; Mondays for weeks.",
+    )
+    proration = fields.Selection(
+        [
+            ("actual", "Days of the month"),
+            ("thirty", "30 days"),
+            ("thirty_360", "30/360"),
+            ("none", "None: a begun month counts whole"),
+        ],
+        required=True,
+        default="actual",
+        tracking=True,
+    )
+    payment_term_id = fields.Many2one(
+        "account.payment.term", check_company=True, help="Empty: the customer's."
+    )
+    fiscal_position_id = fields.Many2one(
+        "account.fiscal.position",
+        check_company=True,
+        help="Empty: chosen by the customer's address.",
+    )
+    preferred_payment_method_line_id = fields.Many2one(
+        "account.payment.method.line",
+        "Payment Method",
+        check_company=True,
+        domain="[('payment_type', '=', 'inbound'), ('company_id', 'parent_of', company_id)]",
+        help="Empty: the customer's.",
+    )
+    client_order_ref = fields.Char("Customer Reference")
+    user_id = fields.Many2one(
+        "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
+    )
+    line_ids = fields.One2many("billing.contract.line", "contract_id", "Price Lines", copy=True)
+    usage_ids = fields.One2many("billing.usage", "contract_id", "Usage")
+    run_line_ids = fields.One2many("invoice.run.line", "contract_id", "Amounts")
+    next_invoicing_date = fields.Date(
+        compute="_compute_next_invoicing_date",
+        store=True,
+        copy=False,
+        help="Earliest target date at which a run would propose something.",
+    )
+    invoice_count = fields.Integer(compute="_compute_invoice_count")
+    amount_invoiced = fields.Monetary(
+        compute="_compute_amount_invoiced", help="Untaxed, on invoices that are not cancelled."
+    )
+    amount_to_invoice = fields.Monetary(
+        compute="_compute_amount_to_invoice", help="Due up to today and not claimed by any run yet."
+    )
+
+    _next_invoicing_idx = models.Index(
+        "(next_invoicing_date, company_id) WHERE next_invoicing_date IS NOT NULL"
+    )
+    _period_count_positive = models.Constraint(
+        "CHECK (period_count >= 1)", "The billing period must be at least one month or week."
+    )
+    _prebilling_not_negative = models.Constraint(
+        "CHECK (prebilling_periods >= 0)",
+        "The number of periods billed in advance cannot be negative.",
+    )
+    _no_prebilling_in_arrears = models.Constraint(
+        "CHECK (billing_timing <> 'arrears' OR prebilling_periods = 0)",
+        "A contract billed in arrears cannot bill periods in advance. "
+        "Set the number of periods in advance to 0.",
+    )
+    _dates_in_order = models.Constraint(
+        "CHECK (date_end IS NULL OR date_end >= date_start)",
+        "The end of the contract is before its start. Correct one of the two dates.",
+    )
+
+    @api.depends("partner_id")
+    def _compute_partner_invoice_id(self):
+        for contract in self:
+            contract.partner_invoice_id = contract.partner_id.address_get(["invoice"])["invoice"]
+
+    @api.depends("company_id")
+    def _compute_currency_id(self):
+        for contract in self:
+            contract.currency_id = contract.currency_id or contract.company_id.currency_id
+
+    @api.depends("check_in_date", "check_out_date")
+    def _compute_is_checked_in(self):
+        for contract in self:
+            today = contract.company_id._get_invoice_run_today()
+            contract.is_checked_in = bool(
+                contract.check_in_date
+                and contract.check_in_date <= today
+                and not (contract.check_out_date and contract.check_out_date < today)
+            )
+
+    def _search_is_checked_in(self, operator, value):
+        if operator != "in":
+            return NotImplemented
+        today = self.env.company._get_invoice_run_today()
+        return Domain("check_in_date", "<=", today) & (
+            Domain("check_out_date", "=", False) | Domain("check_out_date", ">=", today)
+        )
+
+    @api.depends(
+        "state",
+        "date_start",
+        "date_end",
+        "billing_mode",
+        "invoice_until",
+        "period_count",
+        "period_unit",
+        "prebilling_periods",
+        "billing_timing",
+        "period_anchor",
+        "line_ids.next_period_from",
+    )
+    def _compute_next_invoicing_date(self):
+        for contract in self:
+            days = contract.line_ids.filtered("next_period_from").mapped("next_period_from")
+            billable = contract.state in ("active", "closed") and contract.date_start
+            terms = contract._get_billing_terms() if billable and days else None
+            dates = [periods.next_invoicing_date(terms, day) for day in days] if terms else []
+            contract.next_invoicing_date = min(filter(None, dates), default=False)
+
+    def _compute_invoice_count(self):
+        groups = self.env["invoice.run.line"]._read_group(
+            [("contract_id", "in", self.ids), ("document_id.move_id", "!=", False)],
+            ["contract_id"],
+            ["document_id:count_distinct"],
+        )
+        counts = {contract.id: count for contract, count in groups}
+        for contract in self:
+            contract.invoice_count = counts.get(contract.id, 0)
+
+    def _compute_amount_invoiced(self):
+        groups = self.env["invoice.run.line"]._read_group(
+            [("contract_id", "in", self.ids), ("document_id.state", "=", "invoiced")],
+            ["contract_id"],
+            ["amount_untaxed:sum"],
+        )
+        amounts = {contract.id: amount for contract, amount in groups}
+        for contract in self:
+            contract.amount_invoiced = amounts.get(contract.id, 0.0)
+
+    def _compute_amount_to_invoice(self):
+        for contract in self:
+            target = contract.company_id._get_invoice_run_today()
+            contract.amount_to_invoice = sum(contract._get_amounts_due(target))
+
+    @api.constrains("billing_mode", "invoice_until")
+    def _check_invoice_until(self):
+        for contract in self:
+            if contract.billing_mode == "date" and not contract.invoice_until:
+                raise ValidationError(
+                    self.env._(
+                        "Contract %(contract)s is billed until a date: fill in “Bill Until”.",
+                        contract=contract.name,
+                    )
+                )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            if vals.get("name", "/") == "/":
+                vals["name"] = self.env["ir.sequence"].next_by_code("billing.contract")
+        return super().create(vals_list)
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {"next_invoicing_date"}
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_billed(self):
+        billed = self.filtered("run_line_ids")
+        if billed:
+            raise UserError(
+                self.env._(
+                    "%(contracts)s: something was billed, so the contract cannot be deleted. "
+                    "Close or cancel it instead.",
+                    contracts=", ".join(billed.mapped("name")),
+                )
+            )
+
+    def action_activate(self):
+        """Bill the contract from now on."""
+        empty = self.filtered(lambda contract: not contract.line_ids)
+        if empty:
+            raise UserError(
+                self.env._(
+                    "%(contracts)s: add a price line before you activate the contract.",
+                    contracts=", ".join(empty.mapped("name")),
+                )
+            )
+        self.write({"state": "active"})
+
+    def action_close(self):
+        """Close the contract: it is still billed to its end."""
+        self.write({"state": "closed"})
+
+    def action_cancel(self):
+        """Never bill the contract again."""
+        self.write({"state": "cancelled"})
+
+    def action_draft(self):
+        """Back to draft: not billed until it is activated again."""
+        self.write({"state": "draft"})
+
+    def action_view_invoices(self):
+        """Open the invoices that hold charges of these contracts."""
+        moves = self.run_line_ids.document_id.move_id
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "account.action_move_out_invoice_type"
+        )
+        action["domain"] = [("id", "in", moves.ids)]
+        action["context"] = {"create": False}
+        return action
+
+    def action_view_amounts(self):
+        """Open all amounts that runs made for these contracts."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_line_action")
+        action["domain"] = [("contract_id", "in", self.ids)]
+        return action
+
+    # ------------------------------------------------------------------
+    # Billing terms
+    # ------------------------------------------------------------------
+
+    def _get_billing_terms(self, run=None):
+        """Return the :class:`periods.Terms` of this contract, as ``run``'s scenario bills it.
+
+        :raises ValueError: the dates or periods of the contract are impossible
+        """
+        self.ensure_one()
+        mode, until, split = self.billing_mode, self.invoice_until or None, False
+        if run:
+            scenario = run.scenario_id
+            split = scenario.split_periods
+            if scenario.billing_mode != "contract":
+                mode = scenario.billing_mode
+                until = run.target_date
+        return periods.Terms(
+            start=self.date_start,
+            end=self.date_end or None,
+            mode=mode,
+            until=until,
+            count=self.period_count,
+            unit=self.period_unit,
+            prebilling=self.prebilling_periods,
+            timing=self.billing_timing,
+            anchor=self.period_anchor,
+            proration=self.proration,
+            split=split,
+        )
+
+    def _get_amounts_due(self, target):
+        """Yield the amounts (after discount) due up to ``target``, nothing while on hold."""
+        self.ensure_one()
+        if self.billing_hold or self.state not in ("active", "closed"):
+            return
+        terms = self._get_billing_terms()
+        claims = self.line_ids._get_claimed_spans()
+        for line in self.line_ids:
+            try:
+                spans = line._get_due_spans(terms, claims[line.id], target)
+            except periods.OpenEnded:
+                continue
+            for span in spans:
+                yield line._get_charge_vals(terms, span)["amount"]
+
+    # ------------------------------------------------------------------
+    # invoice.run.source
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _get_run_selection_domain(self, run):
+        """Return the contracts that ``run`` selects, due or not."""
+        scenario = run.scenario_id
+        domain = Domain("company_id", "=", run.company_id.id)
+        domain &= Domain("state", "in", ("active", "closed"))
+        clusters = run.cluster_ids or scenario.cluster_ids
+        if clusters:
+            domain &= Domain("cluster_id", "in", clusters.ids)
+        if scenario.only_checked_in:
+            domain &= Domain("is_checked_in", "=", True)
+        return domain & scenario._get_source_domain()
+
+    @api.model
+    def _get_run_domain(self, run):
+        domain = self._get_run_selection_domain(run)
+        if run.scenario_id.billing_mode == "contract":
+            return domain & Domain("next_invoicing_date", "<=", run.target_date)
+        # the scenario bills otherwise than the contract's own date says: look at all open days
+        return domain & Domain("line_ids.next_period_from", "!=", False)
+
+    @api.model
+    def _get_run_payers(self, run):
+        usage_payers = self.env["billing.usage"]._get_contract_usage_payers(run)
+        return super()._get_run_payers(run) | usage_payers
+
+    @api.model
+    def _collect_run_charges(self, run, payers):
+        domain = self._get_run_domain(run) & Domain("commercial_partner_id", "in", payers.ids)
+        contracts = self.search(domain, order="name, id")
+        claims = contracts.line_ids._get_claimed_spans()
+        for contract in contracts:
+            yield from contract._collect_contract_charges(run, claims)
+        yield from self.env["billing.usage"]._collect_contract_usage_charges(run, payers)
+
+    def _collect_contract_charges(self, run, claims):
+        """Yield the charges of one contract, or one exception that says why there are none."""
+        self.ensure_one()
+        errors = self._get_contract_errors(run)
+        charges = []
+        try:
+            if not errors:
+                charges = list(self._get_contract_charges(run, claims))
+        except periods.OpenEnded:
+            errors = [
+                (
+                    "open_ended",
+                    self.env._("The contract has no end date. Fill it in or bill periodically."),
+                )
+            ]
+        except (ValueError, UserError) as error:
+            errors = [("contract", str(error))]
+        for code, message in errors:
+            yield {"exception": self._prepare_exception_vals(code, message)}
+        yield from charges
+
+    def _get_contract_errors(self, run):
+        """Return all reasons, as (code, message), why this contract cannot be billed."""
+        if self.billing_hold:
+            reason = self.billing_hold_reason or self.env._("no reason given")
+            message = self.env._("The contract is on hold: %(reason)s.", reason=reason)
+            return [("hold", message)]
+        document = self._get_run_document_records()
+        errors = {}
+        for line in self.line_ids:
+            for code, message in self._get_charge_errors(
+                line.product_id,
+                document["partner_id"],
+                self.company_id,
+                self.currency_id,
+                document["journal_id"],
+                document["fiscal_position_id"],
+            ):
+                errors.setdefault(message, code)
+        return [(code, message) for message, code in errors.items()]
+
+    def _prepare_exception_vals(self, code, message):
+        return {
+            "contract_id": self.id,
+            "partner_id": self.partner_id.id,
+            "code": code,
+            "message": message,
+        }
+
+    def _get_contract_charges(self, run, claims):
+        """Yield the charges of this contract in order of period, one-off ones with the first."""
+        terms = self._get_billing_terms(run)
+        skip = run.skip_before or None
+        due = [
+            (line, span)
+            for line in self.line_ids.filtered(lambda line: line.price_interval != "once")
+            for span in line._get_due_spans(terms, claims[line.id], run.target_date, skip)
+        ]
+        due += self._get_once_due(run, terms, claims, due)
+        records = self._get_run_document_records()
+        document = self._prepare_run_document_vals(records)
+        for line, span in due:
+            yield {
+                "payer": self.commercial_partner_id,
+                "contract": self,
+                "bucket": self._get_bucket(terms, span),
+                "document": document,
+                "line": line._prepare_run_line_vals(terms, span, records["fiscal_position_id"]),
+            }
+
+    def _get_once_due(self, run, terms, claims, due):
+        """Return one-off lines that are due, with the first period that this run bills."""
+        first = min((span for _line, span in due), default=None)
+        once = []
+        for line in self.line_ids.filtered(lambda line: line.price_interval == "once"):
+            span = line._get_once_span(terms, claims[line.id], run.target_date)
+            if span:
+                once.append((line, max(span, first) if first else span))
+        return once
+
+    def _get_bucket(self, terms, span):
+        """Return the key of the document that holds ``span`` of this contract."""
+        by_period = terms.mode == "periodic" or terms.split
+        index = terms.grid.index(span.date_from) if by_period else 0
+        return ("contract", self.id, index)
+
+    def _get_run_document_records(self):
+        """Return the records that decide on which document this contract is billed."""
+        self.ensure_one()
+        company = self.company_id
+        contract = self.with_company(company)
+        partner = contract.partner_invoice_id or contract.partner_id
+        return {
+            "partner_id": partner,
+            "company_id": company,
+            "currency_id": self.currency_id,
+            "journal_id": self._get_run_journal(
+                self.cluster_id, self.category_id, company, self.currency_id
+            ),
+            "fiscal_position_id": self.fiscal_position_id
+            or self._get_run_fiscal_position(partner, company),
+            "payment_term_id": self.payment_term_id or partner.property_payment_term_id,
+            "preferred_payment_method_line_id": self.preferred_payment_method_line_id
+            or partner.property_inbound_payment_method_line_id,
+        }
+
+    def _prepare_run_document_vals(self, records):
+        """Return what all charges of one document share, from the records that decide it."""
+        return {
+            **{name: record.id for name, record in records.items()},
+            "category_id": self.category_id.id,
+        }

@@ -1,0 +1,347 @@
+from collections import defaultdict
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.tools import SQL, format_date
+
+from .. import periods
+from .invoice_run_line import ONCE_DAY
+
+
+class BillingContractLine(models.Model):
+    """One price of a contract."""
+
+    _name = "billing.contract.line"
+    _description = "Price Line"
+    _inherit = ["analytic.mixin", "invoice.run.guarded"]
+    _order = "contract_id, sequence, id"
+    _check_company_auto = True
+
+    contract_id = fields.Many2one(
+        "billing.contract", required=True, index=True, ondelete="cascade", check_company=True
+    )
+    company_id = fields.Many2one(related="contract_id.company_id", store=True, index=True)
+    currency_id = fields.Many2one(related="contract_id.currency_id")
+    sequence = fields.Integer(default=10)
+    product_id = fields.Many2one(
+        "product.product", required=True, check_company=True, domain="[('sale_ok', '=', True)]"
+    )
+    name = fields.Text(
+        "Description", compute="_compute_name", store=True, readonly=False, precompute=True
+    )
+    quantity = fields.Float(digits="Product Unit", default=1.0, required=True)
+    product_uom_id = fields.Many2one(
+        "uom.uom",
+        "Unit",
+        compute="_compute_product_uom_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+    )
+    price_unit = fields.Float(
+        "Price",
+        compute="_compute_price_unit",
+        store=True,
+        readonly=False,
+        precompute=True,
+        min_display_digits="Product Price",
+    )
+    price_interval = fields.Selection(
+        [
+            ("day", "Day"),
+            ("week", "Week"),
+            ("month", "Month"),
+            ("quarter", "Quarter"),
+            ("half_year", "Half-year"),
+            ("year", "Year"),
+            ("period", "Billing period"),
+            ("once", "Once"),
+        ],
+        "Per",
+        required=True,
+        default="month",
+    )
+    discount = fields.Float("Discount %", digits="Discount")
+    tax_ids = fields.Many2many(
+        "account.tax",
+        string="Taxes",
+        check_company=True,
+        domain="[('type_tax_use', '=', 'sale')]",
+        help="Empty: the product's taxes, mapped by the fiscal position. "
+        "For no tax at all choose a tax of 0 %.",
+    )
+    asset_id = fields.Many2one("billing.asset", check_company=True, index="btree_not_null")
+    date_start = fields.Date("Start", help="First day. Empty: the contract's start.")
+    date_end = fields.Date("End", help="Last day, included. Empty: the contract's end.")
+    initial_invoiced_until = fields.Date(
+        "Billed Elsewhere Until",
+        help="Last day, included, that was invoiced before this contract came into Odoo.",
+    )
+    run_line_ids = fields.One2many("invoice.run.line", "contract_line_id", "Amounts")
+    invoiced_until = fields.Date(
+        compute="_compute_invoiced_until",
+        store=True,
+        copy=False,
+        help="All days up to and including this one are claimed by invoices or runs.",
+    )
+    next_period_from = fields.Date(
+        "First Open Day",
+        compute="_compute_invoiced_until",
+        store=True,
+        copy=False,
+        index="btree_not_null",
+    )
+
+    _dates_in_order = models.Constraint(
+        "CHECK (date_end IS NULL OR date_start IS NULL OR date_end >= date_start)",
+        "The end of the price line is before its start. Correct one of the two dates.",
+    )
+    _discount_range = models.Constraint(
+        "CHECK (discount BETWEEN 0 AND 100)", "The discount must be between 0 and 100 %."
+    )
+
+    @api.depends("product_id")
+    def _compute_name(self):
+        for line in self:
+            lang = line.contract_id.partner_id.lang
+            product = line.product_id.with_context(lang=lang) if lang else line.product_id
+            line.name = product.get_product_multiline_description_sale() if product else False
+
+    @api.depends("product_id")
+    def _compute_product_uom_id(self):
+        for line in self:
+            line.product_uom_id = line.product_id.uom_id
+
+    @api.depends("product_id")
+    def _compute_price_unit(self):
+        for line in self:
+            line.price_unit = line.product_id.lst_price
+
+    @api.depends(
+        "price_interval",
+        "date_start",
+        "date_end",
+        "initial_invoiced_until",
+        "contract_id.date_start",
+        "contract_id.date_end",
+        "run_line_ids.is_claimed",
+        "run_line_ids.period_from",
+        "run_line_ids.period_to",
+    )
+    def _compute_invoiced_until(self):
+        claims = self._get_claimed_spans()
+        for line in self:
+            day = line._get_first_open_day(claims[line.id])
+            line.next_period_from = day or False
+            line.invoiced_until = line._get_invoiced_until(day)
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {"invoiced_until", "next_period_from"}
+
+    @api.constrains("date_start", "date_end", "contract_id")
+    def _check_dates_in_contract(self):
+        for line in self.filtered("contract_id"):
+            first, last = line._get_own_days()
+            if last and last < first:
+                raise ValidationError(
+                    self.env._(
+                        "Contract %(contract)s, line “%(line)s”: no day is left between its "
+                        "start and its end. Correct the dates of the line or of the contract.",
+                        contract=line.contract_id.name,
+                        line=line.name,
+                    )
+                )
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_billed(self):
+        billed = self.filtered("run_line_ids")
+        if billed:
+            raise UserError(
+                self.env._(
+                    "Contract %(contract)s, line “%(line)s”: something was billed, so the line "
+                    "cannot be deleted. Set its end date instead.",
+                    contract=billed[0].contract_id.name,
+                    line=billed[0].name,
+                )
+            )
+
+    # ------------------------------------------------------------------
+    # Days
+    # ------------------------------------------------------------------
+
+    def _get_own_days(self):
+        """Return first and last day (inclusive, None = open-ended) of the line."""
+        contract = self.contract_id
+        first = max(filter(None, (contract.date_start, self.date_start)))
+        last = min(filter(None, (contract.date_end, self.date_end)), default=None)
+        return first, last
+
+    def _get_first_day(self):
+        """Return the first day that we bill: after what was billed elsewhere."""
+        first, _last = self._get_own_days()
+        if self.initial_invoiced_until:
+            first = max(first, self.initial_invoiced_until + periods.DAY)
+        return first
+
+    def _get_last_day(self):
+        """Return the last day of the line (inclusive), None when it is open-ended."""
+        return self._get_own_days()[1]
+
+    def _get_invoiced_until(self, open_day):
+        """Return the day before the first open day; empty before anything was billed."""
+        if not self.contract_id.date_start:
+            return False
+        first, last = self._get_own_days()
+        if self.price_interval == "once":
+            return False if open_day else first
+        if open_day:
+            return open_day - periods.DAY if open_day > first else False
+        return last
+
+    def _get_first_open_day(self, claimed):
+        """Return the first day that no claim covers, None when nothing is left."""
+        if not self.contract_id.date_start:
+            return None
+        if self.price_interval == "once":
+            return None if claimed or self._is_once_billed_elsewhere() else self._get_own_days()[0]
+        return periods.first_open_day(self._get_first_day(), self._get_last_day(), claimed)
+
+    def _is_once_billed_elsewhere(self):
+        first, _last = self._get_own_days()
+        return bool(self.initial_invoiced_until and self.initial_invoiced_until >= first)
+
+    def _get_claimed_spans(self):
+        """Return the claimed days of each line: {line id: [Span]}, adjoining claims merged.
+
+        Merged in the database: an old contract has hundreds of claims.
+        """
+        spans = defaultdict(list)
+        ids = [line._origin.id for line in self if line._origin.id]
+        if not ids:
+            return spans
+        RunLine = self.env["invoice.run.line"]
+        RunLine.flush_model(["contract_line_id", "is_claimed", "period_from", "period_to"])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT line, min(period_from), max(period_to)
+                  FROM (SELECT contract_line_id AS line, period_from, period_to,
+                               period_from - (sum(period_to - period_from + 1) OVER (
+                                   PARTITION BY contract_line_id ORDER BY period_from
+                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                               ))::int AS island,
+                               row_number() OVER (
+                                   PARTITION BY contract_line_id ORDER BY period_from
+                               ) AS number
+                          FROM invoice_run_line
+                         WHERE is_claimed AND contract_line_id = ANY(%s)) claim
+                 GROUP BY line, COALESCE(island, period_from)
+                 ORDER BY line, 2
+                """,
+                ids,
+            )
+        )
+        for line_id, date_from, date_to in rows:
+            spans[line_id].append(periods.Span(date_from, date_to))
+        for line in self:
+            spans[line.id] = spans[line._origin.id]
+        return spans
+
+    # ------------------------------------------------------------------
+    # What is due and what it costs
+    # ------------------------------------------------------------------
+
+    def _get_due_spans(self, terms, claimed, target, skip_before=None):
+        """Return the open spans that are due up to ``target``, see :func:`periods.due_spans`."""
+        self.ensure_one()
+        if self.price_interval == "once":
+            span = self._get_once_span(terms, claimed, target)
+            return [span] if span else []
+        return periods.due_spans(
+            terms, self._get_first_day(), self._get_last_day(), claimed, target, skip_before
+        )
+
+    def _get_once_span(self, terms, claimed, target):
+        """Return the period with which a one-off line is due, None when it is not."""
+        day = self._get_first_open_day(claimed)
+        return periods.once_period(terms, day, target) if day else None
+
+    def _get_charge_vals(self, terms, span):
+        """Return quantity, price, discount and amount of ``span``, exact to the coin.
+
+        The invoice shows quantity × price where that gives the amount; otherwise quantity 1,
+        the net amount as price, and the arithmetic as ``note``.
+        """
+        self.ensure_one()
+        price = periods.net_price(self.quantity, self.price_unit, self.discount)
+        coin = periods.exact(self.currency_id.rounding)
+        first, _last = self._get_own_days()
+        units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
+        amount = float(amount)
+        quantity = float(periods.exact(self.quantity) * units)
+        digits = self.env["decimal.precision"].precision_get("Product Unit")
+        net = round(quantity, digits) * (self.price_unit * (1 - (self.discount / 100.0)))
+        same = abs(quantity - round(quantity, digits)) < 1e-9
+        if same and self.currency_id.compare_amounts(net, amount) == 0:
+            return {
+                "quantity": round(quantity, digits),
+                "price_unit": self.price_unit,
+                "discount": self.discount,
+                "amount": amount,
+            }
+        return {
+            "quantity": 1.0,
+            "price_unit": amount,
+            "discount": 0.0,
+            "amount": amount,
+            "note": self._get_arithmetic(units, span, float(price)),
+        }
+
+    def _get_arithmetic(self, units, span, price):
+        """Return how a prorated amount came about, for the invoice line."""
+        lang_env = self.with_context(lang=self.contract_id.partner_id.lang or self.env.lang).env
+        share = str(units) if units.denominator <= 12 else f"{float(units):.4f}"
+        return lang_env._(
+            "%(days)s days: %(share)s × %(price)s",
+            days=span.days,
+            share=share,
+            price=self.currency_id.with_env(lang_env).format(price),
+        )
+
+    def _prepare_run_line_vals(self, terms, span, fiscal_position):
+        """Return the values of the run line that bills ``span`` of this line."""
+        self.ensure_one()
+        contract = self.contract_id
+        vals = self._get_charge_vals(terms, span)
+        note = vals.pop("note", None)
+        once = self.price_interval == "once"
+        taxes = contract._get_run_taxes(
+            self.tax_ids, self.product_id, contract.company_id, fiscal_position
+        )
+        return {
+            **vals,
+            "contract_id": contract.id,
+            "contract_line_id": self.id,
+            "product_id": self.product_id.id,
+            "product_uom_id": self.product_uom_id.id,
+            "name": self._get_invoice_line_name(span, note),
+            "period_from": ONCE_DAY if once else span.date_from,
+            "period_to": ONCE_DAY if once else span.date_to,
+            "billing_date_from": span.date_from,
+            "billing_date_to": span.date_to,
+            "tax_ids": taxes.ids,
+            "analytic_distribution": self.analytic_distribution,
+        }
+
+    def _get_invoice_line_name(self, span, note=None):
+        """Return the text of the invoice line: description, period, arithmetic."""
+        lang = self.contract_id.partner_id.lang or self.env.lang
+        parts = [self.name or self.product_id.display_name]
+        if self.price_interval != "once":
+            days = [format_date(self.env, day, lang_code=lang) for day in span]
+            parts.append(" – ".join(days))
+        if note:
+            parts.append(note)
+        return "\n".join(parts)

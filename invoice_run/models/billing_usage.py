@@ -1,0 +1,339 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+
+from .. import periods
+
+
+class BillingUsage(models.Model):
+    """Something used or a one-off item, billed once."""
+
+    _name = "billing.usage"
+    _description = "Usage"
+    _inherit = ["analytic.mixin", "invoice.run.source", "invoice.run.guarded"]
+    _order = "date, id"
+    _check_company_auto = True
+
+    date = fields.Date(required=True, index=True, default=fields.Date.context_today)
+    partner_id = fields.Many2one(
+        "res.partner",
+        "Payer",
+        compute="_compute_partner_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+        required=True,
+        index=True,
+        check_company=True,
+    )
+    commercial_partner_id = fields.Many2one(
+        related="partner_id.commercial_partner_id", store=True, index=True
+    )
+    contract_id = fields.Many2one("billing.contract", check_company=True, index="btree_not_null")
+    asset_id = fields.Many2one("billing.asset", check_company=True, index="btree_not_null")
+    cluster_id = fields.Many2one(
+        "billing.cluster",
+        compute="_compute_cluster_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+        check_company=True,
+        index="btree_not_null",
+    )
+    company_id = fields.Many2one(
+        "res.company",
+        required=True,
+        index=True,
+        compute="_compute_company_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+    )
+    currency_id = fields.Many2one(
+        "res.currency",
+        required=True,
+        compute="_compute_currency_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+    )
+    product_id = fields.Many2one("product.product", required=True, check_company=True)
+    name = fields.Text(
+        "Description", compute="_compute_name", store=True, readonly=False, precompute=True
+    )
+    quantity = fields.Float(
+        digits="Product Unit", default=1.0, required=True, help="Negative: a credit."
+    )
+    product_uom_id = fields.Many2one(
+        "uom.uom",
+        "Unit",
+        compute="_compute_product_uom_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+    )
+    price_unit = fields.Float(
+        "Price",
+        compute="_compute_price_unit",
+        store=True,
+        readonly=False,
+        precompute=True,
+        min_display_digits="Product Price",
+    )
+    discount = fields.Float("Discount %", digits="Discount")
+    tax_ids = fields.Many2many(
+        "account.tax",
+        string="Taxes",
+        check_company=True,
+        domain="[('type_tax_use', '=', 'sale')]",
+        help="Empty: the product's taxes, mapped by the fiscal position.",
+    )
+    amount = fields.Monetary(compute="_compute_amount", store=True)
+    external_ref = fields.Char(
+        "External Reference",
+        copy=False,
+        help="Key in the system that this item comes from. Unique: importing a file twice "
+        "adds nothing.",
+    )
+    state = fields.Selection(
+        [("open", "Open"), ("planned", "Planned"), ("invoiced", "Invoiced")],
+        required=True,
+        readonly=True,
+        default="open",
+        copy=False,
+        index=True,
+        help="Planned: claimed by a run that has not made the invoice yet.",
+    )
+    run_line_ids = fields.One2many("invoice.run.line", "usage_id", "Amounts")
+
+    _external_ref_unique = models.UniqueIndex(
+        "(company_id, external_ref) WHERE external_ref IS NOT NULL",
+        "A usage item with this external reference exists already.",
+    )
+    _open_idx = models.Index("(company_id, date) WHERE state = 'open'")
+    _discount_range = models.Constraint(
+        "CHECK (discount BETWEEN 0 AND 100)", "The discount must be between 0 and 100 %."
+    )
+
+    @api.depends("contract_id")
+    def _compute_partner_id(self):
+        for usage in self:
+            usage.partner_id = usage.contract_id.partner_id or usage.partner_id
+
+    @api.depends("asset_id", "contract_id")
+    def _compute_cluster_id(self):
+        for usage in self:
+            usage.cluster_id = (
+                usage.asset_id.cluster_id or usage.contract_id.cluster_id or usage.cluster_id
+            )
+
+    @api.depends("contract_id", "cluster_id")
+    def _compute_company_id(self):
+        for usage in self:
+            usage.company_id = (
+                usage.contract_id.company_id
+                or usage.cluster_id.company_id
+                or usage.company_id
+                or self.env.company
+            )
+
+    @api.depends("contract_id", "company_id")
+    def _compute_currency_id(self):
+        for usage in self:
+            usage.currency_id = (
+                usage.contract_id.currency_id
+                or usage.currency_id
+                or usage.company_id.currency_id
+                or self.env.company.currency_id
+            )
+
+    @api.depends("product_id")
+    def _compute_name(self):
+        for usage in self:
+            product = usage.product_id.with_context(lang=usage.partner_id.lang or self.env.lang)
+            usage.name = product.get_product_multiline_description_sale() if product else False
+
+    @api.depends("product_id")
+    def _compute_product_uom_id(self):
+        for usage in self:
+            usage.product_uom_id = usage.product_id.uom_id
+
+    @api.depends("product_id")
+    def _compute_price_unit(self):
+        for usage in self:
+            usage.price_unit = usage.product_id.lst_price
+
+    @api.depends("quantity", "price_unit", "discount", "currency_id")
+    def _compute_amount(self):
+        for usage in self:
+            usage.amount = usage._get_net_amount()
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {"state"}
+
+    def write(self, vals):
+        frozen = {"quantity", "price_unit", "discount", "product_id", "partner_id", "tax_ids"}
+        if frozen.intersection(vals) and self.filtered(lambda usage: usage.state == "invoiced"):
+            raise UserError(
+                self.env._("An invoiced usage item cannot be changed. Add a credit item instead.")
+            )
+        return super().write(vals)
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_billed(self):
+        if self.filtered("run_line_ids"):
+            raise UserError(
+                self.env._("Usage that a run billed cannot be deleted. Delete its amounts first.")
+            )
+
+    def _get_net_amount(self):
+        price = periods.net_price(self.quantity, self.price_unit, self.discount)
+        coin = periods.exact(self.currency_id.rounding or 0.01)
+        return float(periods.round_half_up(price, coin))
+
+    def _update_state(self):
+        """Follow the claims: open, planned (claimed by a run) or invoiced."""
+        for usage in self:
+            claim = usage.run_line_ids.filtered("is_claimed")
+            state = "invoiced" if claim.document_id.move_id else "planned" if claim else "open"
+            if usage.state != state:
+                usage.state = state
+
+    # ------------------------------------------------------------------
+    # invoice.run.source
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _get_open_domain(self, run):
+        return (
+            Domain("company_id", "=", run.company_id.id)
+            & Domain("state", "=", "open")
+            & Domain("date", "<=", run.target_date)
+        )
+
+    @api.model
+    def _get_run_domain(self, run):
+        scenario = run.scenario_id
+        domain = self._get_open_domain(run) & scenario._get_source_domain()
+        clusters = run.cluster_ids or scenario.cluster_ids
+        if clusters:
+            domain &= Domain("cluster_id", "in", clusters.ids)
+        if run.skip_before:
+            domain &= Domain("date", ">=", run.skip_before)
+        return domain
+
+    @api.model
+    def _get_contract_usage_domain(self, run):
+        """Return the open usage of the contracts that ``run`` selects."""
+        contracts = self.env["billing.contract"]._get_run_selection_domain(run)
+        domain = self._get_open_domain(run) & Domain("contract_id", "any", contracts)
+        if run.skip_before:
+            domain &= Domain("date", ">=", run.skip_before)
+        return domain
+
+    @api.model
+    def _get_contract_usage_payers(self, run):
+        groups = self._read_group(self._get_contract_usage_domain(run), ["commercial_partner_id"])
+        return self.env["res.partner"].union(*(partner for (partner,) in groups))
+
+    @api.model
+    def _collect_run_charges(self, run, payers):
+        yield from self._collect_usage_charges(self._get_run_domain(run), payers)
+
+    @api.model
+    def _collect_contract_usage_charges(self, run, payers):
+        yield from self._collect_usage_charges(self._get_contract_usage_domain(run), payers)
+
+    @api.model
+    def _collect_usage_charges(self, domain, payers):
+        """Yield a charge, or the exceptions, of each item of ``domain`` that ``payers`` pay."""
+        domain &= Domain("commercial_partner_id", "in", payers.ids)
+        for usage in self.search(domain, order="date, id"):
+            errors = usage._get_usage_errors()
+            for code, message in errors:
+                yield {"exception": usage._prepare_exception_vals(code, message)}
+            if not errors:
+                yield usage._prepare_charge()
+
+    def _get_usage_errors(self):
+        """Return all reasons, as (code, message), why this item cannot be billed."""
+        if self.contract_id.billing_hold:
+            reason = self.contract_id.billing_hold_reason or self.env._("no reason given")
+            return [("hold", self.env._("The contract is on hold: %(reason)s.", reason=reason))]
+        records = self._get_run_document_records()
+        return self._get_charge_errors(
+            self.product_id,
+            records["partner_id"],
+            self.company_id,
+            self.currency_id,
+            records["journal_id"],
+            records["fiscal_position_id"],
+        )
+
+    def _prepare_exception_vals(self, code, message):
+        return {
+            "usage_id": self.id,
+            "contract_id": self.contract_id.id,
+            "partner_id": self.partner_id.id,
+            "code": code,
+            "message": message,
+        }
+
+    def _prepare_charge(self):
+        """Return the charge of this item: see :mod:`invoice_run_source`."""
+        self.ensure_one()
+        records = self._get_run_document_records()
+        contract = self.contract_id
+        return {
+            "payer": self.commercial_partner_id,
+            "contract": contract,
+            "bucket": ("usage", contract.id or 0, 0),
+            "document": {
+                **{name: record.id for name, record in records.items()},
+                "category_id": contract.category_id.id,
+            },
+            "line": self._prepare_run_line_vals(records["fiscal_position_id"]),
+        }
+
+    def _get_run_document_records(self):
+        """Return the records that decide on which document this item is billed."""
+        self.ensure_one()
+        contract = self.contract_id
+        if contract.partner_id == self.partner_id and contract.currency_id == self.currency_id:
+            return contract._get_run_document_records()
+        company = self.company_id
+        usage = self.with_company(company)
+        partner = usage.partner_id.browse(usage.partner_id.address_get(["invoice"])["invoice"])
+        return {
+            "partner_id": partner,
+            "company_id": company,
+            "currency_id": self.currency_id,
+            "journal_id": self._get_run_journal(
+                self.cluster_id, contract.category_id, company, self.currency_id
+            ),
+            "fiscal_position_id": self._get_run_fiscal_position(partner, company),
+            "payment_term_id": partner.property_payment_term_id,
+            "preferred_payment_method_line_id": partner.property_inbound_payment_method_line_id,
+        }
+
+    def _prepare_run_line_vals(self, fiscal_position):
+        """Return the values of the run line that bills this item."""
+        return {
+            "usage_id": self.id,
+            "contract_id": self.contract_id.id,
+            "product_id": self.product_id.id,
+            "product_uom_id": self.product_uom_id.id,
+            "name": self.name or self.product_id.display_name,
+            "billing_date_from": self.date,
+            "billing_date_to": self.date,
+            "quantity": self.quantity,
+            "price_unit": self.price_unit,
+            "discount": self.discount,
+            "amount": self.amount,
+            "tax_ids": self._get_run_taxes(
+                self.tax_ids, self.product_id, self.company_id, fiscal_position
+            ).ids,
+            "analytic_distribution": self.analytic_distribution,
+        }

@@ -1,0 +1,565 @@
+from dateutil.relativedelta import relativedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError, ValidationError
+
+from .. import cycles
+
+#: States in which amounts exist and no run of this kind is finished.
+OPEN_STATES = ("draft", "on_hold", "submitted", "amounts", "approved")
+
+
+class InvoiceRun(models.Model):
+    """One cycle of invoicing: amounts, approval, invoices, sending."""
+
+    _name = "invoice.run"
+    _description = "Invoice Run"
+    _inherit = ["mail.thread", "mail.activity.mixin", "invoice.run.guarded"]
+    _order = "date_from desc, reference desc, id desc"
+    _check_company_auto = True
+    _rec_name = "reference"
+    _rec_names_search = ["reference", "name"]
+
+    reference = fields.Char(required=True, copy=False, readonly=True, default="/")
+    name = fields.Char(required=True)
+    description = fields.Text()
+    schedule_id = fields.Many2one(
+        "invoice.run.schedule",
+        required=True,
+        index=True,
+        ondelete="restrict",
+        check_company=True,
+        help="A run made by hand has a schedule of its own, for one run.",
+    )
+    number = fields.Integer(readonly=True, copy=False, help="0 is the schedule's first run.")
+    scenario_id = fields.Many2one(
+        "billing.scenario", required=True, check_company=True, ondelete="restrict"
+    )
+    company_id = fields.Many2one("res.company", "Invoicing Party", required=True, index=True)
+    currency_id = fields.Many2one(related="company_id.currency_id")
+    cluster_ids = fields.Many2many("billing.cluster", string="Clusters", check_company=True)
+    date_from = fields.Date("Period From", required=True)
+    date_to = fields.Date("Period To", required=True)
+    target_date = fields.Date(
+        required=True, help="Bill up to the period that contains this day; usage up to it."
+    )
+    skip_before = fields.Date(
+        "Leave Out Before",
+        help="Leave periods out that end before this day; they stay billable. "
+        "Only for a run made by hand.",
+    )
+    activation_date = fields.Date(help="The run is submitted on this day. Empty: by hand.")
+    invoice_date = fields.Date(required=True)
+    due_date = fields.Date(help="Empty: by the payment terms.")
+    state = fields.Selection(
+        [
+            ("draft", "Draft"),
+            ("on_hold", "On Hold"),
+            ("submitted", "Submitted"),
+            ("amounts", "Amounts"),
+            ("approved", "Approved"),
+            ("invoiced", "Invoiced"),
+            ("cancelled", "Cancelled"),
+        ],
+        required=True,
+        default="draft",
+        copy=False,
+        readonly=True,
+        index=True,
+        tracking=True,
+    )
+    job = fields.Selection(
+        [
+            ("none", "Nothing"),
+            ("amounts", "Generating amounts"),
+            ("invoices", "Generating invoices"),
+            ("send", "Sending"),
+        ],
+        "Working On",
+        required=True,
+        default="none",
+        copy=False,
+        readonly=True,
+    )
+    document_ids = fields.One2many("invoice.run.document", "run_id", "Documents")
+    line_ids = fields.One2many("invoice.run.line", "run_id", "Amounts")
+    exception_ids = fields.One2many("invoice.run.exception", "run_id", "Exceptions")
+    invoice_ids = fields.One2many("account.move", "invoice_run_id", "Invoices")
+    reviewer_id = fields.Many2one("res.users", check_company=True)
+    user_id = fields.Many2one(
+        "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
+    )
+    submitted_by_id = fields.Many2one("res.users", readonly=True, copy=False)
+    amounts_by_id = fields.Many2one("res.users", "Amounts By", readonly=True, copy=False)
+    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False)
+    approved_date = fields.Datetime(readonly=True, copy=False)
+
+    amount_untaxed = fields.Monetary("Untaxed", compute="_compute_totals")
+    amount_tax = fields.Monetary("Taxes", compute="_compute_totals")
+    amount_total = fields.Monetary("Total", compute="_compute_totals")
+    document_count = fields.Integer("Documents Made", compute="_compute_totals")
+    invoice_count = fields.Integer("Invoices Made", compute="_compute_totals")
+    failed_count = fields.Integer("Failed", compute="_compute_totals")
+    pending_count = fields.Integer("To Send", compute="_compute_totals")
+    sent_count = fields.Integer("Sent", compute="_compute_totals")
+    exception_count = fields.Integer("Exceptions Found", compute="_compute_exception_count")
+    progress_done = fields.Integer(compute="_compute_totals")
+    progress_total = fields.Integer(compute="_compute_totals")
+    progress = fields.Float("Progress", compute="_compute_totals")
+
+    _queue_idx = models.Index("(id) WHERE job <> 'none'")
+    _number_unique = models.Constraint(
+        "UNIQUE (schedule_id, number)", "The schedule has made this run already."
+    )
+    _dates_in_order = models.Constraint(
+        "CHECK (date_to >= date_from)", "The period ends before it starts. Correct one of the dates."
+    )
+
+    def _compute_totals(self):
+        totals = self._get_document_totals()
+        for run in self:
+            run.update(totals.get(run.id) or dict.fromkeys(self._get_total_fields(), 0))
+
+    @api.model
+    def _get_total_fields(self):
+        return [
+            "amount_untaxed",
+            "amount_tax",
+            "amount_total",
+            "document_count",
+            "invoice_count",
+            "failed_count",
+            "pending_count",
+            "sent_count",
+            "progress_done",
+            "progress_total",
+            "progress",
+        ]
+
+    def _get_document_totals(self):
+        """Return {run id: totals} with one aggregate query, in company currency."""
+        rows = self.env["invoice.run.document"]._read_group(
+            [("run_id", "in", self.ids), ("state", "not in", ("excluded", "released"))],
+            ["run_id", "state", "send_state"],
+            [
+                "__count",
+                "company_amount_untaxed:sum",
+                "company_amount_tax:sum",
+                "company_amount_total:sum",
+            ],
+        )
+        totals = {}
+        for run, state, send_state, count, untaxed, tax, total in rows:
+            values = totals.setdefault(run.id, dict.fromkeys(self._get_total_fields(), 0))
+            values["amount_untaxed"] += untaxed
+            values["amount_tax"] += tax
+            values["amount_total"] += total
+            values["document_count"] += count
+            values["progress_total"] += count
+            values["progress_done"] += count if state != "to_do" else 0
+            values["invoice_count"] += count if state == "invoiced" else 0
+            values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
+            values["pending_count"] += count if send_state == "pending" else 0
+            values["sent_count"] += count if send_state in ("sent", "printed") else 0
+        for values in totals.values():
+            values["progress"] = 100.0 * values["progress_done"] / values["progress_total"]
+        return totals
+
+    def _compute_exception_count(self):
+        counts = dict(
+            self.env["invoice.run.exception"]._read_group(
+                [("run_id", "in", self.ids)], ["run_id"], ["__count"]
+            )
+        )
+        for run in self:
+            run.exception_count = counts.get(run, 0)
+
+    @api.constrains("invoice_date", "due_date")
+    def _check_due_date(self):
+        for run in self:
+            if run.due_date and run.due_date < run.invoice_date:
+                raise ValidationError(
+                    self.env._(
+                        "%(run)s: the due date is before the invoice date. Correct one of the two.",
+                        run=run.reference,
+                    )
+                )
+
+    @api.constrains("skip_before", "schedule_id")
+    def _check_skip_before(self):
+        for run in self:
+            if run.skip_before and run.schedule_id.cycle != "once":
+                raise ValidationError(
+                    self.env._("Only a run made by hand may leave earlier periods out.")
+                )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Create runs; without a schedule, an ad hoc run with a one-run schedule of its own.
+
+        An ad hoc run needs ``scenario_id`` and takes ``invoice_date`` (default: today) as its
+        target date unless ``target_date`` says otherwise.
+        """
+        vals_list = [self._prepare_create_vals(vals) for vals in vals_list]
+        runs = super().create(vals_list)
+        runs._write_engine({"state": "on_hold"})
+        return runs
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {
+            "state",
+            "job",
+            "submitted_by_id",
+            "amounts_by_id",
+            "approved_by_id",
+            "approved_date",
+        }
+
+    @api.model
+    def _prepare_create_vals(self, vals):
+        vals = dict(vals)
+        if vals.get("reference", "/") == "/":
+            vals["reference"] = self.env["ir.sequence"].next_by_code("invoice.run")
+        return vals if vals.get("schedule_id") else self._prepare_ad_hoc_vals(vals)
+
+    @api.model
+    def _prepare_ad_hoc_vals(self, vals):
+        """Complete the values of a run made by hand, and make its schedule."""
+        scenario = self.env["billing.scenario"].browse(vals.get("scenario_id"))
+        if not scenario:
+            raise UserError(self.env._("Choose the billing scenario of the run."))
+        company = scenario.company_id
+        today = company._get_invoice_run_today()
+        invoice_date = fields.Date.to_date(vals.get("invoice_date")) or today
+        target = fields.Date.to_date(vals.get("target_date")) or invoice_date
+        name = vals.get("name") or scenario.name
+        schedule = self.env["invoice.run.schedule"].create(
+            {
+                "name": name,
+                "company_id": company.id,
+                "scenario_id": scenario.id,
+                "cycle": "once",
+                "date_from": vals.get("date_from") or target,
+                "date_to": vals.get("date_to") or target,
+                "invoice_date": invoice_date,
+                "due_date": vals.get("due_date"),
+                "activation_rule": "disabled",
+            }
+        )
+        return {
+            "user_id": self.env.user.id,
+            **schedule._prepare_run_vals(0),
+            "target_date": target,
+            "invoice_date": invoice_date,
+            **vals,
+            "name": name,
+            "schedule_id": schedule.id,
+        }
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_with_amounts(self):
+        if self.document_ids:
+            raise UserError(
+                self.env._("Delete the amounts of the run first, or cancel it to keep its history.")
+            )
+
+    # ------------------------------------------------------------------
+    # Lifecycle
+    # ------------------------------------------------------------------
+
+    def action_submit(self):
+        """Activate the runs: now, also before their date. Pressing twice changes nothing."""
+        self.check_access("write")
+        for run in self.filtered(lambda run: run.state in ("draft", "on_hold")):
+            run._check_schedule_active()
+            run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
+            if run._is_automatic("amounts"):
+                run._queue_job("amounts")
+
+    def _check_schedule_active(self):
+        if self.schedule_id.state == "paused":
+            raise UserError(
+                self.env._(
+                    "Schedule %(schedule)s is paused: resume it first.",
+                    schedule=self.schedule_id.reference,
+                )
+            )
+
+    def action_generate_amounts(self):
+        """Collect in the background what is due; amounts made before are renewed.
+
+        :raises UserError: the run has invoices, or is cancelled
+        """
+        self.check_access("write")
+        for run in self:
+            if run.job == "amounts":
+                continue
+            if run.state in ("draft", "on_hold"):
+                run._check_schedule_active()
+                run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
+            run._check_amounts_renewable()
+            run._remove_amounts()
+            run._write_engine({"state": "submitted", "amounts_by_id": self.env.uid})
+            run._queue_job("amounts")
+
+    def action_delete_amounts(self, reason=None):
+        """Delete the amounts, release their periods and withdraw an approval.
+
+        :param reason: why; it is logged
+        :raises UserError: no reason, or the run has invoices
+        """
+        self.check_access("write")
+        if not (reason or "").strip():
+            raise UserError(self.env._("Say why the amounts are deleted."))
+        for run in self:
+            run._check_amounts_renewable()
+            total = run.amount_total
+            run._remove_amounts()
+            run._write_engine(
+                {"state": "submitted", "job": "none", **run._prepare_no_approval_vals()}
+            )
+            run.message_post(
+                body=self.env._(
+                    "Amounts deleted (%(total)s): %(reason)s",
+                    total=run.currency_id.format(total),
+                    reason=reason,
+                )
+            )
+
+    def _check_amounts_renewable(self):
+        if self.state not in ("submitted", "amounts", "approved"):
+            raise UserError(
+                self.env._(
+                    "%(run)s is %(state)s: its amounts cannot be changed.",
+                    run=self.reference,
+                    state=dict(self._fields["state"]._description_selection(self.env))[self.state],
+                )
+            )
+        if self.document_ids.filtered("move_id"):
+            raise UserError(
+                self.env._(
+                    "%(run)s has invoices: its amounts cannot be changed. Reverse the run, or "
+                    "delete its draft invoices.",
+                    run=self.reference,
+                )
+            )
+
+    def _remove_amounts(self):
+        """Release and delete all amounts, documents and exceptions of these runs."""
+        # sudo: amounts, documents and exceptions are the engine's; the caller checked the run
+        runs = self.sudo()
+        runs.line_ids._release()
+        runs.line_ids.unlink()
+        runs.document_ids.unlink()
+        runs.exception_ids.unlink()
+
+    def action_approve(self):
+        """Approve the amounts.
+
+        :raises AccessError: the user is no reviewer
+        :raises UserError: there is nothing to approve, or four eyes are asked for
+        """
+        self.check_access("write")
+        for run in self.filtered(lambda run: run.state != "approved"):
+            run._check_approvable()
+            run._approve()
+
+    def _check_approvable(self):
+        if not self.env.su and not self.env.user.has_group("invoice_run.invoice_run_group_reviewer"):
+            raise AccessError(
+                self.env._("Only reviewers approve invoice runs. Ask %(who)s.", who=self._get_who())
+            )
+        if self.state != "amounts" or not self.document_count:
+            raise UserError(
+                self.env._("%(run)s has no amounts to approve.", run=self.reference)
+            )
+        if self.company_id.invoice_run_four_eyes and self.env.user in (
+            self.submitted_by_id | self.amounts_by_id
+        ):
+            raise UserError(
+                self.env._(
+                    "Four eyes are asked for: who submitted the run or generated its amounts "
+                    "cannot approve it. Ask %(who)s.",
+                    who=self._get_who(),
+                )
+            )
+
+    def _get_who(self):
+        return self.reviewer_id.name or self.env._("a colleague with the reviewer's role")
+
+    def _approve(self):
+        self._write_engine(
+            {
+                "state": "approved",
+                "approved_by_id": self.env.uid,
+                "approved_date": fields.Datetime.now(),
+            }
+        )
+        self.activity_unlink(["mail.mail_activity_data_todo"])
+        if self._is_automatic("invoices"):
+            self._start_invoices()
+
+    def _prepare_no_approval_vals(self):
+        return {"approved_by_id": False, "approved_date": False}
+
+    def _withdraw_approval(self):
+        """Take an approval back: the amounts are not those that were approved."""
+        for run in self.filtered(lambda run: run.state == "approved" and not run.invoice_count):
+            run._write_engine({"state": "amounts", **run._prepare_no_approval_vals()})
+            run.message_post(body=self.env._("The amounts changed: the approval is withdrawn."))
+
+    def action_generate_invoices(self):
+        """Make the invoices of the approved documents in the background.
+
+        :raises AccessError: the user may not make invoices
+        :raises UserError: the run is not approved
+        """
+        self.check_access("write")
+        self.env["account.move"].check_access("create")
+        for run in self:
+            if run.job == "invoices" or run.state == "invoiced":
+                continue
+            if run.state != "approved":
+                raise UserError(
+                    self.env._("%(run)s is not approved yet.", run=run.reference)
+                )
+            run._start_invoices()
+
+    def _start_invoices(self):
+        """Freeze the invoice date and queue the work."""
+        self.ensure_one()
+        mode = self.schedule_id.invoice_date_mode
+        if mode == "generation" or (mode != "schedule" and not self.activation_date):
+            self._set_invoice_date(self._get_generation_date(mode))
+        self._queue_job("invoices")
+
+    def _get_generation_date(self, mode):
+        today = self.company_id._get_invoice_run_today()
+        return {
+            "generation": today,
+            "first_of_month": today + relativedelta(day=1),
+            "last_of_month": cycles.last_of_month(today),
+        }[mode]
+
+    def _set_invoice_date(self, invoice_date):
+        """Give the run and the documents without invoice their final invoice date."""
+        if self.invoice_date == invoice_date:
+            return
+        schedule = self.schedule_id
+        due_date = invoice_date + schedule._get_due_distance() if schedule.due_date else False
+        self.write({"invoice_date": invoice_date, "due_date": due_date})
+        # sudo: documents are the engine's
+        documents = self.sudo().document_ids.filtered(lambda document: not document.move_id)
+        documents.write({"invoice_date": invoice_date, "invoice_date_due": due_date})
+        documents.filtered(lambda doc: doc.currency_id != doc.company_currency_id)._update_amounts()
+
+    def action_send(self):
+        """Send what is pending, in the background.
+
+        :raises UserError: the run has no invoices yet
+        """
+        self.check_access("write")
+        for run in self:
+            if not run.invoice_count:
+                raise UserError(
+                    self.env._("%(run)s has no invoices to send yet.", run=run.reference)
+                )
+            if run._get_documents_to_send():
+                run._queue_job("send")
+
+    def action_retry_failed(self):
+        """Try again, in the background, exactly the invoices and mails that failed."""
+        self.check_access("write")
+        for run in self:
+            # sudo: documents are the engine's
+            documents = run.sudo().document_ids
+            failed = documents.filtered(lambda document: document.state == "failed")
+            unsent = documents.filtered(lambda document: document.send_state == "failed")
+            failed.write({"state": "to_do", "error": False})
+            unsent.write({"send_state": "pending", "send_error": False})
+            if failed:
+                run._write_engine({"state": "approved"})
+                run._start_invoices()
+            elif unsent:
+                run._queue_job("send")
+
+    def action_cancel(self):
+        """Cancel runs without confirmed invoices and release what they claimed.
+
+        Drafts that were never confirmed are deleted; drafts that carry a number are
+        cancelled, because deleting them would leave a gap.
+
+        :raises UserError: the run has confirmed invoices
+        """
+        self.check_access("write")
+        for run in self.filtered(lambda run: run.state != "cancelled"):
+            moves = run.document_ids.move_id
+            posted = moves.filtered(lambda move: move.state == "posted")
+            if posted:
+                raise UserError(
+                    self.env._(
+                        "%(run)s has %(count)s confirmed invoices. Reverse the run instead.",
+                        run=run.reference,
+                        count=len(posted),
+                    )
+                )
+            drafts = moves.filtered(lambda move: move.state == "draft")
+            drafts.filtered("posted_before").button_cancel()
+            drafts.filtered(lambda move: not move.posted_before).unlink()
+            # sudo: amounts and documents are the engine's
+            run.sudo().line_ids._release()
+            run.sudo().document_ids.write({"state": "released", "error": False})
+            run._write_engine({"state": "cancelled", "job": "none"})
+
+    def action_reverse(self):
+        """Credit all confirmed invoices of these runs; their periods become billable again.
+
+        :return: action that opens the credit notes
+        """
+        self.check_access("write")
+        moves = self.document_ids.move_id.filtered(lambda move: move.state == "posted")
+        return moves._reverse_to_bill_again()
+
+    # ------------------------------------------------------------------
+    # Views
+    # ------------------------------------------------------------------
+
+    def _get_list_action(self, xml_id, domain):
+        action = self.env["ir.actions.act_window"]._for_xml_id(xml_id)
+        action["domain"] = [("run_id", "in", self.ids), *domain]
+        action["context"] = {"create": False}
+        return action
+
+    def action_view_documents(self):
+        """Open the documents of the run."""
+        return self._get_list_action("invoice_run.invoice_run_document_action", [])
+
+    def action_view_failed(self):
+        """Open what failed: invoices and mails."""
+        domain = ["|", ("state", "=", "failed"), ("send_state", "=", "failed")]
+        return self._get_list_action("invoice_run.invoice_run_document_action", domain)
+
+    def action_view_lines(self):
+        """Open the amounts of the run."""
+        return self._get_list_action("invoice_run.invoice_run_line_action", [])
+
+    def action_view_exceptions(self):
+        """Open what is due but could not be billed."""
+        return self._get_list_action("invoice_run.invoice_run_exception_action", [])
+
+    def action_view_invoices(self):
+        """Open the invoices of the run."""
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "account.action_move_out_invoice_type"
+        )
+        action["domain"] = [("invoice_run_id", "in", self.ids)]
+        action["context"] = {"create": False}
+        return action
+
+    def action_ask_delete_reason(self):
+        """Ask why the amounts are deleted."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_reason_action")
+        action["context"] = {"default_run_id": self.id}
+        return action

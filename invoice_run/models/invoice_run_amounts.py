@@ -1,0 +1,198 @@
+from odoo import fields, models
+
+#: Customers whose amounts are made in one transaction.
+PAYERS_PER_CHUNK = 100
+
+
+class InvoiceRun(models.Model):
+    """Amounts: from what the source has due to documents and claims."""
+
+    _inherit = "invoice.run"
+
+    def _get_open_payers(self):
+        """Return the customers with something due for whom this run made nothing yet.
+
+        All that a customer has due is handled in one transaction, so after a crash a
+        customer is done or untouched.
+        """
+        self.ensure_one()
+        payers = self.scenario_id._get_source()._get_run_payers(self)
+        done = self.env["invoice.run.document"].search([("run_id", "=", self.id)]).partner_id
+        done |= self.env["invoice.run.exception"].search([("run_id", "=", self.id)]).partner_id
+        return (payers - done.commercial_partner_id).sorted(lambda payer: (payer.name or "", payer.id))
+
+    def _generate_amounts(self, payers):
+        """Make documents, amounts, claims and exceptions of ``payers``, in this transaction.
+
+        Tried for all at once; where that fails, customer by customer, so that one bad
+        contract never stops the others.
+        """
+        self.ensure_one()
+        try:
+            with self.env.cr.savepoint():
+                self._create_amounts(payers)
+            return
+        except self._get_retry_errors():
+            raise
+        except Exception as error:
+            if len(payers) == 1:
+                self.env.invalidate_all(flush=False)
+                self._create_payer_exception(payers, error)
+                return
+        self.env.invalidate_all(flush=False)
+        for payer in payers:
+            self._generate_amounts(payer)
+
+    def _create_payer_exception(self, payer, error):
+        message = self.env["invoice.run.document"]._get_error_text(error)
+        self.env["invoice.run.exception"].create(
+            {"run_id": self.id, "partner_id": payer.id, "code": "error", "message": message}
+        )
+
+    def _create_amounts(self, payers):
+        source = self.scenario_id._get_source()
+        charges, exceptions = source._get_source_charges(self, payers)
+        self.env["invoice.run.exception"].create(
+            [{**vals, "run_id": self.id} for vals in exceptions]
+        )
+        groups = self._group_charges(charges)
+        documents = self.env["invoice.run.document"].create(
+            [self._prepare_document_vals(key, group) for key, group in groups.items()]
+        )
+        lines_vals = [
+            {**charge["line"], "document_id": document.id, "sequence": number}
+            for document, group in zip(documents, groups.values(), strict=True)
+            for number, charge in enumerate(group, 1)
+        ]
+        self._create_claimed_lines(lines_vals)
+        documents._update_title()
+        documents._update_amounts()
+
+    def _create_claimed_lines(self, lines_vals):
+        """Insert the amounts as claims, in the order of what they claim (no deadlocks)."""
+        common = {"run_id": self.id, "company_id": self.company_id.id, "is_claimed": True}
+        lines_vals = sorted(
+            lines_vals, key=lambda vals: (vals.get("contract_line_id", 0), vals.get("usage_id", 0))
+        )
+        lines = self.env["invoice.run.line"].create([{**vals, **common} for vals in lines_vals])
+        lines.usage_id.write({"state": "planned"})
+        return lines
+
+    # ------------------------------------------------------------------
+    # Grouping
+    # ------------------------------------------------------------------
+
+    def _get_document_key_fields(self):
+        """Return the fields of a document that never mix. An addon can extend the list.
+
+        Each must be in the ``document`` values of the charges.
+        """
+        self.ensure_one()
+        names = ["company_id", "partner_id", "currency_id", "journal_id", "fiscal_position_id"]
+        if not self._is_collective():
+            names.append("preferred_payment_method_line_id")
+            if not self.due_date:
+                names.append("payment_term_id")
+        return names
+
+    def _is_collective(self):
+        return self.scenario_id.enforce_collective or self.schedule_id.enforce_collective
+
+    def _is_grouped(self, payer):
+        """Whether all charges of ``payer`` go on one document where they may be mixed."""
+        grouping = payer.with_company(self.company_id).allow_invoice_grouping
+        return self._is_collective() or grouping
+
+    def _group_charges(self, charges):
+        """Return {key: charges}: one entry per document, in order of customer and contract."""
+        names = self._get_document_key_fields()
+        groups, newest = {}, {}
+        for charge in sorted(charges, key=self._get_charge_order):
+            common = (charge["payer"].id, *(charge["document"].get(name) for name in names))
+            contract_key = (*common, charge["contract"].id)
+            if self._is_grouped(charge["payer"]):
+                key = (*common, "payer")
+            elif charge["bucket"][0] == "usage" and contract_key in newest:
+                key = newest[contract_key]
+            else:
+                key = (*common, charge["bucket"])
+            if charge["contract"]:
+                newest[contract_key] = key
+            groups.setdefault(key, []).append(charge)
+        return groups
+
+    def _get_charge_order(self, charge):
+        """Return the order of charges: customer, contract, period, then usage.
+
+        Usage comes after the periods of its contract and joins the newest document.
+        """
+        payer, contract, line = charge["payer"], charge["contract"], charge["line"]
+        return (
+            payer.name or "",
+            payer.id,
+            contract.name or "",
+            contract.id or 0,
+            charge["bucket"][0] == "usage",
+            line["billing_date_from"],
+        )
+
+    def _prepare_document_vals(self, key, charges):
+        """Return the values of the document that holds ``charges``."""
+        first = charges[0]
+        payer = first["payer"].with_company(self.company_id)
+        shared = dict(first["document"])
+        if self._is_collective():
+            shared["payment_term_id"] = payer.property_payment_term_id.id
+            method = payer.property_inbound_payment_method_line_id
+            shared["preferred_payment_method_line_id"] = method.id
+        if self.due_date:
+            shared["payment_term_id"] = False
+        if self.schedule_id.category_id:
+            shared["category_id"] = self.schedule_id.category_id.id
+        contracts = {charge["contract"].id for charge in charges if charge["contract"]}
+        return {
+            **shared,
+            "run_id": self.id,
+            "contract_ids": [fields.Command.set(sorted(contracts))],
+            "is_grouped": self._is_grouped(payer) and bool(contracts),
+            "date_from": min(charge["line"]["billing_date_from"] for charge in charges),
+            "date_to": max(charge["line"]["billing_date_to"] for charge in charges),
+            "invoice_date": self.invoice_date,
+            "invoice_date_due": self.due_date,
+            "send_action": self._get_send_action(shared["partner_id"]),
+        }
+
+    def _get_send_action(self, partner_id):
+        """Return how to send: as the scenario says, or as the customer wants."""
+        action = self.scenario_id.send_action
+        if action != "partner":
+            return action
+        partner = self.env["res.partner"].with_company(self.company_id).browse(partner_id)
+        return partner._get_invoice_run_send_action()
+
+    # ------------------------------------------------------------------
+    # After the last customer
+    # ------------------------------------------------------------------
+
+    def _finish_amounts(self):
+        """Put the documents in customer order and move the run on."""
+        self.ensure_one()
+        documents = self.document_ids.sorted(
+            lambda doc: (doc.partner_id.name or "", doc.partner_id.id, doc.title or "", doc.id)
+        )
+        for number, document in enumerate(documents, 1):
+            document.sequence = number
+        self.write({"state": "amounts", "job": "none"})
+        if self._is_automatic("approve") and documents and not self.exception_count:
+            self._approve()
+        else:
+            self._ask_for_approval()
+
+    def _ask_for_approval(self):
+        reviewer = self.reviewer_id
+        if reviewer and self.document_count:
+            self.activity_schedule(
+                "mail.mail_activity_data_todo",
+                summary=self.env._("Approve invoice run %(run)s", run=self.reference),
+                user_id=reviewer.id,
+            )

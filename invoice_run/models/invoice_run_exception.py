@@ -1,0 +1,19 @@
+from odoo import fields, models
+
+
+class InvoiceRunException(models.Model):
+    """Something that is due but could not be billed, and what to do about it."""
+
+    _name = "invoice.run.exception"
+    _description = "Invoice Run Exception"
+    _order = "run_id, id"
+    _check_company_auto = True
+
+    run_id = fields.Many2one("invoice.run", required=True, index=True, ondelete="cascade")
+    company_id = fields.Many2one(related="run_id.company_id", store=True, index=True)
+    partner_id = fields.Many2one("res.partner", "Customer", index="btree_not_null")
+    contract_id = fields.Many2one("billing.contract", index="btree_not_null", ondelete="cascade")
+    usage_id = fields.Many2one("billing.usage", index="btree_not_null", ondelete="cascade")
+    blocking_run_id = fields.Many2one("invoice.run", "Held By", index="btree_not_null")
+    code = fields.Char(required=True, readonly=True)
+    message = fields.Text("What to Do", required=True, readonly=True)

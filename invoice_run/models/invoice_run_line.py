@@ -1,0 +1,203 @@
+from datetime import date
+
+import psycopg2
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+
+#: Day that every claim of a one-off price line takes: it can be claimed once, ever.
+ONCE_DAY = date(1900, 1, 1)
+
+
+class InvoiceRunLine(models.Model):
+    """One amount of a run, and the claim on its period.
+
+    While ``is_claimed``, PostgreSQL refuses any other claimed line on one of the same days
+    of the same price line, or on the same usage item. ``is_claimed`` is written by
+    :meth:`_claim` and :meth:`_release` alone.
+    """
+
+    _name = "invoice.run.line"
+    _description = "Amount to be Invoiced"
+    _inherit = ["analytic.mixin"]
+    _order = "document_id, sequence, id"
+    _check_company_auto = True
+
+    run_id = fields.Many2one("invoice.run", required=True, index=True, ondelete="restrict")
+    document_id = fields.Many2one(
+        "invoice.run.document", required=True, index=True, ondelete="cascade"
+    )
+    company_id = fields.Many2one("res.company", required=True, index=True)
+    currency_id = fields.Many2one(related="document_id.currency_id")
+    partner_id = fields.Many2one(related="document_id.partner_id")
+    sequence = fields.Integer(default=10)
+    contract_id = fields.Many2one("billing.contract", index="btree_not_null", ondelete="restrict")
+    contract_line_id = fields.Many2one(
+        "billing.contract.line", index="btree_not_null", ondelete="restrict"
+    )
+    usage_id = fields.Many2one("billing.usage", index="btree_not_null", ondelete="restrict")
+    product_id = fields.Many2one("product.product", required=True)
+    name = fields.Text("Description", required=True)
+    period_from = fields.Date("Claimed From", help="First claimed day, included.")
+    period_to = fields.Date("Claimed To", help="Last claimed day, included.")
+    billing_date_from = fields.Date("From", help="First day that the invoice shows, included.")
+    billing_date_to = fields.Date("To", help="Last day that the invoice shows, included.")
+    quantity = fields.Float(digits="Product Unit", required=True)
+    product_uom_id = fields.Many2one("uom.uom", "Unit")
+    price_unit = fields.Float("Price", min_display_digits="Product Price", required=True)
+    discount = fields.Float("Discount %", digits="Discount")
+    tax_ids = fields.Many2many("account.tax", string="Taxes")
+    amount = fields.Monetary(help="After discount; tax included where the tax is.")
+    amount_untaxed = fields.Monetary()
+    is_claimed = fields.Boolean(
+        "Claimed", readonly=True, help="No other run can bill the same days or item."
+    )
+    move_line_ids = fields.One2many("account.move.line", "invoice_run_line_id", "Invoice Lines")
+
+    _period_complete = models.Constraint(
+        "CHECK (contract_line_id IS NULL OR (period_from IS NOT NULL AND period_to >= period_from))",
+        "An amount of a contract needs a period whose end is not before its start.",
+    )
+    _period_claimed_once = models.Constraint(
+        """EXCLUDE USING gist (
+            int8range(
+                contract_line_id::int8 * 1000000 + (period_from - DATE '1900-01-01'),
+                contract_line_id::int8 * 1000000 + (period_to - DATE '1900-01-01'),
+                '[]'
+            ) WITH &&
+        ) WHERE (is_claimed AND contract_line_id IS NOT NULL)""",
+        "Some of these days are already billed, or claimed by another run.",
+    )
+    _usage_claimed_once = models.UniqueIndex(
+        "(usage_id) WHERE is_claimed",
+        "This usage item is already billed, or claimed by another run.",
+    )
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_invoiced(self):
+        if self.document_id.filtered("move_id"):
+            raise UserError(
+                self.env._(
+                    "Amounts that are on an invoice cannot be deleted. "
+                    "Delete or reverse the invoice instead."
+                )
+            )
+
+    def _claim(self):
+        """Claim the periods and items of these lines, in an order that cannot deadlock.
+
+        :raises UserError: somebody else holds one of them; names the run or invoice
+        """
+        lines = self.filtered(lambda line: not line.is_claimed)
+        lines = lines.sorted(lambda line: (line.contract_line_id.id, line.usage_id.id, line.id))
+        self.env.flush_all()
+        try:
+            with self.env.cr.savepoint():
+                lines.write({"is_claimed": True})
+                lines.flush_recordset(["is_claimed"])
+        except psycopg2.IntegrityError as error:
+            lines.invalidate_recordset(["is_claimed"])
+            raise UserError(lines._get_claim_conflict_message()) from error
+        lines.usage_id._update_state()
+
+    def _release(self):
+        """Give the periods and items of these lines back: the next run proposes them again."""
+        lines = self.filtered("is_claimed")
+        lines.write({"is_claimed": False})
+        # a claim that follows in the same transaction must not meet the old one
+        lines.flush_recordset(["is_claimed"])
+        lines.usage_id._update_state()
+
+    def _sync_claims(self):
+        """Claim or release what the invoices of these amounts say.
+
+        An amount that was invoiced is claimed exactly while an invoice with it is in force,
+        see ``account.move._is_billing``. Called after any change of such an invoice, so the
+        order in which people delete, cancel, credit and reset does not matter.
+
+        :raises UserError: a period that comes back is claimed by somebody else meanwhile
+        """
+        billed = self.filtered(lambda line: line._is_billed())
+        waiting = self.filtered(lambda line: line.document_id.state in ("to_do", "failed"))
+        (self - billed - waiting)._release()
+        billed._claim()
+        self.document_id._sync_state()
+
+    def _is_billed(self):
+        self.ensure_one()
+        return any(move._is_billing() for move in self.move_line_ids.move_id)
+
+    def _get_conflicting_lines(self):
+        """Return the claimed lines of others that stand in the way of these."""
+        conflicts = self.browse()
+        for line in self:
+            if line.usage_id:
+                domain = [("usage_id", "=", line.usage_id.id)]
+            else:
+                domain = [
+                    ("contract_line_id", "=", line.contract_line_id.id),
+                    ("period_from", "<=", line.period_to),
+                    ("period_to", ">=", line.period_from),
+                ]
+            conflicts |= self.search([*domain, ("is_claimed", "=", True), ("id", "!=", line.id)])
+        return conflicts - self
+
+    def _get_claim_conflict_message(self):
+        """Return a sentence that names who holds the periods of these lines."""
+        conflicts = self._get_conflicting_lines()
+        if not conflicts:
+            return self.env._(
+                "Another run has just claimed one of these periods. Try again in a moment."
+            )
+        other = conflicts[0]
+        return self.env._(
+            "%(what)s, %(date_from)s – %(date_to)s, is already claimed by %(holder)s. "
+            "Release it there first.",
+            what=other.contract_id.name or other.name,
+            date_from=other.billing_date_from,
+            date_to=other.billing_date_to,
+            holder=other.document_id.move_id.display_name or other.run_id.reference,
+        )
+
+    def _prepare_base_line(self, rate, sign=1):
+        """Return the tax engine's base line, with the same values that the invoice line gets.
+
+        :param rate: units of the document currency per unit of company currency
+        :param sign: -1 on a credit note, whose lines show the opposite quantities
+        """
+        self.ensure_one()
+        document = self.document_id
+        return self.env["account.tax"]._prepare_base_line_for_taxes_computation(
+            self,
+            price_unit=self.price_unit,
+            quantity=sign * self.quantity,
+            discount=self.discount,
+            tax_ids=self.tax_ids,
+            currency_id=document.currency_id,
+            partner_id=document.partner_id.commercial_partner_id,
+            product_id=self.product_id,
+            product_uom_id=self.product_uom_id,
+            is_refund=sign < 0,
+            rate=rate,
+            name=self.name,
+        )
+
+    def _prepare_move_line_vals(self, sign=1):
+        """Return the values of the invoice line.
+
+        :param sign: -1 on a credit note
+        """
+        self.ensure_one()
+        return {
+            "product_id": self.product_id.id,
+            "product_uom_id": self.product_uom_id.id,
+            "name": self.name,
+            "quantity": sign * self.quantity,
+            "price_unit": self.price_unit,
+            "discount": self.discount,
+            "tax_ids": [fields.Command.set(self.tax_ids.ids)],
+            "analytic_distribution": self.analytic_distribution,
+            "billing_date_from": self.billing_date_from,
+            "billing_date_to": self.billing_date_to,
+            "invoice_run_line_id": self.id,
+        }

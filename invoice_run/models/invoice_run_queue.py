@@ -1,0 +1,196 @@
+import logging
+
+from odoo import api, models, modules, tools
+from odoo.fields import Domain
+
+from .invoice_run_amounts import PAYERS_PER_CHUNK
+from .invoice_run_document import RETRY_ERRORS
+
+_logger = logging.getLogger(__name__)
+
+#: Invoices made, or mails handed over, in one transaction.
+INVOICES_PER_CHUNK = 250
+MAILS_PER_CHUNK = 50
+
+
+class InvoiceRun(models.Model):
+    """Background work: one engine for buttons, scheduled action and scripts."""
+
+    _inherit = "invoice.run"
+
+    def _get_retry_errors(self):
+        """Return the errors after which a transaction must be rolled back and repeated."""
+        return RETRY_ERRORS
+
+    def _is_automatic(self, step):
+        """Whether ``step`` (amounts, approve, invoices, send) needs no person."""
+        self.ensure_one()
+        choice = self.schedule_id[f"auto_{step}"]
+        if choice == "company":
+            return self.company_id[f"invoice_run_auto_{step}"]
+        return choice == "yes"
+
+    def _queue_job(self, job):
+        """Have the scheduled action do ``job`` for these runs as soon as it can."""
+        self._write_engine({"job": job})
+        self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger()
+
+    # ------------------------------------------------------------------
+    # Scheduled action
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _cron_process_runs(self):
+        """Activate the runs whose day has come, then work on all that is queued."""
+        self._activate_due_runs()
+        self._update_pending_mails()
+        self._commit_step()
+        runs = self.search([("job", "!=", "none")], order="activation_date, id")
+        for number, run in enumerate(runs):
+            try:
+                run._process_queue()
+            except RETRY_ERRORS:
+                self.env.cr.rollback()
+                self._commit_step(remaining=1)
+                return
+            except Exception:  # one bad run never stops the others
+                _logger.exception("Invoice run %s failed", run.id)
+                self.env.cr.rollback()
+            if not self._commit_step(processed=1, remaining=len(runs) - number - 1):
+                return
+
+    @api.model
+    def _activate_due_runs(self):
+        """Submit the runs whose activation date has come, in the company's local day."""
+        domain = Domain("state", "=", "on_hold") & Domain("schedule_id.state", "=", "active")
+        for company in self.env["res.company"].search([]):
+            today = company._get_invoice_run_today()
+            due = Domain("company_id", "=", company.id) & Domain("activation_date", "<=", today)
+            runs = self.search(domain & due, order="activation_date, number")
+            runs.try_lock_for_update().action_submit()
+
+    @api.model
+    def _commit_step(self, processed=0, remaining=None):
+        """Commit a step that is complete; return the seconds that are left for more.
+
+        Tests keep their one transaction, as in ``account.move.send._can_commit``.
+        """
+        if tools.config["test_enable"] or modules.module.current_test:
+            self.env.flush_all()
+            return float("inf")
+        return self.env["ir.cron"]._commit_progress(processed, remaining=remaining)
+
+    # ------------------------------------------------------------------
+    # Jobs
+    # ------------------------------------------------------------------
+
+    def _process_queue(self):
+        """Carry out here and now all that is queued for these runs.
+
+        Each chunk is committed, so a worker that dies loses at most one chunk, and the next
+        one goes on where it stopped. A run on which another worker is busy is left alone.
+        """
+        # sudo: the button that queued the work checked who may ask for it; the result is the
+        # same whoever carries it out, the scheduled action or a script
+        for run in self.sudo():
+            while run.job != "none":
+                job = run.job
+                if not run.try_lock_for_update(allow_referencing=True):
+                    break
+                finished = getattr(run, f"_process_job_{job}")()
+                if not finished:
+                    break
+
+    def _process_job_amounts(self):
+        """Make the amounts of all customers; return whether the job is finished."""
+        payers = self._get_open_payers()
+        for start in range(0, len(payers), PAYERS_PER_CHUNK):
+            self._generate_amounts(payers[start : start + PAYERS_PER_CHUNK])
+            if not self._commit_step(remaining=1) or not self._lock_job("amounts"):
+                return False
+        self._finish_amounts()
+        self._commit_step()
+        return True
+
+    def _lock_job(self, job):
+        """Take the run again after a commit; False when it is no longer ours to work on."""
+        self.invalidate_recordset()
+        return bool(self.try_lock_for_update(allow_referencing=True)) and self.job == job
+
+    def _get_documents_to_invoice(self, limit=None):
+        """Return the next documents to invoice; those that wait for a failed period are not."""
+        domain = Domain("run_id", "=", self.id) & Domain("state", "=", "to_do")
+        failed = self._get_failed_contracts()
+        if failed:
+            domain &= Domain("contract_ids", "not in", failed.ids)
+        return self.env["invoice.run.document"].search(domain, limit=limit)
+
+    def _get_failed_contracts(self):
+        failed = self.env["invoice.run.document"].search(
+            [("run_id", "=", self.id), ("state", "=", "failed")]
+        )
+        return failed.contract_ids
+
+    def _process_job_invoices(self):
+        """Make all invoices, chunk by chunk; return whether the job is finished."""
+        while documents := self._get_documents_to_invoice(INVOICES_PER_CHUNK):
+            documents._process_invoices()
+            if not self._commit_step(remaining=1) or not self._lock_job("invoices"):
+                return False
+        self._finish_invoices()
+        self._commit_step()
+        return True
+
+    def _finish_invoices(self):
+        """Move the run on; documents that wait for a repair keep it approved."""
+        waiting = self.env["invoice.run.document"].search_count(
+            [("run_id", "=", self.id), ("state", "=", "to_do")], limit=1
+        )
+        self.write({"job": "none", "state": "approved" if waiting else "invoiced"})
+        self._notify_finished()
+        if self._is_automatic("send") and self._get_documents_to_send():
+            self._queue_job("send")
+
+    def _notify_finished(self):
+        """Tell the responsible that the run finished, or that something failed."""
+        body = self.env._(
+            "%(invoices)s invoices made, %(failed)s failed.",
+            invoices=self.invoice_count,
+            failed=self.failed_count,
+        )
+        self.message_post(body=body)
+        if self.failed_count and self.user_id:
+            self.activity_schedule(
+                "mail.mail_activity_data_todo",
+                summary=self.env._("%(run)s: repair what failed", run=self.reference),
+                user_id=self.user_id.id,
+            )
+
+    def _get_documents_to_send(self, after_id=0, limit=None):
+        """Return the next documents, by id, whose confirmed invoice waits to be emailed."""
+        domain = Domain("run_id", "=", self.id) & Domain("send_state", "=", "pending")
+        domain &= Domain("send_action", "=", "email") & Domain("move_id.state", "=", "posted")
+        domain &= Domain("id", ">", after_id)
+        return self.env["invoice.run.document"].search(domain, limit=limit, order="id")
+
+    def _process_job_send(self):
+        """Email all that is pending, chunk by chunk; return whether the job is finished."""
+        last_id = 0
+        while documents := self._get_documents_to_send(last_id, MAILS_PER_CHUNK):
+            last_id = documents[-1].id
+            documents._process_send()
+            # the mails are in the queue for good before the mail server sees one
+            self._commit_step(remaining=1)
+            documents._hand_over_mails()
+            if not self._commit_step(remaining=1) or not self._lock_job("send"):
+                return False
+        self.write({"job": "none"})
+        self._commit_step()
+        return True
+
+    @api.model
+    def _update_pending_mails(self):
+        """Read the state of mails that Odoo's own queue was sending when we looked last."""
+        domain = [("send_state", "=", "pending"), ("send_message_id", "!=", False)]
+        domain.append(("run_id.job", "=", "none"))
+        self.env["invoice.run.document"].search(domain)._update_send_state()

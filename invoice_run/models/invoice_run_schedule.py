@@ -1,0 +1,340 @@
+from datetime import timedelta
+
+from dateutil.relativedelta import relativedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+
+from .. import cycles
+from ..periods import Span
+
+AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no", "By hand")]
+#: A typing error in a date or number must not make a million runs.
+MAX_RUNS = 1000
+#: Without a number of runs or an end date, runs are made this far ahead.
+HORIZON_MONTHS = 12
+
+
+class InvoiceRunSchedule(models.Model):
+    """Generates one invoice run per cycle."""
+
+    _name = "invoice.run.schedule"
+    _description = "Invoice Run Schedule"
+    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _order = "reference desc, id desc"
+    _check_company_auto = True
+    _rec_names_search = ["reference", "name"]
+
+    reference = fields.Char(required=True, copy=False, readonly=True, default="/")
+    name = fields.Char(required=True)
+    description = fields.Text()
+    company_id = fields.Many2one(
+        "res.company",
+        "Invoicing Party",
+        required=True,
+        index=True,
+        default=lambda self: self.env.company,
+    )
+    scenario_id = fields.Many2one(
+        "billing.scenario", required=True, check_company=True, ondelete="restrict"
+    )
+    cluster_ids = fields.Many2many(
+        "billing.cluster",
+        string="Clusters",
+        check_company=True,
+        help="Only these business units. Empty: those of the scenario, else all.",
+    )
+    date_from = fields.Date("First Period From", required=True)
+    date_to = fields.Date(
+        "First Period To",
+        required=True,
+        compute="_compute_date_to",
+        store=True,
+        readonly=False,
+        precompute=True,
+        help="Last day of the first period, included.",
+    )
+    run_name = fields.Char("Name of the Runs")
+    run_description = fields.Text("Description of the Runs")
+    cycle = fields.Selection(
+        [
+            ("once", "Once"),
+            ("weekly", "Every week"),
+            ("biweekly", "Every two weeks"),
+            ("monthly", "Every month"),
+            ("quarterly", "Every quarter"),
+            ("half_yearly", "Every half-year"),
+            ("yearly", "Every year"),
+        ],
+        required=True,
+        default="monthly",
+    )
+    run_count = fields.Integer(
+        "Number of Runs", help=f"0: until the end date, else {HORIZON_MONTHS} months ahead."
+    )
+    until_date = fields.Date("Until", help="No run starts after this day.")
+    invoice_name = fields.Char(
+        help="Placeholders: {month}, {year}, {quarter}, {week}, {date_from}, {date_to}, "
+        "or with a pattern: {date_from:MMMM yyyy}. Empty: the name of the run."
+    )
+    invoice_name_format = fields.Selection(
+        [
+            ("contract", "Invoice name – contract"),
+            ("contract_debtor", "Invoice name – contract – debtor"),
+            ("debtor", "Invoice name – debtor"),
+        ],
+        required=True,
+        default="contract",
+    )
+    category_id = fields.Many2one(
+        "billing.category",
+        "Invoice Category",
+        check_company=True,
+        help="Written on the invoices. It does not select.",
+    )
+    invoice_date = fields.Date("First Invoice Date", help="Empty: first day of the period.")
+    due_date = fields.Date("First Due Date", help="Empty: by the payment terms.")
+    invoice_date_mode = fields.Selection(
+        [
+            ("schedule", "By the schedule"),
+            ("first_of_month", "First of the month"),
+            ("last_of_month", "Last of the month"),
+            ("generation", "Day of generation"),
+        ],
+        required=True,
+        default="schedule",
+    )
+    activation_rule = fields.Selection(
+        [
+            ("before_start", "Days before the period"),
+            ("first_of_month", "On the 1st after the period"),
+            ("fifth_of_month", "On the 5th after the period"),
+            ("disabled", "Only by hand"),
+        ],
+        required=True,
+        default="before_start",
+    )
+    activation_days = fields.Integer(
+        compute="_compute_activation_days",
+        store=True,
+        readonly=False,
+        precompute=True,
+        help="Days before the first day of the period; 0 = on the first day.",
+    )
+    enforce_collective = fields.Boolean(
+        "Collective Invoices", help="One invoice per customer, whatever the customer's setting."
+    )
+    auto_amounts = fields.Selection(
+        AUTO_SELECTION, "Generate Amounts", required=True, default="company"
+    )
+    auto_approve = fields.Selection(AUTO_SELECTION, "Approve", required=True, default="company")
+    auto_invoices = fields.Selection(
+        AUTO_SELECTION, "Generate Invoices", required=True, default="company"
+    )
+    auto_send = fields.Selection(AUTO_SELECTION, "Send", required=True, default="company")
+    reviewer_id = fields.Many2one(
+        "res.users",
+        compute="_compute_reviewer_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+        check_company=True,
+    )
+    user_id = fields.Many2one(
+        "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
+    )
+    state = fields.Selection(
+        [("active", "Active"), ("paused", "Paused"), ("closed", "Closed")],
+        required=True,
+        default="active",
+        copy=False,
+        tracking=True,
+    )
+    run_ids = fields.One2many("invoice.run", "schedule_id", "Runs")
+    run_total = fields.Integer("Runs Made", compute="_compute_run_total")
+
+    _dates_in_order = models.Constraint(
+        "CHECK (date_to >= date_from)",
+        "The first period ends before it starts. Correct one of the two dates.",
+    )
+    _run_count_not_negative = models.Constraint(
+        "CHECK (run_count >= 0)", "The number of runs cannot be negative."
+    )
+    _activation_days_not_negative = models.Constraint(
+        "CHECK (activation_days >= 0)", "The number of activation days cannot be negative."
+    )
+
+    @api.depends("date_from", "cycle")
+    def _compute_date_to(self):
+        for schedule in self.filtered("date_from"):
+            schedule.date_to = cycles.first_period_end(schedule.date_from, schedule.cycle)
+
+    @api.depends("company_id")
+    def _compute_activation_days(self):
+        for schedule in self:
+            schedule.activation_days = schedule.company_id.invoice_run_activation_days
+
+    @api.depends("company_id")
+    def _compute_reviewer_id(self):
+        for schedule in self:
+            schedule.reviewer_id = schedule.company_id.invoice_run_reviewer_id
+
+    def _compute_run_total(self):
+        counts = dict(
+            self.env["invoice.run"]._read_group(
+                [("schedule_id", "in", self.ids)], ["schedule_id"], ["__count"]
+            )
+        )
+        for schedule in self:
+            schedule.run_total = counts.get(schedule, 0)
+
+    @api.constrains("run_count")
+    def _check_run_count(self):
+        for schedule in self:
+            if schedule.run_count > MAX_RUNS:
+                raise ValidationError(
+                    self.env._(
+                        "A schedule makes at most %(max)s runs; %(count)s were asked for.",
+                        max=MAX_RUNS,
+                        count=schedule.run_count,
+                    )
+                )
+
+    @api.constrains("invoice_date", "due_date")
+    def _check_due_date(self):
+        for schedule in self:
+            if schedule.due_date and schedule.invoice_date and (
+                schedule.due_date < schedule.invoice_date
+            ):
+                raise ValidationError(
+                    self.env._("The due date is before the invoice date. Correct one of the two.")
+                )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            if vals.get("reference", "/") == "/":
+                vals["reference"] = self.env["ir.sequence"].next_by_code("invoice.run.schedule")
+        return super().create(vals_list)
+
+    def action_generate_runs(self):
+        """Create the runs that are missing; pressing again adds nothing twice.
+
+        :raises UserError: the schedule is not active, or would make too many runs
+        """
+        self.check_access("write")
+        for schedule in self:
+            if schedule.state != "active":
+                raise UserError(
+                    self.env._(
+                        "Schedule %(schedule)s is not active: resume it first.",
+                        schedule=schedule.reference,
+                    )
+                )
+            made = set(schedule.run_ids.mapped("number"))
+            vals_list = [
+                schedule._prepare_run_vals(number)
+                for number in range(schedule._get_run_count())
+                if number not in made
+            ]
+            self.env["invoice.run"].create(vals_list)
+
+    def action_pause(self):
+        """Make no runs, and activate none, until the schedule is resumed."""
+        self.write({"state": "paused"})
+
+    def action_resume(self):
+        """Go on; runs whose date has passed are activated in order."""
+        self.write({"state": "active"})
+
+    def action_close(self):
+        """End the schedule; runs that were made stay."""
+        self.write({"state": "closed"})
+
+    def action_view_runs(self):
+        """Open the runs of this schedule."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_action")
+        action["domain"] = [("schedule_id", "in", self.ids)]
+        return action
+
+    def _get_run_count(self):
+        """Return how many runs the schedule makes: by number, end date or horizon.
+
+        :raises UserError: more than ``MAX_RUNS``
+        """
+        self.ensure_one()
+        if self.cycle == "once":
+            return 1
+        until = self.until_date
+        if not until and not self.run_count:
+            today = self.company_id._get_invoice_run_today()
+            until = max(today, self.date_from) + relativedelta(months=HORIZON_MONTHS)
+        number = 0
+        limit = self.run_count or MAX_RUNS + 1
+        while number < limit and (not until or self._get_period(number).date_from <= until):
+            number += 1
+        if number > MAX_RUNS:
+            raise UserError(
+                self.env._(
+                    "Schedule %(schedule)s would make more than %(max)s runs. "
+                    "Choose an earlier end date.",
+                    schedule=self.reference,
+                    max=MAX_RUNS,
+                )
+            )
+        return number
+
+    def _get_period(self, number) -> Span:
+        """Return the period of run ``number`` (0 = the first)."""
+        if number == 0:
+            return Span(self.date_from, self.date_to)
+        return cycles.run_period(self.date_from, self.date_to, self.cycle, number)
+
+    def _prepare_run_vals(self, number):
+        """Return the values of run ``number`` (0 = the first), all dates from the first run's."""
+        self.ensure_one()
+        period = self._get_period(number)
+        activation = cycles.activation_date(self.activation_rule, period, self.activation_days)
+        invoice_date = self._get_invoice_date(number, period, activation)
+        return {
+            "schedule_id": self.id,
+            "number": number,
+            "name": self.run_name or self.name,
+            "description": self.run_description,
+            "company_id": self.company_id.id,
+            "scenario_id": self.scenario_id.id,
+            "cluster_ids": [fields.Command.set(self.cluster_ids.ids)],
+            "date_from": period.date_from,
+            "date_to": period.date_to,
+            "target_date": period.date_to,
+            "activation_date": activation,
+            "invoice_date": invoice_date,
+            "due_date": self._get_due_date(number, invoice_date),
+            "reviewer_id": self.reviewer_id.id,
+            "user_id": self.user_id.id,
+        }
+
+    def _get_invoice_date(self, number, period, activation):
+        """Return the planned invoice date of run ``number``."""
+        day = activation or self.company_id._get_invoice_run_today()
+        if self.invoice_date_mode == "first_of_month":
+            return day + relativedelta(day=1)
+        if self.invoice_date_mode == "last_of_month":
+            return cycles.last_of_month(day)
+        if self.invoice_date_mode == "generation":
+            return day
+        if not self.invoice_date:
+            return period.date_from
+        return cycles.shift(self.invoice_date, self.cycle, number, keep_last_day=True)
+
+    def _get_due_date(self, number, invoice_date):
+        """Return the due date of run ``number``: moved with the cycle, or at its distance."""
+        if not self.due_date:
+            return False
+        if self.invoice_date_mode == "schedule":
+            return cycles.shift(self.due_date, self.cycle, number, keep_last_day=True)
+        return invoice_date + self._get_due_distance()
+
+    def _get_due_distance(self) -> timedelta:
+        """Return the days from the first run's invoice date to its due date."""
+        return self.due_date - (self.invoice_date or self.date_from)

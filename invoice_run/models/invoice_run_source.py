@@ -1,0 +1,127 @@
+from odoo import api, models
+from odoo.fields import Domain
+
+
+class InvoiceRunSource(models.AbstractModel):
+    """What a model must answer so that its records can be billed by an invoice run.
+
+    A source only reads: it says who has something due and yields it as *charges*. The run
+    groups charges into documents, claims their periods and makes the invoices.
+
+    To add a source, inherit this mixin, extend ``billing.scenario.source`` with its key and
+    ``billing.scenario._get_source_model`` with its model name.
+
+    A charge is a dict with
+
+    * ``payer``: the commercial partner (grouping and sending settings are read there);
+    * ``document``: values that all charges of one document share, see
+      ``invoice.run._get_document_key_fields``;
+    * ``bucket``: what one document holds when the payer's invoices are not grouped,
+      e.g. ``("contract", contract, period)``: hashable, orderable within a source;
+    * ``contract``: the ``billing.contract`` of the charge, may be empty;
+    * ``line``: values of the ``invoice.run.line``.
+    """
+
+    _name = "invoice.run.source"
+    _description = "Source of an Invoice Run"
+
+    @api.model
+    def _get_run_domain(self, run) -> Domain:
+        """Return the records that ``run`` selects and that have something due."""
+        raise NotImplementedError
+
+    @api.model
+    def _get_run_payers(self, run):
+        """Return the commercial partners for whom something is due, as a recordset."""
+        groups = self._read_group(self._get_run_domain(run), [self._get_payer_field()])
+        return self.env["res.partner"].union(*(partner for (partner,) in groups))
+
+    @api.model
+    def _get_payer_field(self):
+        """Return the stored field that holds the commercial partner who pays."""
+        return "commercial_partner_id"
+
+    @api.model
+    def _collect_run_charges(self, run, payers):
+        """Yield the charges that are due for ``payers`` (commercial partners).
+
+        What cannot be billed is yielded as a dict with the key ``exception``: values of an
+        ``invoice.run.exception``. Writes nothing.
+        """
+        raise NotImplementedError
+
+    @api.model
+    def _get_source_charges(self, run, payers):
+        """Return charges and exceptions of ``payers`` as two lists."""
+        charges, exceptions = [], []
+        for item in self._collect_run_charges(run, payers):
+            (exceptions if "exception" in item else charges).append(item)
+        return charges, [item["exception"] for item in exceptions]
+
+    def _get_run_journal(self, cluster, category, company, currency):
+        """Return the sales journal: of the category, else of the cluster, else the company's."""
+        journal = category.journal_id or cluster.journal_id
+        if journal:
+            return journal
+        Journal = self.env["account.journal"]
+        domain = Domain("type", "=", "sale") & Domain(Journal._check_company_domain(company))
+        same_currency = Journal
+        if currency != company.currency_id:
+            same_currency = Journal.search(domain & Domain("currency_id", "=", currency.id), limit=1)
+        return same_currency or Journal.search(domain, limit=1)
+
+    def _get_run_fiscal_position(self, partner, company):
+        """Return the fiscal position that Odoo would choose for an invoice to ``partner``."""
+        delivery = partner.browse(partner.address_get(["delivery"])["delivery"])
+        return (
+            self.env["account.fiscal.position"]
+            .with_company(company)
+            ._get_fiscal_position(partner, delivery=delivery)
+        )
+
+    def _get_run_taxes(self, taxes, product, company, fiscal_position):
+        """Return ``taxes`` as they are, or the product's, mapped by the fiscal position.
+
+        As ``account.move.line._get_computed_taxes``: the product's taxes of the company,
+        else those of its income account.
+        """
+        if taxes:
+            return taxes
+        found = product.taxes_id.filtered_domain(taxes._check_company_domain(company))
+        if not found:
+            account = self._get_run_account(product, company, fiscal_position)
+            found = account.tax_ids.filtered(lambda tax: tax.type_tax_use == "sale")
+        return fiscal_position.map_tax(found._filter_taxes_by_company(company))
+
+    def _get_run_account(self, product, company, fiscal_position):
+        """Return the income account that the invoice line would get, possibly none."""
+        template = product.with_company(company).product_tmpl_id
+        return template.get_product_accounts(fiscal_pos=fiscal_position)["income"]
+
+    def _get_charge_errors(self, product, partner, company, currency, journal, fiscal_position):
+        """Return the reasons, as (code, message), why a charge cannot become an invoice line."""
+        _ = self.env._
+        errors = []
+        if not journal:
+            errors.append(("journal", _("There is no sales journal. Create one.")))
+        if not product:
+            errors.append(("product", _("The line has no product. Choose one.")))
+        elif not product.active:
+            errors.append(
+                ("product", _("The product is archived. Restore it or choose another one."))
+            )
+        elif not self._get_run_account(product, company, fiscal_position):
+            errors.append(
+                (
+                    "account",
+                    _(
+                        "The product has no income account. Set one on the product, "
+                        "its category or the company."
+                    ),
+                )
+            )
+        if not partner.active:
+            errors.append(("partner", _("The customer is archived. Restore the contact.")))
+        if not currency.active:
+            errors.append(("currency", _("The currency is not active. Activate it.")))
+        return errors

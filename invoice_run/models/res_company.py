@@ -1,0 +1,28 @@
+from zoneinfo import ZoneInfo
+
+from odoo import fields, models
+
+
+class ResCompany(models.Model):
+    _inherit = "res.company"
+
+    invoice_run_activation_days = fields.Integer(
+        "Activation days", default=10, help="Days before its period on which a run is activated."
+    )
+    invoice_run_auto_amounts = fields.Boolean("Generate amounts", default=True)
+    invoice_run_auto_approve = fields.Boolean("Approve")
+    invoice_run_auto_invoices = fields.Boolean("Generate invoices")
+    invoice_run_auto_send = fields.Boolean("Send invoices")
+    invoice_run_four_eyes = fields.Boolean(
+        "Four eyes", help="Who submitted a run or generated its amounts cannot approve it."
+    )
+    invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of runs")
+    invoice_run_outlier_factor = fields.Float("Outlier factor", default=2.5)
+    invoice_run_release_days = fields.Integer("Release days", default=7)
+
+    def _get_invoice_run_today(self):
+        """Return the company's local day: time zone of its partner, else of the user, else UTC."""
+        self.ensure_one()
+        # sudo: the time zone of the company's own contact, whoever asks
+        zone = self.sudo().partner_id.tz or self.env.user.tz or "UTC"
+        return fields.Datetime.now().replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(zone)).date()

@@ -1,0 +1,27 @@
+from odoo import fields, models
+
+
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
+
+    invoice_run_activation_days = fields.Integer(
+        related="company_id.invoice_run_activation_days", readonly=False
+    )
+    invoice_run_auto_amounts = fields.Boolean(
+        related="company_id.invoice_run_auto_amounts", readonly=False
+    )
+    invoice_run_auto_approve = fields.Boolean(
+        related="company_id.invoice_run_auto_approve", readonly=False
+    )
+    invoice_run_auto_invoices = fields.Boolean(
+        related="company_id.invoice_run_auto_invoices", readonly=False
+    )
+    invoice_run_auto_send = fields.Boolean(
+        related="company_id.invoice_run_auto_send", readonly=False
+    )
+    invoice_run_four_eyes = fields.Boolean(
+        related="company_id.invoice_run_four_eyes", readonly=False
+    )
+    invoice_run_reviewer_id = fields.Many2one(
+        related="company_id.invoice_run_reviewer_id", readonly=False
+    )

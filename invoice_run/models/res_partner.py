@@ -1,0 +1,47 @@
+from odoo import fields, models
+
+
+class ResPartner(models.Model):
+    _inherit = "res.partner"
+
+    allow_invoice_grouping = fields.Boolean(
+        "One Invoice per Run",
+        company_dependent=True,
+        help="Invoice runs put all charges of this customer on one invoice, "
+        "with a section per contract.",
+    )
+    billing_contract_ids = fields.One2many(
+        "billing.contract",
+        "partner_id",
+        "Billing Contracts",
+        groups="invoice_run.invoice_run_group_user",
+    )
+    billing_contract_count = fields.Integer(
+        compute="_compute_billing_contract_count", groups="invoice_run.invoice_run_group_user"
+    )
+
+    def _compute_billing_contract_count(self):
+        counts = dict(
+            self.env["billing.contract"]._read_group(
+                [("partner_id", "in", self.ids)], ["partner_id"], ["__count"]
+            )
+        )
+        for partner in self:
+            partner.billing_contract_count = counts.get(partner, 0)
+
+    def action_view_billing_contracts(self):
+        """Open the billing contracts of this customer."""
+        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.billing_contract_action")
+        action["domain"] = [("partner_id", "in", self.ids)]
+        action["context"] = {"default_partner_id": self.id}
+        return action
+
+    def _get_invoice_run_send_action(self):
+        """Return ``email`` where this customer's sending method is explicitly by email.
+
+        Odoo treats "not set" as email; a run never mails to whom nobody said so.
+        Read with the company whose invoices are meant.
+        """
+        self.ensure_one()
+        method = self.commercial_partner_id.invoice_sending_method
+        return "email" if method == "email" else "none"

@@ -1,0 +1,385 @@
+"""Date arithmetic and proration of recurring charges: pure functions, no ORM, no I/O.
+
+How to use
+----------
+Describe how a contract is billed with :class:`Terms`, then ask
+
+* :func:`due_spans`: which open days of one price line are to be billed up to a target
+  date, as a list of inclusive spans in order;
+* :func:`charge`: what such a span costs, to the smallest coin;
+* :func:`next_invoicing_date`: from which target date on there is something to bill.
+
+How it works
+------------
+Every boundary is ``anchor + k × period`` computed from the anchor, never from the
+previous boundary, so that a grid that starts on the 31st always comes back to the 31st.
+All spans are inclusive at both ends.
+
+Amounts are exact fractions. ``f(day)`` is the amount from the later of the start of the
+price unit and the first day of the line up to and including that day, never more than the
+whole unit and exactly the whole unit when it is complete. The amount of a span is
+``round f(last day) − round f(first day − 1)``, summed over the units that it touches, so
+the parts of a unit add up to the whole unit to the smallest coin, however they are cut.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from fractions import Fraction
+from typing import NamedTuple
+
+from dateutil.relativedelta import relativedelta
+
+DAY = timedelta(days=1)
+ONE = Fraction(1)
+
+#: Months in one unit of a price. Prices per day, week, billing period and one-off
+#: charges are not counted in months.
+INTERVAL_MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
+
+
+class OpenEnded(ValueError):
+    """A contract without end date is to be billed until its end."""
+
+
+class Span(NamedTuple):
+    """Days from ``date_from`` to ``date_to``, both inclusive."""
+
+    date_from: date
+    date_to: date
+
+    @property
+    def days(self) -> int:
+        """Number of days, both ends included."""
+        return (self.date_to - self.date_from).days + 1
+
+    def clip(self, first: date | None, last: date | None) -> Span | None:
+        """The part within ``first`` … ``last`` (inclusive, None = unbounded), if any."""
+        date_from = max(self.date_from, first) if first else self.date_from
+        date_to = min(self.date_to, last) if last else self.date_to
+        return Span(date_from, date_to) if date_from <= date_to else None
+
+
+class Charge(NamedTuple):
+    """What a span costs: ``units`` of the price, and ``amount``, rounded to the coin."""
+
+    units: Fraction
+    amount: Fraction
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Consecutive periods of ``count`` months or weeks; period 0 starts on ``anchor``."""
+
+    anchor: date
+    count: int = 1
+    unit: str = "month"
+
+    def __post_init__(self):
+        if self.count < 1:
+            raise ValueError("A billing period must be at least one month or week long.")
+
+    def start(self, index: int) -> date:
+        """First day of period ``index`` (negative before the anchor)."""
+        if self.unit == "week":
+            return self.anchor + timedelta(weeks=index * self.count)
+        return self.anchor + relativedelta(months=index * self.count)
+
+    def period(self, index: int) -> Span:
+        """The days of period ``index``."""
+        return Span(self.start(index), self.start(index + 1) - DAY)
+
+    def index(self, day: date) -> int:
+        """Index of the period that contains ``day``."""
+        if self.unit == "week":
+            return (day - self.anchor).days // (7 * self.count)
+        months = (day.year - self.anchor.year) * 12 + day.month - self.anchor.month
+        index = months // self.count
+        return index if self.start(index) <= day else index - 1
+
+    def cut(self, span: Span) -> Iterator[Span]:
+        """The parts of ``span`` that fall into each period, in order."""
+        for index in range(self.index(span.date_from), self.index(span.date_to) + 1):
+            yield self.period(index).clip(*span)
+
+
+def grid_anchor(start: date, count: int, unit: str, anchor: str) -> date:
+    """First day of period 0 of a contract that starts on ``start``.
+
+    ``anchor`` is ``start`` (the contract's own start) or ``calendar``: the first of that
+    month, of its quarter for 3 months, half-year for 6, year for 12; the Monday for weeks.
+    """
+    if anchor == "start":
+        return start
+    if unit == "week":
+        return start - timedelta(days=start.weekday())
+    size = count if count in (3, 6, 12) else 1
+    return date(start.year, (start.month - 1) // size * size + 1, 1)
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How one contract is billed.
+
+    :param start: first day of the contract
+    :param end: last day (inclusive), None = open-ended
+    :param mode: ``periodic``, ``date`` (to ``until``) or ``end`` (to the end date)
+    :param until: last day to bill in mode ``date`` (inclusive)
+    :param count: length of a billing period, in ``unit`` (``month`` or ``week``)
+    :param prebilling: periods billed ahead of the one that contains the target date
+    :param timing: ``advance``, or ``arrears``: only periods that are over
+    :param anchor: ``start`` or ``calendar``, see :func:`grid_anchor`
+    :param proration: how a cut month is counted: ``actual``, ``thirty``, ``thirty_360``
+        or ``none``
+    :param split: cut the spans of ``date`` and ``end`` on the period grid
+    :raises ValueError: period shorter than one unit, negative pre-billing, end before start
+    """
+
+    start: date
+    end: date | None = None
+    mode: str = "periodic"
+    until: date | None = None
+    count: int = 1
+    unit: str = "month"
+    prebilling: int = 0
+    timing: str = "advance"
+    anchor: str = "start"
+    proration: str = "actual"
+    split: bool = False
+
+    def __post_init__(self):
+        if self.prebilling < 0:
+            raise ValueError("The number of periods billed in advance cannot be negative.")
+        if self.end and self.end < self.start:
+            raise ValueError("The end date is before the start date.")
+        Grid(self.start, self.count, self.unit)
+
+    @property
+    def grid(self) -> Grid:
+        """The billing periods of the contract."""
+        anchor = grid_anchor(self.start, self.count, self.unit, self.anchor)
+        return Grid(anchor, self.count, self.unit)
+
+    def unit_grid(self, interval: str) -> Grid:
+        """The units in which a price per ``interval`` is counted and rounded.
+
+        Prices per day and week are rounded once per billing period.
+        """
+        months = INTERVAL_MONTHS.get(interval)
+        if not months:
+            return self.grid
+        return Grid(grid_anchor(self.start, months, "month", self.anchor), months)
+
+
+# ---------------------------------------------------------------------------
+# What is due
+# ---------------------------------------------------------------------------
+
+
+def open_spans(first: date, last: date, taken: Iterable[Span]) -> list[Span]:
+    """The days of ``first`` … ``last`` (inclusive) that no span of ``taken`` covers."""
+    spans, day = [], first
+    for span in sorted(taken):
+        if span.date_from > last:
+            break
+        if span.date_from > day:
+            spans.append(Span(day, span.date_from - DAY))
+        day = max(day, span.date_to + DAY)
+    if day <= last:
+        spans.append(Span(day, last))
+    return spans
+
+
+def first_open_day(first: date, last: date | None, taken: Iterable[Span]) -> date | None:
+    """The first day of a line that is not billed yet; None when nothing is left.
+
+    :param last: last day of the line, None = open-ended
+    """
+    day = first
+    for span in sorted(taken):
+        if span.date_from > day:
+            break
+        day = max(day, span.date_to + DAY)
+    return day if last is None or day <= last else None
+
+
+def billing_horizon(terms: Terms, target: date) -> date | None:
+    """Last day (inclusive) that a run with this target date bills; None = nothing.
+
+    Periodic: the end of the period that contains the target date, counted on the grid also
+    before the contract starts, plus the pre-billed ones; in arrears the end of the last
+    period that is over on the target date (a period cut by the end of the contract is over
+    on that day).
+
+    :raises OpenEnded: mode ``end`` and the contract has no end date
+    """
+    if terms.mode == "end":
+        if terms.end is None:
+            raise OpenEnded("The contract has no end date.")
+        return terms.end
+    if terms.mode == "date":
+        return min(filter(None, (terms.until, terms.end)), default=None)
+    grid = terms.grid
+    index = grid.index(target)
+    if terms.timing == "advance":
+        last = grid.period(index + terms.prebilling).date_to
+    else:
+        over = min(filter(None, (grid.period(index).date_to, terms.end))) <= target
+        last = grid.period(index if over else index - 1).date_to
+    return min(last, terms.end) if terms.end else last
+
+
+def due_spans(
+    terms: Terms,
+    first: date,
+    last: date | None,
+    taken: Iterable[Span],
+    target: date,
+    skip_before: date | None = None,
+) -> list[Span]:
+    """The open days of one price line that are due, one span per invoice period, in order.
+
+    :param first: first day of the line that we bill (its start, or the day after what was
+        invoiced elsewhere)
+    :param last: last day of the line (inclusive), None = open-ended
+    :param taken: spans that are claimed already
+    :param target: bill up to the period that contains this day
+    :param skip_before: leave out periods that end before this day, and days before it where
+        the mode does not bill by period
+    :raises OpenEnded: mode ``end`` and the contract has no end date
+    """
+    horizon = billing_horizon(terms, target)
+    if horizon is None or (terms.mode != "periodic" and first > target):
+        return []
+    horizon = min(horizon, last) if last else horizon
+    by_period = terms.mode == "periodic" or terms.split
+    if skip_before and not by_period:
+        first = max(first, skip_before)
+    spans = open_spans(first, horizon, taken) if first <= horizon else []
+    if terms.mode != "periodic" and spans and spans[0].date_from > target:
+        return []
+    if by_period:
+        spans = [part for span in spans for part in terms.grid.cut(span)]
+    return [span for span in spans if not skip_before or span.date_to >= skip_before]
+
+
+def once_period(terms: Terms, day: date, target: date) -> Span | None:
+    """The period with which a one-off charge of ``day`` is due, None while it is not due."""
+    horizon = billing_horizon(terms, target)
+    if horizon is None or day > horizon:
+        return None
+    if terms.mode != "periodic":
+        return Span(day, day) if day <= target else None
+    return terms.grid.period(terms.grid.index(day)).clip(terms.start, terms.end)
+
+
+def next_invoicing_date(terms: Terms, day: date | None) -> date | None:
+    """Earliest target date at which something would be proposed.
+
+    :param day: first open day of the contract's lines, None = nothing is left
+    """
+    if day is None or (terms.end and day > terms.end):
+        return None
+    if terms.mode == "date":
+        last = billing_horizon(terms, day)
+        return day if last and day <= last else None
+    if terms.mode == "end":
+        return day
+    index = terms.grid.index(day)
+    if terms.timing == "advance":
+        return terms.grid.start(index - terms.prebilling)
+    return min(filter(None, (terms.grid.period(index).date_to, terms.end)))
+
+
+# ---------------------------------------------------------------------------
+# What it costs
+# ---------------------------------------------------------------------------
+
+
+def exact(number) -> Fraction:
+    """The decimal number that a float, int, Decimal or str shows, as an exact fraction."""
+    return Fraction(str(number))
+
+
+def round_half_up(value: Fraction, coin: Fraction) -> Fraction:
+    """``value`` in whole coins, halves away from zero (as Odoo rounds currencies)."""
+    quotient = abs(value) / coin
+    coins = (2 * quotient.numerator + quotient.denominator) // (2 * quotient.denominator)
+    return coins * coin if value >= 0 else -coins * coin
+
+
+def net_price(quantity, price_unit, discount=0) -> Fraction:
+    """Price of one unit of time: quantity × unit price after ``discount`` percent."""
+    return exact(quantity) * exact(price_unit) * (ONE - exact(discount) / 100)
+
+
+def days_360(first: date, until: date) -> int:
+    """Days from ``first`` to ``until`` (exclusive), strict 30/360: a 31st counts as 30.
+
+    Source: 30E/360, ISDA 2006 section 4.16(g).
+    """
+    months = (until.year - first.year) * 12 + until.month - first.month
+    return months * 30 + min(until.day, 30) - min(first.day, 30)
+
+
+def _month_share(month: Span, part: Span, proration: str) -> Fraction:
+    """Share of the grid month ``month`` that ``part`` of it costs, at most 1."""
+    if part == month or proration == "none":
+        return ONE
+    if proration == "actual":
+        return Fraction(part.days, month.days)
+    if proration == "thirty":
+        return min(Fraction(part.days, 30), ONE)
+    return max(min(Fraction(days_360(part.date_from, part.date_to + DAY), 30), ONE), Fraction())
+
+
+def _unit_share(unit: Span, part: Span, grid: Grid, proration: str) -> Fraction:
+    """Share of one price unit of ``grid`` that ``part`` of it costs, at most 1."""
+    if part == unit:
+        return ONE
+    if grid.unit == "week":
+        return ONE if proration == "none" else Fraction(part.days, unit.days)
+    months = Grid(grid.anchor, 1)
+    shares = (
+        _month_share(months.period(months.index(cut.date_from)), cut, proration)
+        for cut in months.cut(part)
+    )
+    return min(sum(shares, Fraction()) / grid.count, ONE)
+
+
+def _share(terms: Terms, interval: str, grid: Grid, unit: Span, part: Span) -> Fraction:
+    if interval == "day":
+        return Fraction(part.days)
+    if interval == "week":
+        return Fraction(part.days, 7)
+    return _unit_share(unit, part, grid, terms.proration)
+
+
+def charge(
+    terms: Terms, interval: str, first: date, span: Span, price: Fraction, coin: Fraction
+) -> Charge:
+    """What ``span`` of a line costs.
+
+    :param interval: the time that the price is for: ``day``, ``week``, ``month``,
+        ``quarter``, ``half_year``, ``year``, ``period`` (one billing period, whatever its
+        length) or ``once``
+    :param first: first day of the line; a month begun before it is not counted
+    :param price: net price of one unit, see :func:`net_price`
+    :param coin: smallest coin of the currency, e.g. ``Fraction("0.01")``
+    """
+    if interval == "once":
+        return Charge(ONE, round_half_up(price, coin))
+    grid = terms.unit_grid(interval)
+    units = amount = Fraction()
+    for part in grid.cut(span):
+        unit = grid.period(grid.index(part.date_from))
+        begin = max(unit.date_from, first)
+        after = _share(terms, interval, grid, unit, Span(begin, part.date_to))
+        before = Fraction()
+        if part.date_from > begin:
+            before = _share(terms, interval, grid, unit, Span(begin, part.date_from - DAY))
+        units += after - before
+        amount += round_half_up(after * price, coin) - round_half_up(before * price, coin)
+    return Charge(units, amount)

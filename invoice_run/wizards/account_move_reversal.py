@@ -1,0 +1,35 @@
+from odoo import api, fields, models
+
+
+class AccountMoveReversal(models.TransientModel):
+    _inherit = "account.move.reversal"
+
+    invoice_bill_again = fields.Boolean(
+        "Bill the Periods Again",
+        help="When the credit note is confirmed in full, the next invoice run proposes the "
+        "periods of the invoice again.",
+    )
+    has_billed_periods = fields.Boolean(compute="_compute_has_billed_periods")
+
+    @api.depends("move_ids")
+    def _compute_has_billed_periods(self):
+        for wizard in self:
+            wizard.has_billed_periods = bool(wizard.move_ids._get_affected_run_lines())
+
+    def _prepare_default_reversal(self, move):
+        # EXTENDS 'account'
+        vals = super()._prepare_default_reversal(move)
+        if self.invoice_bill_again or self.env.context.get("invoice_run_move_claims"):
+            vals["invoice_bill_again"] = True
+        return vals
+
+    def modify_moves(self):
+        # EXTENDS 'account': the new invoice takes over the periods of the reversed one
+        wizard = self.with_context(invoice_run_move_claims=True)
+        action = super(AccountMoveReversal, wizard).modify_moves()
+        for move in self.new_move_ids:
+            document = move.sudo().invoice_line_ids.invoice_run_line_id.document_id[:1]
+            move.invoice_run_document_id = document
+            move.invoice_run_id = document.run_id
+        self.new_move_ids._get_affected_run_lines()._sync_claims()
+        return action
