@@ -48,6 +48,11 @@ class AccountMove(models.Model):
         run_lines.exists()._sync_claims()
         return result
 
+    def action_view_invoice_run(self):
+        """Open the run that made this invoice."""
+        self.ensure_one()
+        return self.invoice_run_id._get_records_action()
+
     def _get_affected_run_lines(self, own=True):
         """Return the amounts on these moves and on the invoices that they reverse.
 

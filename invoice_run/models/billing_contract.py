@@ -222,6 +222,7 @@ class BillingContract(models.Model):
         "billing_timing",
         "period_anchor",
         "line_ids.next_period_from",
+        "line_ids.overbilled_from",
     )
     def _compute_next_invoicing_date(self):
         for contract in self:
@@ -229,6 +230,9 @@ class BillingContract(models.Model):
             billable = contract.state in ("active", "closed") and contract.date_start
             terms = contract._get_billing_terms() if billable and days else None
             dates = [periods.next_invoicing_date(terms, day) for day in days] if terms else []
+            if billable and any(contract.line_ids.mapped("overbilled_from")):
+                # a credit is due with any run, whatever its target date
+                dates.append(contract.date_start)
             contract.next_invoicing_date = min(filter(None, dates), default=False)
 
     def _compute_invoice_count(self):
@@ -400,7 +404,10 @@ class BillingContract(models.Model):
         if run.scenario_id.billing_mode == "contract":
             return domain & Domain("next_invoicing_date", "<=", run.target_date)
         # the scenario bills otherwise than the contract's own date says: look at all open days
-        return domain & Domain("line_ids.next_period_from", "!=", False)
+        return domain & (
+            Domain("line_ids.next_period_from", "!=", False)
+            | Domain("line_ids.overbilled_from", "!=", False)
+        )
 
     @api.model
     def _get_run_payers(self, run):
@@ -446,14 +453,8 @@ class BillingContract(models.Model):
         document = self._get_run_document_records()
         errors = {}
         for line in self.line_ids:
-            for code, message in self._get_charge_errors(
-                line.product_id,
-                document["partner_id"],
-                self.company_id,
-                self.currency_id,
-                document["journal_id"],
-                document["fiscal_position_id"],
-            ):
+            found = self._get_charge_errors(line.product_id, document, run.invoice_date)
+            for code, message in found + line._get_price_errors():
                 errors.setdefault(message, code)
         return [(code, message) for message, code in errors.items()]
 
@@ -484,6 +485,33 @@ class BillingContract(models.Model):
                 "bucket": self._get_bucket(terms, span),
                 "document": document,
                 "line": line._prepare_run_line_vals(terms, span, records["fiscal_position_id"]),
+            }
+        yield from self._get_correction_charges(document)
+
+    def _get_correction_charges(self, document):
+        """Yield the credits of days that were invoiced beyond the end of their line.
+
+        On the next invoice of the contract, or, by setting, as a credit note of the invoice.
+        """
+        as_credit_note = self.company_id.invoice_run_correction == "credit_note"
+        for earlier in self.line_ids._get_overbilled_lines().sorted("period_from"):
+            last = earlier.contract_line_id._get_last_day()
+            move = earlier.document_id.move_id
+            bucket = ("correction", self.id, 0)
+            shared = {
+                **document,
+                "fiscal_position_id": earlier.document_id.fiscal_position_id.id,
+                "currency_id": earlier.document_id.currency_id.id,
+            }
+            if as_credit_note and move:
+                bucket = ("credit", self.id, move.id)
+                shared["reversed_entry_id"] = move.id
+            yield {
+                "payer": self.commercial_partner_id,
+                "contract": self,
+                "bucket": bucket,
+                "document": shared,
+                "line": earlier._prepare_correction_vals(last + periods.DAY),
             }
 
     def _get_once_due(self, run, terms, claims, due):

@@ -92,6 +92,18 @@ class BillingContractLine(models.Model):
         index="btree_not_null",
     )
 
+    overbilled_from = fields.Date(
+        compute="_compute_invoiced_until",
+        store=True,
+        copy=False,
+        index="btree_not_null",
+        help="First day that was invoiced although the line ends before it; the next run "
+        "proposes the credit.",
+    )
+    previous_line_id = fields.Many2one(
+        "billing.contract.line", "Replaces", readonly=True, copy=False, index="btree_not_null"
+    )
+
     _dates_in_order = models.Constraint(
         "CHECK (date_end IS NULL OR date_start IS NULL OR date_end >= date_start)",
         "The end of the price line is before its start. Correct one of the two dates.",
@@ -134,11 +146,16 @@ class BillingContractLine(models.Model):
             day = line._get_first_open_day(claims[line.id])
             line.next_period_from = day or False
             line.invoiced_until = line._get_invoiced_until(day)
+            line.overbilled_from = line._get_overbilled_from(claims[line.id])
 
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"invoiced_until", "next_period_from"}
+        return super()._get_engine_fields() | {
+            "invoiced_until",
+            "next_period_from",
+            "overbilled_from",
+        }
 
     @api.constrains("date_start", "date_end", "contract_id")
     def _check_dates_in_contract(self):
@@ -199,6 +216,25 @@ class BillingContractLine(models.Model):
         if open_day:
             return open_day - periods.DAY if open_day > first else False
         return last
+
+    def _get_overbilled_from(self, claimed):
+        """Return the first claimed day after the end of the line; empty when there is none."""
+        last = self._get_last_day() if self.contract_id.date_start else None
+        if self.price_interval == "once" or not last or not claimed:
+            return False
+        beyond = [span for span in claimed if span.date_to > last]
+        return max(beyond[0].date_from, last + periods.DAY) if beyond else False
+
+    def _get_overbilled_lines(self):
+        """Return the invoiced amounts that reach beyond the end of these lines."""
+        result = self.env["invoice.run.line"]
+        for line in self.filtered("overbilled_from"):
+            result |= line.run_line_ids.filtered(
+                lambda amount, last=line._get_last_day(): amount.is_claimed
+                and amount.period_to > last
+                and amount.document_id.state in ("invoiced", "nothing")
+            )
+        return result
 
     def _get_first_open_day(self, claimed):
         """Return the first day that no claim covers, None when nothing is left."""
@@ -268,6 +304,10 @@ class BillingContractLine(models.Model):
         day = self._get_first_open_day(claimed)
         return periods.once_period(terms, day, target) if day else None
 
+    def _get_net_price(self):
+        """Return the exact price of one unit of time, for the whole quantity, after discount."""
+        return periods.net_price(self.quantity, self.price_unit, self.discount)
+
     def _get_charge_vals(self, terms, span):
         """Return quantity, price, discount and amount of ``span``, exact to the coin.
 
@@ -275,7 +315,7 @@ class BillingContractLine(models.Model):
         the net amount as price, and the arithmetic as ``note``.
         """
         self.ensure_one()
-        price = periods.net_price(self.quantity, self.price_unit, self.discount)
+        price = self._get_net_price()
         coin = periods.exact(self.currency_id.rounding)
         first, _last = self._get_own_days()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
@@ -310,6 +350,19 @@ class BillingContractLine(models.Model):
             price=self.currency_id.with_env(lang_env).format(price),
         )
 
+    def _get_price_errors(self):
+        """Return the reason, as (code, message), why the price is no price.
+
+        What is meant to be free has a discount of 100 %.
+        """
+        if self.price_unit:
+            return []
+        message = self.env._(
+            "“%(line)s” has no price. Fill it in; for a free line set a discount of 100 %%.",
+            line=self.name,
+        )
+        return [("price", message)]
+
     def _prepare_run_line_vals(self, terms, span, fiscal_position):
         """Return the values of the run line that bills ``span`` of this line."""
         self.ensure_one()
@@ -333,6 +386,7 @@ class BillingContractLine(models.Model):
             "billing_date_to": span.date_to,
             "tax_ids": taxes.ids,
             "analytic_distribution": self.analytic_distribution,
+            "net_price": float(self._get_net_price()),
         }
 
     def _get_invoice_line_name(self, span, note=None):
@@ -345,3 +399,85 @@ class BillingContractLine(models.Model):
         if note:
             parts.append(note)
         return "\n".join(parts)
+
+    # ------------------------------------------------------------------
+    # Changes during the contract
+    # ------------------------------------------------------------------
+
+    def _change_from(self, date, vals):
+        """End this line the day before ``date``; from then on a copy with ``vals`` is billed.
+
+        :param vals: values in which the new line differs; None: the line just ends
+        :return: the new line, empty when the line just ends
+        :raises UserError: the line is not in force on ``date``
+        """
+        self.ensure_one()
+        first, last = self._get_own_days()
+        if last and last < date:
+            raise UserError(
+                self.env._(
+                    "Contract %(contract)s, line “%(line)s” ends before the change.",
+                    contract=self.contract_id.name,
+                    line=self.name,
+                )
+            )
+        if date <= first and not self.run_line_ids:
+            # nothing of the old line is left and nothing was billed: change it as it is
+            if not vals:
+                raise UserError(self._get_whole_line_message(first))
+            self.write(vals)
+            return self
+        new = self.browse()
+        if vals:
+            new = self.copy(
+                {
+                    **vals,
+                    "contract_id": self.contract_id.id,
+                    "date_start": max(first, date),
+                    "initial_invoiced_until": False,
+                    "previous_line_id": self.id,
+                }
+            )
+        self._end_before(max(first, date))
+        self.contract_id.message_post(
+            body=self.env._(
+                "“%(line)s” changed from %(date)s on.",
+                line=self.name,
+                date=format_date(self.env, date),
+            )
+        )
+        return new
+
+    def _end_before(self, date):
+        """Make the day before ``date`` the last one; a line needs at least one day."""
+        first, _last = self._get_own_days()
+        if date <= first:
+            raise UserError(self._get_whole_line_message(first))
+        self.date_end = date - periods.DAY
+
+    def _get_whole_line_message(self, first):
+        return self.env._(
+            "Contract %(contract)s, line “%(line)s” starts on %(date)s: nothing would be left of "
+            "it. Change it from a later day; otherwise reverse its invoices and delete it.",
+            contract=self.contract_id.name,
+            line=self.name,
+            date=format_date(self.env, first),
+        )
+
+    def action_undo_change(self):
+        """Take back a change of which nothing was billed yet: the replaced line goes on.
+
+        :raises UserError: the line replaces none, or was billed
+        """
+        for line in self:
+            previous = line.previous_line_id
+            if not previous or line.run_line_ids:
+                raise UserError(
+                    self.env._(
+                        "Only a change of which nothing was billed can be taken back. Delete "
+                        "the amounts or reverse the invoices first."
+                    )
+                )
+            last = line.date_end
+            line.unlink()
+            previous.date_end = last

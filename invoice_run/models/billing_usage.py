@@ -240,37 +240,32 @@ class BillingUsage(models.Model):
 
     @api.model
     def _collect_run_charges(self, run, payers):
-        yield from self._collect_usage_charges(self._get_run_domain(run), payers)
+        yield from self._collect_usage_charges(run, self._get_run_domain(run), payers)
 
     @api.model
     def _collect_contract_usage_charges(self, run, payers):
-        yield from self._collect_usage_charges(self._get_contract_usage_domain(run), payers)
+        yield from self._collect_usage_charges(
+            run, self._get_contract_usage_domain(run), payers
+        )
 
     @api.model
-    def _collect_usage_charges(self, domain, payers):
+    def _collect_usage_charges(self, run, domain, payers):
         """Yield a charge, or the exceptions, of each item of ``domain`` that ``payers`` pay."""
         domain &= Domain("commercial_partner_id", "in", payers.ids)
         for usage in self.search(domain, order="date, id"):
-            errors = usage._get_usage_errors()
+            errors = usage._get_usage_errors(run)
             for code, message in errors:
                 yield {"exception": usage._prepare_exception_vals(code, message)}
             if not errors:
                 yield usage._prepare_charge()
 
-    def _get_usage_errors(self):
+    def _get_usage_errors(self, run):
         """Return all reasons, as (code, message), why this item cannot be billed."""
         if self.contract_id.billing_hold:
             reason = self.contract_id.billing_hold_reason or self.env._("no reason given")
             return [("hold", self.env._("The contract is on hold: %(reason)s.", reason=reason))]
         records = self._get_run_document_records()
-        return self._get_charge_errors(
-            self.product_id,
-            records["partner_id"],
-            self.company_id,
-            self.currency_id,
-            records["journal_id"],
-            records["fiscal_position_id"],
-        )
+        return self._get_charge_errors(self.product_id, records, run.invoice_date)
 
     def _prepare_exception_vals(self, code, message):
         return {

@@ -2,6 +2,8 @@ from odoo import fields, models
 
 #: Customers whose amounts are made in one transaction.
 PAYERS_PER_CHUNK = 100
+#: Charges that join the newest document of their contract, after its periods.
+JOINING_BUCKETS = ("usage", "correction")
 
 
 class InvoiceRun(models.Model):
@@ -70,13 +72,22 @@ class InvoiceRun(models.Model):
 
     def _create_claimed_lines(self, lines_vals):
         """Insert the amounts as claims, in the order of what they claim (no deadlocks)."""
-        common = {"run_id": self.id, "company_id": self.company_id.id, "is_claimed": True}
         lines_vals = sorted(
             lines_vals, key=lambda vals: (vals.get("contract_line_id", 0), vals.get("usage_id", 0))
         )
-        lines = self.env["invoice.run.line"].create([{**vals, **common} for vals in lines_vals])
+        lines = self.env["invoice.run.line"].create(
+            [
+                {
+                    **vals,
+                    "run_id": self.id,
+                    "company_id": self.company_id.id,
+                    "is_claimed": not vals.get("corrects_id"),
+                }
+                for vals in lines_vals
+            ]
+        )
+        lines.filtered("corrects_id")._claim()
         lines.usage_id.write({"state": "planned"})
-        return lines
 
     # ------------------------------------------------------------------
     # Grouping
@@ -110,16 +121,31 @@ class InvoiceRun(models.Model):
         for charge in sorted(charges, key=self._get_charge_order):
             common = (charge["payer"].id, *(charge["document"].get(name) for name in names))
             contract_key = (*common, charge["contract"].id)
-            if self._is_grouped(charge["payer"]):
+            kind = charge["bucket"][0]
+            if kind != "credit" and self._is_grouped(charge["payer"]):
                 key = (*common, "payer")
-            elif charge["bucket"][0] == "usage" and contract_key in newest:
+            elif kind in JOINING_BUCKETS and contract_key in newest:
                 key = newest[contract_key]
             else:
                 key = (*common, charge["bucket"])
             if charge["contract"]:
                 newest[contract_key] = key
             groups.setdefault(key, []).append(charge)
-        return groups
+        return self._split_groups(groups)
+
+    def _split_groups(self, groups):
+        """Return the groups, cut where the company limits the lines of one invoice."""
+        limit = self.company_id.invoice_run_max_lines
+        if limit < 1:
+            return groups
+        result = {}
+        for key, charges in groups.items():
+            parts = [charges[at : at + limit] for at in range(0, len(charges), limit)]
+            for number, part in enumerate(parts, 1):
+                text = f"{number}/{len(parts)}" if len(parts) > 1 else False
+                shared = [{**charge, "part": text} for charge in part]
+                result[(*key, number)] = shared
+        return result
 
     def _get_charge_order(self, charge):
         """Return the order of charges: customer, contract, period, then usage.
@@ -132,7 +158,7 @@ class InvoiceRun(models.Model):
             payer.id,
             contract.name or "",
             contract.id or 0,
-            charge["bucket"][0] == "usage",
+            charge["bucket"][0] in JOINING_BUCKETS,
             line["billing_date_from"],
         )
 
@@ -153,6 +179,7 @@ class InvoiceRun(models.Model):
         return {
             **shared,
             "run_id": self.id,
+            "part": first.get("part"),
             "contract_ids": [fields.Command.set(sorted(contracts))],
             "is_grouped": self._is_grouped(payer) and bool(contracts),
             "date_from": min(charge["line"]["billing_date_from"] for charge in charges),
@@ -182,6 +209,7 @@ class InvoiceRun(models.Model):
         )
         for number, document in enumerate(documents, 1):
             document.sequence = number
+        self._create_run_exceptions()
         self.write({"state": "amounts", "job": "none"})
         if self._is_automatic("approve") and documents and not self.exception_count:
             self._approve()

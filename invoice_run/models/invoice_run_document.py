@@ -45,6 +45,10 @@ class InvoiceRunDocument(models.Model):
         "account.payment.method.line", "Payment Method"
     )
     category_id = fields.Many2one("billing.category", "Invoice Category")
+    reversed_entry_id = fields.Many2one(
+        "account.move", "Credits", help="Invoice that this credit note corrects."
+    )
+    part = fields.Char(help="Number of this invoice where the limit of lines made several.")
     contract_ids = fields.Many2many("billing.contract", string="Contracts")
     is_grouped = fields.Boolean(help="Holds several contracts, a section for each.")
     date_from = fields.Date(help="First day billed, included.")
@@ -147,6 +151,12 @@ class InvoiceRunDocument(models.Model):
         documents.write({"state": "excluded", "error": False})
         documents.run_id._withdraw_approval()
 
+    def _release_documents(self):
+        """Give up these documents, which have no invoice: the next run proposes their periods."""
+        self.line_ids._release()
+        self.write({"state": "released", "error": False})
+        self.run_id._withdraw_approval()
+
     # ------------------------------------------------------------------
     # Totals
     # ------------------------------------------------------------------
@@ -214,7 +224,8 @@ class InvoiceRunDocument(models.Model):
                 "contract_debtor": [contracts, document.partner_id.commercial_partner_id.name],
                 "debtor": [document.partner_id.commercial_partner_id.name],
             }[schedule.invoice_name_format]
-            document.title = " – ".join(filter(None, [name, *parts]))
+            title = " – ".join(filter(None, [name, *parts]))
+            document.title = f"{title} ({document.part})" if document.part else title
 
     def _render_placeholders(self, text):
         """Replace {date_from}, {date_to}, {month}, {year}, {quarter} and {week} of the period.
@@ -313,7 +324,7 @@ class InvoiceRunDocument(models.Model):
         errors = []
         if self.move_id or self.state not in ("to_do", "failed"):
             errors.append(self.env._("This document is invoiced already."))
-        if self.line_ids.filtered(lambda line: not line.is_claimed):
+        if self.line_ids.filtered(lambda line: not line._is_held()):
             errors.append(
                 self.env._("The periods were released meanwhile. Delete the amounts and renew them.")
             )
@@ -390,6 +401,11 @@ class InvoiceRunDocument(models.Model):
         if self.invoice_date_due:
             # without a term Odoo keeps the due date that it is given
             vals.update(invoice_payment_term_id=False, invoice_date_due=self.invoice_date_due)
+        elif not self.payment_term_id:
+            # payable at once: Odoo would take today, be it before the invoice date
+            vals["invoice_date_due"] = self.invoice_date
+        if sign < 0 and self.reversed_entry_id:
+            vals["reversed_entry_id"] = self.reversed_entry_id.id
         if "arrears" in self.contract_ids.mapped("billing_timing"):
             vals["delivery_date"] = self.date_to
         return vals
@@ -424,7 +440,9 @@ class InvoiceRunDocument(models.Model):
     def _sync_state(self):
         """Follow the claims of invoiced documents: released while none is held any more."""
         for document in self.filtered(lambda doc: doc.state in ("invoiced", "released")):
-            held = document.line_ids.filtered("is_claimed")
+            held = document.line_ids.filtered(
+                lambda line: line._is_held() or line.superseded_by_id
+            )
             moves = held.move_line_ids.move_id.filtered(lambda move: move._is_billing())
             state = "invoiced" if held else "released"
             vals = {"state": state} if document.state != state else {}

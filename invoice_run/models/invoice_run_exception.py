@@ -17,3 +17,22 @@ class InvoiceRunException(models.Model):
     blocking_run_id = fields.Many2one("invoice.run", "Held By", index="btree_not_null")
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)
+
+    def action_release(self):
+        """Release what another run holds of these contracts and items, without invoice yet."""
+        for exception in self.filtered("blocking_run_id"):
+            run = exception.blocking_run_id
+            run.check_access("write")
+            # sudo: amounts and documents are the engine's
+            documents = run.sudo().document_ids.filtered(
+                lambda document, exception=exception: document.state in ("to_do", "failed")
+                and (
+                    exception.contract_id in document.contract_ids
+                    or (exception.usage_id and exception.usage_id in document.line_ids.usage_id)
+                )
+            )
+            documents._release_documents()
+            body = self.env._("Released for %(run)s.", run=exception.run_id.reference)
+            run.message_post(body=body)
+        # sudo: exceptions are the engine's; what they reported is done
+        self.sudo().filtered("blocking_run_id").unlink()

@@ -49,6 +49,9 @@ class InvoiceRunLine(models.Model):
     tax_ids = fields.Many2many("account.tax", string="Taxes")
     amount = fields.Monetary(help="After discount; tax included where the tax is.")
     amount_untaxed = fields.Monetary()
+    net_price = fields.Float(
+        digits=False, help="Price of one unit of time for the whole quantity, after discount."
+    )
     is_claimed = fields.Boolean(
         "Claimed", readonly=True, help="No other run can bill the same days or item."
     )
@@ -88,7 +91,9 @@ class InvoiceRunLine(models.Model):
 
         :raises UserError: somebody else holds one of them; names the run or invoice
         """
-        lines = self.filtered(lambda line: not line.is_claimed)
+        corrections = self.filtered("corrects_id")
+        corrections._claim_corrections()
+        lines = (self - corrections).filtered(lambda line: not line.is_claimed)
         lines = lines.sorted(lambda line: (line.contract_line_id.id, line.usage_id.id, line.id))
         self.env.flush_all()
         try:
@@ -102,7 +107,9 @@ class InvoiceRunLine(models.Model):
 
     def _release(self):
         """Give the periods and items of these lines back: the next run proposes them again."""
-        lines = self.filtered("is_claimed")
+        self.filtered("corrects_id")._release_corrections()
+        lines = self.filtered(lambda line: line.is_claimed and not line.corrects_id)
+        lines._check_not_superseded()
         lines.write({"is_claimed": False})
         # a claim that follows in the same transaction must not meet the old one
         lines.flush_recordset(["is_claimed"])
@@ -118,10 +125,29 @@ class InvoiceRunLine(models.Model):
         :raises UserError: a period that comes back is claimed by somebody else meanwhile
         """
         billed = self.filtered(lambda line: line._is_billed())
+        # what a correction cut or released stays so while the invoice is in force
+        superseded = self.filtered("superseded_by_id")
+        (superseded - billed)._check_not_superseded()
+        billed -= superseded
         waiting = self.filtered(lambda line: line.document_id.state in ("to_do", "failed"))
-        (self - billed - waiting)._release()
+        (self - billed - waiting - superseded)._release()
         billed._claim()
         self.document_id._sync_state()
+
+    def _check_not_superseded(self):
+        """Refuse to release an amount that was credited in part: the credit would hang.
+
+        :raises UserError: names what must be undone first
+        """
+        superseded = self.filtered("superseded_by_id")
+        if superseded:
+            raise UserError(
+                self.env._(
+                    "%(what)s was credited in part by %(later)s. Undo that first.",
+                    what=superseded[0]._get_reference(),
+                    later=superseded[0].superseded_by_id._get_reference(),
+                )
+            )
 
     def _is_billed(self):
         self.ensure_one()

@@ -255,6 +255,7 @@ class InvoiceRunSchedule(models.Model):
         """Open the runs of this schedule."""
         action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_action")
         action["domain"] = [("schedule_id", "in", self.ids)]
+        action["context"] = {"create": False}
         return action
 
     def _get_run_count(self):

@@ -98,10 +98,21 @@ class InvoiceRunSource(models.AbstractModel):
         template = product.with_company(company).product_tmpl_id
         return template.get_product_accounts(fiscal_pos=fiscal_position)["income"]
 
-    def _get_charge_errors(self, product, partner, company, currency, journal, fiscal_position):
-        """Return the reasons, as (code, message), why a charge cannot become an invoice line."""
+    def _get_charge_errors(self, product, records, date):
+        """Return the reasons, as (code, message), why a charge cannot become an invoice line.
+
+        :param records: what decides on the document, see ``_get_run_document_records``
+        :param date: invoice date
+        """
+        partner, company, currency, journal, fiscal_position = (
+            records[name]
+            for name in (
+                "partner_id", "company_id", "currency_id", "journal_id", "fiscal_position_id"
+            )
+        )
         _ = self.env._
-        errors = []
+        errors = self._get_partner_errors(partner, company)
+        errors += self._get_currency_errors(currency, company, date)
         if not journal:
             errors.append(("journal", _("There is no sales journal. Create one.")))
         if not product:
@@ -120,8 +131,37 @@ class InvoiceRunSource(models.AbstractModel):
                     ),
                 )
             )
-        if not partner.active:
-            errors.append(("partner", _("The customer is archived. Restore the contact.")))
-        if not currency.active:
-            errors.append(("currency", _("The currency is not active. Activate it.")))
         return errors
+
+    def _get_partner_errors(self, partner, company):
+        """Return the reasons, as (code, message), why ``partner`` gets no invoices."""
+        _ = self.env._
+        partner = partner.with_company(company)
+        if not partner.active:
+            return [("partner", _("The customer is archived. Restore the contact."))]
+        payer = partner.commercial_partner_id
+        if payer.billing_hold:
+            reason = payer.billing_hold_reason or _("no reason given")
+            return [("partner", _("The customer is blocked for invoicing: %(why)s.", why=reason))]
+        return []
+
+    def _get_currency_errors(self, currency, company, date):
+        """Return the reasons, as (code, message), why ``currency`` cannot be used on ``date``."""
+        _ = self.env._
+        if not currency.active:
+            return [("currency", _("Currency %(name)s is not active.", name=currency.name))]
+        if currency == company.currency_id:
+            return []
+        rates = currency.with_company(company).rate_ids.filtered(
+            lambda rate: rate.name <= date and rate.company_id in (company.root_id, False)
+        )
+        if rates or currency.rate_ids.filtered(
+            lambda rate: rate.name <= date and not rate.company_id
+        ):
+            return []
+        return [
+            (
+                "currency",
+                _("Currency %(name)s has no rate on the invoice date.", name=currency.name),
+            )
+        ]

@@ -18,6 +18,16 @@ class ResCompany(models.Model):
     )
     invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of runs")
     invoice_run_outlier_factor = fields.Float("Outlier factor", default=2.5)
+    invoice_run_correction = fields.Selection(
+        [("lines", "Lines on the next invoice"), ("credit_note", "Credit notes")],
+        "Corrections",
+        required=True,
+        default="lines",
+        help="How days are credited that were invoiced in advance and are not owed any more.",
+    )
+    invoice_run_max_lines = fields.Integer(
+        "Lines per invoice", help="A document with more lines becomes several. 0: no limit."
+    )
     invoice_run_release_days = fields.Integer("Release days", default=7)
 
     def _get_invoice_run_today(self):

@@ -25,3 +25,9 @@ class ResConfigSettings(models.TransientModel):
     invoice_run_reviewer_id = fields.Many2one(
         related="company_id.invoice_run_reviewer_id", readonly=False
     )
+    invoice_run_correction = fields.Selection(
+        related="company_id.invoice_run_correction", readonly=False
+    )
+    invoice_run_max_lines = fields.Integer(
+        related="company_id.invoice_run_max_lines", readonly=False
+    )

@@ -10,6 +10,12 @@ class ResPartner(models.Model):
         help="Invoice runs put all charges of this customer on one invoice, "
         "with a section per contract.",
     )
+    billing_hold = fields.Boolean(
+        "Blocked for Invoicing",
+        company_dependent=True,
+        help="Invoice runs bill nothing to this customer and report it as an exception.",
+    )
+    billing_hold_reason = fields.Char("Reason of the Block", company_dependent=True)
     billing_contract_ids = fields.One2many(
         "billing.contract",
         "partner_id",

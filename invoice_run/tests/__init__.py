@@ -1,1 +1,1 @@
-from . import test_run_flow
+from . import test_grouping, test_run_flow, test_sending

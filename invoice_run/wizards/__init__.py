@@ -1,1 +1,1 @@
-from . import account_move_reversal, invoice_run_reason
+from . import account_move_reversal, billing_contract_change, invoice_run_reason

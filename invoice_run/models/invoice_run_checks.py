@@ -1,0 +1,94 @@
+from odoo import models
+from odoo.fields import Domain
+from odoo.tools import format_date
+
+
+class InvoiceRun(models.Model):
+    """Checks of a run as a whole, before anybody approves it."""
+
+    _inherit = "invoice.run"
+
+    def _create_run_exceptions(self):
+        """Report what stands in the way of posting, and what other runs hold."""
+        self.ensure_one()
+        vals_list = [*self._get_lock_date_exceptions(), *self._get_journal_exceptions()]
+        vals_list += self._get_held_exceptions()
+        self.env["invoice.run.exception"].create(
+            [{**vals, "run_id": self.id} for vals in vals_list]
+        )
+
+    def _get_lock_date_exceptions(self):
+        """Yield one exception per journal whose books are closed on the invoice date."""
+        documents = self.document_ids.filtered(lambda document: document.state == "to_do")
+        for _journal, group in documents.grouped("journal_id").items():
+            with_tax = group.filtered("amount_tax")[:1] or group[:1]
+            for message in with_tax._get_lock_date_errors():
+                yield {"code": "lock_date", "message": message}
+
+    def _get_journal_exceptions(self):
+        """Yield one exception per journal that has later invoices already.
+
+        The numbers would not follow the dates.
+        """
+        for journal in self.document_ids.journal_id:
+            last = self.env["account.move"].search(
+                [
+                    ("journal_id", "=", journal.id),
+                    ("state", "=", "posted"),
+                    ("move_type", "=", "out_invoice"),
+                    ("invoice_date", ">", self.invoice_date),
+                ],
+                order="invoice_date desc",
+                limit=1,
+            )
+            if last:
+                yield {
+                    "code": "sequence",
+                    "message": self.env._(
+                        "Journal %(journal)s has invoice %(invoice)s of %(date)s already: the "
+                        "numbers would not follow the dates. Choose a later invoice date.",
+                        journal=journal.display_name,
+                        invoice=last.name,
+                        date=format_date(self.env, last.invoice_date),
+                    ),
+                }
+
+    def _get_held_exceptions(self):
+        """Yield what is due here but held by another run that made no invoice of it yet."""
+        lines = self.env["invoice.run.line"].search(
+            self._get_held_domain(), order="run_id, contract_id, usage_id"
+        )
+        for (run, contract, usage), _group in lines.grouped(
+            lambda line: (line.run_id, line.contract_id, line.usage_id)
+        ).items():
+            states = dict(run._fields["state"]._description_selection(self.env))
+            yield {
+                "code": "held",
+                "contract_id": contract.id,
+                "usage_id": usage.id,
+                "partner_id": (contract.partner_id or usage.partner_id).id,
+                "blocking_run_id": run.id,
+                "message": self.env._(
+                    "Held by %(run)s, %(state)s, since %(date)s. Release it there, or let that "
+                    "run make the invoice.",
+                    run=run.reference,
+                    state=states[run.state],
+                    date=format_date(self.env, run.create_date.date()),
+                ),
+            }
+
+    def _get_held_domain(self):
+        """Return the amounts that other runs claim up to our target date, not invoiced yet."""
+        held = Domain("is_claimed", "=", True) & Domain("run_id", "!=", self.id)
+        held &= Domain("company_id", "=", self.company_id.id)
+        held &= Domain("document_id.state", "in", ("to_do", "failed"))
+        held &= Domain("billing_date_from", "<=", self.target_date)
+        if self.scenario_id.source == "contract":
+            selection = self.env["billing.contract"]._get_run_selection_domain(self)
+            return held & Domain("contract_id", "any", selection)
+        scenario = self.scenario_id
+        selection = scenario._get_source_domain() & Domain("company_id", "=", self.company_id.id)
+        clusters = self.cluster_ids or scenario.cluster_ids
+        if clusters:
+            selection &= Domain("cluster_id", "in", clusters.ids)
+        return held & Domain("usage_id", "any", selection)

@@ -1,0 +1,168 @@
+import psycopg2
+
+from odoo import fields, models
+from odoo.exceptions import UserError
+
+from .. import periods
+
+
+class InvoiceRunLine(models.Model):
+    """Credits of days that were billed and are not owed any more.
+
+    A correction is no claim: what it holds is the cut of the earlier claim. Claiming it cuts
+    (or releases) the earlier claim for the credited days, releasing it restores that claim.
+    """
+
+    _inherit = "invoice.run.line"
+
+    corrects_id = fields.Many2one(
+        "invoice.run.line",
+        "Credits",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="restrict",
+        help="Earlier amount that this one gives back in part or in full.",
+    )
+    superseded_by_id = fields.Many2one(
+        "invoice.run.line",
+        "Credited By",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="restrict",
+        help="Later amount that gives days of this one back.",
+    )
+
+    def _is_held(self):
+        """Whether this amount still holds what it bills: its claim, or the cut of another."""
+        self.ensure_one()
+        if self.corrects_id:
+            return self.corrects_id.superseded_by_id == self
+        return self.is_claimed
+
+    def _claim_corrections(self):
+        """Cut the earlier claims for the days that these corrections credit.
+
+        :raises UserError: the earlier claim does not cover these days any more
+        """
+        for line in self.sorted("id").filtered(lambda line: not line._is_held()):
+            earlier = line.corrects_id
+            if not earlier.is_claimed or earlier.period_to != line.billing_date_to:
+                raise UserError(
+                    self.env._(
+                        "%(what)s was corrected otherwise meanwhile. Delete the amounts and "
+                        "generate them again.",
+                        what=earlier._get_reference(),
+                    )
+                )
+            if line.billing_date_from <= earlier.period_from:
+                vals = {"is_claimed": False}
+            else:
+                vals = {"period_to": line.billing_date_from - periods.DAY}
+            earlier.write({**vals, "superseded_by_id": line.id})
+            earlier.flush_recordset()
+
+    def _release_corrections(self):
+        """Restore the earlier claims, last correction first.
+
+        :raises UserError: a later correction builds on this one, or the days are claimed again
+        """
+        for line in self.sorted("id", reverse=True):
+            earlier = line.corrects_id
+            if line._is_held():
+                vals = {"is_claimed": True, "period_to": line.billing_date_to}
+                vals["superseded_by_id"] = line._get_previous_correction().id
+                earlier._restore_claim(vals)
+            elif line in line._get_corrections_in_force():
+                later = earlier.superseded_by_id
+                raise UserError(
+                    self.env._(
+                        "%(what)s was credited again by %(later)s. Undo that first.",
+                        what=earlier._get_reference(),
+                        later=later._get_reference(),
+                    )
+                )
+
+    def _restore_claim(self, vals):
+        try:
+            with self.env.cr.savepoint():
+                self.write(vals)
+                self.flush_recordset()
+        except psycopg2.IntegrityError as error:
+            self.invalidate_recordset()
+            raise UserError(
+                self.env._(
+                    "The days that were credited are billed again meanwhile. %(message)s",
+                    message=self._get_claim_conflict_message(),
+                )
+            ) from error
+
+    def _get_corrections_in_force(self):
+        """Return the corrections of the same amount that hold: not released or excluded."""
+        corrections = self.search([("corrects_id", "in", self.corrects_id.ids)], order="id")
+        return corrections.filtered(
+            lambda line: line.document_id.state not in ("released", "excluded")
+        )
+
+    def _get_previous_correction(self):
+        """Return the correction that this one replaced as the newest of the same amount."""
+        others = self._get_corrections_in_force().filtered(lambda line: line.id < self.id)
+        return others[-1:]
+
+    def _get_reference(self):
+        """Return the invoice, else the run, of this amount for a message."""
+        return self.document_id.move_id.display_name or self.run_id.reference
+
+    def _prepare_correction_vals(self, first):
+        """Return the values of the amount that credits this one from ``first`` on (inclusive).
+
+        It mirrors product, taxes and analytic distribution of what was billed, and names
+        invoice and period.
+        """
+        self.ensure_one()
+        span = periods.Span(max(first, self.period_from), self.period_to)
+        amount = self._get_billed_amount(span)
+        env = self.with_context(lang=self.contract_id.partner_id.lang or self.env.lang).env
+        name = env._(
+            "Credit of %(invoice)s: %(name)s",
+            invoice=self.document_id.move_id.name or self.run_id.reference,
+            name=self.contract_line_id.with_env(env)._get_invoice_line_name(span),
+        )
+        return {
+            "contract_id": self.contract_id.id,
+            "contract_line_id": self.contract_line_id.id,
+            "corrects_id": self.id,
+            "product_id": self.product_id.id,
+            "product_uom_id": self.product_uom_id.id,
+            "name": name,
+            "period_from": span.date_from,
+            "period_to": span.date_to,
+            "billing_date_from": span.date_from,
+            "billing_date_to": span.date_to,
+            "quantity": -1.0,
+            "price_unit": amount,
+            "discount": 0.0,
+            "amount": -amount,
+            "tax_ids": self.tax_ids.ids,
+            "analytic_distribution": self.analytic_distribution,
+        }
+
+    def _get_billed_amount(self, span):
+        """Return what this amount billed for ``span``, a part of its claim, to the coin.
+
+        By the same function that made it, with the price of then; by days where the terms of
+        the contract were changed since, so that it no longer gives the billed amount.
+        """
+        line = self.contract_line_id
+        terms = line.contract_id._get_billing_terms()
+        coin = periods.exact(self.document_id.currency_id.rounding)
+        first, _last = line._get_own_days()
+        billed = periods.Span(self.billing_date_from, self.billing_date_to)
+
+        def charge(part):
+            price = periods.exact(self.net_price)
+            return periods.charge(terms, line.price_interval, first, part, price, coin).amount
+
+        if charge(billed) == periods.exact(self.amount):
+            return float(charge(span))
+        share = periods.exact(self.amount) * span.days / billed.days
+        return float(periods.round_half_up(share, coin))

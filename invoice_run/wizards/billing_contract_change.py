@@ -1,0 +1,158 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Command
+
+from .. import periods
+
+
+class BillingContractChange(models.TransientModel):
+    """Changes price lines from a date on: the old line ends, a new one starts.
+
+    Days that were billed already beyond the date are credited, and charged anew, by the next
+    run, visible before it is approved.
+    """
+
+    _name = "billing.contract.change"
+    _description = "Change Contracts from a Date"
+
+    date = fields.Date(
+        "Change From",
+        required=True,
+        default=fields.Date.context_today,
+        help="First day, included, on which the change counts.",
+    )
+    change = fields.Selection(
+        [
+            ("percentage", "Raise prices by a percentage"),
+            ("price", "Set a new price"),
+            ("quantity", "Set a new quantity"),
+            ("product", "Set another product"),
+            ("end", "End the lines"),
+        ],
+        required=True,
+        default="percentage",
+    )
+    percentage = fields.Float(help="Negative: lower prices.")
+    price_unit = fields.Float("New Price", min_display_digits="Product Price")
+    quantity = fields.Float("New Quantity", digits="Product Unit")
+    product_id = fields.Many2one("product.product", "New Product")
+    line_ids = fields.One2many("billing.contract.change.line", "change_id", "Preview")
+    correction_count = fields.Integer(compute="_compute_correction_count")
+
+    @api.model
+    def default_get(self, fields_list):
+        """Propose the open price lines of the contracts, or the lines, that are selected."""
+        values = super().default_get(fields_list)
+        if "line_ids" in fields_list:
+            lines = self._get_selected_lines()
+            values["line_ids"] = [Command.create({"contract_line_id": line.id}) for line in lines]
+        return values
+
+    def _get_selected_lines(self):
+        model = self.env.context.get("active_model")
+        ids = self.env.context.get("active_ids") or []
+        if model == "billing.contract":
+            lines = self.env[model].browse(ids).line_ids
+        elif model == "billing.contract.line":
+            lines = self.env[model].browse(ids)
+        else:
+            lines = self.env["billing.contract.line"]
+        return lines.filtered(lambda line: line.price_interval != "once")
+
+    @api.depends("line_ids.is_billed")
+    def _compute_correction_count(self):
+        for wizard in self:
+            wizard.correction_count = len(wizard.line_ids.filtered("is_billed"))
+
+    def action_apply(self):
+        """Change the lines that are in the preview; open their contracts.
+
+        :raises UserError: no line can be changed on this date, or a value is missing
+        """
+        self.ensure_one()
+        self._check_values()
+        lines = self.line_ids.filtered("is_changed").contract_line_id
+        if not lines:
+            raise UserError(
+                self.env._("No price line is in force on this date. Choose another date.")
+            )
+        for line in lines:
+            line._change_from(self.date, self._prepare_new_line_vals(line))
+        return lines.contract_id._get_records_action()
+
+    def _check_values(self):
+        if self.change == "product" and not self.product_id:
+            raise UserError(self.env._("Choose the new product."))
+        if self.change == "percentage" and self.percentage <= -100:
+            raise UserError(self.env._("A price cannot fall by 100 % or more: end the lines."))
+
+    def _prepare_new_line_vals(self, line):
+        """Return the values in which the new line differs; None where the line just ends."""
+        if self.change == "end":
+            return None
+        return {
+            "percentage": lambda: {"price_unit": self._get_raised_price(line)},
+            "price": lambda: {"price_unit": self.price_unit},
+            "quantity": lambda: {"quantity": self.quantity},
+            "product": lambda: self._prepare_product_vals(line),
+        }[self.change]()
+
+    def _get_raised_price(self, line):
+        """Return the price after the percentage, rounded to the coin of the contract."""
+        price = periods.exact(line.price_unit) * (1 + periods.exact(self.percentage) / 100)
+        coin = periods.exact(line.currency_id.rounding)
+        return float(periods.round_half_up(price, coin))
+
+    def _prepare_product_vals(self, line):
+        product = self.product_id
+        lang = line.contract_id.partner_id.lang or self.env.lang
+        return {
+            "product_id": product.id,
+            "name": product.with_context(lang=lang).get_product_multiline_description_sale(),
+            "product_uom_id": product.uom_id.id,
+            "price_unit": product.lst_price,
+        }
+
+
+class BillingContractChangeLine(models.TransientModel):
+    _name = "billing.contract.change.line"
+    _description = "Preview of a Change"
+
+    change_id = fields.Many2one("billing.contract.change", required=True, ondelete="cascade")
+    contract_line_id = fields.Many2one(
+        "billing.contract.line", "Line", required=True, ondelete="cascade"
+    )
+    contract_id = fields.Many2one(related="contract_line_id.contract_id")
+    partner_id = fields.Many2one(related="contract_id.partner_id")
+    name = fields.Text(related="contract_line_id.name")
+    currency_id = fields.Many2one(related="contract_line_id.currency_id")
+    price_unit = fields.Float(related="contract_line_id.price_unit", string="Old Price")
+    price_interval = fields.Selection(related="contract_line_id.price_interval")
+    quantity = fields.Float(related="contract_line_id.quantity", string="Old Quantity")
+    new_price_unit = fields.Float(compute="_compute_new", min_display_digits="Product Price")
+    new_quantity = fields.Float(compute="_compute_new", digits="Product Unit")
+    is_changed = fields.Boolean(compute="_compute_new")
+    is_billed = fields.Boolean(
+        "Billed Already",
+        compute="_compute_new",
+        help="Days after the change are invoiced: the next run proposes the credit.",
+    )
+
+    @api.depends(
+        "change_id.date",
+        "change_id.change",
+        "change_id.percentage",
+        "change_id.price_unit",
+        "change_id.quantity",
+        "change_id.product_id",
+    )
+    def _compute_new(self):
+        for preview in self:
+            wizard, line = preview.change_id, preview.contract_line_id
+            _first, last = line._get_own_days()
+            preview.is_changed = bool(wizard.date) and (last is None or last >= wizard.date)
+            vals = wizard._prepare_new_line_vals(line) if preview.is_changed else None
+            preview.new_price_unit = (vals or {}).get("price_unit", line.price_unit if vals else 0)
+            preview.new_quantity = (vals or {}).get("quantity", line.quantity if vals else 0)
+            until = line.invoiced_until
+            preview.is_billed = bool(preview.is_changed and until and until >= wizard.date)
