@@ -258,7 +258,12 @@ class BillingContract(models.Model):
     def _compute_amount_to_invoice(self):
         for contract in self:
             target = contract.company_id._get_invoice_run_today()
-            contract.amount_to_invoice = sum(contract._get_amounts_due(target))
+            due = [
+                charge["line"]["amount"]
+                for charge in contract._collect_due(target)
+                if "exception" not in charge
+            ]
+            contract.amount_to_invoice = sum(due)
 
     @api.constrains("billing_mode", "invoice_until")
     def _check_invoice_until(self):
@@ -329,6 +334,12 @@ class BillingContract(models.Model):
         action["context"] = {"create": False}
         return action
 
+    def action_view_due(self):
+        """Show what is still to bill, without a run."""
+        wizard = self.env["billing.due"].create({"contract_ids": [fields.Command.set(self.ids)]})
+        wizard.action_refresh()
+        return wizard._get_records_action(name=self.env._("What Is Still to Bill?"))
+
     def action_view_amounts(self):
         """Open all amounts that runs made for these contracts."""
         action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_line_action")
@@ -366,20 +377,33 @@ class BillingContract(models.Model):
             split=split,
         )
 
-    def _get_amounts_due(self, target):
-        """Yield the amounts (after discount) due up to ``target``, nothing while on hold."""
-        self.ensure_one()
-        if self.billing_hold or self.state not in ("active", "closed"):
-            return
-        terms = self._get_billing_terms()
-        claims = self.line_ids._get_claimed_spans()
-        for line in self.line_ids:
-            try:
-                spans = line._get_due_spans(terms, claims[line.id], target)
-            except periods.OpenEnded:
-                continue
-            for span in spans:
-                yield line._get_charge_vals(terms, span)["amount"]
+    def _collect_due(self, target):
+        """Yield what a run with this target date would bill, by the run's own code.
+
+        Contracts that may not be billed yield nothing, those that cannot an exception.
+        """
+        billable = self.filtered(lambda contract: contract.state in ("active", "closed"))
+        claims = billable.line_ids._get_claimed_spans()
+        for contract in billable:
+            run = contract._new_preview_run(target)
+            yield from contract._collect_contract_charges(run, claims)
+            usage = contract.usage_ids.filtered(
+                lambda item: item.state == "open" and item.date <= target
+            )
+            yield from usage._collect_item_charges(run)
+
+    def _new_preview_run(self, target):
+        """Return a run in memory that bills this contract as it is set, up to ``target``."""
+        company = self.company_id
+        scenario = self.env["billing.scenario"].new({"company_id": company.id})
+        return self.env["invoice.run"].new(
+            {
+                "scenario_id": scenario,
+                "company_id": company.id,
+                "target_date": target,
+                "invoice_date": target,
+            }
+        )
 
     # ------------------------------------------------------------------
     # invoice.run.source

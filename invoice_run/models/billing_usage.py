@@ -252,7 +252,11 @@ class BillingUsage(models.Model):
     def _collect_usage_charges(self, run, domain, payers):
         """Yield a charge, or the exceptions, of each item of ``domain`` that ``payers`` pay."""
         domain &= Domain("commercial_partner_id", "in", payers.ids)
-        for usage in self.search(domain, order="date, id"):
+        yield from self.search(domain, order="date, id")._collect_item_charges(run)
+
+    def _collect_item_charges(self, run):
+        """Yield a charge, or the exceptions, of each of these items."""
+        for usage in self:
             errors = usage._get_usage_errors(run)
             for code, message in errors:
                 yield {"exception": usage._prepare_exception_vals(code, message)}

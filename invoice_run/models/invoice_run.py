@@ -227,6 +227,8 @@ class InvoiceRun(models.Model):
     @api.model
     def _prepare_ad_hoc_vals(self, vals):
         """Complete the values of a run made by hand, and make its schedule."""
+        # a form sends its empty fields as False
+        vals = {name: value for name, value in vals.items() if value}
         scenario = self.env["billing.scenario"].browse(vals.get("scenario_id"))
         if not scenario:
             raise UserError(self.env._("Choose the billing scenario of the run."))

@@ -146,6 +146,10 @@ class InvoiceRunLine(models.Model):
             "analytic_distribution": self.analytic_distribution,
         }
 
+    def _get_billed_span(self):
+        """Return the days that the invoice shows, whatever was credited since."""
+        return periods.Span(self.billing_date_from, self.billing_date_to)
+
     def _get_billed_amount(self, span):
         """Return what this amount billed for ``span``, a part of its claim, to the coin.
 
@@ -156,7 +160,7 @@ class InvoiceRunLine(models.Model):
         terms = line.contract_id._get_billing_terms()
         coin = periods.exact(self.document_id.currency_id.rounding)
         first, _last = line._get_own_days()
-        billed = periods.Span(self.billing_date_from, self.billing_date_to)
+        billed = self._get_billed_span()
 
         def charge(part):
             price = periods.exact(self.net_price)

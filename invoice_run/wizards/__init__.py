@@ -1,1 +1,8 @@
-from . import account_move_reversal, billing_contract_change, invoice_run_reason
+from . import (
+    account_move_reversal,
+    billing_contract_change,
+    billing_cutoff,
+    billing_due,
+    billing_forecast,
+    invoice_run_reason,
+)

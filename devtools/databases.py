@@ -1,0 +1,306 @@
+"""Databases: made once, cached, and cloned from then on.
+
+    template_<key>  the base modules with their assets; cached for all clones
+    ready_<key>     the template with this repository's addons installed
+    test_<pid>      what one test run works on, dropped at its end
+
+The key of each names everything that went into it, so a database that has the
+right name is right, and is never changed again. A database appears under its
+name only when it is complete: whatever stops a command leaves `new_<pid>`,
+which is dropped later.
+"""
+
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from . import postgres
+from .paths import (
+    CACHE,
+    ROOT,
+    STATE,
+    addon_folders,
+    addon_names,
+    fingerprint,
+    lock_fingerprint,
+)
+from .shell import DevError, building, is_built, locked, remove, say
+from .workspace import DATA, Workspace
+
+BASE_MODULES = ("account", "sale", "sale_management", "crm", "sale_crm")
+# What tours, PDFs and the web client load; Odoo's own unit tests are of no use here.
+PREPARE_ASSETS = """
+wanted = ('web.assets_web', 'web.assets_frontend', 'web.report_', 'web.assets_tests',
+          'web.__assets_tests_call__')
+unwanted = ('web.assets_web_dark',)
+scripts, styles = env['ir.qweb']._get_bundles_to_pregenarate()
+for bundle in sorted(scripts | styles):
+    if bundle.startswith(wanted) and bundle not in unwanted:
+        if bundle in scripts:
+            env['ir.qweb']._get_asset_bundle(bundle, css=False, js=True).js()
+        if bundle in styles:
+            env['ir.qweb']._get_asset_bundle(bundle, css=True, js=False).css()
+env.cr.commit()
+"""
+# A company with a chart of accounts, as every Odoo in use has one.
+PREPARE_BASE = """
+env.company.country_id = env.ref('base.us')
+if not env.company.chart_template:
+    env['account.chart.template'].try_loading('generic_coa', env.company, install_demo=False)
+env.cr.commit()
+"""
+LOCK = STATE / "databases.lock"
+OF_A_PROCESS = re.compile(r"_?(?:new|test|scratch)_(\d+)$")
+NOT_INSTALLED = {"tests", "i18n", "description", "__pycache__"}
+
+
+def get_ready(workspace: Workspace) -> str:
+    """The database in which the addons are installed as they are now."""
+    with locked(LOCK, "the databases of this clone"):
+        template = _get_template(workspace)
+        ready = get_name(f"ready_{fingerprint(template, *_hash_addons())}")
+        if not exists(ready):
+            say(f"test database: install {', '.join(addon_names())}")
+            _drop_like("ready_")
+            with _new(ready) as name:
+                clone(template, name)
+                install(workspace, name, addon_names())
+                workspace.script(name, PREPARE_ASSETS, problem="The assets were not made")
+    return ready
+
+
+@contextmanager
+def temporary_clone(workspace: Workspace, kind: str) -> Iterator[str]:
+    """A clone of the ready database that is dropped at the end."""
+    _drop_left_over()
+    ready = get_ready(workspace)
+    name = get_name(f"{kind}_{os.getpid()}")
+    try:
+        with locked(LOCK, "the databases of this clone"):
+            clone(ready, name)
+        yield name
+    finally:
+        drop(name)
+
+
+def make_installed(workspace: Workspace, kind: str, *, demo: bool, fresh: bool) -> str:
+    """A lasting database with the addons as they are now; its data are kept."""
+    name = get_name(kind)
+    stamp, wanted = STATE / f"{name}.installed", fingerprint(*_hash_addons())
+    with locked(LOCK, "the databases of this clone"):
+        if fresh:
+            drop(name)
+        if not exists(name):
+            stamp.unlink(missing_ok=True)
+            _make(workspace, name, demo)
+        elif not stamp.exists() or stamp.read_text() != wanted:
+            say(f"database {name}: update {', '.join(addon_names())}")
+            install(workspace, name, addon_names(), demo=demo, update=True)
+        stamp.write_text(wanted)
+    return name
+
+
+def _make(workspace: Workspace, name: str, demo: bool) -> None:
+    template = _get_template(workspace)
+    say(f"database {name}: install {', '.join(addon_names())}")
+    with _new(name) as new:
+        clone(template, new)
+        install(workspace, new, addon_names(), demo=demo)
+
+
+def install(
+    workspace: Workspace,
+    database: str,
+    modules: list[str],
+    demo: bool = False,
+    update: bool = False,
+) -> None:
+    """Install modules; with demo data, theirs alone.
+
+    Odoo loads a module's demo data only where the modules below have theirs,
+    so they are marked as if they had: the template stays small and quick.
+    """
+    if demo:
+        _execute(database, "UPDATE ir_module_module SET demo = true WHERE state = 'installed'")
+    names = ",".join(modules)
+    output = workspace.odoo_run(
+        *("-d", database, "-i", names, *(("-u", names) if update else ())),
+        "--with-demo" if demo else "--without-demo",
+        *("--stop-after-init", "--no-http", "--log-level=warn"),
+        problem=f"{', '.join(modules)} could not be installed",
+        stderr=subprocess.STDOUT,
+    )
+    if modules == addon_names():
+        _show_warnings(output)
+    if demo and _execute(
+        database, "SELECT name FROM ir_module_module WHERE state = 'installed' AND NOT demo"
+    ):
+        raise DevError("The demo data could not be installed.", "The reason is above.")
+
+
+def _show_warnings(output: str) -> None:
+    """What Odoo finds fault with in this repository's addons; nobody looks into a log."""
+    lines = [line for line in output.splitlines() if not line.startswith("Running as user")]
+    if lines:
+        print("\n".join(lines), file=sys.stderr)
+
+
+def exists(name: str) -> bool:
+    return bool(postgres.query(f"SELECT 1 FROM pg_database WHERE datname = '{name}'"))
+
+
+def clone(source: str, target: str) -> None:
+    """Copy a database; the files of its store never change, so they are linked."""
+    postgres.call(
+        *("createdb", "--strategy=file_copy", "-T", source, target),
+        problem=f"The database {source} could not be copied",
+    )
+    if _filestore(source).is_dir():
+        shutil.copytree(_filestore(source), _filestore(target), copy_function=os.link)
+
+
+def drop(name: str) -> None:
+    postgres.call(
+        *("dropdb", "--if-exists", "--force", name), problem=f"{name} could not be dropped"
+    )
+    remove(_filestore(name))
+
+
+def get_name(kind: str) -> str:
+    """The database of this kind, in this clone."""
+    return postgres.get_prefix() + kind
+
+
+def _filestore(name: str) -> Path:
+    return DATA / "filestore" / name
+
+
+def _execute(database: str, sql: str) -> str:
+    return postgres.call(
+        *("psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql),
+        problem=f"{database} refused a statement",
+    )
+
+
+@contextmanager
+def _new(name: str) -> Iterator[str]:
+    """Make a database under another name; the last statement gives it its own."""
+    new = get_name(f"new_{os.getpid()}")
+    drop(new)
+    yield new
+    remove(_filestore(name))
+    if _filestore(new).is_dir():
+        _filestore(new).rename(_filestore(name))
+    postgres.query(f'ALTER DATABASE "{new}" RENAME TO "{name}"')
+
+
+def _get_template(workspace: Workspace) -> str:
+    """The template of this clone, from the cache if another clone made it."""
+    _drop_left_over()
+    key = _get_template_key(workspace)
+    template = get_name(f"template_{key}")
+    if exists(template):
+        return template
+    _drop_like("template_")
+    cached = CACHE / "template" / key
+    with locked(cached.with_suffix(".lock"), "the template database"):
+        if is_built(cached):
+            _restore(cached, template)
+        else:
+            _build(workspace, template)
+            _save(template, cached)
+    return template
+
+
+def _get_template_key(workspace: Workspace) -> str:
+    (version,) = postgres.query("SHOW server_version_num")
+    return fingerprint(
+        workspace.odoo.build,
+        *BASE_MODULES,
+        PREPARE_BASE + PREPARE_ASSETS,
+        lock_fingerprint(),
+        int(version) // 10000,
+    )
+
+
+def _build(workspace: Workspace, template: str) -> None:
+    say(f"template database: install {', '.join(BASE_MODULES)}")
+    with _new(template) as name:
+        postgres.call("createdb", "-T", "template0", "-E", "UTF8", name, problem="No database")
+        install(workspace, name, list(BASE_MODULES))
+        say("template database: chart of accounts and assets")
+        workspace.script(name, PREPARE_BASE + PREPARE_ASSETS, problem="The template was not made")
+
+
+def _save(template: str, cached: Path) -> None:
+    say("template database: into the cache")
+    with building(cached) as folder:
+        postgres.call(
+            *("pg_dump", "-Fc", "-Z", "1", "-f", folder / "database.dump", template),
+            problem="The template could not be saved",
+        )
+        with tarfile.open(folder / "filestore.tar", "w") as archive:
+            archive.add(_filestore(template), ".")
+
+
+def _restore(cached: Path, template: str) -> None:
+    say("template database: from the cache")
+    with _new(template) as name:
+        postgres.call("createdb", "-T", "template0", "-E", "UTF8", name, problem="No database")
+        postgres.call(
+            *("pg_restore", "--no-owner", "-j", "2", "-d", name, cached / "database.dump"),
+            problem="The cached template could not be restored",
+        )
+        with tarfile.open(cached / "filestore.tar") as archive:
+            archive.extractall(_filestore(name), filter="data")
+
+
+def _hash_addons() -> list[str]:
+    """What an installation depends on: every file but tests and translations."""
+    paths = [path for folder in addon_folders() for path in sorted(folder.rglob("*"))]
+    return [_hash_file(path) for path in paths if path.is_file() and _is_installed(path)]
+
+
+def _hash_file(path: Path) -> str:
+    return f"{path.relative_to(ROOT)} {hashlib.sha256(path.read_bytes()).hexdigest()}"
+
+
+def _is_installed(path: Path) -> bool:
+    return not set(path.relative_to(ROOT).parts) & NOT_INSTALLED
+
+
+def _drop_like(prefix: str) -> None:
+    """Drop what an earlier state of the code or the lock needed."""
+    for name in _list():
+        if name.startswith(get_name(prefix)):
+            drop(name)
+
+
+def _drop_left_over() -> None:
+    """Drop what commands left that were stopped before they could tidy up."""
+    prefix = postgres.get_prefix()
+    for name in _list():
+        found = OF_A_PROCESS.match(name.removeprefix(prefix)) if name.startswith(prefix) else None
+        if found and not _is_alive(int(found.group(1))):
+            drop(name)
+
+
+def _list() -> list[str]:
+    return postgres.query("SELECT datname FROM pg_database WHERE NOT datistemplate")
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,1 @@
+"""What runs inside of an Odoo shell: it has `env`, and Odoo can be imported."""

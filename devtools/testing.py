@@ -1,0 +1,31 @@
+"""`./dev test`: the whole suite, browser tours included, in a database of its own."""
+
+import os
+
+from . import browser, databases, venv, workspace
+from .paths import ROOT, addon_folders
+from .shell import say
+
+OPTIONS = ("-W", "ignore", "--odoo-http", "--durations=15", "--durations-min=0.5")
+
+
+def main(args: list[str]) -> int:
+    """Run pytest with these arguments; without a path, on every addon."""
+    with browser.fetching() as program:
+        space = workspace.prepare()
+        databases.get_ready(space)
+        browser.prepare_browser(program.result())
+    with databases.temporary_clone(space, "test") as database:
+        say("tests")
+        return space.call(
+            [venv.PYTHON, "-m", "pytest", *OPTIONS, "--odoo-config", workspace.CONFIG]
+            + ["--odoo-database", database, *_get_paths(args), *args]
+        )
+
+
+def _get_paths(args: list[str]) -> list[str]:
+    """All tests of this repository, unless the arguments name some."""
+    named = (arg.split("::")[0] for arg in args if not arg.startswith("-"))
+    if any(os.path.exists(ROOT / name) for name in named if name):
+        return []
+    return [*(folder.name for folder in addon_folders()), "devtools"]

@@ -1,0 +1,76 @@
+from odoo import api, fields, models
+from odoo.fields import Command
+
+
+class BillingDue(models.TransientModel):
+    """What is billed already and what is still to bill, without a run.
+
+    From the same code as the amounts of a run.
+    """
+
+    _name = "billing.due"
+    _description = "What Is Still to Bill?"
+
+    contract_ids = fields.Many2many("billing.contract", string="Contracts", required=True)
+    date = fields.Date(
+        "Up To",
+        required=True,
+        default=fields.Date.context_today,
+        help="Target date: the period that contains this day is included.",
+    )
+    line_ids = fields.One2many("billing.due.line", "due_id", "To Bill", readonly=True)
+    currency_id = fields.Many2one("res.currency", compute="_compute_totals")
+    amount_due = fields.Monetary("Still to Bill", compute="_compute_totals")
+    note = fields.Text("Cannot Be Billed", readonly=True)
+
+    @api.depends("line_ids.amount")
+    def _compute_totals(self):
+        for wizard in self:
+            currencies = wizard.contract_ids.currency_id
+            wizard.currency_id = currencies if len(currencies) == 1 else False
+            wizard.amount_due = sum(wizard.line_ids.mapped("amount")) if currencies else 0.0
+
+    def action_refresh(self):
+        """Compute the lines anew, up to the date."""
+        self.ensure_one()
+        due = list(self.contract_ids._collect_due(self.date))
+        charges = [item for item in due if "exception" not in item]
+        contracts = self.env["billing.contract"]
+        notes = [
+            f"{contracts.browse(item['exception']['contract_id']).name}: "
+            f"{item['exception']['message']}"
+            for item in due
+            if "exception" in item
+        ]
+        lines = [Command.create(self._prepare_line_vals(charge)) for charge in charges]
+        self.write({"line_ids": [Command.clear(), *lines], "note": "\n".join(notes) or False})
+        return self._get_records_action(name=self.env._("What Is Still to Bill?"))
+
+    def _prepare_line_vals(self, charge):
+        names = ("product_id", "name", "quantity", "price_unit", "discount", "amount")
+        vals = {name: charge["line"][name] for name in names}
+        return {
+            **vals,
+            "contract_id": charge["contract"].id,
+            "date_from": charge["line"]["billing_date_from"],
+            "date_to": charge["line"]["billing_date_to"],
+        }
+
+
+class BillingDueLine(models.TransientModel):
+    _name = "billing.due.line"
+    _description = "Amount Still to Bill"
+    _order = "contract_id, date_from, id"
+
+    due_id = fields.Many2one("billing.due", required=True, ondelete="cascade")
+    contract_id = fields.Many2one("billing.contract", required=True, ondelete="cascade")
+    partner_id = fields.Many2one(related="contract_id.partner_id")
+    currency_id = fields.Many2one(related="contract_id.currency_id")
+    product_id = fields.Many2one("product.product")
+    name = fields.Text("Description")
+    date_from = fields.Date("From")
+    date_to = fields.Date("To")
+    quantity = fields.Float(digits="Product Unit")
+    price_unit = fields.Float("Price", min_display_digits="Product Price")
+    discount = fields.Float("Discount %", digits="Discount")
+    amount = fields.Monetary()
