@@ -331,7 +331,7 @@ class BillingContract(models.Model):
             "account.action_move_out_invoice_type"
         )
         action["domain"] = [("id", "in", moves.ids)]
-        action["context"] = {"create": False}
+        action["context"] = {"default_move_type": "out_invoice", "create": False}
         return action
 
     def action_view_due(self):

@@ -303,7 +303,13 @@ class InvoiceRun(models.Model):
                 run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
             run._check_amounts_renewable()
             run._remove_amounts()
-            run._write_engine({"state": "submitted", "amounts_by_id": self.env.uid})
+            run._write_engine(
+                {
+                    "state": "submitted",
+                    "amounts_by_id": self.env.uid,
+                    **run._prepare_no_approval_vals(),
+                }
+            )
             run._queue_job("amounts")
 
     def action_delete_amounts(self, reason=None):
@@ -557,7 +563,7 @@ class InvoiceRun(models.Model):
             "account.action_move_out_invoice_type"
         )
         action["domain"] = [("invoice_run_id", "in", self.ids)]
-        action["context"] = {"create": False}
+        action["context"] = {"default_move_type": "out_invoice", "create": False}
         return action
 
     def action_ask_delete_reason(self):

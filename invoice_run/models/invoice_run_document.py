@@ -59,7 +59,9 @@ class InvoiceRunDocument(models.Model):
     amount_untaxed = fields.Monetary("Untaxed")
     amount_tax = fields.Monetary("Taxes")
     amount_total = fields.Monetary("Total")
-    company_currency_id = fields.Many2one(related="company_id.currency_id")
+    company_currency_id = fields.Many2one(
+        related="company_id.currency_id", string="Company Currency"
+    )
     company_amount_untaxed = fields.Monetary(
         "Untaxed in Company Currency", currency_field="company_currency_id"
     )

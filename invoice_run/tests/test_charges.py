@@ -375,6 +375,12 @@ class TestExamples(BaseCase):
         )
         self.assertCost(terms, "2024-01-01", "2024-01-29..2024-02-04", "23.47")
 
+    def test_months_of_weeks_that_start_in_a_month(self):
+        """Months of the calendar, although the weeks begin on the 8th."""
+        terms = Terms(day("2024-01-10"), unit="week", anchor="calendar")
+        self.assertCost(terms, "2024-01-10", "2024-01-10..2024-01-14", "16.13")
+        self.assertCost(terms, "2024-01-10", "2024-02-05..2024-02-11", "24.14")
+
     def test_units_on_the_calendar(self):
         """1,200 a year on calendar years: the contract's first year is a part of one."""
         terms = Terms(day("2023-03-16"), anchor="calendar")
