@@ -9,7 +9,7 @@ from .paths import CACHE, ROOT, STATE, addon_folders, fingerprint
 from .shell import DevError, attend, building, is_built, locked, run, say, succeeds
 
 PINS = Path(__file__).with_name("pins")
-PYLINT_OFF = "missing-readme,manifest-required-author"
+PYLINT_OFF = "missing-readme,manifest-required-author,consider-merging-classes-inherited"
 # One README for the repository; its addons have none of their own.
 OCA_OFF = "prefer-readme-rst"
 FORMATTED = (".xml", ".js", ".scss", ".css", ".json", ".yml", ".yaml")

@@ -4,7 +4,6 @@
     "version": "19.0.1.0.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
-    "website": "https://github.com/invoice-run/invoice_run",
     "license": "LGPL-3",
     "depends": ["account", "sale"],
     "data": [

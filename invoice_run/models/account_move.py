@@ -12,7 +12,9 @@ class AccountMove(models.Model):
         "invoice.run.document", copy=False, readonly=True, index="btree_not_null"
     )
     billing_title = fields.Char("Invoice Name")
-    billing_category_id = fields.Many2one("billing.category", "Invoice Category", check_company=True)
+    billing_category_id = fields.Many2one(
+        "billing.category", "Invoice Category", check_company=True
+    )
     billing_contract_ids = fields.Many2many(
         "billing.contract",
         string="Billing Contracts",

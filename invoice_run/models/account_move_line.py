@@ -25,7 +25,9 @@ class AccountMoveLine(models.Model):
 
     def _copy_data_extend_business_fields(self, values):
         # EXTENDS 'account': "Reverse and create invoice" moves the claim to the new invoice
-        super()._copy_data_extend_business_fields(values)
+        result = super()._copy_data_extend_business_fields(values)
         reversing = "move_reverse_cancel" in self.env.context
         if self.env.context.get("invoice_run_move_claims") and not reversing:
+            # sudo: who reverses an invoice need not see the run that made it
             values["invoice_run_line_id"] = self.sudo().invoice_run_line_id.id
+        return result

@@ -54,7 +54,9 @@ class BillingContract(models.Model):
         "billing.cluster", check_company=True, index="btree_not_null", tracking=True
     )
     category_id = fields.Many2one("billing.category", "Invoice Category", check_company=True)
-    date_start = fields.Date("Start", required=True, default=fields.Date.context_today, tracking=True)
+    date_start = fields.Date(
+        "Start", required=True, default=fields.Date.context_today, tracking=True
+    )
     date_end = fields.Date(
         "End", tracking=True, help="Last day of the contract, included. Empty: open-ended."
     )
@@ -70,7 +72,7 @@ class BillingContract(models.Model):
         index=True,
         copy=False,
         tracking=True,
-        help="Active and closed contracts are billed to their end; drafts and cancelled ones never.",
+        help="Active and closed contracts are billed to their end, the others never.",
     )
     billing_hold = fields.Boolean(
         "On Hold", copy=False, tracking=True, help="Not billed until the hold is lifted."
@@ -146,7 +148,7 @@ class BillingContract(models.Model):
         "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
     )
     line_ids = fields.One2many("billing.contract.line", "contract_id", "Price Lines", copy=True)
-    usage_ids = fields.One2many("billing.usage", "contract_id", "Usage")
+    usage_ids = fields.One2many("billing.usage", "contract_id")
     run_line_ids = fields.One2many("invoice.run.line", "contract_id", "Amounts")
     next_invoicing_date = fields.Date(
         compute="_compute_next_invoicing_date",
@@ -342,7 +344,9 @@ class BillingContract(models.Model):
 
     def action_view_amounts(self):
         """Open all amounts that runs made for these contracts."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_line_action")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.invoice_run_line_action"
+        )
         action["domain"] = [("contract_id", "in", self.ids)]
         return action
 

@@ -227,14 +227,8 @@ class BillingContractLine(models.Model):
 
     def _get_overbilled_lines(self):
         """Return the invoiced amounts that reach beyond the end of these lines."""
-        result = self.env["invoice.run.line"]
-        for line in self.filtered("overbilled_from"):
-            result |= line.run_line_ids.filtered(
-                lambda amount, last=line._get_last_day(): amount.is_claimed
-                and amount.period_to > last
-                and amount.document_id.state in ("invoiced", "nothing")
-            )
-        return result
+        amounts = self.filtered("overbilled_from").run_line_ids
+        return amounts.filtered(lambda amount: amount._is_overbilled())
 
     def _get_first_open_day(self, claimed):
         """Return the first day that no claim covers, None when nothing is left."""

@@ -22,9 +22,7 @@ class BillingScenarioRule(models.Model):
     _description = "Rule of a Billing Scenario"
     _order = "scenario_id, sequence, id"
 
-    scenario_id = fields.Many2one(
-        "billing.scenario", required=True, index=True, ondelete="cascade"
-    )
+    scenario_id = fields.Many2one("billing.scenario", required=True, index=True, ondelete="cascade")
     sequence = fields.Integer(default=10)
     name = fields.Char(required=True, translate=True)
     field_path = fields.Char("Field", required=True, help="E.g. “partner_id.country_id.code”.")

@@ -244,9 +244,7 @@ class BillingUsage(models.Model):
 
     @api.model
     def _collect_contract_usage_charges(self, run, payers):
-        yield from self._collect_usage_charges(
-            run, self._get_contract_usage_domain(run), payers
-        )
+        yield from self._collect_usage_charges(run, self._get_contract_usage_domain(run), payers)
 
     @api.model
     def _collect_usage_charges(self, run, domain, payers):

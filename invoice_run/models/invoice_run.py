@@ -90,7 +90,7 @@ class InvoiceRun(models.Model):
         "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
     )
     submitted_by_id = fields.Many2one("res.users", readonly=True, copy=False)
-    amounts_by_id = fields.Many2one("res.users", "Amounts By", readonly=True, copy=False)
+    amounts_by_id = fields.Many2one("res.users", readonly=True, copy=False)
     approved_by_id = fields.Many2one("res.users", readonly=True, copy=False)
     approved_date = fields.Datetime(readonly=True, copy=False)
 
@@ -105,14 +105,15 @@ class InvoiceRun(models.Model):
     exception_count = fields.Integer("Exceptions Found", compute="_compute_exception_count")
     progress_done = fields.Integer(compute="_compute_totals")
     progress_total = fields.Integer(compute="_compute_totals")
-    progress = fields.Float("Progress", compute="_compute_totals")
+    progress = fields.Float(compute="_compute_totals")
 
     _queue_idx = models.Index("(id) WHERE job <> 'none'")
     _number_unique = models.Constraint(
         "UNIQUE (schedule_id, number)", "The schedule has made this run already."
     )
     _dates_in_order = models.Constraint(
-        "CHECK (date_to >= date_from)", "The period ends before it starts. Correct one of the dates."
+        "CHECK (date_to >= date_from)",
+        "The period ends before it starts. Correct one of the dates.",
     )
 
     def _compute_totals(self):
@@ -375,14 +376,14 @@ class InvoiceRun(models.Model):
             run._approve()
 
     def _check_approvable(self):
-        if not self.env.su and not self.env.user.has_group("invoice_run.invoice_run_group_reviewer"):
+        if not self.env.su and not self.env.user.has_group(
+            "invoice_run.invoice_run_group_reviewer"
+        ):
             raise AccessError(
                 self.env._("Only reviewers approve invoice runs. Ask %(who)s.", who=self._get_who())
             )
         if self.state != "amounts" or not self.document_count:
-            raise UserError(
-                self.env._("%(run)s has no amounts to approve.", run=self.reference)
-            )
+            raise UserError(self.env._("%(run)s has no amounts to approve.", run=self.reference))
         if self.company_id.invoice_run_four_eyes and self.env.user in (
             self.submitted_by_id | self.amounts_by_id
         ):
@@ -430,9 +431,7 @@ class InvoiceRun(models.Model):
             if run.job == "invoices" or run.state == "invoiced":
                 continue
             if run.state != "approved":
-                raise UserError(
-                    self.env._("%(run)s is not approved yet.", run=run.reference)
-                )
+                raise UserError(self.env._("%(run)s is not approved yet.", run=run.reference))
             run._start_invoices()
 
     def _start_invoices(self):
@@ -568,6 +567,8 @@ class InvoiceRun(models.Model):
 
     def action_ask_delete_reason(self):
         """Ask why the amounts are deleted."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_reason_action")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.invoice_run_reason_action"
+        )
         action["context"] = {"default_run_id": self.id}
         return action

@@ -21,7 +21,9 @@ class InvoiceRun(models.Model):
         payers = self.scenario_id._get_source()._get_run_payers(self)
         done = self.env["invoice.run.document"].search([("run_id", "=", self.id)]).partner_id
         done |= self.env["invoice.run.exception"].search([("run_id", "=", self.id)]).partner_id
-        return (payers - done.commercial_partner_id).sorted(lambda payer: (payer.name or "", payer.id))
+        return (payers - done.commercial_partner_id).sorted(
+            lambda payer: (payer.name or "", payer.id)
+        )
 
     def _generate_amounts(self, payers):
         """Make documents, amounts, claims and exceptions of ``payers``, in this transaction.

@@ -12,7 +12,7 @@ class InvoiceRun(models.Model):
         """Report what stands in the way of posting, and what other runs hold."""
         self.ensure_one()
         vals_list = [*self._get_lock_date_exceptions(), *self._get_journal_exceptions()]
-        vals_list += self._get_held_exceptions()
+        vals_list += [*self._get_skipped_exceptions(), *self._get_held_exceptions()]
         self.env["invoice.run.exception"].create(
             [{**vals, "run_id": self.id} for vals in vals_list]
         )
@@ -52,6 +52,18 @@ class InvoiceRun(models.Model):
                         date=format_date(self.env, last.invoice_date),
                     ),
                 }
+
+    def _get_skipped_exceptions(self):
+        """Yield what the run was told to leave out."""
+        if self.skip_before:
+            yield {
+                "code": "skipped",
+                "message": self.env._(
+                    "Left out, as asked for: periods that end before %(date)s, and usage before "
+                    "it. They stay billable; the next run proposes them.",
+                    date=format_date(self.env, self.skip_before),
+                ),
+            }
 
     def _get_held_exceptions(self):
         """Yield what is due here but held by another run that made no invoice of it yet."""

@@ -39,6 +39,13 @@ class InvoiceRunLine(models.Model):
             return self.corrects_id.superseded_by_id == self
         return self.is_claimed
 
+    def _is_overbilled(self):
+        """Whether this amount is invoiced and claims days after the end of its line."""
+        self.ensure_one()
+        last = self.contract_line_id._get_last_day()
+        settled = self.document_id.state in ("invoiced", "nothing")
+        return bool(self.is_claimed and last and self.period_to > last and settled)
+
     def _claim_corrections(self):
         """Cut the earlier claims for the days that these corrections credit.
 

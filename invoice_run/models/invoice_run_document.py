@@ -129,7 +129,9 @@ class InvoiceRunDocument(models.Model):
 
     def action_view_lines(self):
         """Open what this document bills."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_line_action")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.invoice_run_line_action"
+        )
         action["domain"] = [("document_id", "in", self.ids)]
         return action
 
@@ -328,7 +330,9 @@ class InvoiceRunDocument(models.Model):
             errors.append(self.env._("This document is invoiced already."))
         if self.line_ids.filtered(lambda line: not line._is_held()):
             errors.append(
-                self.env._("The periods were released meanwhile. Delete the amounts and renew them.")
+                self.env._(
+                    "The periods were released meanwhile. Delete the amounts and renew them."
+                )
             )
         if self.invoice_date_due and self.invoice_date_due < self.invoice_date:
             errors.append(self.env._("The due date is before the invoice date. Correct one."))
@@ -442,9 +446,7 @@ class InvoiceRunDocument(models.Model):
     def _sync_state(self):
         """Follow the claims of invoiced documents: released while none is held any more."""
         for document in self.filtered(lambda doc: doc.state in ("invoiced", "released")):
-            held = document.line_ids.filtered(
-                lambda line: line._is_held() or line.superseded_by_id
-            )
+            held = document.line_ids.filtered(lambda line: line._is_held() or line.superseded_by_id)
             moves = held.move_line_ids.move_id.filtered(lambda move: move._is_billing())
             state = "invoiced" if held else "released"
             vals = {"state": state} if document.state != state else {}

@@ -25,10 +25,12 @@ class InvoiceRunException(models.Model):
             run.check_access("write")
             # sudo: amounts and documents are the engine's
             documents = run.sudo().document_ids.filtered(
-                lambda document, exception=exception: document.state in ("to_do", "failed")
-                and (
-                    exception.contract_id in document.contract_ids
-                    or (exception.usage_id and exception.usage_id in document.line_ids.usage_id)
+                lambda document, exception=exception: (
+                    document.state in ("to_do", "failed")
+                    and (
+                        exception.contract_id in document.contract_ids
+                        or (exception.usage_id and exception.usage_id in document.line_ids.usage_id)
+                    )
                 )
             )
             documents._release_documents()

@@ -58,7 +58,9 @@ class InvoiceRunLine(models.Model):
     move_line_ids = fields.One2many("account.move.line", "invoice_run_line_id", "Invoice Lines")
 
     _period_complete = models.Constraint(
-        "CHECK (contract_line_id IS NULL OR (period_from IS NOT NULL AND period_to >= period_from))",
+        """CHECK (
+            contract_line_id IS NULL OR (period_from IS NOT NULL AND period_to >= period_from)
+        )""",
         "An amount of a contract needs a period whose end is not before its start.",
     )
     _period_claimed_once = models.Constraint(

@@ -63,7 +63,7 @@ class InvoiceRun(models.Model):
     def _activate_due_runs(self):
         """Submit the runs whose activation date has come, in the company's local day."""
         domain = Domain("state", "=", "on_hold") & Domain("schedule_id.state", "=", "active")
-        for company in self.env["res.company"].search([]):
+        for (company,) in self._read_group(domain, ["company_id"]):
             today = company._get_invoice_run_today()
             due = Domain("company_id", "=", company.id) & Domain("activation_date", "<=", today)
             runs = self.search(domain & due, order="activation_date, number")

@@ -203,8 +203,10 @@ class InvoiceRunSchedule(models.Model):
     @api.constrains("invoice_date", "due_date")
     def _check_due_date(self):
         for schedule in self:
-            if schedule.due_date and schedule.invoice_date and (
-                schedule.due_date < schedule.invoice_date
+            if (
+                schedule.due_date
+                and schedule.invoice_date
+                and (schedule.due_date < schedule.invoice_date)
             ):
                 raise ValidationError(
                     self.env._("The due date is before the invoice date. Correct one of the two.")

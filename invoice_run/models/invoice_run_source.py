@@ -67,7 +67,9 @@ class InvoiceRunSource(models.AbstractModel):
         domain = Domain("type", "=", "sale") & Domain(Journal._check_company_domain(company))
         same_currency = Journal
         if currency != company.currency_id:
-            same_currency = Journal.search(domain & Domain("currency_id", "=", currency.id), limit=1)
+            same_currency = Journal.search(
+                domain & Domain("currency_id", "=", currency.id), limit=1
+            )
         return same_currency or Journal.search(domain, limit=1)
 
     def _get_run_fiscal_position(self, partner, company):
@@ -107,25 +109,31 @@ class InvoiceRunSource(models.AbstractModel):
         partner, company, currency, journal, fiscal_position = (
             records[name]
             for name in (
-                "partner_id", "company_id", "currency_id", "journal_id", "fiscal_position_id"
+                "partner_id",
+                "company_id",
+                "currency_id",
+                "journal_id",
+                "fiscal_position_id",
             )
         )
-        _ = self.env._
         errors = self._get_partner_errors(partner, company)
         errors += self._get_currency_errors(currency, company, date)
         if not journal:
-            errors.append(("journal", _("There is no sales journal. Create one.")))
+            errors.append(("journal", self.env._("There is no sales journal. Create one.")))
         if not product:
-            errors.append(("product", _("The line has no product. Choose one.")))
+            errors.append(("product", self.env._("The line has no product. Choose one.")))
         elif not product.active:
             errors.append(
-                ("product", _("The product is archived. Restore it or choose another one."))
+                (
+                    "product",
+                    self.env._("The product is archived. Restore it or choose another one."),
+                )
             )
         elif not self._get_run_account(product, company, fiscal_position):
             errors.append(
                 (
                     "account",
-                    _(
+                    self.env._(
                         "The product has no income account. Set one on the product, "
                         "its category or the company."
                     ),
@@ -135,21 +143,26 @@ class InvoiceRunSource(models.AbstractModel):
 
     def _get_partner_errors(self, partner, company):
         """Return the reasons, as (code, message), why ``partner`` gets no invoices."""
-        _ = self.env._
         partner = partner.with_company(company)
         if not partner.active:
-            return [("partner", _("The customer is archived. Restore the contact."))]
+            return [("partner", self.env._("The customer is archived. Restore the contact."))]
         payer = partner.commercial_partner_id
         if payer.billing_hold:
-            reason = payer.billing_hold_reason or _("no reason given")
-            return [("partner", _("The customer is blocked for invoicing: %(why)s.", why=reason))]
+            reason = payer.billing_hold_reason or self.env._("no reason given")
+            return [
+                (
+                    "partner",
+                    self.env._("The customer is blocked for invoicing: %(why)s.", why=reason),
+                )
+            ]
         return []
 
     def _get_currency_errors(self, currency, company, date):
         """Return the reasons, as (code, message), why ``currency`` cannot be used on ``date``."""
-        _ = self.env._
         if not currency.active:
-            return [("currency", _("Currency %(name)s is not active.", name=currency.name))]
+            return [
+                ("currency", self.env._("Currency %(name)s is not active.", name=currency.name))
+            ]
         if currency == company.currency_id:
             return []
         rates = currency.with_company(company).rate_ids.filtered(
@@ -162,6 +175,8 @@ class InvoiceRunSource(models.AbstractModel):
         return [
             (
                 "currency",
-                _("Currency %(name)s has no rate on the invoice date.", name=currency.name),
+                self.env._(
+                    "Currency %(name)s has no rate on the invoice date.", name=currency.name
+                ),
             )
         ]

@@ -35,4 +35,6 @@ class ResCompany(models.Model):
         self.ensure_one()
         # sudo: the time zone of the company's own contact, whoever asks
         zone = self.sudo().partner_id.tz or self.env.user.tz or "UTC"
-        return fields.Datetime.now().replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(zone)).date()
+        return (
+            fields.Datetime.now().replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(zone)).date()
+        )

@@ -37,7 +37,9 @@ class ResPartner(models.Model):
 
     def action_view_billing_contracts(self):
         """Open the billing contracts of this customer."""
-        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.billing_contract_action")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.billing_contract_action"
+        )
         action["domain"] = [("partner_id", "in", self.ids)]
         action["context"] = {"default_partner_id": self.id}
         return action

@@ -1,8 +1,7 @@
 from odoo import fields
+from odoo.addons.account.tests.common import AccountTestInvoicingCommon
 from odoo.fields import Command
 from odoo.tests import new_test_user
-
-from odoo.addons.account.tests.common import AccountTestInvoicingCommon
 
 
 class InvoiceRunCommon(AccountTestInvoicingCommon):

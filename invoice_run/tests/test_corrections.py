@@ -105,9 +105,7 @@ class TestCorrections(InvoiceRunCommon):
         credit = self._make_invoices(self._propose())
         self._end(False)
         run = self._propose()
-        self.assertEqual(
-            self._get_periods(run), ["2024-01-16/2024-01-31", "2024-02-01/2024-02-29"]
-        )
+        self.assertEqual(self._get_periods(run), ["2024-01-16/2024-01-31", "2024-02-01/2024-02-29"])
         self.assertAmounts(run, [51.61, 100.0])
         credit.button_draft()
         with self.assertRaisesRegex(UserError, "billed again meanwhile"):

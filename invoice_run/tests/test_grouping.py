@@ -77,9 +77,7 @@ class TestGrouping(InvoiceRunCommon):
     def test_key_can_be_extended(self):
         Run = self.env.registry["invoice.run"]
         original = Run._get_document_key_fields
-        self.patch(
-            Run, "_get_document_key_fields", lambda run: [*original(run), "category_id"]
-        )
+        self.patch(Run, "_get_document_key_fields", lambda run: [*original(run), "category_id"])
         category = self.env["billing.category"].create(
             {"name": "Extra", "company_id": self.company.id}
         )

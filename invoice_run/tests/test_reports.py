@@ -14,8 +14,10 @@ class TestReports(InvoiceRunCommon):
             [{}, {"price_interval": "once", "price_unit": 30.0}], date_start="2024-01-10"
         )
         self._make_usage(date="2024-02-01", contract_id=contract.id, price_unit=7.0)
-        wizard = self.env["billing.due"].with_user(self.user).create(
-            {"contract_ids": contract.ids, "date": "2024-02-15"}
+        wizard = (
+            self.env["billing.due"]
+            .with_user(self.user)
+            .create({"contract_ids": contract.ids, "date": "2024-02-15"})
         )
         wizard.action_refresh()
         run = self._make_amounts(self._make_run("2024-02-15"))
@@ -28,8 +30,10 @@ class TestReports(InvoiceRunCommon):
 
     def test_due_says_what_cannot_be_billed(self):
         contract = self._make_contract(date_start="2024-01-10", billing_mode="end")
-        wizard = self.env["billing.due"].with_user(self.user).create(
-            {"contract_ids": contract.ids, "date": "2024-02-15"}
+        wizard = (
+            self.env["billing.due"]
+            .with_user(self.user)
+            .create({"contract_ids": contract.ids, "date": "2024-02-15"})
         )
         wizard.action_refresh()
         self.assertIn("no end date", wizard.note)
@@ -79,9 +83,7 @@ class TestReports(InvoiceRunCommon):
         self.assertEqual(lines[advance].not_yet_billed, 0.0)
         self.assertEqual(lines[arrears].billed_in_advance, 0.0)
         self.assertEqual(lines[arrears].not_yet_billed, 51.61)
-        self.assertEqual(
-            lines[advance].account_id, self.company_data["default_account_revenue"]
-        )
+        self.assertEqual(lines[advance].account_id, self.company_data["default_account_revenue"])
 
     def test_cutoff_counts_credits(self):
         contract = self._make_contract(date_start="2024-01-01", period_count=3)

@@ -1,11 +1,11 @@
+import psycopg2
+from freezegun import freeze_time
+
 from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
-
-import psycopg2
-from freezegun import freeze_time
 
 from .common import InvoiceRunCommon
 
@@ -165,7 +165,10 @@ class TestRunFlow(InvoiceRunCommon):
 
     def test_schedule_dates_of_the_worked_example(self):
         schedule = self._make_schedule(
-            date_from="2023-04-01", invoice_date="2023-04-03", due_date="2023-04-30", activation_days=10
+            date_from="2023-04-01",
+            invoice_date="2023-04-03",
+            due_date="2023-04-30",
+            activation_days=10,
         )
         schedule.action_generate_runs()
         runs = schedule.run_ids.sorted("number")
@@ -186,9 +189,7 @@ class TestRunFlow(InvoiceRunCommon):
         schedule = self._make_schedule(date_from="2023-04-01", run_count=1)
         schedule.action_generate_runs()
         run = self._make_amounts(schedule.run_ids)
-        self.assertEqual(
-            self._get_periods(run), ["2023-03-10/2023-04-09", "2023-04-10/2023-05-09"]
-        )
+        self.assertEqual(self._get_periods(run), ["2023-03-10/2023-04-09", "2023-04-10/2023-05-09"])
 
     def test_lock_date_fails_the_document_readably(self):
         self._make_contract(date_start="2024-01-01")

@@ -9,9 +9,8 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Message
 from pypdf import PdfReader
 
-from odoo.tests import tagged
-
 from odoo.addons.base.models.ir_mail_server import IrMail_Server
+from odoo.tests import tagged
 
 from .common import InvoiceRunCommon
 

@@ -1,5 +1,5 @@
-import { registry } from "@web/core/registry";
-import { stepUtils } from "@web_tour/tour_utils";
+import {registry} from "@web/core/registry";
+import {stepUtils} from "@web_tour/tour_utils";
 
 const tours = registry.category("web_tour.tours");
 
@@ -45,7 +45,8 @@ tours.add("invoice_run_schedule_to_amounts", {
         ...pickMany2one("scenario_id", "All contracts"),
         {
             content: "Open the first day of the first period",
-            trigger: ".o_field_widget[name='date_from'] button, .o_field_widget[name='date_from'] input",
+            trigger:
+                ".o_field_widget[name='date_from'] button, .o_field_widget[name='date_from'] input",
             run: "click",
         },
         {
