@@ -259,7 +259,7 @@ def _restore(cached: Path, template: str) -> None:
             problem="The cached template could not be restored",
         )
         with tarfile.open(cached / "filestore.tar") as archive:
-            archive.extractall(_filestore(name), filter="data")
+            archive.extractall(_filestore(name))
 
 
 def _hash_addons() -> list[str]:

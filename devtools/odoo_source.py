@@ -68,10 +68,13 @@ def _get_checkout() -> OdooSource | None:
 
 
 def _get_installed() -> OdooSource | None:
-    """An `odoo` that the Python running ./dev can import."""
-    for entry in sys.path[1:]:
-        if _read_version(Path(entry)) == "19.0":
-            return OdooSource(Path(entry), fingerprint(entry))
+    """An `odoo` that the Python running this can import.
+
+    In a test that is .venv's Python, and what it imports may be Debian's from the cache.
+    """
+    for path in map(Path, sys.path[1:]):
+        if not path.is_relative_to(CACHE) and _read_version(path) == "19.0":
+            return OdooSource(path, fingerprint(path))
     return None
 
 

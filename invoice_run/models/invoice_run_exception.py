@@ -7,6 +7,7 @@ class InvoiceRunException(models.Model):
     _name = "invoice.run.exception"
     _description = "Invoice Run Exception"
     _order = "run_id, id"
+    _rec_name = "message"
     _check_company_auto = True
 
     run_id = fields.Many2one("invoice.run", required=True, index=True, ondelete="cascade")

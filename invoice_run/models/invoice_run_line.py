@@ -44,8 +44,10 @@ class InvoiceRunLine(models.Model):
     billing_date_to = fields.Date("To", help="Last day that the invoice shows, included.")
     quantity = fields.Float(digits="Product Unit", required=True)
     product_uom_id = fields.Many2one("uom.uom", "Unit")
-    price_unit = fields.Float("Price", min_display_digits="Product Price", required=True)
-    discount = fields.Float("Discount %", digits="Discount")
+    price_unit = fields.Float(
+        "Price", min_display_digits="Product Price", required=True, aggregator="avg"
+    )
+    discount = fields.Float("Discount %", digits="Discount", aggregator="avg")
     tax_ids = fields.Many2many("account.tax", string="Taxes")
     amount = fields.Monetary(help="After discount; tax included where the tax is.")
     amount_untaxed = fields.Monetary()

@@ -299,6 +299,24 @@ class TestExamples(BaseCase):
                 terms = Terms(day(first), proration="thirty_360")
                 self.assertCost(terms, first, part, expected)
 
+    def test_thirty_360_of_a_longer_unit(self):
+        """28 February to 29 March are 32 days of 30/360: one month, and no more."""
+        terms = Terms(day("2024-12-31"), proration="thirty_360")
+        part = "2025-02-28..2025-03-29"
+        self.assertCost(terms, "2025-02-28", part, "100", "quarter", Fraction(300))
+
+    def test_months_of_a_unit_that_starts_on_a_shorter_month(self):
+        """A half-year from 29 February still has its months on the 31st."""
+        terms = Terms(day("2023-08-31"))
+        table = [
+            ("2024-02-29..2024-03-30", "100"),
+            ("2024-03-31..2024-04-29", "100"),
+            ("2024-02-29..2024-04-14", "150"),
+        ]
+        for part, expected in table:
+            with self.subTest(part=part):
+                self.assertCost(terms, "2023-08-31", part, expected, "half_year", Fraction(600))
+
     def test_quarter(self):
         terms = Terms(day("2023-01-01"))
         part = "2023-01-01..2023-04-14"
