@@ -24,6 +24,8 @@ the parts of a unit add up to the whole unit to the smallest coin, however they 
 
 from __future__ import annotations
 
+from calendar import monthrange
+from functools import cached_property
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -81,11 +83,20 @@ class Grid:
         if self.count < 1:
             raise ValueError("A billing period must be at least one month or week long.")
 
+    @cached_property
+    def _months(self) -> int:
+        # months since year 0; integers, because relativedelta costs most of a 60-year contract
+        return self.anchor.year * 12 + self.anchor.month - 1
+
     def start(self, index: int) -> date:
         """First day of period ``index`` (negative before the anchor)."""
         if self.unit == "week":
             return self.anchor + timedelta(weeks=index * self.count)
-        return self.anchor + relativedelta(months=index * self.count)
+        year, month = divmod(self._months + index * self.count, 12)
+        day = self.anchor.day
+        if day > 28:
+            day = min(day, monthrange(year, month + 1)[1])
+        return date(year, month + 1, day)
 
     def period(self, index: int) -> Span:
         """The days of period ``index``."""
@@ -332,7 +343,7 @@ def _month_share(month: Span, part: Span, proration: str) -> Fraction:
         return Fraction(part.days, month.days)
     if proration == "thirty":
         return min(Fraction(part.days, 30), ONE)
-    return max(min(Fraction(days_360(part.date_from, part.date_to + DAY), 30), ONE), Fraction())
+    return min(Fraction(days_360(part.date_from, part.date_to + DAY), 30), ONE)
 
 
 def _unit_share(unit: Span, part: Span, grid: Grid, proration: str) -> Fraction:
@@ -346,7 +357,7 @@ def _unit_share(unit: Span, part: Span, grid: Grid, proration: str) -> Fraction:
         _month_share(months.period(months.index(cut.date_from)), cut, proration)
         for cut in months.cut(part)
     )
-    return min(sum(shares, Fraction()) / grid.count, ONE)
+    return sum(shares, Fraction()) / grid.count
 
 
 def _share(terms: Terms, interval: str, grid: Grid, unit: Span, part: Span) -> Fraction:

@@ -497,13 +497,14 @@ class BillingContract(models.Model):
     def _get_contract_charges(self, run, claims):
         """Yield the charges of this contract in order of period, one-off ones with the first."""
         terms = self._get_billing_terms(run)
+        target = self._get_contract_target(terms, claims, run.target_date)
         skip = run.skip_before or None
         due = [
             (line, span)
             for line in self.line_ids.filtered(lambda line: line.price_interval != "once")
-            for span in line._get_due_spans(terms, claims[line.id], run.target_date, skip)
+            for span in line._get_due_spans(terms, claims[line.id], target, skip)
         ]
-        due += self._get_once_due(run, terms, claims, due)
+        due += self._get_once_due(terms, claims, target, due)
         records = self._get_run_document_records()
         document = self._prepare_run_document_vals(records)
         for line, span in due:
@@ -542,12 +543,25 @@ class BillingContract(models.Model):
                 "line": earlier._prepare_correction_vals(last + periods.DAY),
             }
 
-    def _get_once_due(self, run, terms, claims, due):
+    def _get_contract_target(self, terms, claims, target):
+        """Return the target date for all lines of this contract.
+
+        Until a date or the end, a contract is due as a whole from its first open day on:
+        lines that start later are billed with it.
+        """
+        if terms.mode == "periodic":
+            return target
+        days = [line._get_first_open_day(claims[line.id]) for line in self.line_ids]
+        first = min(filter(None, days), default=None)
+        horizon = periods.billing_horizon(terms, target)
+        return max(target, horizon) if first and horizon and first <= target else target
+
+    def _get_once_due(self, terms, claims, target, due):
         """Return one-off lines that are due, with the first period that this run bills."""
         first = min((span for _line, span in due), default=None)
         once = []
         for line in self.line_ids.filtered(lambda line: line.price_interval == "once"):
-            span = line._get_once_span(terms, claims[line.id], run.target_date)
+            span = line._get_once_span(terms, claims[line.id], target)
             if span:
                 once.append((line, max(span, first) if first else span))
         return once

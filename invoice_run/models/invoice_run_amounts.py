@@ -207,7 +207,13 @@ class InvoiceRun(models.Model):
         """Put the documents in customer order and move the run on."""
         self.ensure_one()
         documents = self.document_ids.sorted(
-            lambda doc: (doc.partner_id.name or "", doc.partner_id.id, doc.title or "", doc.id)
+            lambda doc: (
+                doc.partner_id.name or "",
+                doc.partner_id.id,
+                doc.contract_ids.sorted("name").mapped("name"),
+                doc.date_from,
+                doc.id,
+            )
         )
         for number, document in enumerate(documents, 1):
             document.sequence = number

@@ -41,10 +41,16 @@ class InvoiceRunLine(models.Model):
 
     def _is_overbilled(self):
         """Whether this amount is invoiced and claims days after the end of its line."""
+        return self._is_beyond_end() and self.document_id.state in ("invoiced", "nothing")
+
+    def _is_beyond_end(self):
+        """Whether this amount claims days after the end of its price line."""
         self.ensure_one()
-        last = self.contract_line_id._get_last_day()
-        settled = self.document_id.state in ("invoiced", "nothing")
-        return bool(self.is_claimed and last and self.period_to > last and settled)
+        line = self.contract_line_id
+        if not self.is_claimed or not line or line.price_interval == "once":
+            return False
+        last = line._get_last_day()
+        return bool(last and self.period_to > last)
 
     def _claim_corrections(self):
         """Cut the earlier claims for the days that these corrections credit.

@@ -336,7 +336,25 @@ class InvoiceRunDocument(models.Model):
             )
         if self.invoice_date_due and self.invoice_date_due < self.invoice_date:
             errors.append(self.env._("The due date is before the invoice date. Correct one."))
-        return errors + self._get_lock_date_errors()
+        return errors + self._get_change_errors() + self._get_lock_date_errors()
+
+    def _get_change_errors(self):
+        """Return what changed on the contracts since the amounts were made and forbids them."""
+        errors = []
+        for contract in self.contract_ids:
+            name = contract.name
+            if contract.state not in ("active", "closed"):
+                errors.append(self.env._("%(contract)s is not active any more.", contract=name))
+            elif contract.billing_hold:
+                errors.append(self.env._("%(contract)s is on hold.", contract=name))
+        for line in self.line_ids.filtered(lambda line: line._is_beyond_end()):
+            message = self.env._(
+                "%(contract)s ends before %(date)s now. Delete the amounts and renew them.",
+                contract=line.contract_id.name,
+                date=format_date(self.env, line.billing_date_to),
+            )
+            errors.append(message)
+        return errors
 
     def _get_lock_date_errors(self):
         """Return why the books are closed on the invoice date.

@@ -1,1 +1,10 @@
-from . import test_grouping, test_run_flow, test_sending
+from . import test_charges
+from . import test_corrections
+from . import test_cycles
+from . import test_grouping
+from . import test_periods
+from . import test_reports
+from . import test_run_flow
+from . import test_security
+from . import test_sending
+from . import test_tours

@@ -111,6 +111,30 @@ class TestCorrections(InvoiceRunCommon):
         with self.assertRaisesRegex(UserError, "billed again meanwhile"):
             credit.button_cancel()
 
+    def test_end_moved_before_the_invoice_is_made(self):
+        contract = self._make_contract(date_start="2024-03-01")
+        run = self._make_amounts(self._make_run("2024-03-05"))
+        contract.date_end = "2024-03-10"
+        self._make_invoices(run)
+        document = run.document_ids.filtered(lambda doc: doc.contract_ids == contract)
+        self.assertEqual(document.state, "failed")
+        self.assertIn("ends before", document.error)
+        document.action_exclude()
+        again = self._run_all("2024-03-05")
+        self.assertAmounts(again, [32.26])
+
+    def test_contract_put_on_hold_after_the_amounts_is_not_invoiced(self):
+        contract = self._make_contract(date_start="2024-03-01")
+        run = self._make_amounts(self._make_run("2024-03-05"))
+        contract.write({"billing_hold": True, "billing_hold_reason": "dispute"})
+        self._make_invoices(run)
+        document = run.document_ids.filtered(lambda doc: doc.contract_ids == contract)
+        self.assertEqual(document.state, "failed")
+        contract.billing_hold = False
+        run.action_retry_failed()
+        run._process_queue()
+        self.assertEqual(document.state, "invoiced")
+
     def test_price_edited_since_credits_the_price_of_then(self):
         self.contract.line_ids.price_unit = 250.0
         self._end("2024-01-15")

@@ -100,7 +100,7 @@ class BillingContract(models.Model):
         terms = self._get_billing_terms()
         claims = self.line_ids._get_claimed_spans()
         for line in self.line_ids:
-            for span in line._get_forecast_spans(terms, claims[line.id], date_to):
+            for span in line._get_forecast_spans(terms, claims, date_to):
                 due = periods.next_invoicing_date(terms, span.date_from) or today
                 amount = line._get_charge_vals(terms, span)["amount"]
                 yield (line, max(due, today).replace(day=1)), line._get_untaxed(amount)
@@ -109,10 +109,11 @@ class BillingContract(models.Model):
 class BillingContractLine(models.Model):
     _inherit = "billing.contract.line"
 
-    def _get_forecast_spans(self, terms, claimed, date_to):
+    def _get_forecast_spans(self, terms, claims, date_to):
         """Return what is due until ``date_to``; nothing where "until the end" has no end."""
         try:
-            return self._get_due_spans(terms, claimed, date_to)
+            target = self.contract_id._get_contract_target(terms, claims, date_to)
+            return self._get_due_spans(terms, claims[self.id], target)
         except periods.OpenEnded:
             return []
 
