@@ -121,21 +121,29 @@ class Archive:
 
 
 def _get_machine_sources(codename: str) -> list[tuple[str, str]]:
-    """(mirror, suite) of the machine's release; its main suite comes first."""
+    """(mirror, suite) of the machine's own Debian release; its main suite comes first."""
     listing = run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"]
-        + ["Created-By: Packages"],
+        ["apt-get", "indextargets", "--no-release-info", "--format"]
+        + ["$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"],
         problem="apt could not tell its sources",
     )
-    found = {tuple(line.split()[:2]) for line in listing.splitlines() if " main" in line}
-    sources = sorted((s for s in found if s[1].split("-")[0] == codename), key=_by_suite)
+    sources = _choose_sources(listing, codename)
     if not sources or sources[0][1] != codename:
         raise DevError(f"apt has no source for Debian {codename or '(unknown)'}.", NO_APT)
     return sources
 
 
-def _by_suite(source: tuple[str, str]) -> str:
-    return source[1]
+def _choose_sources(listing: str, codename: str) -> list[tuple[str, str]]:
+    """Debian's own among all sources: others use its suite names with keys of their own.
+
+    A mirror of Debian is recognised by its address, which ends in debian or
+    debian-security by custom; without one like that, all count.
+    """
+    suites = (codename, f"{codename}-security", f"{codename}-updates")
+    found = {tuple(line.split()) for line in listing.splitlines()}
+    ours = [item[:2] for item in found if item[1] in suites and item[2] == "main"]
+    mirrors = [item for item in ours if item[0].rstrip("/").split("/")[-1].startswith("debian")]
+    return sorted(mirrors or ours, key=lambda item: (item[1], item[0]))
 
 
 def unpack(packages: Path, root: Path) -> None:

@@ -25,14 +25,12 @@ the parts of a unit add up to the whole unit to the smallest coin, however they 
 from __future__ import annotations
 
 from calendar import monthrange
-from functools import cached_property
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
+from functools import cached_property
 from typing import NamedTuple
-
-from dateutil.relativedelta import relativedelta
 
 DAY = timedelta(days=1)
 ONE = Fraction(1)

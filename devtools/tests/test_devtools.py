@@ -8,7 +8,7 @@ import threading
 import pytest
 
 from conftest import _refuse_skip
-from devtools import databases, demo, odoo_source, servers, shell, testing
+from devtools import apt, databases, demo, odoo_source, servers, shell, testing
 
 
 def test_a_folder_appears_only_when_it_is_complete(tmp_path):
@@ -83,6 +83,23 @@ def test_a_checkout_of_another_version_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("ODOO_PATH", str(tmp_path))
     with pytest.raises(shell.DevError, match="holds Odoo 18.0"):
         odoo_source.get_odoo()
+
+
+def test_only_debians_own_sources_are_used():
+    listing = """
+        file:/mirror/debian-security bookworm-security main
+        file:/mirror/debian bookworm main
+        file:/mirror/debian bookworm contrib
+        file:/mirror/debian bookworm-pgdg main
+        file:/somebody-else bookworm main
+    """
+    assert apt._choose_sources(listing.strip(), "bookworm") == [
+        ("file:/mirror/debian", "bookworm"),
+        ("file:/mirror/debian-security", "bookworm-security"),
+    ]
+    assert apt._choose_sources("file:/private bookworm main", "bookworm") == [
+        ("file:/private", "bookworm")
+    ]
 
 
 def test_a_database_of_an_ended_process_is_recognised():

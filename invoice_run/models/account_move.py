@@ -47,7 +47,8 @@ class AccountMove(models.Model):
         # EXTENDS 'account': a deleted credit note no longer gives periods back
         run_lines = self._get_affected_run_lines()
         result = super().unlink()
-        run_lines.exists()._sync_claims()
+        if run_lines:
+            run_lines.exists()._sync_claims()
         return result
 
     def action_view_invoice_run(self):

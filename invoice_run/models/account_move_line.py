@@ -20,7 +20,8 @@ class AccountMoveLine(models.Model):
         # sudo: who may delete an invoice line need not see the run that made it
         run_lines = self.sudo().invoice_run_line_id
         result = super().unlink()
-        run_lines.exists()._sync_claims()
+        if run_lines:
+            run_lines.exists()._sync_claims()
         return result
 
     def _copy_data_extend_business_fields(self, values):

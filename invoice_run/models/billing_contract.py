@@ -447,18 +447,20 @@ class BillingContract(models.Model):
         domain = self._get_run_domain(run) & Domain("commercial_partner_id", "in", payers.ids)
         contracts = self.search(domain, order="name, id")
         claims = contracts.line_ids._get_claimed_spans()
-        for contract in contracts:
-            yield from contract._collect_contract_charges(run, claims)
+        yield from contracts._collect_records(
+            run, lambda contract: contract._collect_contract_charges(run, claims)
+        )
         yield from self.env["billing.usage"]._collect_contract_usage_charges(run, payers)
 
     def _collect_contract_charges(self, run, claims):
         """Yield the charges of one contract, or one exception that says why there are none."""
         self.ensure_one()
-        errors = self._get_contract_errors(run)
+        records = self._get_run_document_records()
+        errors = self._get_contract_errors(run, records)
         charges = []
         try:
             if not errors:
-                charges = list(self._get_contract_charges(run, claims))
+                charges = list(self._get_contract_charges(run, claims, records))
         except periods.OpenEnded:
             errors = [
                 (
@@ -472,17 +474,19 @@ class BillingContract(models.Model):
             yield {"exception": self._prepare_exception_vals(code, message)}
         yield from charges
 
-    def _get_contract_errors(self, run):
-        """Return all reasons, as (code, message), why this contract cannot be billed."""
+    def _get_contract_errors(self, run, records):
+        """Return all reasons, as (code, message), why this contract cannot be billed.
+
+        :param records: see :meth:`_get_run_document_records`
+        """
         if self.billing_hold:
             reason = self.billing_hold_reason or self.env._("no reason given")
             message = self.env._("The contract is on hold: %(reason)s.", reason=reason)
             return [("hold", message)]
-        document = self._get_run_document_records()
         errors = {}
         for line in self.line_ids:
-            found = self._get_charge_errors(line.product_id, document, run.invoice_date)
-            for code, message in found + line._get_price_errors():
+            found = self._get_charge_errors(line.product_id, records, run.invoice_date)
+            for code, message in found + self._get_price_errors(line):
                 errors.setdefault(message, code)
         return [(code, message) for message, code in errors.items()]
 
@@ -494,8 +498,11 @@ class BillingContract(models.Model):
             "message": message,
         }
 
-    def _get_contract_charges(self, run, claims):
-        """Yield the charges of this contract in order of period, one-off ones with the first."""
+    def _get_contract_charges(self, run, claims, records):
+        """Yield the charges of this contract in order of period, one-off ones with the first.
+
+        :param records: see :meth:`_get_run_document_records`
+        """
         terms = self._get_billing_terms(run)
         target = self._get_contract_target(terms, claims, run.target_date)
         skip = run.skip_before or None
@@ -505,7 +512,6 @@ class BillingContract(models.Model):
             for span in line._get_due_spans(terms, claims[line.id], target, skip)
         ]
         due += self._get_once_due(terms, claims, target, due)
-        records = self._get_run_document_records()
         document = self._prepare_run_document_vals(records)
         for line, span in due:
             yield {

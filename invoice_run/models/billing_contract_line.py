@@ -302,11 +302,13 @@ class BillingContractLine(models.Model):
         """Return the exact price of one unit of time, for the whole quantity, after discount."""
         return periods.net_price(self.quantity, self.price_unit, self.discount)
 
-    def _get_charge_vals(self, terms, span):
+    def _get_charge_vals(self, terms, span, taxes=None):
         """Return quantity, price, discount and amount of ``span``, exact to the coin.
 
         The invoice shows quantity × price where that gives the amount; otherwise quantity 1,
         the net amount as price, and the arithmetic as ``note``.
+
+        :param taxes: taxes of the invoice line; without them what it shows is not sure
         """
         self.ensure_one()
         price = self._get_net_price()
@@ -316,11 +318,10 @@ class BillingContractLine(models.Model):
         amount = float(amount)
         quantity = float(periods.exact(self.quantity) * units)
         digits = self.env["decimal.precision"].precision_get("Product Unit")
-        net = round(quantity, digits) * (self.price_unit * (1 - (self.discount / 100.0)))
-        same = abs(quantity - round(quantity, digits)) < 1e-9
-        if same and self.currency_id.compare_amounts(net, amount) == 0:
+        shown = round(quantity, digits)
+        if abs(quantity - shown) < 1e-9 and self._gives_amount(shown, amount, taxes):
             return {
-                "quantity": round(quantity, digits),
+                "quantity": shown,
                 "price_unit": self.price_unit,
                 "discount": self.discount,
                 "amount": amount,
@@ -333,6 +334,14 @@ class BillingContractLine(models.Model):
             "note": self._get_arithmetic(units, span, float(price)),
         }
 
+    def _gives_amount(self, quantity, amount, taxes):
+        """Whether an invoice line of ``quantity`` × price comes to ``amount``, to the coin."""
+        if taxes and self.contract_id._is_price_split_unrounded(taxes, self.company_id):
+            net = periods.net_price(quantity, self.price_unit, self.discount)
+            return net == periods.exact(amount)
+        net = quantity * (self.price_unit * (1 - (self.discount / 100.0)))
+        return self.currency_id.compare_amounts(net, amount) == 0
+
     def _get_arithmetic(self, units, span, price):
         """Return how a prorated amount came about, for the invoice line."""
         lang_env = self.with_context(lang=self.contract_id.partner_id.lang or self.env.lang).env
@@ -344,29 +353,16 @@ class BillingContractLine(models.Model):
             price=self.currency_id.with_env(lang_env).format(price),
         )
 
-    def _get_price_errors(self):
-        """Return the reason, as (code, message), why the price is no price.
-
-        What is meant to be free has a discount of 100 %.
-        """
-        if self.price_unit:
-            return []
-        message = self.env._(
-            "“%(line)s” has no price. Fill it in; for a free line set a discount of 100 %%.",
-            line=self.name,
-        )
-        return [("price", message)]
-
     def _prepare_run_line_vals(self, terms, span, fiscal_position):
         """Return the values of the run line that bills ``span`` of this line."""
         self.ensure_one()
         contract = self.contract_id
-        vals = self._get_charge_vals(terms, span)
-        note = vals.pop("note", None)
-        once = self.price_interval == "once"
         taxes = contract._get_run_taxes(
             self.tax_ids, self.product_id, contract.company_id, fiscal_position
         )
+        vals = self._get_charge_vals(terms, span, taxes)
+        note = vals.pop("note", None)
+        once = self.price_interval == "once"
         return {
             **vals,
             "contract_id": contract.id,

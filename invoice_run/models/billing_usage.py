@@ -255,20 +255,26 @@ class BillingUsage(models.Model):
 
     def _collect_item_charges(self, run):
         """Yield a charge, or the exceptions, of each of these items."""
-        for usage in self:
-            errors = usage._get_usage_errors(run)
-            for code, message in errors:
-                yield {"exception": usage._prepare_exception_vals(code, message)}
-            if not errors:
-                yield usage._prepare_charge()
+        yield from self._collect_records(run, lambda usage: usage._collect_item(run))
 
-    def _get_usage_errors(self, run):
-        """Return all reasons, as (code, message), why this item cannot be billed."""
+    def _collect_item(self, run):
+        records = self._get_run_document_records()
+        errors = self._get_usage_errors(run, records)
+        for code, message in errors:
+            yield {"exception": self._prepare_exception_vals(code, message)}
+        if not errors:
+            yield self._prepare_charge(records)
+
+    def _get_usage_errors(self, run, records):
+        """Return all reasons, as (code, message), why this item cannot be billed.
+
+        :param records: see :meth:`_get_run_document_records`
+        """
         if self.contract_id.billing_hold:
             reason = self.contract_id.billing_hold_reason or self.env._("no reason given")
             return [("hold", self.env._("The contract is on hold: %(reason)s.", reason=reason))]
-        records = self._get_run_document_records()
-        return self._get_charge_errors(self.product_id, records, run.invoice_date)
+        errors = self._get_charge_errors(self.product_id, records, run.invoice_date)
+        return errors + self._get_price_errors(self)
 
     def _prepare_exception_vals(self, code, message):
         return {
@@ -279,10 +285,9 @@ class BillingUsage(models.Model):
             "message": message,
         }
 
-    def _prepare_charge(self):
-        """Return the charge of this item: see :mod:`invoice_run_source`."""
+    def _prepare_charge(self, records):
+        """Return the charge of this item: see ``invoice.run.source``."""
         self.ensure_one()
-        records = self._get_run_document_records()
         contract = self.contract_id
         return {
             "payer": self.commercial_partner_id,
@@ -318,6 +323,7 @@ class BillingUsage(models.Model):
 
     def _prepare_run_line_vals(self, fiscal_position):
         """Return the values of the run line that bills this item."""
+        taxes = self._get_run_taxes(self.tax_ids, self.product_id, self.company_id, fiscal_position)
         return {
             "usage_id": self.id,
             "contract_id": self.contract_id.id,
@@ -329,9 +335,26 @@ class BillingUsage(models.Model):
             "quantity": self.quantity,
             "price_unit": self.price_unit,
             "discount": self.discount,
-            "amount": self.amount,
-            "tax_ids": self._get_run_taxes(
-                self.tax_ids, self.product_id, self.company_id, fiscal_position
-            ).ids,
+            "amount": self._get_invoiced_amount(taxes),
+            "tax_ids": taxes.ids,
             "analytic_distribution": self.analytic_distribution,
         }
+
+    def _get_invoiced_amount(self, taxes):
+        """Return what the invoice line will come to, taxes included that are in the price.
+
+        The quantity stays as it was measured, so the amount follows Odoo's rounding.
+        """
+        if not self._is_price_split_unrounded(taxes, self.company_id):
+            return self.amount
+        AccountTax = self.env["account.tax"]
+        base_line = AccountTax._prepare_base_line_for_taxes_computation(
+            self, tax_ids=taxes, currency_id=self.currency_id
+        )
+        AccountTax._add_tax_details_in_base_line(base_line, self.company_id)
+        AccountTax._round_base_lines_tax_details([base_line], self.company_id)
+        details = base_line["tax_details"]
+        included = [data for data in details["taxes_data"] if data["tax"].price_include]
+        return details["total_excluded_currency"] + sum(
+            data["tax_amount_currency"] for data in included
+        )

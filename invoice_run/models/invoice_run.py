@@ -35,7 +35,13 @@ class InvoiceRun(models.Model):
     scenario_id = fields.Many2one(
         "billing.scenario", required=True, check_company=True, ondelete="restrict"
     )
-    company_id = fields.Many2one("res.company", "Invoicing Party", required=True, index=True)
+    company_id = fields.Many2one(
+        "res.company",
+        "Invoicing Party",
+        required=True,
+        index=True,
+        default=lambda self: self.env.company,
+    )
     currency_id = fields.Many2one(related="company_id.currency_id")
     cluster_ids = fields.Many2many("billing.cluster", string="Clusters", check_company=True)
     date_from = fields.Date("Period From", required=True)
@@ -115,6 +121,11 @@ class InvoiceRun(models.Model):
         "CHECK (date_to >= date_from)",
         "The period ends before it starts. Correct one of the dates.",
     )
+
+    @api.depends("reference", "name")
+    def _compute_display_name(self):
+        for run in self:
+            run.display_name = f"{run.reference} {run.name}" if run.name else run.reference
 
     def _compute_totals(self):
         totals = self._get_document_totals()
@@ -338,7 +349,7 @@ class InvoiceRun(models.Model):
             )
 
     def _check_amounts_renewable(self):
-        if self.state not in ("submitted", "amounts", "approved"):
+        if self.state not in ("submitted", "amounts", "approved", "invoiced"):
             raise UserError(
                 self.env._(
                     "%(run)s is %(state)s: its amounts cannot be changed.",

@@ -1,4 +1,8 @@
+import logging
+
 from odoo import fields, models
+
+_logger = logging.getLogger(__name__)
 
 #: Customers whose amounts are made in one transaction.
 PAYERS_PER_CHUNK = 100
@@ -19,17 +23,16 @@ class InvoiceRun(models.Model):
         """
         self.ensure_one()
         payers = self.scenario_id._get_source()._get_run_payers(self)
-        done = self.env["invoice.run.document"].search([("run_id", "=", self.id)]).partner_id
-        done |= self.env["invoice.run.exception"].search([("run_id", "=", self.id)]).partner_id
-        return (payers - done.commercial_partner_id).sorted(
-            lambda payer: (payer.name or "", payer.id)
-        )
+        done = self.env["invoice.run.document"].search([("run_id", "=", self.id)]).payer_id
+        failed = self.env["invoice.run.exception"].search([("run_id", "=", self.id)])
+        done |= failed.partner_id.commercial_partner_id
+        return (payers - done).sorted(lambda payer: (payer.name or "", payer.id))
 
     def _generate_amounts(self, payers):
         """Make documents, amounts, claims and exceptions of ``payers``, in this transaction.
 
-        Tried for all at once; where that fails, customer by customer, so that one bad
-        contract never stops the others.
+        Tried for all at once; where that fails, customer by customer and contract by
+        contract, so that one bad contract never stops the others.
         """
         self.ensure_one()
         try:
@@ -39,13 +42,21 @@ class InvoiceRun(models.Model):
         except self._get_retry_errors():
             raise
         except Exception as error:
-            if len(payers) == 1:
-                self.env.invalidate_all(flush=False)
-                self._create_payer_exception(payers, error)
-                return
-        self.env.invalidate_all(flush=False)
+            _logger.info("Invoice run %s: customer by customer after: %s", self.id, error)
         for payer in payers:
-            self._generate_amounts(payer)
+            self.env.invalidate_all(flush=False)
+            self._generate_payer_amounts(payer)
+
+    def _generate_payer_amounts(self, payer):
+        """As :meth:`_generate_amounts`, for one customer, each contract on its own."""
+        try:
+            with self.env.cr.savepoint():
+                self.with_context(invoice_run_isolate=True)._create_amounts(payer)
+        except self._get_retry_errors():
+            raise
+        except Exception as error:
+            self.env.invalidate_all(flush=False)
+            self._create_payer_exception(payer, error)
 
     def _create_payer_exception(self, payer, error):
         message = self.env["invoice.run.document"]._get_error_text(error)
@@ -178,14 +189,20 @@ class InvoiceRun(models.Model):
         if self.schedule_id.category_id:
             shared["category_id"] = self.schedule_id.category_id.id
         contracts = {charge["contract"].id for charge in charges if charge["contract"]}
+        lines = [charge["line"] for charge in charges]
+        # late usage and credits do not make the invoice one of an earlier month
+        periods = [
+            line for line in lines if line.get("contract_line_id") and not line.get("corrects_id")
+        ]
         return {
             **shared,
             "run_id": self.id,
+            "payer_id": payer.id,
             "part": first.get("part"),
             "contract_ids": [fields.Command.set(sorted(contracts))],
             "is_grouped": self._is_grouped(payer) and bool(contracts),
-            "date_from": min(charge["line"]["billing_date_from"] for charge in charges),
-            "date_to": max(charge["line"]["billing_date_to"] for charge in charges),
+            "date_from": min(line["billing_date_from"] for line in periods or lines),
+            "date_to": max(line["billing_date_to"] for line in periods or lines),
             "invoice_date": self.invoice_date,
             "invoice_date_due": self.due_date,
             "send_action": self._get_send_action(shared["partner_id"]),

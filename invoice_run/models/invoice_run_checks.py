@@ -2,6 +2,8 @@ from odoo import models
 from odoo.fields import Domain
 from odoo.tools import format_date
 
+from .. import periods
+
 
 class InvoiceRun(models.Model):
     """Checks of a run as a whole, before anybody approves it."""
@@ -70,8 +72,14 @@ class InvoiceRun(models.Model):
         lines = self.env["invoice.run.line"].search(
             self._get_held_domain(), order="run_id, contract_id, usage_id"
         )
-        for (run, contract, usage), _group in lines.grouped(
-            lambda line: (line.run_id, line.contract_id, line.usage_id)
+        due = lines.filtered(self._would_bill)
+        for (run, contract, usage), _group in due.grouped(
+            # one row per contract, however many items of it are held
+            lambda line: (
+                line.run_id,
+                line.contract_id,
+                line.usage_id.browse() if line.contract_id else line.usage_id,
+            )
         ).items():
             states = dict(run._fields["state"]._description_selection(self.env))
             yield {
@@ -90,11 +98,10 @@ class InvoiceRun(models.Model):
             }
 
     def _get_held_domain(self):
-        """Return the amounts that other runs claim up to our target date, not invoiced yet."""
+        """Return the amounts that other runs claim of what this one selects, not invoiced yet."""
         held = Domain("is_claimed", "=", True) & Domain("run_id", "!=", self.id)
         held &= Domain("company_id", "=", self.company_id.id)
         held &= Domain("document_id.state", "in", ("to_do", "failed"))
-        held &= Domain("billing_date_from", "<=", self.target_date)
         if self.scenario_id.source == "contract":
             selection = self.env["billing.contract"]._get_run_selection_domain(self)
             return held & Domain("contract_id", "any", selection)
@@ -104,3 +111,18 @@ class InvoiceRun(models.Model):
         if clusters:
             selection &= Domain("cluster_id", "in", clusters.ids)
         return held & Domain("usage_id", "any", selection)
+
+    def _would_bill(self, line):
+        """Whether this run would bill what ``line`` of another run claims, were it free."""
+        first, last = line.billing_date_from, line.billing_date_to
+        if self.skip_before and last < self.skip_before:
+            return False
+        in_time = first <= self.target_date
+        if not line.contract_line_id:
+            return in_time
+        try:
+            terms = line.contract_id._get_billing_terms(self)
+            horizon = periods.billing_horizon(terms, self.target_date)
+        except ValueError:  # the contract has an exception of its own
+            return False
+        return bool(horizon) and first <= horizon and (in_time or terms.mode == "periodic")

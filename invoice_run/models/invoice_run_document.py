@@ -37,6 +37,9 @@ class InvoiceRunDocument(models.Model):
     sequence = fields.Integer(default=10)
     title = fields.Char("Invoice Name")
     partner_id = fields.Many2one("res.partner", "Customer", required=True, index=True)
+    payer_id = fields.Many2one(
+        "res.partner", readonly=True, help="Who owes it, whatever address the invoice goes to."
+    )
     currency_id = fields.Many2one("res.currency", required=True)
     journal_id = fields.Many2one("account.journal", required=True)
     fiscal_position_id = fields.Many2one("account.fiscal.position")
@@ -180,7 +183,11 @@ class InvoiceRunDocument(models.Model):
             for base_line in base_lines:
                 details = base_line["tax_details"]
                 line = base_line["record"]
-                line.amount_untaxed = sign * details["total_excluded_currency"]
+                # with its share of the difference when taxes are rounded per document
+                untaxed = (
+                    details["total_excluded_currency"] + details["delta_total_excluded_currency"]
+                )
+                line.amount_untaxed = sign * untaxed
 
     def _get_tax_summary(self, sign):
         """Return the tax totals of this document and its base lines, see ``_prepare_base_line``."""
@@ -478,9 +485,10 @@ class InvoiceRunDocument(models.Model):
     # ------------------------------------------------------------------
 
     def _prepare_sending(self):
-        """Mark what waits to be sent after its invoice was made."""
-        invoiced = self.filtered(lambda document: document.state == "invoiced")
-        wanted = invoiced.filtered(lambda document: document.send_action != "none")
+        """Mark what waits to be emailed after its invoice was made."""
+        wanted = self.filtered(
+            lambda document: document.state == "invoiced" and document.send_action == "email"
+        )
         wanted.write({"send_state": "pending"})
 
     def _process_send(self):

@@ -98,6 +98,8 @@ class InvoiceRunLine(models.Model):
         corrections = self.filtered("corrects_id")
         corrections._claim_corrections()
         lines = (self - corrections).filtered(lambda line: not line.is_claimed)
+        if not lines:
+            return
         lines = lines.sorted(lambda line: (line.contract_line_id.id, line.usage_id.id, line.id))
         self.env.flush_all()
         try:

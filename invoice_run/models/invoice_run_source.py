@@ -50,6 +50,31 @@ class InvoiceRunSource(models.AbstractModel):
         """
         raise NotImplementedError
 
+    def _collect_records(self, run, collect):
+        """Yield what ``collect(record)`` yields of each of these records.
+
+        When the run isolates records, because something failed in a way that nobody foresaw,
+        each is collected under a savepoint and a failure becomes its exception.
+        """
+        for record in self:
+            if not self.env.context.get("invoice_run_isolate"):
+                yield from collect(record)
+                continue
+            try:
+                with self.env.cr.savepoint():
+                    items = list(collect(record))
+            except run._get_retry_errors():
+                raise
+            except Exception as error:
+                self.env.invalidate_all(flush=False)
+                message = self.env["invoice.run.document"]._get_error_text(error)
+                items = [{"exception": record._prepare_exception_vals("error", message)}]
+            yield from items
+
+    def _prepare_exception_vals(self, code, message):
+        """Return the values of an exception of this record, without the run."""
+        raise NotImplementedError
+
     @api.model
     def _get_source_charges(self, run, payers):
         """Return charges and exceptions of ``payers`` as two lists."""
@@ -95,6 +120,16 @@ class InvoiceRunSource(models.AbstractModel):
             found = account.tax_ids.filtered(lambda tax: tax.type_tax_use == "sale")
         return fiscal_position.map_tax(found._filter_taxes_by_company(company))
 
+    def _is_price_split_unrounded(self, taxes, company):
+        """Whether Odoo takes the taxes out of a price before it rounds that to the coin.
+
+        Net amount and taxes are then rounded one by one, and may miss the rounded price by a
+        coin: an amount that must be met to the coin needs a price without fractions of it.
+        """
+        if company.tax_calculation_rounding_method != "round_globally":
+            return False
+        return any(taxes.flatten_taxes_hierarchy().mapped("price_include"))
+
     def _get_run_account(self, product, company, fiscal_position):
         """Return the income account that the invoice line would get, possibly none."""
         template = product.with_company(company).product_tmpl_id
@@ -123,23 +158,32 @@ class InvoiceRunSource(models.AbstractModel):
         if not product:
             errors.append(("product", self.env._("The line has no product. Choose one.")))
         elif not product.active:
-            errors.append(
-                (
-                    "product",
-                    self.env._("The product is archived. Restore it or choose another one."),
-                )
+            message = self.env._(
+                "“%(product)s” is archived. Restore it or choose another product.",
+                product=product.display_name,
             )
+            errors.append(("product", message))
         elif not self._get_run_account(product, company, fiscal_position):
-            errors.append(
-                (
-                    "account",
-                    self.env._(
-                        "The product has no income account. Set one on the product, "
-                        "its category or the company."
-                    ),
-                )
+            message = self.env._(
+                "“%(product)s” has no income account. Set one on the product, its category or "
+                "the company.",
+                product=product.display_name,
             )
+            errors.append(("account", message))
         return errors
+
+    def _get_price_errors(self, line):
+        """Return the reason, as (code, message), why the price of ``line`` is no price.
+
+        What is meant to be free has a discount of 100 %.
+        """
+        if line.price_unit:
+            return []
+        message = self.env._(
+            "“%(line)s” has no price. Fill it in; for a free line set a discount of 100 %%.",
+            line=line.name,
+        )
+        return [("price", message)]
 
     def _get_partner_errors(self, partner, company):
         """Return the reasons, as (code, message), why ``partner`` gets no invoices."""

@@ -56,6 +56,9 @@ class TestGrouping(InvoiceRunCommon):
         other = self._make_partner("Branch", parent_id=self.grouper.id, type="invoice")
         currency = self.env.ref("base.CHF")
         currency.active = True
+        currency.rate_ids = [
+            Command.create({"name": "2020-01-01", "rate": 0.9, "company_id": self.company.id})
+        ]
         journal = self.company_data["default_journal_sale"].copy({"code": "RENT"})
         category = self.env["billing.category"].create(
             {"name": "Rent", "journal_id": journal.id, "company_id": self.company.id}

@@ -111,7 +111,7 @@ class TestRunFlow(InvoiceRunCommon):
         self.assertEqual(run.amount_total, -20.0)
 
     def test_zero_total_makes_no_invoice(self):
-        contract = self._make_contract([{"price_unit": 0.0}], date_start="2024-01-01")
+        contract = self._make_contract([{"discount": 100.0}], date_start="2024-01-01")
         run = self._run_all("2024-01-15")
         self.assertEqual(run.document_ids.state, "nothing")
         self.assertFalse(run.invoice_ids)
@@ -199,6 +199,25 @@ class TestRunFlow(InvoiceRunCommon):
         self.assertEqual(run.document_ids.state, "failed")
         self.assertIn("books are closed", run.document_ids.error)
         self.assertFalse(run.invoice_ids)
+
+    def test_run_that_failed_altogether_gets_another_date(self):
+        self._make_contract(date_start="2024-01-01")
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        self.company.fiscalyear_lock_date = "2024-01-31"
+        self._make_invoices(run)
+        self.assertEqual(run.state, "invoiced")
+        run.action_delete_amounts("books are closed")
+        run.with_user(self.user).invoice_date = "2024-02-01"
+        self._make_invoices(self._make_amounts(run))
+        self.assertEqual(run.invoice_ids.invoice_date, self._date("2024-02-01"))
+
+    def test_late_usage_does_not_rename_the_invoice(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        self._make_usage(date="2023-12-20", contract_id=contract.id)
+        schedule = self._make_schedule(run_count=1, invoice_name="Rent {month} {year}")
+        schedule.action_generate_runs()
+        run = self._make_amounts(schedule.run_ids)
+        self.assertEqual(run.document_ids.title, f"Rent January 2024 – {contract.name}")
 
     def test_price_change_after_approval_is_refused(self):
         tax = self.env["account.tax"].create(

@@ -23,6 +23,11 @@ class BillingDue(models.TransientModel):
     amount_due = fields.Monetary("Still to Bill", compute="_compute_totals")
     note = fields.Text("Cannot Be Billed", readonly=True)
 
+    @api.depends("contract_ids")
+    def _compute_display_name(self):
+        for wizard in self:
+            wizard.display_name = ", ".join(wizard.contract_ids.mapped("name"))
+
     @api.depends("line_ids.amount")
     def _compute_totals(self):
         for wizard in self:
