@@ -63,28 +63,18 @@ NOT_INSTALLED = {"tests", "i18n", "description", "__pycache__"}
 
 def get_ready(workspace: Workspace) -> str:
     """The database in which the addons are installed as they are now."""
-    with locked(LOCK, "the databases of this clone"):
-        template = _get_template(workspace)
-        ready = get_name(f"ready_{fingerprint(template, *_hash_addons())}")
-        if not exists(ready):
-            say(f"test database: install {', '.join(addon_names())}")
-            _drop_like("ready_")
-            with _new(ready) as name:
-                clone(template, name)
-                install(workspace, name, addon_names())
-                workspace.script(name, PREPARE_ASSETS, problem="The assets were not made")
-    return ready
+    with _locked():
+        return _get_ready(workspace)
 
 
 @contextmanager
 def temporary_clone(workspace: Workspace, kind: str) -> Iterator[str]:
     """A clone of the ready database that is dropped at the end."""
-    _drop_left_over()
-    ready = get_ready(workspace)
     name = get_name(f"{kind}_{os.getpid()}")
     try:
-        with locked(LOCK, "the databases of this clone"):
-            clone(ready, name)
+        with _locked():
+            _drop_left_over()
+            clone(_get_ready(workspace), name)
         yield name
     finally:
         drop(name)
@@ -94,7 +84,7 @@ def make_installed(workspace: Workspace, kind: str, *, demo: bool, fresh: bool) 
     """A lasting database with the addons as they are now; its data are kept."""
     name = get_name(kind)
     stamp, wanted = STATE / f"{name}.installed", fingerprint(*_hash_addons())
-    with locked(LOCK, "the databases of this clone"):
+    with _locked():
         if fresh:
             drop(name)
         if not exists(name):
@@ -102,9 +92,26 @@ def make_installed(workspace: Workspace, kind: str, *, demo: bool, fresh: bool) 
             _make(workspace, name, demo)
         elif not stamp.exists() or stamp.read_text() != wanted:
             say(f"database {name}: update {', '.join(addon_names())}")
-            install(workspace, name, addon_names(), demo=demo, update=True)
+            _install_addons(workspace, name, demo, update=True)
         stamp.write_text(wanted)
     return name
+
+
+def _locked():
+    return locked(LOCK, "the databases of this clone")
+
+
+def _get_ready(workspace: Workspace) -> str:
+    template = _get_template(workspace)
+    ready = get_name(f"ready_{fingerprint(template, *_hash_addons())}")
+    if not exists(ready):
+        say(f"test database: install {', '.join(addon_names())}")
+        with _new(ready) as name:
+            clone(template, name)
+            _install_addons(workspace, name)
+            workspace.script(name, PREPARE_ASSETS, problem="The assets were not made")
+        _drop_others("ready_", ready)
+    return ready
 
 
 def _make(workspace: Workspace, name: str, demo: bool) -> None:
@@ -112,37 +119,36 @@ def _make(workspace: Workspace, name: str, demo: bool) -> None:
     say(f"database {name}: install {', '.join(addon_names())}")
     with _new(name) as new:
         clone(template, new)
-        install(workspace, new, addon_names(), demo=demo)
+        _install_addons(workspace, new, demo)
 
 
-def install(
-    workspace: Workspace,
-    database: str,
-    modules: list[str],
-    demo: bool = False,
-    update: bool = False,
+def _install_addons(
+    workspace: Workspace, database: str, demo: bool = False, update: bool = False
 ) -> None:
-    """Install modules; with demo data, theirs alone.
+    """Install or update this repository's addons; with demo data, theirs alone.
 
     Odoo loads a module's demo data only where the modules below have theirs,
     so they are marked as if they had: the template stays small and quick.
     """
     if demo:
         _execute(database, "UPDATE ir_module_module SET demo = true WHERE state = 'installed'")
-    names = ",".join(modules)
-    output = workspace.odoo_run(
-        *("-d", database, "-i", names, *(("-u", names) if update else ())),
+    names = ",".join(addon_names())
+    options = ["-u", names] if update else []
+    _show_warnings(_install(workspace, database, addon_names(), demo, *options))
+    failed = "SELECT name FROM ir_module_module WHERE state = 'installed' AND NOT demo"
+    if demo and _execute(database, failed):
+        raise DevError("The demo data could not be installed.", "The reason is above.")
+
+
+def _install(workspace: Workspace, database: str, modules, demo: bool = False, *options) -> str:
+    """Have Odoo install modules; what it said."""
+    return workspace.odoo_run(
+        *("-d", database, "-i", ",".join(modules), *options),
         "--with-demo" if demo else "--without-demo",
         *("--stop-after-init", "--no-http", "--log-level=warn"),
         problem=f"{', '.join(modules)} could not be installed",
         stderr=subprocess.STDOUT,
     )
-    if modules == addon_names():
-        _show_warnings(output)
-    if demo and _execute(
-        database, "SELECT name FROM ir_module_module WHERE state = 'installed' AND NOT demo"
-    ):
-        raise DevError("The demo data could not be installed.", "The reason is above.")
 
 
 def _show_warnings(output: str) -> None:
@@ -203,12 +209,10 @@ def _new(name: str) -> Iterator[str]:
 
 def _get_template(workspace: Workspace) -> str:
     """The template of this clone, from the cache if another clone made it."""
-    _drop_left_over()
     key = _get_template_key(workspace)
     template = get_name(f"template_{key}")
     if exists(template):
         return template
-    _drop_like("template_")
     cached = CACHE / "template" / key
     with locked(cached.with_suffix(".lock"), "the template database"):
         if is_built(cached):
@@ -216,6 +220,7 @@ def _get_template(workspace: Workspace) -> str:
         else:
             _build(workspace, template)
             _save(template, cached)
+    _drop_others("template_", template)
     return template
 
 
@@ -234,7 +239,7 @@ def _build(workspace: Workspace, template: str) -> None:
     say(f"template database: install {', '.join(BASE_MODULES)}")
     with _new(template) as name:
         postgres.call("createdb", "-T", "template0", "-E", "UTF8", name, problem="No database")
-        install(workspace, name, list(BASE_MODULES))
+        _install(workspace, name, BASE_MODULES)
         say("template database: chart of accounts and assets")
         workspace.script(name, PREPARE_BASE + PREPARE_ASSETS, problem="The template was not made")
 
@@ -276,10 +281,10 @@ def _is_installed(path: Path) -> bool:
     return not set(path.relative_to(ROOT).parts) & NOT_INSTALLED
 
 
-def _drop_like(prefix: str) -> None:
+def _drop_others(kind: str, kept: str) -> None:
     """Drop what an earlier state of the code or the lock needed."""
     for name in _list():
-        if name.startswith(get_name(prefix)):
+        if name.startswith(get_name(kind)) and name != kept:
             drop(name)
 
 

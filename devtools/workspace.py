@@ -7,7 +7,7 @@ from functools import cached_property
 
 from . import browser, odoo_source, postgres, venv
 from .paths import ROOT, STATE
-from .shell import DevError, attend, locked, remove, run, write_atomically
+from .shell import DevError, attend, locked, run, write_atomically
 
 CONFIG = STATE / "odoo.conf"
 DATA = STATE / "data"
@@ -113,14 +113,3 @@ def _write_config(odoo: odoo_source.OdooSource) -> None:
     )
     if not CONFIG.exists() or CONFIG.read_text() != text:
         write_atomically(CONFIG, text)
-
-
-def stop() -> bool:
-    """Stop the clone's database server and forget its sockets."""
-    return postgres.stop()
-
-
-def forget() -> None:
-    """Start over: all that this clone made, but not the cache."""
-    stop()
-    remove(STATE)

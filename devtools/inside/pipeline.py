@@ -104,7 +104,7 @@ def _describe(document) -> str:
 
 
 def _round(amount: float) -> float:
-    return round(amount, 2)
+    return round(float(amount), 2)
 
 
 def main(env, work: Callable) -> None:

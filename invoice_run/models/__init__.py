@@ -1,4 +1,5 @@
 from . import invoice_run_guarded
+from . import invoice_run_stale_mixin
 from . import invoice_run_source
 from . import billing_asset
 from . import billing_category
@@ -16,6 +17,8 @@ from . import invoice_run_document
 from . import invoice_run_exception
 from . import invoice_run_line
 from . import invoice_run_correction
+from . import invoice_run_comparison
+from . import invoice_run_stale
 from . import invoice_run_schedule
 from . import account_move
 from . import account_move_line

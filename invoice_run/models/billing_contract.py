@@ -10,7 +10,13 @@ class BillingContract(models.Model):
 
     _name = "billing.contract"
     _description = "Billing Contract"
-    _inherit = ["mail.thread", "mail.activity.mixin", "invoice.run.source", "invoice.run.guarded"]
+    _inherit = [
+        "mail.thread",
+        "mail.activity.mixin",
+        "invoice.run.source",
+        "invoice.run.guarded",
+        "invoice.run.stale.mixin",
+    ]
     _order = "name desc, id desc"
     _check_company_auto = True
     _rec_names_search = ["name", "title", "partner_id"]
@@ -236,6 +242,36 @@ class BillingContract(models.Model):
                 # a credit is due with any run, whatever its target date
                 dates.append(contract.date_start)
             contract.next_invoicing_date = min(filter(None, dates), default=False)
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return {
+            "partner_id",
+            "partner_invoice_id",
+            "currency_id",
+            "cluster_id",
+            "category_id",
+            "date_start",
+            "date_end",
+            "billing_mode",
+            "invoice_until",
+            "period_count",
+            "period_unit",
+            "prebilling_periods",
+            "billing_timing",
+            "period_anchor",
+            "proration",
+            "payment_term_id",
+            "fiscal_position_id",
+            "preferred_payment_method_line_id",
+            "client_order_ref",
+            "title",
+        }
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [("contract_id", "in", self.ids)]
 
     def _compute_invoice_count(self):
         groups = self.env["invoice.run.line"]._read_group(

@@ -13,7 +13,7 @@ class BillingContractLine(models.Model):
 
     _name = "billing.contract.line"
     _description = "Price Line"
-    _inherit = ["analytic.mixin", "invoice.run.guarded"]
+    _inherit = ["analytic.mixin", "invoice.run.guarded", "invoice.run.stale.mixin"]
     _order = "contract_id, sequence, id"
     _check_company_auto = True
 
@@ -156,6 +156,28 @@ class BillingContractLine(models.Model):
             "next_period_from",
             "overbilled_from",
         }
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return {
+            "product_id",
+            "name",
+            "quantity",
+            "product_uom_id",
+            "price_unit",
+            "price_interval",
+            "discount",
+            "tax_ids",
+            "analytic_distribution",
+            "date_start",
+            "date_end",
+            "initial_invoiced_until",
+        }
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [("contract_line_id", "in", self.ids)]
 
     @api.constrains("date_start", "date_end", "contract_id")
     def _check_dates_in_contract(self):

@@ -10,7 +10,12 @@ class BillingUsage(models.Model):
 
     _name = "billing.usage"
     _description = "Usage"
-    _inherit = ["analytic.mixin", "invoice.run.source", "invoice.run.guarded"]
+    _inherit = [
+        "analytic.mixin",
+        "invoice.run.source",
+        "invoice.run.guarded",
+        "invoice.run.stale.mixin",
+    ]
     _order = "date, id"
     _check_company_auto = True
 
@@ -188,6 +193,30 @@ class BillingUsage(models.Model):
             raise UserError(
                 self.env._("Usage that a run billed cannot be deleted. Delete its amounts first.")
             )
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return {
+            "partner_id",
+            "contract_id",
+            "asset_id",
+            "cluster_id",
+            "currency_id",
+            "product_id",
+            "name",
+            "quantity",
+            "product_uom_id",
+            "price_unit",
+            "discount",
+            "tax_ids",
+            "analytic_distribution",
+            "date",
+        }
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [("usage_id", "in", self.ids)]
 
     def _get_net_amount(self):
         price = periods.net_price(self.quantity, self.price_unit, self.discount)

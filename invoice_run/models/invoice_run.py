@@ -97,6 +97,7 @@ class InvoiceRun(models.Model):
     )
     submitted_by_id = fields.Many2one("res.users", readonly=True, copy=False)
     amounts_by_id = fields.Many2one("res.users", readonly=True, copy=False)
+    amounts_date = fields.Datetime("Amounts On", readonly=True, copy=False)
     approved_by_id = fields.Many2one("res.users", readonly=True, copy=False)
     approved_date = fields.Datetime(readonly=True, copy=False)
 
@@ -106,6 +107,8 @@ class InvoiceRun(models.Model):
     document_count = fields.Integer("Documents Made", compute="_compute_totals")
     invoice_count = fields.Integer("Invoices Made", compute="_compute_totals")
     failed_count = fields.Integer("Failed", compute="_compute_totals")
+    flagged_count = fields.Integer("Flagged", compute="_compute_totals")
+    stale_count = fields.Integer("Outdated", compute="_compute_totals")
     pending_count = fields.Integer("To Send", compute="_compute_totals")
     sent_count = fields.Integer("Sent", compute="_compute_totals")
     exception_count = fields.Integer("Exceptions Found", compute="_compute_exception_count")
@@ -127,6 +130,13 @@ class InvoiceRun(models.Model):
         for run in self:
             run.display_name = f"{run.reference} {run.name}" if run.name else run.reference
 
+    @api.depends(
+        "document_ids.state",
+        "document_ids.send_state",
+        "document_ids.is_flagged",
+        "document_ids.is_stale",
+        "document_ids.company_amount_total",
+    )
     def _compute_totals(self):
         totals = self._get_document_totals()
         for run in self:
@@ -141,6 +151,8 @@ class InvoiceRun(models.Model):
             "document_count",
             "invoice_count",
             "failed_count",
+            "flagged_count",
+            "stale_count",
             "pending_count",
             "sent_count",
             "progress_done",
@@ -152,7 +164,7 @@ class InvoiceRun(models.Model):
         """Return {run id: totals} with one aggregate query, in company currency."""
         rows = self.env["invoice.run.document"]._read_group(
             [("run_id", "in", self.ids), ("state", "not in", ("excluded", "released"))],
-            ["run_id", "state", "send_state"],
+            ["run_id", "state", "send_state", "is_flagged", "is_stale"],
             [
                 "__count",
                 "company_amount_untaxed:sum",
@@ -161,7 +173,7 @@ class InvoiceRun(models.Model):
             ],
         )
         totals = {}
-        for run, state, send_state, count, untaxed, tax, total in rows:
+        for run, state, send_state, flagged, stale, count, untaxed, tax, total in rows:
             values = totals.setdefault(run.id, dict.fromkeys(self._get_total_fields(), 0))
             values["amount_untaxed"] += untaxed
             values["amount_tax"] += tax
@@ -171,12 +183,15 @@ class InvoiceRun(models.Model):
             values["progress_done"] += count if state != "to_do" else 0
             values["invoice_count"] += count if state == "invoiced" else 0
             values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
+            values["flagged_count"] += count if flagged else 0
+            values["stale_count"] += count if stale and state in ("to_do", "failed") else 0
             values["pending_count"] += count if send_state == "pending" else 0
             values["sent_count"] += count if send_state in ("sent", "printed") else 0
         for values in totals.values():
             values["progress"] = 100.0 * values["progress_done"] / values["progress_total"]
         return totals
 
+    @api.depends("exception_ids")
     def _compute_exception_count(self):
         counts = dict(
             self.env["invoice.run.exception"]._read_group(
@@ -225,6 +240,7 @@ class InvoiceRun(models.Model):
             "job",
             "submitted_by_id",
             "amounts_by_id",
+            "amounts_date",
             "approved_by_id",
             "approved_date",
         }
@@ -348,7 +364,11 @@ class InvoiceRun(models.Model):
                 )
             )
 
-    def _check_amounts_renewable(self):
+    def _check_amounts_state(self):
+        """Refuse a change of amounts where the run is past them, or has not begun.
+
+        :raises UserError: names the state
+        """
         if self.state not in ("submitted", "amounts", "approved", "invoiced"):
             raise UserError(
                 self.env._(
@@ -357,6 +377,13 @@ class InvoiceRun(models.Model):
                     state=dict(self._fields["state"]._description_selection(self.env))[self.state],
                 )
             )
+
+    def _check_amounts_renewable(self):
+        """Refuse to remove all amounts of a run that has invoices.
+
+        :raises UserError: says what to do instead
+        """
+        self._check_amounts_state()
         if self.document_ids.filtered("move_id"):
             raise UserError(
                 self.env._(
@@ -386,13 +413,38 @@ class InvoiceRun(models.Model):
             run._check_approvable()
             run._approve()
 
-    def _check_approvable(self):
-        if not self.env.su and not self.env.user.has_group(
-            "invoice_run.invoice_run_group_reviewer"
-        ):
+    def action_reject(self, reason=None):
+        """Send the amounts back to the responsible; an approval without invoices is withdrawn.
+
+        :param reason: why; it is logged and put into an activity
+        :raises AccessError: the user is no reviewer
+        :raises UserError: no reason, or there is nothing to reject
+        """
+        self.check_access("write")
+        if not (reason or "").strip():
+            raise UserError(self.env._("Say why the amounts are rejected."))
+        for run in self:
+            run._check_reviewer()
+            if run.state not in ("amounts", "approved") or run.invoice_count:
+                raise UserError(self.env._("%(run)s has no amounts to reject.", run=run.reference))
+            run._write_engine({"state": "amounts", **run._prepare_no_approval_vals()})
+            run.activity_unlink(["mail.mail_activity_data_todo"])
+            run.message_post(body=self.env._("Rejected: %(reason)s", reason=reason))
+            run.activity_schedule(
+                "mail.mail_activity_data_todo",
+                summary=self.env._("%(run)s rejected: %(why)s", run=run.reference, why=reason),
+                user_id=(run.user_id or self.env.user).id,
+            )
+
+    def _check_reviewer(self):
+        reviewer = self.env.user.has_group("invoice_run.invoice_run_group_reviewer")
+        if not self.env.su and not reviewer:
             raise AccessError(
                 self.env._("Only reviewers approve invoice runs. Ask %(who)s.", who=self._get_who())
             )
+
+    def _check_approvable(self):
+        self._check_reviewer()
         if self.state != "amounts" or not self.document_count:
             raise UserError(self.env._("%(run)s has no amounts to approve.", run=self.reference))
         if self.company_id.invoice_run_four_eyes and self.env.user in (
@@ -574,6 +626,20 @@ class InvoiceRun(models.Model):
         )
         action["domain"] = [("invoice_run_id", "in", self.ids)]
         action["context"] = {"default_move_type": "out_invoice", "create": False}
+        return action
+
+    def action_view_flagged(self):
+        """Open the documents that somebody should look at."""
+        domain = [("is_flagged", "=", True)]
+        return self._get_list_action("invoice_run.invoice_run_document_action", domain)
+
+    def action_ask_reject_reason(self):
+        """Ask why the amounts are rejected."""
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.invoice_run_reason_action"
+        )
+        action["name"] = self.env._("Reject Amounts")
+        action["context"] = {"default_run_id": self.id, "default_purpose": "reject"}
         return action
 
     def action_ask_delete_reason(self):

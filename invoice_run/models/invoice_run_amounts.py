@@ -82,6 +82,7 @@ class InvoiceRun(models.Model):
         self._create_claimed_lines(lines_vals)
         documents._update_title()
         documents._update_amounts()
+        documents._update_comparison()
 
     def _create_claimed_lines(self, lines_vals):
         """Insert the amounts as claims, in the order of what they claim (no deadlocks)."""
@@ -235,8 +236,9 @@ class InvoiceRun(models.Model):
         for number, document in enumerate(documents, 1):
             document.sequence = number
         self._create_run_exceptions()
-        self.write({"state": "amounts", "job": "none"})
-        if self._is_automatic("approve") and documents and not self.exception_count:
+        self.write({"state": "amounts", "job": "none", "amounts_date": fields.Datetime.now()})
+        clean = documents and not self.exception_count and not self.flagged_count
+        if self._is_automatic("approve") and clean:
             self._approve()
         else:
             self._ask_for_approval()

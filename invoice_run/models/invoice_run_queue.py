@@ -1,6 +1,7 @@
 import logging
+from datetime import timedelta
 
-from odoo import api, models, modules, tools
+from odoo import api, fields, models, modules, tools
 from odoo.fields import Domain
 
 from .invoice_run_amounts import PAYERS_PER_CHUNK
@@ -44,6 +45,7 @@ class InvoiceRun(models.Model):
         """Activate the runs whose day has come, then work on all that is queued."""
         self._activate_due_runs()
         self._update_pending_mails()
+        self._release_abandoned_runs()
         self._commit_step()
         runs = self.search([("job", "!=", "none")], order="activation_date, id")
         for number, run in enumerate(runs):
@@ -68,6 +70,34 @@ class InvoiceRun(models.Model):
             due = Domain("company_id", "=", company.id) & Domain("activation_date", "<=", today)
             runs = self.search(domain & due, order="activation_date, number")
             runs.try_lock_for_update().action_submit()
+
+    @api.model
+    def _release_abandoned_runs(self):
+        """Release what ad hoc runs hold that nobody approved for a while; tell their user.
+
+        After ``invoice_run_release_days`` of the company; 0 never does.
+        """
+        domain = Domain("state", "=", "amounts") & Domain("job", "=", "none")
+        domain &= Domain("schedule_id.cycle", "=", "once")
+        domain &= Domain("schedule_id.activation_rule", "=", "disabled")
+        for (company,) in self._read_group(domain, ["company_id"]):
+            days = company.invoice_run_release_days
+            if days <= 0:
+                continue
+            before = fields.Datetime.now() - timedelta(days=days)
+            abandoned = Domain("company_id", "=", company.id) & Domain("amounts_date", "<", before)
+            for run in self.search(domain & abandoned).try_lock_for_update():
+                run._release_abandoned()
+
+    def _release_abandoned(self):
+        self._remove_amounts()
+        self._write_engine({"state": "submitted"})
+        self.message_post(body=self.env._("Not approved in time: the amounts are released."))
+        self.activity_schedule(
+            "mail.mail_activity_data_todo",
+            summary=self.env._("%(run)s was released: approve it or cancel it", run=self.reference),
+            user_id=(self.user_id or self.env.user).id,
+        )
 
     @api.model
     def _commit_step(self, processed=0, remaining=None):

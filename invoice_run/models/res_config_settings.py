@@ -31,3 +31,9 @@ class ResConfigSettings(models.TransientModel):
     invoice_run_max_lines = fields.Integer(
         related="company_id.invoice_run_max_lines", readonly=False
     )
+    invoice_run_outlier_factor = fields.Float(
+        related="company_id.invoice_run_outlier_factor", readonly=False
+    )
+    invoice_run_release_days = fields.Integer(
+        related="company_id.invoice_run_release_days", readonly=False
+    )

@@ -1,8 +1,9 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 
 class ResPartner(models.Model):
-    _inherit = "res.partner"
+    _name = "res.partner"
+    _inherit = ["res.partner", "invoice.run.stale.mixin"]
 
     allow_invoice_grouping = fields.Boolean(
         "One Invoice per Run",
@@ -25,6 +26,28 @@ class ResPartner(models.Model):
     billing_contract_count = fields.Integer(
         compute="_compute_billing_contract_count", groups="invoice_run.invoice_run_group_user"
     )
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return {
+            "active",
+            "allow_invoice_grouping",
+            "company_id",
+            "country_id",
+            "lang",
+            "parent_id",
+            "property_account_position_id",
+            "property_inbound_payment_method_line_id",
+            "property_payment_term_id",
+            "state_id",
+            "vat",
+            "zip",
+        }
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [("document_id.partner_id", "child_of", self.commercial_partner_id.ids)]
 
     def _compute_billing_contract_count(self):
         counts = dict(

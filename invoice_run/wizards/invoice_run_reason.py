@@ -2,16 +2,24 @@ from odoo import fields, models
 
 
 class InvoiceRunReason(models.TransientModel):
-    """Asks why the amounts of a run are deleted."""
+    """Asks why the amounts of a run are deleted or rejected."""
 
     _name = "invoice.run.reason"
-    _description = "Reason to Delete Amounts"
+    _description = "Reason to Delete or Reject Amounts"
 
     run_id = fields.Many2one("invoice.run", required=True, ondelete="cascade")
+    purpose = fields.Selection(
+        [("delete", "Delete Amounts"), ("reject", "Reject Amounts")],
+        required=True,
+        default="delete",
+    )
     reason = fields.Char(required=True)
 
     def action_confirm(self):
-        """Delete the amounts."""
+        """Delete or reject the amounts."""
         self.ensure_one()
-        self.run_id.action_delete_amounts(self.reason)
+        if self.purpose == "reject":
+            self.run_id.action_reject(self.reason)
+        else:
+            self.run_id.action_delete_amounts(self.reason)
         return {"type": "ir.actions.act_window_close"}

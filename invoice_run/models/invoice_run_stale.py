@@ -1,0 +1,87 @@
+from odoo import api, fields, models
+from odoo.fields import Domain
+
+
+class InvoiceRunLine(models.Model):
+    """Amounts whose contract, price, customer or usage item changed after they were made."""
+
+    _inherit = "invoice.run.line"
+
+    is_stale = fields.Boolean(
+        "Outdated", readonly=True, help="What it was made from has changed: renew it."
+    )
+
+    @api.model
+    def _mark_stale(self, domain):
+        """Mark the amounts of ``domain`` that are not invoiced yet, and their documents."""
+        domain = Domain(domain) & Domain("is_stale", "=", False)
+        domain &= Domain("document_id.state", "in", ("to_do", "failed"))
+        # sudo: who changes a customer need not see the runs that bill him
+        lines = self.sudo().search(domain)
+        lines.write({"is_stale": True})
+        lines.document_id.write({"is_stale": True})
+
+
+class InvoiceRunDocument(models.Model):
+    _inherit = "invoice.run.document"
+
+    is_stale = fields.Boolean(
+        "Outdated",
+        readonly=True,
+        help="A contract, price, customer or item of it has changed since: no invoice is made "
+        "until its amounts are renewed.",
+    )
+
+    def _get_change_errors(self):
+        # EXTENDS 'invoice_run': what changed otherwise is refused as well
+        errors = super()._get_change_errors()
+        if self.is_stale and not errors:
+            errors.append(
+                self.env._(
+                    "The contract, the customer or an item was changed after the amounts were "
+                    "made. Press “Renew Outdated”, then approve again."
+                )
+            )
+        return errors
+
+
+class InvoiceRun(models.Model):
+    _inherit = "invoice.run"
+
+    def action_renew_stale(self):
+        """Make the amounts of customers with outdated documents again, and only those.
+
+        An approval is withdrawn.
+
+        :raises UserError: the run is not in a state in which amounts can be renewed
+        """
+        self.check_access("write")
+        for run in self:
+            # sudo: amounts and documents are the engine's
+            documents = run.sudo().document_ids.filtered(
+                lambda document: document.state in ("to_do", "failed")
+            )
+            payers = documents.filtered("is_stale").partner_id.commercial_partner_id
+            if not payers or run.job != "none":
+                continue
+            run._check_amounts_state()
+            documents = documents.filtered(
+                lambda document, payers=payers: document.partner_id.commercial_partner_id in payers
+            )
+            documents.line_ids._release()
+            documents.line_ids.unlink()
+            documents.unlink()
+            run._remove_exceptions(payers)
+            run._write_engine({"state": "submitted", **run._prepare_no_approval_vals()})
+            run._queue_job("amounts")
+
+    def _remove_exceptions(self, payers):
+        """Remove the exceptions of these customers and those of the run as a whole."""
+        # sudo: exceptions are the engine's
+        self.sudo().exception_ids.filtered(
+            lambda exception: (
+                not exception.partner_id
+                or exception.partner_id.commercial_partner_id in payers
+                or exception.blocking_run_id
+            )
+        ).unlink()
