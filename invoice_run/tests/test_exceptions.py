@@ -357,8 +357,8 @@ class TestExceptions(InvoiceRunCommon):
                 savepoint.rollback()
 
     @staticmethod
-    def _fail_readably(_record):
-        raise UserError("Division by zero is not allowed")
+    def _fail_readably(record):
+        raise UserError(record.env._("Division by zero is not allowed"))
 
     def _check_waiting(self, bad, fail):
         switch = self._break_march(bad, fail)

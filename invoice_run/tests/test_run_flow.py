@@ -5,7 +5,7 @@ from odoo import fields
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 from odoo.tests import tagged
-from odoo.tools import mute_logger
+from odoo.tools import SQL, mute_logger
 
 from .common import InvoiceRunCommon
 
@@ -256,6 +256,36 @@ class TestClaims(InvoiceRunCommon):
             with self.env.cr.savepoint():
                 line.sudo().copy({"is_claimed": True, "document_id": line.document_id.id})
                 self.env.flush_all()
+
+    def test_contracts_that_are_due_are_found_by_index(self):
+        """100,000 contracts of which 100 are due: one query by the index on the date."""
+        contract = self._make_contract(date_start="2024-01-01")
+        self.env.flush_all()
+        columns = (
+            "partner_id, commercial_partner_id, company_id, currency_id, date_start, state, "
+            "billing_mode, period_count, period_unit, billing_timing, period_anchor, proration"
+        )
+        self.env.cr.execute(
+            SQL(
+                """
+                INSERT INTO billing_contract (name, next_invoicing_date, %(columns)s)
+                SELECT 'CTR' || number, DATE '2024-01-01' + CASE WHEN number <= 99 THEN 0
+                                                            ELSE 100 + number %% 700 END, %(columns)s
+                  FROM billing_contract, generate_series(1, 100000) number WHERE id = %(id)s
+                """,
+                columns=SQL(columns),
+                id=contract.id,
+            )
+        )
+        self.env.cr.execute("ANALYZE billing_contract")
+        run = self._make_run("2024-01-15")
+        Contract = self.env["billing.contract"].sudo()
+        query = Contract._search(Contract._get_run_domain(run))
+        plan = "\n".join(
+            row[0] for row in self.env.execute_query(SQL("EXPLAIN %s", query.select()))
+        )
+        self.assertIn("next_invoicing_idx", plan)
+        self.assertEqual(Contract.search_count(Contract._get_run_domain(run)), 100)
 
     def _invoice(self, **scenario_vals):
         self.scenario.write(scenario_vals)
