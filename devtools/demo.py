@@ -26,9 +26,9 @@ NORTHWIND_FILES = ("customers", "products", "orders", "order_details")
 def main(args: list[str]) -> int:
     options = _parse(args)
     kind = "northwind" if options.northwind else "demo"
+    space = workspace.prepare()
+    servers.refuse_second(databases.get_name(kind))
     with browser.fetching() as program:
-        space = workspace.prepare()
-        servers.refuse_second(databases.get_name(kind))
         database = databases.make_installed(
             space, kind, demo=not options.northwind, fresh=options.fresh
         )

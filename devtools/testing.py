@@ -11,8 +11,8 @@ OPTIONS = ("-W", "ignore", "--odoo-http", "--durations=15", "--durations-min=0.5
 
 def main(args: list[str]) -> int:
     """Run pytest with these arguments; without a path, on every addon."""
+    space = workspace.prepare()
     with browser.fetching() as program:
-        space = workspace.prepare()
         databases.get_ready(space)
         browser.prepare_browser(program.result())
     with databases.temporary_clone(space, "test") as database:

@@ -423,7 +423,7 @@ class BillingContract(models.Model):
         Contracts that may not be billed yield nothing, those that cannot an exception.
         """
         billable = self.filtered(lambda contract: contract.state in ("active", "closed"))
-        claims = billable.line_ids._get_claimed_spans()
+        claims = billable.line_ids._get_taken_spans()
         for contract in billable:
             run = contract._new_preview_run(target)
             yield from contract._collect_contract_charges(run, claims)
@@ -482,7 +482,7 @@ class BillingContract(models.Model):
     def _collect_run_charges(self, run, payers):
         domain = self._get_run_domain(run) & Domain("commercial_partner_id", "in", payers.ids)
         contracts = self.search(domain, order="name, id")
-        claims = contracts.line_ids._get_claimed_spans()
+        claims = contracts.line_ids._get_taken_spans()
         yield from contracts._collect_records(
             run, lambda contract: contract._collect_contract_charges(run, claims)
         )

@@ -301,6 +301,25 @@ class BillingContractLine(models.Model):
             spans[line.id] = spans[line._origin.id]
         return spans
 
+    def _get_taken_spans(self):
+        """Return the days that nobody may bill now: :meth:`_get_claimed_spans` and more.
+
+        As long as the credit of a day waits for its invoice it can be taken back, and the day
+        is billed as it was.
+        """
+        spans = self._get_claimed_spans()
+        credits = self.env["invoice.run.line"].search(
+            [
+                ("contract_line_id", "in", self.ids),
+                ("corrects_id", "!=", False),
+                ("document_id.state", "in", ("to_do", "failed")),
+            ]
+        )
+        for credit in credits.filtered(lambda credit: credit._is_held()):
+            span = periods.Span(credit.billing_date_from, credit.billing_date_to)
+            spans[credit.contract_line_id.id].append(span)
+        return spans
+
     # ------------------------------------------------------------------
     # What is due and what it costs
     # ------------------------------------------------------------------

@@ -180,12 +180,33 @@ class BillingUsage(models.Model):
         return super()._get_engine_fields() | {"state"}
 
     def write(self, vals):
-        frozen = {"quantity", "price_unit", "discount", "product_id", "partner_id", "tax_ids"}
-        if frozen.intersection(vals) and self.filtered(lambda usage: usage.state == "invoiced"):
+        invoiced = self.filtered(lambda usage: usage.state == "invoiced")
+        if invoiced._get_changed(vals, self._get_stale_fields()):
             raise UserError(
                 self.env._("An invoiced usage item cannot be changed. Add a credit item instead.")
             )
         return super().write(vals)
+
+    @api.model
+    def load(self, fields, data):
+        # EXTENDS 'base': a row whose external reference is known is that item, no second one
+        if "external_ref" in fields and not {"id", ".id"}.intersection(fields):
+            column = fields.index("external_ref")
+            known = self._get_known_refs([row[column] for row in data])
+            fields = [".id", *fields]
+            data = [[known.get(row[column], ""), *row] for row in data]
+        return super().load(fields, data)
+
+    @api.model
+    def _get_known_refs(self, references):
+        """Return {external reference: id, as text} of the items that the company has already."""
+        usage = self.search(
+            [
+                ("company_id", "=", self.env.company.id),
+                ("external_ref", "in", [reference for reference in references if reference]),
+            ]
+        )
+        return {item.external_ref: str(item.id) for item in usage}
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):

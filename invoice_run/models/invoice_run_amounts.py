@@ -1,8 +1,13 @@
 import logging
 
+from psycopg2 import errors as pg_errors
+
 from odoo import fields, models
 
 _logger = logging.getLogger(__name__)
+
+#: The database refuses to claim a period or an item twice.
+CLAIM_ERRORS = (pg_errors.ExclusionViolation, pg_errors.UniqueViolation)
 
 #: Customers whose amounts are made in one transaction.
 PAYERS_PER_CHUNK = 100
@@ -28,11 +33,15 @@ class InvoiceRun(models.Model):
         done |= failed.partner_id.commercial_partner_id
         return (payers - done).sorted(lambda payer: (payer.name or "", payer.id))
 
-    def _generate_amounts(self, payers):
+    def _generate_amounts(self, payers, look_again=False):
         """Make documents, amounts, claims and exceptions of ``payers``, in this transaction.
 
         Tried for all at once; where that fails, customer by customer and contract by
         contract, so that one bad contract never stops the others.
+
+        :param look_again: raise when somebody claimed the same periods since this transaction
+            began: the caller can look again in a new one
+        :raises CLAIM_ERRORS: with ``look_again``
         """
         self.ensure_one()
         try:
@@ -42,6 +51,8 @@ class InvoiceRun(models.Model):
         except self._get_retry_errors():
             raise
         except Exception as error:
+            if look_again and isinstance(error, CLAIM_ERRORS):
+                raise
             _logger.info("Invoice run %s: customer by customer after: %s", self.id, error)
         for payer in payers:
             self.env.invalidate_all(flush=False)

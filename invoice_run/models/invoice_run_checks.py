@@ -72,7 +72,7 @@ class InvoiceRun(models.Model):
         lines = self.env["invoice.run.line"].search(
             self._get_held_domain(), order="run_id, contract_id, usage_id"
         )
-        due = lines.filtered(self._would_bill)
+        due = lines.filtered(lambda line: line._is_held() and self._would_bill(line))
         for (run, contract, usage), _group in due.grouped(
             # one row per contract, however many items of it are held
             lambda line: (
@@ -98,8 +98,9 @@ class InvoiceRun(models.Model):
             }
 
     def _get_held_domain(self):
-        """Return the amounts that other runs claim of what this one selects, not invoiced yet."""
-        held = Domain("is_claimed", "=", True) & Domain("run_id", "!=", self.id)
+        """Return what other runs bill or credit of what this one selects, not invoiced yet."""
+        held = Domain("is_claimed", "=", True) | Domain("corrects_id", "!=", False)
+        held &= Domain("run_id", "!=", self.id)
         held &= Domain("company_id", "=", self.company_id.id)
         held &= Domain("document_id.state", "in", ("to_do", "failed"))
         if self.scenario_id.source == "contract":
@@ -113,16 +114,20 @@ class InvoiceRun(models.Model):
         return held & Domain("usage_id", "any", selection)
 
     def _would_bill(self, line):
-        """Whether this run would bill what ``line`` of another run claims, were it free."""
+        """Whether this run would bill the days or item that ``line`` of another run holds."""
         first, last = line.billing_date_from, line.billing_date_to
         if self.skip_before and last < self.skip_before:
             return False
         in_time = first <= self.target_date
         if not line.contract_line_id:
             return in_time
+        if line.corrects_id and line.contract_line_id.overbilled_from:
+            return True  # a further credit is due, which waits for this one
         try:
             terms = line.contract_id._get_billing_terms(self)
             horizon = periods.billing_horizon(terms, self.target_date)
         except ValueError:  # the contract has an exception of its own
             return False
-        return bool(horizon) and first <= horizon and (in_time or terms.mode == "periodic")
+        end = line.contract_line_id._get_last_day()
+        is_due = horizon and first <= min(horizon, end or horizon)
+        return bool(is_due) and (in_time or terms.mode == "periodic")

@@ -32,16 +32,26 @@ class InvoiceRunLine(models.Model):
         help="Later amount that gives days of this one back.",
     )
 
+    is_applied = fields.Boolean(
+        "Credit in Force",
+        readonly=True,
+        copy=False,
+        help="The claim of the amount that this one gives back is cut by its days.",
+    )
+
     def _is_held(self):
         """Whether this amount still holds what it bills: its claim, or the cut of another."""
         self.ensure_one()
-        if self.corrects_id:
-            return self.corrects_id.superseded_by_id == self
-        return self.is_claimed
+        return self.is_applied if self.corrects_id else self.is_claimed
 
     def _is_overbilled(self):
-        """Whether this amount is invoiced and claims days after the end of its line."""
-        return self._is_beyond_end() and self.document_id.state in ("invoiced", "nothing")
+        """Whether days of this amount are to be credited: invoiced, and after the end of its line.
+
+        Not while an earlier credit of it waits for its invoice: that one is renewed.
+        """
+        is_waiting = self.superseded_by_id.document_id.state in ("to_do", "failed")
+        is_invoiced = self.document_id.state in ("invoiced", "nothing")
+        return is_invoiced and not is_waiting and self._is_beyond_end()
 
     def _is_beyond_end(self):
         """Whether this amount claims days after the end of its price line."""
@@ -53,11 +63,12 @@ class InvoiceRunLine(models.Model):
         return bool(last and self.period_to > last)
 
     def _claim_corrections(self):
-        """Cut the earlier claims for the days that these corrections credit.
+        """Cut the earlier claims for the days that these corrections credit, last days first.
 
         :raises UserError: the earlier claim does not cover these days any more
         """
-        for line in self.sorted("id").filtered(lambda line: not line._is_held()):
+        missing = self.filtered(lambda line: not line.is_applied)
+        for line in missing.sorted("billing_date_from", reverse=True):
             earlier = line.corrects_id
             if not earlier.is_claimed or earlier.period_to != line.billing_date_to:
                 raise UserError(
@@ -73,27 +84,32 @@ class InvoiceRunLine(models.Model):
                 vals = {"period_to": line.billing_date_from - periods.DAY}
             earlier.write({**vals, "superseded_by_id": line.id})
             earlier.flush_recordset()
+            line.is_applied = True
 
     def _release_corrections(self):
-        """Restore the earlier claims, last correction first.
+        """Restore the earlier claims, first days first.
 
         :raises UserError: a later correction builds on this one, or the days are claimed again
         """
-        for line in self.sorted("id", reverse=True):
+        for line in self.filtered("is_applied").sorted("billing_date_from"):
             earlier = line.corrects_id
-            if line._is_held():
-                vals = {"is_claimed": True, "period_to": line.billing_date_to}
-                vals["superseded_by_id"] = line._get_previous_correction().id
-                earlier._restore_claim(vals)
-            elif line in line._get_corrections_in_force():
-                later = earlier.superseded_by_id
+            if earlier.superseded_by_id != line:
                 raise UserError(
                     self.env._(
                         "%(what)s was credited again by %(later)s. Undo that first.",
                         what=earlier._get_reference(),
-                        later=later._get_reference(),
+                        later=earlier.superseded_by_id._get_reference(),
                     )
                 )
+            previous = earlier._get_corrections() - line
+            earlier._restore_claim(
+                {
+                    "is_claimed": True,
+                    "period_to": line.billing_date_to,
+                    "superseded_by_id": previous[:1].id,
+                }
+            )
+            line.is_applied = False
 
     def _restore_claim(self, vals):
         try:
@@ -105,21 +121,14 @@ class InvoiceRunLine(models.Model):
             raise UserError(
                 self.env._(
                     "The days that were credited are billed again meanwhile. %(message)s",
-                    message=self._get_claim_conflict_message(),
+                    message=self._get_claim_conflict_message(vals["period_to"]),
                 )
             ) from error
 
-    def _get_corrections_in_force(self):
-        """Return the corrections of the same amount that hold: not released or excluded."""
-        corrections = self.search([("corrects_id", "in", self.corrects_id.ids)], order="id")
-        return corrections.filtered(
-            lambda line: line.document_id.state not in ("released", "excluded")
-        )
-
-    def _get_previous_correction(self):
-        """Return the correction that this one replaced as the newest of the same amount."""
-        others = self._get_corrections_in_force().filtered(lambda line: line.id < self.id)
-        return others[-1:]
+    def _get_corrections(self):
+        """Return the corrections of these amounts that are in force, first days first."""
+        domain = [("corrects_id", "in", self.ids), ("is_applied", "=", True)]
+        return self.search(domain, order="billing_date_from")
 
     def _get_reference(self):
         """Return the invoice, else the run, of this amount for a message."""
@@ -133,7 +142,7 @@ class InvoiceRunLine(models.Model):
         """
         self.ensure_one()
         span = periods.Span(max(first, self.period_from), self.period_to)
-        amount = self._get_billed_amount(span)
+        amount = self._get_credit_amount(span)
         env = self.with_context(lang=self.contract_id.partner_id.lang or self.env.lang).env
         name = env._(
             "Credit of %(invoice)s: %(name)s",
@@ -162,6 +171,19 @@ class InvoiceRunLine(models.Model):
     def _get_billed_span(self):
         """Return the days that the invoice shows, whatever was credited since."""
         return periods.Span(self.billing_date_from, self.billing_date_to)
+
+    def _get_credit_amount(self, span):
+        """Return what to give back for ``span``, the last days of the claim, to the coin.
+
+        All but what the days before it cost: however the terms of the contract change between
+        two corrections, all of them together never give back more than was billed.
+        """
+        left = periods.exact(self.amount)
+        left += sum(periods.exact(line.amount) for line in self._get_corrections())
+        if span.date_from > self.period_from:
+            kept = periods.Span(self.period_from, span.date_from - periods.DAY)
+            left -= periods.exact(self._get_billed_amount(kept))
+        return float(left)
 
     def _get_billed_amount(self, span):
         """Return what this amount billed for ``span``, a part of its claim, to the coin.

@@ -159,8 +159,11 @@ class InvoiceRunLine(models.Model):
         self.ensure_one()
         return any(move._is_billing() for move in self.move_line_ids.move_id)
 
-    def _get_conflicting_lines(self):
-        """Return the claimed lines of others that stand in the way of these."""
+    def _get_conflicting_lines(self, until=None):
+        """Return the claimed lines of others that stand in the way of these.
+
+        :param until: last day, inclusive, that is to be claimed, where it is not the line's own
+        """
         conflicts = self.browse()
         for line in self:
             if line.usage_id:
@@ -168,15 +171,18 @@ class InvoiceRunLine(models.Model):
             else:
                 domain = [
                     ("contract_line_id", "=", line.contract_line_id.id),
-                    ("period_from", "<=", line.period_to),
+                    ("period_from", "<=", until or line.period_to),
                     ("period_to", ">=", line.period_from),
                 ]
             conflicts |= self.search([*domain, ("is_claimed", "=", True), ("id", "!=", line.id)])
         return conflicts - self
 
-    def _get_claim_conflict_message(self):
-        """Return a sentence that names who holds the periods of these lines."""
-        conflicts = self._get_conflicting_lines()
+    def _get_claim_conflict_message(self, until=None):
+        """Return a sentence that names who holds the periods of these lines.
+
+        :param until: see :meth:`_get_conflicting_lines`
+        """
+        conflicts = self._get_conflicting_lines(until)
         if not conflicts:
             return self.env._(
                 "Another run has just claimed one of these periods. Try again in a moment."

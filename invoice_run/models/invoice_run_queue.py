@@ -4,7 +4,7 @@ from datetime import timedelta
 from odoo import api, fields, models, modules, tools
 from odoo.fields import Domain
 
-from .invoice_run_amounts import PAYERS_PER_CHUNK
+from .invoice_run_amounts import CLAIM_ERRORS, PAYERS_PER_CHUNK
 from .invoice_run_document import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
@@ -100,12 +100,14 @@ class InvoiceRun(models.Model):
         )
 
     @api.model
-    def _commit_step(self, processed=0, remaining=None):
-        """Commit a step that is complete; return the seconds that are left for more.
+    def _can_commit(self):
+        """Tests keep their one transaction, as in ``account.move.send._can_commit``."""
+        return not (tools.config["test_enable"] or modules.module.current_test)
 
-        Tests keep their one transaction, as in ``account.move.send._can_commit``.
-        """
-        if tools.config["test_enable"] or modules.module.current_test:
+    @api.model
+    def _commit_step(self, processed=0, remaining=None):
+        """Commit a step that is complete; return the seconds that are left for more."""
+        if not self._can_commit():
             self.env.flush_all()
             return float("inf")
         return self.env["ir.cron"]._commit_progress(processed, remaining=remaining)
@@ -135,12 +137,23 @@ class InvoiceRun(models.Model):
         """Make the amounts of all customers; return whether the job is finished."""
         payers = self._get_open_payers()
         for start in range(0, len(payers), PAYERS_PER_CHUNK):
-            self._generate_amounts(payers[start : start + PAYERS_PER_CHUNK])
-            if not self._commit_step(remaining=1) or not self._lock_job("amounts"):
+            if not self._process_amounts(payers[start : start + PAYERS_PER_CHUNK]):
                 return False
         self._finish_amounts()
         self._commit_step()
         return True
+
+    def _process_amounts(self, payers):
+        """Make the amounts of ``payers`` and commit; return whether to go on with the job."""
+        try:
+            self._generate_amounts(payers, look_again=self._can_commit())
+        except CLAIM_ERRORS:
+            # another run claimed the same since our snapshot: in a new one it is not due
+            self.env.cr.rollback()
+            if not self._lock_job("amounts"):
+                return False
+            self._generate_amounts(payers)
+        return bool(self._commit_step(remaining=1)) and self._lock_job("amounts")
 
     def _lock_job(self, job):
         """Take the run again after a commit; False when it is no longer ours to work on."""

@@ -17,7 +17,22 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         raise NotImplementedError
 
     def write(self, vals):
+        changed = self._get_changed(vals, self._get_stale_fields())
         result = super().write(vals)
-        if self and self._get_stale_fields().intersection(vals):
-            self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
+        if changed:
+            self.env["invoice.run.line"]._mark_stale(changed._get_stale_domain())
         return result
+
+    def _get_changed(self, vals, names):
+        """Return the records in which ``vals`` gives one of the fields another value.
+
+        An import writes all columns, changed or not.
+        """
+        names = names.intersection(vals)
+        return self.filtered(lambda record: any(record._is_changed(name, vals) for name in names))
+
+    def _is_changed(self, name, vals):
+        self.ensure_one()
+        field = self._fields[name]
+        value = field.convert_to_record(field.convert_to_cache(vals[name], self), self)
+        return value != self[name]

@@ -4,6 +4,8 @@ from . import test_corrections
 from . import test_cycles
 from . import test_exceptions
 from . import test_grouping
+from . import test_invariants
+from . import test_names
 from . import test_periods
 from . import test_preview
 from . import test_reports
@@ -12,3 +14,4 @@ from . import test_run_flow
 from . import test_security
 from . import test_sending
 from . import test_tours
+from . import test_usage
