@@ -270,7 +270,8 @@ class TestClaims(InvoiceRunCommon):
                 """
                 INSERT INTO billing_contract (name, next_invoicing_date, %(columns)s)
                 SELECT 'CTR' || number,
-                       DATE '2024-01-01' + CASE WHEN number > 99 THEN 100 + number %% 700 ELSE 0 END,
+                       DATE '2024-01-01'
+                           + CASE WHEN number > 99 THEN 100 + number %% 700 ELSE 0 END,
                        %(columns)s
                   FROM billing_contract, generate_series(1, 100000) number WHERE id = %(id)s
                 """,
