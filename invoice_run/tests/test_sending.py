@@ -77,6 +77,21 @@ class TestSending(InvoiceRunCommon):
     def _get_recipients(self):
         return [mail["To"].addresses[0].addr_spec for mail in self.inbox.mails]
 
+    def _get_pdf_text(self):
+        [attachment] = self.inbox.mails[0].iter_attachments()
+        self.assertEqual(attachment.get_content_type(), "application/pdf")
+        reader = PdfReader(io.BytesIO(attachment.get_content()))
+        return "\n".join(page.extract_text() for page in reader.pages)
+
+    def test_subtotal_per_contract_on_the_pdf(self):
+        self.debtor.allow_invoice_grouping = True
+        first = self._make_contract([{}, {"price_unit": 23.0}], date_start="2024-01-01")
+        second = self._make_contract([{}, {"price_unit": 45.0}], date_start="2024-01-01")
+        self._make_sent_run()
+        text = self._get_pdf_text()
+        for expected in (first.name, "123.00", second.name, "145.00", "268.00"):
+            self.assertIn(expected, text)
+
     def test_mail_arrives_with_the_pdf_once(self):
         self._make_contract(date_start="2024-01-01")
         run = self._make_sent_run()
@@ -84,10 +99,7 @@ class TestSending(InvoiceRunCommon):
         self.assertEqual(document.send_error, False)
         self.assertEqual(document.send_state, "sent")
         self.assertEqual(self._get_recipients(), ["debtor@example.com"])
-        [attachment] = self.inbox.mails[0].iter_attachments()
-        self.assertEqual(attachment.get_content_type(), "application/pdf")
-        reader = PdfReader(io.BytesIO(attachment.get_content()))
-        text = "\n".join(page.extract_text() for page in reader.pages)
+        text = self._get_pdf_text()
         self.assertIn(document.move_id.name, text)
         self.assertIn("100.00", text)
         self.assertIn(document.title, text)
