@@ -614,6 +614,10 @@ class BillingContract(models.Model):
         index = terms.grid.index(span.date_from) if by_period else 0
         return ("contract", self.id, index)
 
+    def _get_invoice_lang(self):
+        """Return the language in which the invoices are printed."""
+        return (self.partner_invoice_id or self.partner_id).lang or self.env.lang
+
     def _get_run_document_records(self):
         """Return the records that decide on which document this contract is billed."""
         self.ensure_one()

@@ -2,7 +2,7 @@ from collections import defaultdict
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
-from odoo.tools import SQL, format_date
+from odoo.tools import SQL, format_date, formatLang
 
 from .. import periods
 from .invoice_run_line import ONCE_DAY
@@ -115,8 +115,7 @@ class BillingContractLine(models.Model):
     @api.depends("product_id")
     def _compute_name(self):
         for line in self:
-            lang = line.contract_id.partner_id.lang
-            product = line.product_id.with_context(lang=lang) if lang else line.product_id
+            product = line.product_id.with_context(lang=line.contract_id._get_invoice_lang())
             line.name = product.get_product_multiline_description_sale() if product else False
 
     @api.depends("product_id")
@@ -385,8 +384,10 @@ class BillingContractLine(models.Model):
 
     def _get_arithmetic(self, units, span, price):
         """Return how a prorated amount came about, for the invoice line."""
-        lang_env = self.with_context(lang=self.contract_id.partner_id.lang or self.env.lang).env
-        share = str(units) if units.denominator <= 12 else f"{float(units):.4f}"
+        lang_env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
+        share = str(units)
+        if units.denominator > 12:
+            share = formatLang(lang_env, float(units), digits=4)
         return lang_env._(
             "%(days)s days: %(share)s × %(price)s",
             days=span.days,
@@ -422,7 +423,7 @@ class BillingContractLine(models.Model):
 
     def _get_invoice_line_name(self, span, note=None):
         """Return the text of the invoice line: description, period, arithmetic."""
-        lang = self.contract_id.partner_id.lang or self.env.lang
+        lang = self.contract_id._get_invoice_lang()
         parts = [self.name or self.product_id.display_name]
         if self.price_interval != "once":
             days = [format_date(self.env, day, lang_code=lang) for day in span]

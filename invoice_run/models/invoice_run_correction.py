@@ -143,7 +143,7 @@ class InvoiceRunLine(models.Model):
         self.ensure_one()
         span = periods.Span(max(first, self.period_from), self.period_to)
         amount = self._get_credit_amount(span)
-        env = self.with_context(lang=self.contract_id.partner_id.lang or self.env.lang).env
+        env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         name = env._(
             "Credit of %(invoice)s: %(name)s",
             invoice=self.document_id.move_id.name or self.run_id.reference,

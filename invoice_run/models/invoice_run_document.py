@@ -230,10 +230,11 @@ class InvoiceRunDocument(models.Model):
             schedule = document.run_id.schedule_id
             name = document._render_placeholders(schedule.invoice_name or document.run_id.name)
             contracts = ", ".join(document.contract_ids.mapped("name"))
+            debtor = document.payer_id.name
             parts = {
                 "contract": [contracts],
-                "contract_debtor": [contracts, document.partner_id.commercial_partner_id.name],
-                "debtor": [document.partner_id.commercial_partner_id.name],
+                "contract_debtor": [contracts, debtor],
+                "debtor": [debtor],
             }[schedule.invoice_name_format]
             title = " – ".join(filter(None, [name, *parts]))
             document.title = f"{title} ({document.part})" if document.part else title

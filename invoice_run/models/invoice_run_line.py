@@ -226,7 +226,7 @@ class InvoiceRunLine(models.Model):
         :param sign: -1 on a credit note
         """
         self.ensure_one()
-        return {
+        vals = {
             "product_id": self.product_id.id,
             "product_uom_id": self.product_uom_id.id,
             "name": self.name,
@@ -234,8 +234,11 @@ class InvoiceRunLine(models.Model):
             "price_unit": self.price_unit,
             "discount": self.discount,
             "tax_ids": [fields.Command.set(self.tax_ids.ids)],
-            "analytic_distribution": self.analytic_distribution,
             "billing_date_from": self.billing_date_from,
             "billing_date_to": self.billing_date_to,
             "invoice_run_line_id": self.id,
         }
+        if self.analytic_distribution:
+            # without one, Odoo's analytic distribution models apply
+            vals["analytic_distribution"] = self.analytic_distribution
+        return vals

@@ -58,7 +58,10 @@ class InvoiceRun(models.Model):
             except Exception:  # one bad run never stops the others
                 _logger.exception("Invoice run %s failed", run.id)
                 self.env.cr.rollback()
-            if not self._commit_step(processed=1, remaining=len(runs) - number - 1):
+            left = len(runs) - number - 1
+            if not self._commit_step(processed=1, remaining=left):
+                # out of time: what is left, perhaps of this run too, goes on at once
+                self._commit_step(remaining=left + 1)
                 return
 
     @api.model

@@ -1,12 +1,14 @@
-from datetime import timedelta
+from datetime import date, timedelta
 
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
+from odoo.tools import format_date
 
 from .. import cycles
 from ..periods import Span
+from .invoice_run_document import PLACEHOLDER
 
 AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no", "By hand")]
 #: A typing error in a date or number must not make a million runs.
@@ -199,6 +201,21 @@ class InvoiceRunSchedule(models.Model):
                         count=schedule.run_count,
                     )
                 )
+
+    @api.constrains("invoice_name")
+    def _check_invoice_name(self):
+        for schedule in self:
+            for placeholder in PLACEHOLDER.finditer(schedule.invoice_name or ""):
+                try:
+                    format_date(self.env, date(2000, 1, 1), date_format=placeholder[2])
+                except (ValueError, AttributeError) as error:  # what Babel raises
+                    raise ValidationError(
+                        self.env._(
+                            "Invoice name: “%(placeholder)s” has no pattern of a date, such as "
+                            "“MMMM yyyy”.",
+                            placeholder=placeholder[0],
+                        )
+                    ) from error
 
     @api.constrains("invoice_date", "due_date")
     def _check_due_date(self):

@@ -270,7 +270,11 @@ class TestPreview(InvoiceRunCommon):
         for number, customer in enumerate(values):
             self._make_customer(number, customer)
         for scenario in (self.scenario, self.usage_scenario):
-            run = self._run_all(INVOICE_DATE, scenario)
+            run = self._make_amounts(self._make_run(INVOICE_DATE, scenario))
+            # the invoices are made by another worker, later
+            self.env.invalidate_all()
+            if run.document_ids:
+                self._make_invoices(run)
             self.assertFalse(run.exception_ids, run.exception_ids.mapped("message"))
             for document in run.document_ids:
                 if document.currency_id.is_zero(document.amount_total):

@@ -1,6 +1,11 @@
+import io
+import json
+
+import openpyxl
 from freezegun import freeze_time
 
-from odoo.tests import tagged
+from odoo import http
+from odoo.tests import HttpCase, tagged
 
 from .common import InvoiceRunCommon
 
@@ -107,3 +112,39 @@ class TestReports(InvoiceRunCommon):
         self._run_all("2024-02-03", target_date="2024-01-31")
         self.assertEqual(self._get_cutoff("2024-01-31").not_yet_billed, 100.0)
         self.assertFalse(self._get_cutoff("2024-02-03").filtered("billed_in_advance"))
+
+
+@tagged("post_install", "-at_install")
+class TestReportsExport(HttpCase, InvoiceRunCommon):
+    def test_cutoff_as_xlsx(self):
+        # Odoo gives the export to whom it is allowed alone
+        exporter = self._make_user(
+            "run_exporter", "invoice_run.invoice_run_group_user,base.group_allow_export"
+        )
+        self._make_contract(date_start="2024-01-16")
+        self._run_all("2024-01-20")
+        wizard = (
+            self.env["billing.cutoff"]
+            .with_user(exporter)
+            .create({"date": "2024-01-31", "company_id": self.company.id})
+        )
+        action = wizard.action_compute()
+        self.authenticate("run_exporter", "run_exporter")
+        names = ("contract_id", "account_id", "billed_in_advance", "not_yet_billed")
+        request = {
+            "model": "billing.cutoff.line",
+            "fields": [{"name": name, "label": name, "type": "char"} for name in names],
+            "ids": False,
+            "domain": action["domain"],
+            "groupby": [],
+            "context": {},
+            "import_compat": False,
+        }
+        response = self.url_open(
+            "/web/export/xlsx",
+            data={"data": json.dumps(request), "csrf_token": http.Request.csrf_token(self)},
+        )
+        response.raise_for_status()
+        rows = list(openpyxl.load_workbook(io.BytesIO(response.content)).active.values)
+        self.assertEqual(rows[0], names)
+        self.assertEqual(rows[1][2:], (48.39, 0))

@@ -138,6 +138,25 @@ class TestRunFlow(InvoiceRunCommon):
             cron.method_direct_trigger()
         self.assertEqual(len(run.invoice_ids), 1)
 
+    def test_worker_out_of_time_goes_on_at_once(self):
+        self._make_contract(date_start="2024-01-01")
+        run = self._make_run("2024-01-15")
+        run.action_generate_amounts()
+        steps = []
+
+        def out_of_time(_model, processed=0, remaining=None):
+            steps.append(remaining)
+            return 0.0
+
+        self.patch(self.env.registry["invoice.run"], "_commit_step", out_of_time)
+        self.env["invoice.run"]._cron_process_runs()
+        self.assertEqual(run.job, "amounts")
+        self.assertTrue(run.document_ids)
+        self.assertEqual(steps[-1], 1)
+        self.env["invoice.run"]._cron_process_runs()
+        self.assertEqual(run.state, "amounts")
+        self.assertEqual(len(run.document_ids), 1)
+
     def _make_schedule(self, **vals):
         return self.env["invoice.run.schedule"].create(
             {
