@@ -519,12 +519,12 @@ class BillingContract(models.Model):
             reason = self.billing_hold_reason or self.env._("no reason given")
             message = self.env._("The contract is on hold: %(reason)s.", reason=reason)
             return [("hold", message)]
-        errors = {}
-        for line in self.line_ids:
-            found = self._get_charge_errors(line.product_id, records, run.invoice_date)
-            for code, message in found + self._get_price_errors(line):
-                errors.setdefault(message, code)
-        return [(code, message) for message, code in errors.items()]
+        errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
+        # a line of which nothing is left to bill may have a product that is archived since
+        for line in self.line_ids.filtered("next_period_from"):
+            errors += self._get_product_errors(line.product_id, records)
+            errors += self._get_price_errors(line)
+        return list(dict.fromkeys(errors))
 
     def _prepare_exception_vals(self, code, message):
         return {
@@ -571,6 +571,8 @@ class BillingContract(models.Model):
             bucket = ("correction", self.id, 0)
             shared = {
                 **document,
+                # who was invoiced is credited, whoever the contract bills today
+                **self._get_credited_partner_vals(earlier.document_id.partner_id),
                 "fiscal_position_id": earlier.document_id.fiscal_position_id.id,
                 "currency_id": earlier.document_id.currency_id.id,
             }
@@ -584,6 +586,12 @@ class BillingContract(models.Model):
                 "document": shared,
                 "line": earlier._prepare_correction_vals(last + periods.DAY),
             }
+
+    def _get_credited_partner_vals(self, partner):
+        """Return the address of a credit where another customer was invoiced than now."""
+        today = self.partner_invoice_id or self.partner_id
+        is_same = partner.commercial_partner_id == today.commercial_partner_id
+        return {} if is_same else {"partner_id": partner.id}
 
     def _get_contract_target(self, terms, claims, target):
         """Return the target date for all lines of this contract.

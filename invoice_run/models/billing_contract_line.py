@@ -466,7 +466,6 @@ class BillingContractLine(models.Model):
                     **vals,
                     "contract_id": self.contract_id.id,
                     "date_start": max(first, date),
-                    "initial_invoiced_until": False,
                     "previous_line_id": self.id,
                 }
             )

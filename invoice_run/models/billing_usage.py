@@ -190,23 +190,55 @@ class BillingUsage(models.Model):
     @api.model
     def load(self, fields, data):
         # EXTENDS 'base': a row whose external reference is known is that item, no second one
-        if "external_ref" in fields and not {"id", ".id"}.intersection(fields):
-            column = fields.index("external_ref")
-            known = self._get_known_refs([row[column] for row in data])
-            fields = [".id", *fields]
-            data = [[known.get(row[column], ""), *row] for row in data]
-        return super().load(fields, data)
+        last = self.search([], order="id desc", limit=1).id
+        result = super(BillingUsage, self.with_context(invoice_run_known_until=last)).load(
+            fields, data
+        )
+        known = [usage_id for usage_id in result["ids"] or [] if usage_id <= last]
+        if known:
+            # a message in the result would count as an error and stop the import
+            message = self.env._(
+                "%(count)s rows were known by their external reference: they added no item.",
+                count=len(known),
+            )
+            self.env.user._bus_send("simple_notification", {"type": "info", "message": message})
+        return result
+
+    def _load_records(self, data_list, update=False):
+        # EXTENDS 'base'
+        last = self.env.context.get("invoice_run_known_until")
+        rows = [
+            data["values"]
+            for data in data_list
+            if data["values"].get("external_ref")
+            and not (data.get("xml_id") or data["values"].get("id"))
+        ]
+        known = self._get_known_items(rows, last) if last and rows else {}
+        for values in rows:
+            found = known.get((self._get_row_company(values).id, values["external_ref"]))
+            if found:
+                values["id"] = found
+        return super()._load_records(data_list, update)
 
     @api.model
-    def _get_known_refs(self, references):
-        """Return {external reference: id, as text} of the items that the company has already."""
-        usage = self.search(
-            [
-                ("company_id", "=", self.env.company.id),
-                ("external_ref", "in", [reference for reference in references if reference]),
-            ]
-        )
-        return {item.external_ref: str(item.id) for item in usage}
+    def _get_known_items(self, rows, last):
+        """Return {(company, external reference): id} of the items that rows of a file mean.
+
+        :param last: highest id, so that a row never means an item of another row of its file
+        """
+        references = [values["external_ref"] for values in rows]
+        usage = self.search([("external_ref", "in", references), ("id", "<=", last)])
+        return {(item.company_id.id, item.external_ref): item.id for item in usage}
+
+    @api.model
+    def _get_row_company(self, values):
+        """Return the company that an imported row will belong to: see the computed fields."""
+        contract = self.env["billing.contract"].browse(values.get("contract_id"))
+        asset = self.env["billing.asset"].browse(values.get("asset_id"))
+        cluster = self.env["billing.cluster"].browse(values.get("cluster_id"))
+        company = self.env["res.company"].browse(values.get("company_id"))
+        cluster = cluster or asset.cluster_id or contract.cluster_id
+        return company or contract.company_id or cluster.company_id or self.env.company
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):
@@ -248,7 +280,9 @@ class BillingUsage(models.Model):
         """Follow the claims: open, planned (claimed by a run) or invoiced."""
         for usage in self:
             claim = usage.run_line_ids.filtered("is_claimed")
-            state = "invoiced" if claim.document_id.move_id else "planned" if claim else "open"
+            document = claim.document_id
+            is_settled = document.move_id or document.state == "nothing"
+            state = "invoiced" if is_settled else "planned" if claim else "open"
             if usage.state != state:
                 usage.state = state
 
@@ -323,7 +357,8 @@ class BillingUsage(models.Model):
         if self.contract_id.billing_hold:
             reason = self.contract_id.billing_hold_reason or self.env._("no reason given")
             return [("hold", self.env._("The contract is on hold: %(reason)s.", reason=reason))]
-        errors = self._get_charge_errors(self.product_id, records, run.invoice_date)
+        errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
+        errors += self._get_product_errors(self.product_id, records)
         return errors + self._get_price_errors(self)
 
     def _prepare_exception_vals(self, code, message):

@@ -230,7 +230,9 @@ class InvoiceRunDocument(models.Model):
             schedule = document.run_id.schedule_id
             name = document._render_placeholders(schedule.invoice_name or document.run_id.name)
             contracts = ", ".join(document.contract_ids.mapped("name"))
-            debtor = document.payer_id.name
+            # a credit goes to who was invoiced, whoever the contract bills today
+            credited = document.line_ids.corrects_id.document_id
+            debtor = (credited or document).payer_id[:1].name
             parts = {
                 "contract": [contracts],
                 "contract_debtor": [contracts, debtor],

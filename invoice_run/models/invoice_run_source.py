@@ -135,26 +135,26 @@ class InvoiceRunSource(models.AbstractModel):
         template = product.with_company(company).product_tmpl_id
         return template.get_product_accounts(fiscal_pos=fiscal_position)["income"]
 
-    def _get_charge_errors(self, product, records, date):
-        """Return the reasons, as (code, message), why a charge cannot become an invoice line.
+    def _get_document_errors(self, debtor, records, date):
+        """Return the reasons, as (code, message), why there can be no invoice.
 
+        :param debtor: who owes it; the invoice address may be somebody else's
         :param records: what decides on the document, see ``_get_run_document_records``
         :param date: invoice date
         """
-        partner, company, currency, journal, fiscal_position = (
-            records[name]
-            for name in (
-                "partner_id",
-                "company_id",
-                "currency_id",
-                "journal_id",
-                "fiscal_position_id",
-            )
-        )
-        errors = self._get_partner_errors(partner, company)
-        errors += self._get_currency_errors(currency, company, date)
-        if not journal:
+        company = records["company_id"]
+        errors = []
+        for partner in debtor | records["partner_id"]:
+            errors += self._get_partner_errors(partner, company)
+        errors += self._get_currency_errors(records["currency_id"], company, date)
+        if not records["journal_id"]:
             errors.append(("journal", self.env._("There is no sales journal. Create one.")))
+        return list(dict.fromkeys(errors))
+
+    def _get_product_errors(self, product, records):
+        """Return the reasons, as (code, message), why ``product`` cannot be on an invoice line."""
+        company, fiscal_position = records["company_id"], records["fiscal_position_id"]
+        errors = []
         if not product:
             errors.append(("product", self.env._("The line has no product. Choose one.")))
         elif not product.active:

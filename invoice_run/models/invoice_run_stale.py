@@ -61,12 +61,12 @@ class InvoiceRun(models.Model):
             documents = run.sudo().document_ids.filtered(
                 lambda document: document.state in ("to_do", "failed")
             )
-            payers = documents.filtered("is_stale").partner_id.commercial_partner_id
+            payers = documents.filtered("is_stale").payer_id
             if not payers or run.job != "none":
                 continue
             run._check_amounts_state()
             documents = documents.filtered(
-                lambda document, payers=payers: document.partner_id.commercial_partner_id in payers
+                lambda document, payers=payers: document.payer_id in payers
             )
             documents.line_ids._release()
             documents.line_ids.unlink()

@@ -94,6 +94,20 @@ class TestExceptions(InvoiceRunCommon):
         contract = self._make_bad(partner_id=contact.id)
         self.assertExplained(contract, "partner", "blocked.*no reason given")
 
+    def test_blocked_debtor_whose_invoices_go_to_somebody_else(self):
+        contract = self._make_bad(partner_invoice_id=self.debtor.id)
+        self.other.billing_hold = True
+        self.assertExplained(contract, "partner", "blocked for invoicing")
+
+    def test_line_that_is_over_stands_in_nobodys_way(self):
+        product = self._make_product("Old", 5.0)
+        contract = self._make_bad([{"product_id": product.id, "date_end": "2024-01-31"}, {}])
+        self._run_all("2024-01-15")
+        product.active = False
+        run = self._make_amounts(self._make_run("2024-02-15"))
+        self.assertFalse(run.exception_ids)
+        self.assertIn(contract, run.line_ids.contract_id)
+
     def test_currency_without_rate(self):
         currency = self.env.ref("base.KWD")
         currency.active = True
@@ -326,6 +340,14 @@ class TestExceptions(InvoiceRunCommon):
         run._process_queue()
         self.assertEqual(run.line_ids.contract_id, self.fine | contract)
         self.assertEqual(len(run.document_ids), 2)
+
+    def test_renewing_forgets_no_address_of_a_customer(self):
+        abroad = self._make_contract(date_start="2024-01-01", partner_invoice_id=self.other.id)
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        abroad.line_ids.price_unit = 90.0
+        run.with_user(self.user).action_renew_stale()
+        run._process_queue()
+        self.assertEqual(sorted(run.line_ids.mapped("amount")), [90.0, 100.0])
 
     # ------------------------------------------------------------------
     # Documents that fail

@@ -561,6 +561,30 @@ class TestInvariants(InvoiceRunCommon):
         self.assertEqual(second.amount, -66.67)
         self.assertEqual(second.corrects_id, billed.sorted("period_from")[-1])
 
+    def test_credit_goes_to_who_was_invoiced(self):
+        contract = self._make_contract(date_start=START)
+        self._run_all("2024-01-15")
+        contract.partner_id = self._make_partner("Successor")
+        contract.date_end = "2024-02-20"
+        run = self._run_all("2024-02-15")
+        self.assertEqual(
+            {doc.partner_id.name: doc.amount_total for doc in run.document_ids},
+            {"Successor": 37.93},
+        )
+        contract.date_end = "2024-01-20"
+        run = self._run_all("2024-02-15")
+        self.assertEqual(
+            {doc.partner_id.name: doc.amount_total for doc in run.document_ids},
+            {"Successor": -37.93, "Debtor": -64.52},
+        )
+
+    def test_change_leaves_alone_what_was_billed_elsewhere(self):
+        contract = self._make_contract([{"initial_invoiced_until": "2024-03-09"}], date_start=START)
+        contract.line_ids._change_from(date(2024, 2, 10), {"price_unit": 200.0})
+        run = self._make_amounts(self._make_run("2024-03-10"))
+        self.assertEqual(self._get_periods(run), ["2024-03-10/2024-04-09"])
+        self.assertAmounts(run, [200.0])
+
     def test_days_whose_credit_waits_are_not_billed_again(self):
         contract = self._make_contract(date_start=START)
         self._run_all("2024-01-15")

@@ -95,6 +95,49 @@ class TestUsageImport(InvoiceRunCommon):
         self.assertIn("credit item", result["messages"][0]["message"])
         self.assertEqual(self._get_usage()[0].quantity, 2)
 
+    def test_known_rows_are_said_to_the_user(self):
+        sent = []
+        self.patch(
+            self.env.registry["res.users"],
+            "_bus_send",
+            lambda user, kind, message, **kwargs: sent.append((user, kind, message)),
+        )
+        self._import_csv(ROWS[:1])
+        self.assertFalse(sent)
+        self._import_csv()
+        [(user, kind, message)] = sent
+        self.assertEqual((user, kind), (self.user, "simple_notification"))
+        self.assertRegex(message["message"], "^1 rows were known.*added no item")
+
+    def test_reference_twice_in_one_file_is_refused(self):
+        result = self._import_csv([ROWS[0], ["T-1", "2024-01-09", "Debtor", "Rent", "1", "3"]])
+        self.assertIn("external reference exists already", result["messages"][0]["message"])
+        self.assertFalse(self._get_usage())
+
+    def test_rows_without_reference_are_always_new(self):
+        row = ["", "2024-01-03", "Debtor", "Rent", "2", "10.5"]
+        for _number in range(2):
+            self.assertFalse(self._import_csv([row, row])["messages"])
+        usage = self.env["billing.usage"].search([("partner_id", "=", self.debtor.id)])
+        self.assertEqual(len(usage), 4)
+
+    def test_each_company_has_its_own_references(self):
+        """A row belongs to the company of its contract, whoever imports it."""
+        other = self.setup_other_company()["company"]
+        self.user.company_ids += other
+        contract = self._make_contract(company_id=other.id, currency_id=other.currency_id.id)
+        self._import_csv()
+        model = self.env["billing.usage"].with_user(self.user)
+        model = model.with_context(allowed_company_ids=[self.company.id, other.id])
+        fields = [*FIELDS[:2], "contract_id/.id", *FIELDS[3:]]
+        row = ["T-1", "2024-01-03", str(contract.id), "Rent", "1", "5"]
+        for _number in range(2):
+            result = model.load(fields, [row])
+            self.assertFalse(result["messages"])
+        usage = self._get_usage().filtered(lambda item: item.external_ref == "T-1")
+        self.assertEqual(usage.company_id, self.company | other)
+        self.assertEqual(sorted(usage.mapped("amount")), [5.0, 21.0])
+
     def test_unknown_product_is_named_and_nothing_is_lost(self):
         result = self._import_csv([*ROWS, ["T-3", "2024-01-05", "Debtor", "No Such", "1", "1"]])
         self.assertIn("No Such", result["messages"][0]["message"])
@@ -153,3 +196,96 @@ class TestUsage(InvoiceRunCommon):
         self.assertEqual(usage.state, "open")
         self._make_invoices(self._make_amounts(run))
         self.assertEqual(usage.state, "invoiced")
+
+    def test_items_that_cancel_out_are_settled(self):
+        usage = self._make_usage(date="2024-01-03")
+        usage |= self._make_usage(date="2024-01-04", quantity=-1)
+        run = self._run_all("2024-01-31", self.usage_scenario)
+        self.assertEqual(run.document_ids.state, "nothing")
+        self.assertEqual(set(usage.mapped("state")), {"invoiced"})
+        self.assertFalse(self._run_all("2024-01-31", self.usage_scenario).document_ids)
+
+    def test_credit_above_the_rent_makes_a_credit_note(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        self._make_usage(date="2024-01-05", contract_id=contract.id, quantity=-3, price_unit=50.0)
+        move = self._run_all("2024-01-15").document_ids.move_id
+        self.assertEqual(move.move_type, "out_refund")
+        self.assertEqual(move.invoice_line_ids.mapped("price_subtotal"), [-100.0, 150.0])
+
+    def test_contract_usage_is_billed_once_by_either_scenario(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        usage = self._make_usage(date="2024-01-05", contract_id=contract.id, price_unit=7.0)
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        self.assertEqual(run.document_ids.amount_untaxed, 107.0)
+        other = self._make_amounts(self._make_run("2024-01-15", self.usage_scenario))
+        self.assertFalse(other.line_ids)
+        self.assertIn(f"Held by {run.reference}", other.exception_ids.message)
+        run.action_delete_amounts("the usage alone")
+        self._make_amounts(other)
+        self.assertEqual(other.line_ids.usage_id, usage)
+
+    def test_item_that_somebody_else_pays_is_his_own_document(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        driver = self._make_partner("Driver")
+        self._make_usage(
+            date="2024-01-05", contract_id=contract.id, partner_id=driver.id, price_unit=7.0
+        )
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        totals = {doc.partner_id: doc.amount_untaxed for doc in run.document_ids}
+        self.assertEqual(totals, {self.debtor: 100.0, driver: 7.0})
+
+    def test_item_joins_the_newest_document_of_its_contract(self):
+        self._make_contract(date_start="2024-01-01")
+        contract = self._make_contract(date_start="2024-01-01")
+        usage = self._make_usage(date="2024-01-05", contract_id=contract.id, price_unit=7.0)
+        run = self._make_amounts(self._make_run("2024-03-15"))
+        [document] = usage.run_line_ids.document_id
+        self.assertEqual(document.contract_ids, contract)
+        self.assertEqual(document.amount_untaxed, 107.0)
+        self.assertEqual(document.date_to, self._date("2024-03-31"))
+        self.assertEqual(len(run.document_ids), 6)
+
+    def test_late_item_of_a_contract_goes_to_the_next_run(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        self._run_all("2024-01-31")
+        late = self._make_usage(date="2024-01-20", contract_id=contract.id, price_unit=7.0)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        self.assertEqual(run.line_ids.usage_id, late)
+        self.assertEqual(run.document_ids.amount_untaxed, 7.0)
+
+    def test_item_of_a_contract_on_hold_waits(self):
+        contract = self._make_contract(date_start="2024-01-01", billing_hold=True)
+        usage = self._make_usage(date="2024-01-05", contract_id=contract.id)
+        for scenario in (self.scenario, self.usage_scenario):
+            run = self._make_amounts(self._make_run("2024-01-15", scenario))
+            self.assertFalse(run.line_ids)
+            self.assertIn(usage, run.exception_ids.usage_id)
+
+    def test_clusters_select_the_items_of_their_assets(self):
+        clusters = self.env["billing.cluster"].create(
+            [{"name": name, "company_id": self.company.id} for name in ("North", "South")]
+        )
+        assets = self.env["billing.asset"].create(
+            [
+                {"name": cluster.name, "cluster_id": cluster.id, "company_id": self.company.id}
+                for cluster in clusters
+            ]
+        )
+        north, _south = (self._make_usage(date="2024-01-03", asset_id=one.id) for one in assets)
+        self._make_usage(date="2024-01-03")
+        run = self._make_run("2024-01-31", self.usage_scenario, cluster_ids=clusters[0].ids)
+        self._make_amounts(run)
+        self.assertEqual(run.line_ids.usage_id, north)
+
+    def test_discount_and_odd_quantities(self):
+        for quantity, price, discount, amount in (
+            (0.33, 3.33, 0.0, 1.1),
+            (1.005, 1.0, 0.0, 1.01),
+            (3.0, 0.335, 50.0, 0.5),
+            (-2.5, 0.01, 0.0, -0.03),
+        ):
+            with self.subTest(quantity=quantity, price=price):
+                usage = self._make_usage(
+                    date="2024-01-03", quantity=quantity, price_unit=price, discount=discount
+                )
+                self.assertEqual(usage.amount, amount)
