@@ -1,3 +1,5 @@
+from contextlib import suppress
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
@@ -236,7 +238,11 @@ class BillingContract(models.Model):
         for contract in self:
             days = contract.line_ids.filtered("next_period_from").mapped("next_period_from")
             billable = contract.state in ("active", "closed") and contract.date_start
-            terms = contract._get_billing_terms() if billable and days else None
+            terms = None
+            if billable and days:
+                # impossible while somebody types: the constraints say what is wrong
+                with suppress(ValueError):
+                    terms = contract._get_billing_terms()
             dates = [periods.next_invoicing_date(terms, day) for day in days] if terms else []
             if billable and any(contract.line_ids.mapped("overbilled_from")):
                 # a credit is due with any run, whatever its target date

@@ -575,6 +575,13 @@ class TestPeriodic(BillingCommon):
                     self._make_contract(**vals)
                     self.env.flush_all()
 
+    def test_impossible_terms_break_no_form(self):
+        contract = self._make_contract([{"price_interval": "once"}], date_end="2020-12-31")
+        for vals in ({"date_start": "2021-01-01"}, {"period_count": 0}):
+            with self.subTest(**vals):
+                typed = self.env["billing.contract"].new(vals, origin=contract)
+                self.assertFalse(typed.next_invoicing_date)
+
     def test_line_without_a_day_is_refused(self):
         with self.assertRaisesRegex(ValidationError, "no day is left"):
             self._make_contract([{"date_start": "2020-03-01"}], date_end="2020-02-29")

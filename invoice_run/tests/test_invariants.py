@@ -48,6 +48,8 @@ class Walk:
 
     def _make_contract(self):
         pick = self.random.choice
+        self.test.debtor.allow_invoice_grouping = pick((False, False, True))
+        self.test.company.invoice_run_correction = pick(("lines", "credit_note"))
         lines = [
             {"price_interval": pick(("month", "quarter", "year")), "price_unit": 100.0},
             {"price_interval": pick(("day", "week", "period", "half_year")), "price_unit": 33.33},
@@ -584,6 +586,17 @@ class TestInvariants(InvoiceRunCommon):
         run = self._make_amounts(self._make_run("2024-03-10"))
         self.assertEqual(self._get_periods(run), ["2024-03-10/2024-04-09"])
         self.assertAmounts(run, [200.0])
+
+    def test_preview_of_a_change_sees_what_is_billed_behind_a_hole(self):
+        contract = self._make_contract(date_start=START)
+        self._make_amounts(self._make_run("2024-03-15")).document_ids[0].action_exclude()
+        change = self.env["billing.contract.change"].with_context(
+            active_model=contract._name, active_ids=contract.ids
+        )
+        wizard = change.create({"date": "2024-03-01", "change": "price", "price_unit": 5.0})
+        self.assertEqual(wizard.correction_count, 1)
+        wizard.date = "2024-04-10"
+        self.assertEqual(wizard.correction_count, 0)
 
     def test_days_whose_credit_waits_are_not_billed_again(self):
         contract = self._make_contract(date_start=START)

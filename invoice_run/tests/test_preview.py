@@ -295,3 +295,20 @@ class TestPreview(InvoiceRunCommon):
     def test_preview_equals_invoice(self, company_currency, rounding, values):
         with self._rolled_back():
             self._check_run(company_currency, rounding, values)
+
+    def test_fraction_of_a_cent_with_the_tax_in_the_price(self):
+        """Odoo would split 0.405 into 0.33 + 0.07; the contract bills 0.41."""
+        self.company.tax_calculation_rounding_method = "round_globally"
+        price = {"price_unit": 0.0135, "product_id": self.products[("21 incl.",)].id}
+        contract = self._make_contract(
+            [{"price_interval": "day", **price}], date_start="2024-04-01"
+        )
+        usage = {"contract_id": contract.id, "date": "2024-04-05", "quantity": 30}
+        self._make_usage(**usage, **price)
+        run = self._run_all("2024-04-15")
+        item = run.line_ids.filtered("usage_id")
+        period = run.line_ids - item
+        self.assertEqual((period.amount, period.quantity, period.price_unit), (0.41, 1.0, 0.41))
+        # what was measured stays as it is: the amount is what Odoo makes of it
+        self.assertEqual((item.amount, item.quantity, item.price_unit), (0.4, 30.0, 0.0135))
+        self.assertInvoiced(run.document_ids)

@@ -147,6 +147,7 @@ class BillingContractChangeLine(models.TransientModel):
         "change_id.product_id",
     )
     def _compute_new(self):
+        claims = self.contract_line_id._get_claimed_spans()
         for preview in self:
             wizard, line = preview.change_id, preview.contract_line_id
             _first, last = line._get_own_days()
@@ -154,5 +155,6 @@ class BillingContractChangeLine(models.TransientModel):
             vals = wizard._prepare_new_line_vals(line) if preview.is_changed else None
             preview.new_price_unit = (vals or {}).get("price_unit", line.price_unit if vals else 0)
             preview.new_quantity = (vals or {}).get("quantity", line.quantity if vals else 0)
-            until = line.invoiced_until
-            preview.is_billed = bool(preview.is_changed and until and until >= wizard.date)
+            preview.is_billed = preview.is_changed and any(
+                span.date_to >= wizard.date for span in claims[line.id]
+            )
