@@ -14,6 +14,8 @@ from . import invoice_run_amounts
 from . import invoice_run_checks
 from . import invoice_run_queue
 from . import invoice_run_document
+from . import invoice_run_invoicing
+from . import invoice_run_sending
 from . import invoice_run_exception
 from . import invoice_run_line
 from . import invoice_run_correction

@@ -5,7 +5,7 @@ from odoo import api, fields, models, modules, tools
 from odoo.fields import Domain
 
 from .invoice_run_amounts import CLAIM_ERRORS, PAYERS_PER_CHUNK
-from .invoice_run_document import RETRY_ERRORS
+from .invoice_run_invoicing import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 

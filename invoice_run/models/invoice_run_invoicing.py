@@ -1,0 +1,248 @@
+import logging
+
+import psycopg2
+from psycopg2 import errors as pg_errors
+
+from odoo import fields, models
+from odoo.exceptions import UserError
+from odoo.tools import format_date
+from odoo.tools.misc import format_amount
+
+_logger = logging.getLogger(__name__)
+
+#: The transaction cannot go on after these: roll back and repeat the chunk.
+RETRY_ERRORS = (
+    pg_errors.SerializationFailure,
+    pg_errors.DeadlockDetected,
+    pg_errors.LockNotAvailable,
+)
+
+
+class InvoiceRunDocument(models.Model):
+    """From an approved document to its invoice."""
+
+    _inherit = "invoice.run.document"
+
+    def _process_invoices(self):
+        """Make the invoices of these documents: all at once, one by one where that fails.
+
+        A document that fails keeps its reason and its claims; later periods of its contracts
+        wait for it.
+        """
+        try:
+            with self.env.cr.savepoint():
+                self._create_moves()
+            return
+        except RETRY_ERRORS:
+            raise
+        except Exception as error:  # what is wrong is found document by document
+            _logger.info("Invoice run: %s documents one by one after: %s", len(self), error)
+        self.env.invalidate_all(flush=False)
+        for document in self:
+            if not document._is_waiting():
+                document._process_invoice()
+
+    def _process_invoice(self):
+        try:
+            with self.env.cr.savepoint():
+                self._create_moves()
+        except RETRY_ERRORS:
+            raise
+        except Exception as error:
+            self.env.invalidate_all(flush=False)
+            self.write({"state": "failed", "error": self._get_error_text(error)})
+
+    def _is_waiting(self):
+        """Whether an earlier period of one of the contracts failed in this run."""
+        self.ensure_one()
+        return bool(self.contract_ids & self.run_id._get_failed_contracts())
+
+    def _get_error_text(self, error):
+        """Return the reason of a failure in words, and log what only a developer can read."""
+        if isinstance(error, UserError):
+            return str(error.args[0] if error.args else error)
+        _logger.exception("Invoice run: document %s failed", self.id)
+        if isinstance(error, psycopg2.Error):
+            text = (error.diag.message_primary or str(error)).strip()
+        else:
+            text = f"{type(error).__name__}: {error}"
+        return self.env._("Technical error, ask your administrator: %(error)s", error=text)
+
+    def _create_moves(self):
+        """Create and, unless the scenario wants drafts, post the invoices of these documents.
+
+        :raises UserError: an amount differs from what was approved, a date is locked, …
+        """
+        self._check_invoiceable()
+        to_invoice = self.filtered(lambda doc: not doc.currency_id.is_zero(doc.amount_total))
+        (self - to_invoice).write({"state": "nothing", "error": False})
+        for company, documents in to_invoice.grouped("company_id").items():
+            vals_list = [document._prepare_move_vals() for document in documents]
+            moves = self.env["account.move"].with_company(company).create(vals_list)
+            for document, move in zip(documents, moves, strict=True):
+                document._check_move_amounts(move)
+                document.write({"move_id": move.id, "state": "invoiced", "error": False})
+            if documents.run_id.scenario_id.invoice_state == "posted":
+                # soft=False: a date in the future is meant, not to be waited for
+                moves._post(soft=False)
+        self._prepare_sending()
+        self.line_ids.usage_id._update_state()
+
+    def _check_invoiceable(self):
+        for document in self:
+            errors = document._get_invoice_errors()
+            if errors:
+                raise UserError("\n".join(errors))
+
+    def _get_invoice_errors(self):
+        """Return all reasons why the invoice of this document cannot be made now."""
+        self.ensure_one()
+        errors = []
+        if self.move_id or self.state not in ("to_do", "failed"):
+            errors.append(self.env._("This document is invoiced already."))
+        if self.line_ids.filtered(lambda line: not line._is_held()):
+            errors.append(
+                self.env._(
+                    "The periods were released meanwhile. Delete the amounts and renew them."
+                )
+            )
+        if self.invoice_date_due and self.invoice_date_due < self.invoice_date:
+            errors.append(self.env._("The due date is before the invoice date. Correct one."))
+        return errors + self._get_change_errors() + self._get_lock_date_errors()
+
+    def _get_change_errors(self):
+        """Return what changed on the contracts since the amounts were made and forbids them."""
+        errors = []
+        for contract in self.contract_ids:
+            name = contract.name
+            if contract.state not in ("active", "closed"):
+                errors.append(self.env._("%(contract)s is not active any more.", contract=name))
+            elif contract.billing_hold:
+                errors.append(self.env._("%(contract)s is on hold.", contract=name))
+        for line in self.line_ids.filtered(lambda line: line._is_beyond_end()):
+            message = self.env._(
+                "%(contract)s ends before %(date)s now. Delete the amounts and renew them.",
+                contract=line.contract_id.name,
+                date=format_date(self.env, line.billing_date_to),
+            )
+            errors.append(message)
+        return errors
+
+    def _get_lock_date_errors(self):
+        """Return why the books are closed on the invoice date.
+
+        Odoo would not refuse, but move the accounting date.
+        """
+        has_tax = bool(self.line_ids.tax_ids)
+        locks = self.company_id._get_violated_lock_dates(
+            self.invoice_date, has_tax, self.journal_id
+        )
+        if not locks:
+            return []
+        return [
+            self.env._(
+                "The books are closed on %(date)s (%(locks)s). Choose a later invoice date.",
+                date=format_date(self.env, self.invoice_date),
+                locks=self.env["res.company"]._format_lock_dates(locks),
+            )
+        ]
+
+    def _check_move_amounts(self, move):
+        """Refuse an invoice whose amounts are not those that were approved.
+
+        :raises UserError: names both totals
+        """
+        self.ensure_one()
+        sign = -1 if move.move_type == "out_refund" else 1
+        pairs = [
+            (self.amount_untaxed, sign * move.amount_untaxed),
+            (self.amount_total, sign * move.amount_total),
+        ]
+        if all(self.currency_id.compare_amounts(*pair) == 0 for pair in pairs):
+            return
+        raise UserError(
+            self.env._(
+                "The invoice would be %(invoice)s, but %(preview)s was approved: prices, taxes or "
+                "rates have changed. Delete the amounts and generate them again.",
+                invoice=format_amount(self.env, sign * move.amount_total, self.currency_id),
+                preview=format_amount(self.env, self.amount_total, self.currency_id),
+            )
+        )
+
+    def _prepare_move_vals(self):
+        """Return the values of the invoice, or of the credit note when the total is negative."""
+        self.ensure_one()
+        sign = -1 if self.amount_total < 0 else 1
+        vals = {
+            "move_type": "out_refund" if sign < 0 else "out_invoice",
+            "company_id": self.company_id.id,
+            "journal_id": self.journal_id.id,
+            "partner_id": self.partner_id.id,
+            "currency_id": self.currency_id.id,
+            "invoice_date": self.invoice_date,
+            "fiscal_position_id": self.fiscal_position_id.id,
+            "invoice_payment_term_id": self.payment_term_id.id,
+            "preferred_payment_method_line_id": self.preferred_payment_method_line_id.id,
+            "invoice_user_id": self._get_invoice_user().id,
+            "invoice_origin": ", ".join(self.contract_ids.mapped("name")) or False,
+            "ref": self._get_customer_reference(),
+            "billing_title": self.title,
+            "billing_category_id": self.category_id.id,
+            "invoice_run_id": self.run_id.id,
+            "invoice_run_document_id": self.id,
+            "invoice_line_ids": [
+                fields.Command.create(line_vals) for line_vals in self._get_move_lines_vals(sign)
+            ],
+        }
+        if self.invoice_date_due:
+            # without a term Odoo keeps the due date that it is given
+            vals.update(invoice_payment_term_id=False, invoice_date_due=self.invoice_date_due)
+        elif not self.payment_term_id:
+            # payable at once: Odoo would take today, be it before the invoice date
+            vals["invoice_date_due"] = self.invoice_date
+        if sign < 0 and self.reversed_entry_id:
+            vals["reversed_entry_id"] = self.reversed_entry_id.id
+        if "arrears" in self.contract_ids.mapped("billing_timing"):
+            vals["delivery_date"] = self.date_to
+        return vals
+
+    def _get_invoice_user(self):
+        return self.contract_ids.user_id[:1] or self.run_id.user_id
+
+    def _get_customer_reference(self):
+        """Return the customer's own references of the contracts, for the invoice."""
+        references = [ref for ref in self.contract_ids.mapped("client_order_ref") if ref]
+        return ", ".join(dict.fromkeys(references)) or False
+
+    def _get_move_lines_vals(self, sign):
+        """Return the values of all invoice lines; grouped documents get a section per contract."""
+        result = []
+        section = None
+        for line in self.line_ids:
+            contract = line.contract_id
+            if self.is_grouped and contract != section:
+                section = contract
+                result.append(self._prepare_section_vals(contract))
+            result.append(line._prepare_move_line_vals(sign))
+        return [{**vals, "sequence": number} for number, vals in enumerate(result, 1)]
+
+    def _prepare_section_vals(self, contract):
+        """Return the section line under which the charges of ``contract`` stand."""
+        lang_env = self.with_context(lang=self.partner_id.lang or self.env.lang).env
+        parts = [contract.name, contract.title, contract.client_order_ref]
+        name = " – ".join(filter(None, parts)) or lang_env._("Usage")
+        return {"display_type": "line_section", "name": name}
+
+    def _sync_state(self):
+        """Follow the claims of invoiced documents: released while none is held any more."""
+        for document in self.filtered(lambda doc: doc.state in ("invoiced", "released")):
+            held = document.line_ids.filtered(lambda line: line._is_held() or line.superseded_by_id)
+            moves = held.move_line_ids.move_id.filtered(lambda move: move._is_billing())
+            state = "invoiced" if held else "released"
+            vals = {"state": state} if document.state != state else {}
+            if moves and document.move_id not in moves:
+                vals["move_id"] = moves[-1].id
+            if vals:
+                document.write(vals)
+
+    # ------------------------------------------------------------------
