@@ -9,13 +9,13 @@ from . import billing_contract_line
 from . import billing_usage
 from . import billing_scenario
 from . import billing_scenario_rule
+from . import invoice_run_document
+from . import invoice_run_invoicing
+from . import invoice_run_sending
 from . import invoice_run
 from . import invoice_run_amounts
 from . import invoice_run_checks
 from . import invoice_run_queue
-from . import invoice_run_document
-from . import invoice_run_invoicing
-from . import invoice_run_sending
 from . import invoice_run_exception
 from . import invoice_run_line
 from . import invoice_run_correction
