@@ -74,11 +74,10 @@ class InvoiceRunDocument(models.Model):
         :raises UserError: an amount differs from what was approved, a date is locked, …
         """
         self._check_invoiceable()
-        to_invoice = self.filtered(lambda doc: not doc.currency_id.is_zero(doc.amount_total))
+        to_invoice = self.filtered(lambda document: not document._is_nothing())
         (self - to_invoice).write({"state": "nothing", "error": False})
         for company, documents in to_invoice.grouped("company_id").items():
-            vals_list = [document._prepare_move_vals() for document in documents]
-            moves = self.env["account.move"].with_company(company).create(vals_list)
+            moves = documents.with_company(company)._create_account_moves()
             for document, move in zip(documents, moves, strict=True):
                 document._check_move_amounts(move)
                 document.write({"move_id": move.id, "state": "invoiced", "error": False})
@@ -87,6 +86,16 @@ class InvoiceRunDocument(models.Model):
                 moves._post(soft=False)
         self._prepare_sending()
         self.line_ids.usage_id._update_state()
+
+    def _is_nothing(self):
+        """Whether there is nothing to invoice: the period is settled without an invoice."""
+        self.ensure_one()
+        return self.currency_id.is_zero(self.amount_total)
+
+    def _create_account_moves(self):
+        """Create the draft invoices of these documents of one company; return them in order."""
+        vals_list = [document._prepare_move_vals() for document in self]
+        return self.env["account.move"].create(vals_list)
 
     def _check_invoiceable(self):
         for document in self:
