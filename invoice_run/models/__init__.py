@@ -14,6 +14,7 @@ from . import invoice_run_invoicing
 from . import invoice_run_sending
 from . import invoice_run
 from . import invoice_run_amounts
+from . import invoice_run_selection
 from . import invoice_run_checks
 from . import invoice_run_queue
 from . import invoice_run_exception

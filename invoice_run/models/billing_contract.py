@@ -466,7 +466,7 @@ class BillingContract(models.Model):
             domain &= Domain("cluster_id", "in", clusters.ids)
         if scenario.only_checked_in:
             domain &= Domain("is_checked_in", "=", True)
-        return domain & scenario._get_source_domain()
+        return domain & run._get_source_domain()
 
     @api.model
     def _get_run_domain(self, run):
@@ -477,6 +477,15 @@ class BillingContract(models.Model):
         return domain & (
             Domain("line_ids.next_period_from", "!=", False)
             | Domain("line_ids.overbilled_from", "!=", False)
+        )
+
+    @api.model
+    def _get_run_count(self, run):
+        # EXTENDS 'invoice.run.source': contracts of which only usage is due count as well
+        usage = self.env["billing.usage"]._get_contract_usage_domain(run)
+        return self.search_count(
+            self._get_run_domain(run)
+            | (self._get_run_selection_domain(run) & Domain("usage_ids", "any", usage))
         )
 
     @api.model

@@ -1,8 +1,13 @@
+import logging
 from ast import literal_eval
 
+import psycopg2
+
 from odoo import api, fields, models
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
+
+_logger = logging.getLogger(__name__)
 
 
 class BillingScenario(models.Model):
@@ -66,6 +71,13 @@ class BillingScenario(models.Model):
     )
     rule_ids = fields.One2many("billing.scenario.rule", "scenario_id", "Rules", copy=True)
     active = fields.Boolean(default=True)
+    due_count = fields.Integer(
+        "Due Now",
+        compute="_compute_due",
+        help="Records with something due that a run would fetch today. Conditions whose value "
+        "the Invoice Manager asks for count with the value that it proposes.",
+    )
+    due_error = fields.Text("Why Nothing Can Be Counted", compute="_compute_due")
 
     @api.model
     def _get_source_models(self):
@@ -83,17 +95,68 @@ class BillingScenario(models.Model):
         self.ensure_one()
         return self.env[self.source_model]
 
-    def _get_source_domain(self):
-        """Return the selection and the rules of the scenario, as a domain on the source."""
+    def _get_source_domain(self, run):
+        """Return the selection and the rules of the scenario, as a domain on the source.
+
+        Sources ask ``run._get_source_domain()``, which narrows this one as the run says.
+
+        :param run: its values of the rules that ask; empty: those that the rules propose
+        """
         self.ensure_one()
         domain = Domain(literal_eval(self.domain or "[]"))
-        return domain & Domain.AND([rule._get_rule_domain() for rule in self.rule_ids])
+        return domain & Domain.AND([run._get_rule_domain(rule) for rule in self.rule_ids])
+
+    @api.depends(
+        "source",
+        "domain",
+        "company_id",
+        "cluster_ids",
+        "only_checked_in",
+        "billing_mode",
+        "rule_ids.field_path",
+        "rule_ids.operator",
+        "rule_ids.value",
+        "rule_ids.value_to",
+        "rule_ids.is_asked",
+    )
+    def _compute_due(self):
+        for scenario in self:
+            scenario.due_count, scenario.due_error = scenario._get_due()
+
+    def _get_due(self):
+        """Return how many records a run would fetch today, and why that cannot be said."""
+        self.ensure_one()
+        if not self.source_model:
+            return 0, self.env._("Choose what is billed.")
+        try:
+            with self.env.cr.savepoint():
+                # sudo: as the run that collects; a number of records tells nothing of them
+                return self.sudo()._count_due(), False
+        except UserError as error:
+            return 0, str(error)
+        except (ValueError, SyntaxError, TypeError, KeyError, psycopg2.Error) as error:
+            _logger.info("Billing scenario %s cannot be counted", self.id, exc_info=True)
+            return 0, self.env._("The selection cannot be read (%(error)s).", error=error)
+
+    def _count_due(self):
+        today = self.company_id._get_invoice_run_today()
+        run = self.env["invoice.run"].new(
+            {
+                "scenario_id": self,
+                "company_id": self.company_id.id,
+                "target_date": today,
+                "invoice_date": today,
+                "is_preview": True,
+            }
+        )
+        return self._get_source()._get_run_count(run)
 
     @api.constrains("domain", "source", "rule_ids")
     def _check_domain(self):
         for scenario in self:
             try:
-                scenario._get_source_domain().validate(scenario._get_source())
+                run = self.env["invoice.run"].new({"is_preview": True})
+                scenario._get_source_domain(run).validate(scenario._get_source())
             except (ValueError, SyntaxError, TypeError, KeyError) as error:
                 raise ValidationError(
                     self.env._(

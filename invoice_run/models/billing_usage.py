@@ -301,7 +301,7 @@ class BillingUsage(models.Model):
     @api.model
     def _get_run_domain(self, run):
         scenario = run.scenario_id
-        domain = self._get_open_domain(run) & scenario._get_source_domain()
+        domain = self._get_open_domain(run) & run._get_source_domain()
         clusters = run.cluster_ids or scenario.cluster_ids
         if clusters:
             domain &= Domain("cluster_id", "in", clusters.ids)

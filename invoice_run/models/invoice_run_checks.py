@@ -107,7 +107,7 @@ class InvoiceRun(models.Model):
             selection = self.env["billing.contract"]._get_run_selection_domain(self)
             return held & Domain("contract_id", "any", selection)
         scenario = self.scenario_id
-        selection = scenario._get_source_domain() & Domain("company_id", "=", self.company_id.id)
+        selection = self._get_source_domain() & Domain("company_id", "=", self.company_id.id)
         clusters = self.cluster_ids or scenario.cluster_ids
         if clusters:
             selection &= Domain("cluster_id", "in", clusters.ids)

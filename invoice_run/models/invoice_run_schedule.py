@@ -202,6 +202,14 @@ class InvoiceRunSchedule(models.Model):
                     )
                 )
 
+    @api.constrains("scenario_id", "cycle", "state")
+    def _check_scenario_asks_nothing(self):
+        for schedule in self:
+            if schedule.cycle != "once" and schedule.state != "closed":
+                asking = schedule.scenario_id.rule_ids.filtered("is_asked")
+                for rule in asking.filtered(lambda rule: not rule._has_value()):
+                    rule._check_not_scheduled()
+
     @api.constrains("invoice_name")
     def _check_invoice_name(self):
         for schedule in self:

@@ -31,6 +31,11 @@ class InvoiceRunSource(models.AbstractModel):
         raise NotImplementedError
 
     @api.model
+    def _get_run_count(self, run):
+        """Return how many records ``run`` would bill; cheap, for the cards of the scenarios."""
+        return self.search_count(self._get_run_domain(run))
+
+    @api.model
     def _get_run_payers(self, run):
         """Return the commercial partners for whom something is due, as a recordset."""
         groups = self._read_group(self._get_run_domain(run), [self._get_payer_field()])

@@ -1,3 +1,4 @@
+from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from odoo import fields, models
@@ -32,9 +33,16 @@ class ResCompany(models.Model):
 
     def _get_invoice_run_today(self):
         """Return the company's local day: time zone of its partner, else of the user, else UTC."""
+        now = fields.Datetime.now().replace(tzinfo=ZoneInfo("UTC"))
+        return now.astimezone(self._get_invoice_run_zone()).date()
+
+    def _get_invoice_run_day_start(self, day, days=0):
+        """Return the moment, in UTC without zone, at which ``day`` plus ``days`` begins here."""
+        midnight = datetime.combine(day + timedelta(days=days), time.min)
+        local = midnight.replace(tzinfo=self._get_invoice_run_zone())
+        return local.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)
+
+    def _get_invoice_run_zone(self) -> ZoneInfo:
         self.ensure_one()
         # sudo: the time zone of the company's own contact, whoever asks
-        zone = self.sudo().partner_id.tz or self.env.user.tz or "UTC"
-        return (
-            fields.Datetime.now().replace(tzinfo=ZoneInfo("UTC")).astimezone(ZoneInfo(zone)).date()
-        )
+        return ZoneInfo(self.sudo().partner_id.tz or self.env.user.tz or "UTC")

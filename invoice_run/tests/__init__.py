@@ -11,6 +11,7 @@ from . import test_preview
 from . import test_reports
 from . import test_review
 from . import test_run_flow
+from . import test_scenario_rules
 from . import test_security
 from . import test_sending
 from . import test_tours

@@ -1,0 +1,92 @@
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+from odoo.fields import Domain
+
+
+class InvoiceRun(models.Model):
+    """What a run selects: the scenario, with values that a person chose for this run."""
+
+    _inherit = "invoice.run"
+
+    rule_values = fields.Json(
+        "Values of the Rules",
+        copy=False,
+        help="{rule id: [value, second value]}: what a person answered where a rule asks.",
+    )
+    partner_ids = fields.Many2many(
+        "res.partner", string="Only Customers", help="Bill these customers and no others."
+    )
+    record_ids = fields.Json(
+        "Only Records", copy=False, help="Ids of the source's records that are billed."
+    )
+    is_preview = fields.Boolean(
+        store=False, help="Nobody was asked yet: rules count with the value that they propose."
+    )
+
+    def _get_source_domain(self):
+        """Return what this run selects, as a domain on the source of its scenario."""
+        self.ensure_one()
+        source = self.scenario_id._get_source()
+        domain = self.scenario_id._get_source_domain(self)
+        if self.partner_ids:
+            payers = self.partner_ids.commercial_partner_id
+            domain &= Domain(source._get_payer_field(), "in", payers.ids)
+        if self.record_ids:
+            domain &= Domain("id", "in", self.record_ids)
+        return domain
+
+    def _get_rule_domain(self, rule) -> Domain:
+        """Return the condition of ``rule`` with the value that it has in this run.
+
+        An answer that was left empty is no condition. A rule that should have asked, and has
+        no value, selects nothing: a run never bills more than somebody asked for.
+        """
+        if not rule.is_asked:
+            return rule._get_rule_domain(rule.value, rule.value_to)
+        answers = self.rule_values or {}
+        if str(rule.id) in answers:
+            values = answers[str(rule.id)]
+            return rule._get_rule_domain(*values) if any(values) else Domain.TRUE
+        if rule._has_value():
+            return rule._get_rule_domain(rule.value, rule.value_to)
+        return Domain.TRUE if self.is_preview else Domain.FALSE
+
+    @api.constrains("rule_values", "scenario_id")
+    def _check_rule_values(self):
+        for run in self:
+            for rule in run.scenario_id.rule_ids.filtered("is_asked"):
+                run._check_rule_value(rule)
+
+    def _check_rule_value(self, rule):
+        """Refuse an answer that is no value, and a run to which nobody answered.
+
+        :raises ValidationError: names rule and field
+        """
+        answers = self.rule_values or {}
+        if str(rule.id) not in answers and not rule._has_value():
+            raise rule._get_error(
+                self.env._(
+                    "the scenario asks for this value. Make the run in the Invoice Manager, or "
+                    "fill in a value in the scenario."
+                )
+            )
+        values = answers.get(str(rule.id), [])
+        if not isinstance(values, list) or len(values) > 2:
+            raise rule._get_error(self.env._("give one value or two."))
+        self._get_rule_domain(rule)
+
+    @api.constrains("record_ids")
+    def _check_record_ids(self):
+        for run in self:
+            ids = run.record_ids or []
+            if not isinstance(ids, list) or not all(type(item) is int for item in ids):
+                raise ValidationError(
+                    self.env._("%(run)s: the records to bill must be ids.", run=run.reference)
+                )
+
+    def _get_open_payers(self):
+        # EXTENDS 'invoice_run': usage of a contract may be paid by somebody else
+        payers = super()._get_open_payers()
+        if self.partner_ids:
+            payers &= self.partner_ids.commercial_partner_id
+        return payers
