@@ -1,6 +1,7 @@
 """Databases: made once, cached, and cloned from then on.
 
     template_<key>  the base modules with their assets; cached for all clones
+    plain_<key>     nothing but what the addons depend on; cached for all clones
     ready_<key>     the template with this repository's addons installed
     test_<pid>      what one test run works on, dropped at its end
 
@@ -56,6 +57,11 @@ if not env.company.chart_template:
     env['account.chart.template'].try_loading('generic_coa', env.company, install_demo=False)
 env.cr.commit()
 """
+# What is in the bases from which databases are cloned: modules, and what prepares them.
+BASES = {
+    "template": (BASE_MODULES, PREPARE_BASE + PREPARE_ASSETS),
+    "plain": (("account", "sale"), PREPARE_BASE),
+}
 LOCK = STATE / "databases.lock"
 OF_A_PROCESS = re.compile(r"_?(?:new|test|scratch)_(\d+)$")
 NOT_INSTALLED = {"tests", "i18n", "description", "__pycache__"}
@@ -75,6 +81,19 @@ def temporary_clone(workspace: Workspace, kind: str) -> Iterator[str]:
         with _locked():
             _drop_left_over()
             clone(_get_ready(workspace), name)
+        yield name
+    finally:
+        drop(name)
+
+
+@contextmanager
+def plain_clone(workspace: Workspace, kind: str) -> Iterator[str]:
+    """A database with Accounting and Sales alone, without our addons; dropped at the end."""
+    name = get_name(f"{kind}_{os.getpid()}")
+    try:
+        with _locked():
+            _drop_left_over()
+            clone(_get_template(workspace, "plain"), name)
         yield name
     finally:
         drop(name)
@@ -207,45 +226,47 @@ def _new(name: str) -> Iterator[str]:
     postgres.query(f'ALTER DATABASE "{new}" RENAME TO "{name}"')
 
 
-def _get_template(workspace: Workspace) -> str:
-    """The template of this clone, from the cache if another clone made it."""
-    key = _get_template_key(workspace)
-    template = get_name(f"template_{key}")
+def _get_template(workspace: Workspace, kind: str = "template") -> str:
+    """A base of this clone (see BASES), from the cache if another clone made it."""
+    key = _get_template_key(workspace, kind)
+    template = get_name(f"{kind}_{key}")
     if exists(template):
         return template
-    cached = CACHE / "template" / key
-    with locked(cached.with_suffix(".lock"), "the template database"):
+    cached = CACHE / kind / key
+    with locked(cached.with_suffix(".lock"), f"the {kind} database"):
         if is_built(cached):
             _restore(cached, template)
         else:
-            _build(workspace, template)
+            _build(workspace, template, kind)
             _save(template, cached)
-    _drop_others("template_", template)
+    _drop_others(f"{kind}_", template)
     return template
 
 
-def _get_template_key(workspace: Workspace) -> str:
+def _get_template_key(workspace: Workspace, kind: str) -> str:
     (version,) = postgres.query("SHOW server_version_num")
+    modules, script = BASES[kind]
     return fingerprint(
         workspace.odoo.build,
-        *BASE_MODULES,
-        PREPARE_BASE + PREPARE_ASSETS,
+        *modules,
+        script,
         lock_fingerprint(),
         int(version) // 10000,
     )
 
 
-def _build(workspace: Workspace, template: str) -> None:
-    say(f"template database: install {', '.join(BASE_MODULES)}")
+def _build(workspace: Workspace, template: str, kind: str) -> None:
+    modules, script = BASES[kind]
+    say(f"{kind} database: install {', '.join(modules)}")
     with _new(template) as name:
         postgres.call("createdb", "-T", "template0", "-E", "UTF8", name, problem="No database")
-        _install(workspace, name, BASE_MODULES)
-        say("template database: chart of accounts and assets")
-        workspace.script(name, PREPARE_BASE + PREPARE_ASSETS, problem="The template was not made")
+        _install(workspace, name, modules)
+        say(f"{kind} database: chart of accounts and assets")
+        workspace.script(name, script, problem=f"The {kind} database was not made")
 
 
 def _save(template: str, cached: Path) -> None:
-    say("template database: into the cache")
+    say("database: into the cache")
     with building(cached) as folder:
         postgres.call(
             *("pg_dump", "-Fc", "-Z", "1", "-f", folder / "database.dump", template),
@@ -256,7 +277,7 @@ def _save(template: str, cached: Path) -> None:
 
 
 def _restore(cached: Path, template: str) -> None:
-    say("template database: from the cache")
+    say("database: from the cache")
     with _new(template) as name:
         postgres.call("createdb", "-T", "template0", "-E", "UTF8", name, problem="No database")
         postgres.call(

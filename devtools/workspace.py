@@ -4,6 +4,7 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 from . import browser, odoo_source, postgres, venv
 from .paths import ROOT, STATE
@@ -37,6 +38,7 @@ class Workspace:
     """A clone that is ready to work: Odoo's source, packages, database server."""
 
     odoo: odoo_source.OdooSource
+    config: Path = CONFIG
 
     @cached_property
     def env(self) -> dict[str, str]:
@@ -54,7 +56,7 @@ class Workspace:
         subcommand = [] if first.startswith("-") else [first]
         options = rest if subcommand else [first, *rest]
         odoo = [str(venv.PYTHON), "-m", "odoo", *subcommand]
-        return [*odoo, "-c", str(CONFIG), *options]
+        return [*odoo, "-c", str(self.config), *options]
 
     def odoo_run(self, *args: object, problem: str, **options) -> str:
         """Run Odoo to its end; what it wrote is in the error when it fails."""

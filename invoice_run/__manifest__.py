@@ -39,5 +39,6 @@
     "assets": {
         "web.assets_tests": ["invoice_run/static/tests/tours/**/*"],
     },
+    "uninstall_hook": "uninstall_hook",
     "application": True,
 }

@@ -1,0 +1,44 @@
+import re
+
+ADDON = "invoice_run"
+#: Records that know a model by its name alone, and the field that holds it.
+BY_NAME = {"ir.filters": "model_id", "ir.exports": "resource", "base_import.mapping": "res_model"}
+
+
+def uninstall_hook(env):
+    """Delete what Odoo leaves behind: users' records that know our models and fields by name.
+
+    These are saved searches, export templates and import mappings. A saved search on a field
+    that is gone would raise an error.
+    """
+    own = [name for name, model in env.registry.items() if model._original_module == ADDON]
+    for holder, field in BY_NAME.items():
+        # base_import may not be installed
+        if holder in env:
+            env[holder].with_context(active_test=False).search([(field, "in", own)]).unlink()
+    for model, added in _get_added_fields(env).items():
+        _delete_filters(env, model, added)
+        _delete_export_lines(env, model, added)
+
+
+def _get_added_fields(env):
+    """Return {model: names of its fields} for what this addon added to others' models."""
+    added = {
+        name: {field.name for field in model._fields.values() if field._modules == (ADDON,)}
+        for name, model in env.registry.items()
+        if model._original_module != ADDON
+    }
+    return {model: names for model, names in added.items() if names}
+
+
+def _delete_filters(env, model, names):
+    named = re.compile(rf"\b({'|'.join(sorted(names))})\b")
+    filters = env["ir.filters"].with_context(active_test=False).search([("model_id", "=", model)])
+    for saved in filters:
+        if named.search(f"{saved.domain} {saved.context} {saved.sort}"):
+            saved.unlink()
+
+
+def _delete_export_lines(env, model, names):
+    lines = env["ir.exports.line"].search([("export_id.resource", "=", model)])
+    lines.filtered(lambda line: line.name.split("/")[0] in names).unlink()
