@@ -29,6 +29,7 @@
         "views/invoice_run_document_views.xml",
         "views/invoice_run_views.xml",
         "views/invoice_run_schedule_views.xml",
+        "views/invoice_run_dashboard_views.xml",
         "views/account_move_views.xml",
         "views/res_partner_views.xml",
         "views/res_config_settings_views.xml",
@@ -37,6 +38,7 @@
     ],
     "demo": ["demo/invoice_run_demo.xml"],
     "assets": {
+        "web.assets_backend": ["invoice_run/static/src/**/*"],
         "web.assets_tests": ["invoice_run/static/tests/tours/**/*"],
     },
     "uninstall_hook": "uninstall_hook",
