@@ -148,7 +148,7 @@ class InvoiceRun(models.Model):
         ]
 
     def _get_chart(self, today):
-        """Return months, their names and what runs invoiced in each, untaxed."""
+        """Return months, their names and what runs invoiced or hold in each, untaxed."""
         company = self.env.company
         months = self._get_months(today)
         domain = [("company_id", "=", company.id), ("state", "=", "posted")]
@@ -157,11 +157,23 @@ class InvoiceRun(models.Model):
         rows = self.env["account.move"]._read_group(
             domain, ["invoice_date:month"], ["amount_untaxed_signed:sum"]
         )
-        amounts = dict(rows)
+        amounts, planned = dict(rows), self._get_planned(company, months)
         return {
+            "company": company.id,
             "currency": company.currency_id.name,
             "months": [format_date(self.env, day, date_format="MMM yyyy") for day in months],
             "days": [str(day) for day in months],
             "present": MONTHS_BACK,
             "invoiced": [amounts.get(day, 0.0) for day in months],
+            "planned": [planned.get(day, 0.0) for day in months],
         }
+
+    def _get_planned(self, company, months):
+        """Return {first of month: untaxed amount} that runs hold without an invoice yet."""
+        domain = [("company_id", "=", company.id), ("state", "in", ("to_do", "failed"))]
+        domain += [("invoice_date", ">=", months[0])]
+        domain += [("invoice_date", "<", months[-1] + relativedelta(months=1))]
+        rows = self.env["invoice.run.document"]._read_group(
+            domain, ["invoice_date:month"], ["company_amount_untaxed:sum"]
+        )
+        return dict(rows)

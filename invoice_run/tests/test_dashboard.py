@@ -57,9 +57,13 @@ class TestDashboard(InvoiceRunCommon):
         self.assertEqual(len(figures["months"]), 12)
         self.assertEqual(figures["days"][figures["present"]], "2024-03-01")
         self.assertEqual(figures["invoiced"][figures["present"] - 1], 100.0)
+        self.assertEqual(sum(figures["planned"]), 0.0)
+        self._make_amounts(self._make_run("2024-03-15"))
+        figures, _cards = self._get_figures()
+        self.assertEqual(figures["planned"][figures["present"]], 100.0)
         forecast = self.env["invoice.run"].with_user(self.user).get_dashboard_forecast()
-        # from March on, one month each
-        self.assertEqual(forecast, [100.0] * 6)
+        # March is held by a run already; from April on, one month each
+        self.assertEqual(forecast, [0.0, *[100.0] * 5])
 
     def test_next_runs(self):
         schedule = self.env["invoice.run.schedule"].create(

@@ -43,8 +43,8 @@ export class InvoiceRunDashboard extends Component {
     }
 
     get hasAmounts() {
-        const {invoiced} = this.state.figures;
-        return [...invoiced, ...(this.state.forecast || [])].some((amount) => amount);
+        const {invoiced, planned} = this.state.figures;
+        return [...invoiced, ...planned, ...(this.state.forecast || [])].some((amount) => amount);
     }
 
     async loadForecast() {
@@ -69,18 +69,32 @@ export class InvoiceRunDashboard extends Component {
     }
 
     openMonth(index) {
-        const first = DateTime.fromISO(this.state.figures.days[index]);
+        return this.openMonthList(index, "account.move", [
+            ["invoice_run_id", "!=", false],
+            ["state", "=", "posted"],
+        ]);
+    }
+
+    openPlanned(index) {
+        return this.openMonthList(index, "invoice.run.document", [
+            ["state", "in", ["to_do", "failed"]],
+        ]);
+    }
+
+    openMonthList(index, model, domain) {
+        const {months, days, company} = this.state.figures;
+        const first = DateTime.fromISO(days[index]);
         return this.action.doAction({
             type: "ir.actions.act_window",
-            name: this.state.figures.months[index],
-            res_model: "account.move",
+            name: months[index],
+            res_model: model,
             views: [
                 [false, "list"],
                 [false, "form"],
             ],
             domain: [
-                ["invoice_run_id", "!=", false],
-                ["state", "=", "posted"],
+                ...domain,
+                ["company_id", "=", company],
                 ["invoice_date", ">=", serializeDate(first)],
                 ["invoice_date", "<=", serializeDate(first.endOf("month"))],
             ],
@@ -96,7 +110,7 @@ export class InvoiceRunDashboard extends Component {
     }
 
     getChartConfig() {
-        const {months, invoiced, present, currency} = this.state.figures;
+        const {months, invoiced, planned, present, currency} = this.state.figures;
         const scheme = cookie.get("color_scheme");
         const text = getCustomColor(scheme, "#111827", "#E4E4E4");
         const before = Array(present).fill(null);
@@ -109,6 +123,12 @@ export class InvoiceRunDashboard extends Component {
                         label: _t("Invoiced"),
                         data: invoiced,
                         backgroundColor: getCustomColor(scheme, "#714B67", "#B58BA9"),
+                        stack: "month",
+                    },
+                    {
+                        label: _t("In runs, not invoiced yet"),
+                        data: planned,
+                        backgroundColor: getCustomColor(scheme, "#E2A03F", "#C08A16"),
                         stack: "month",
                     },
                     {
@@ -141,7 +161,8 @@ export class InvoiceRunDashboard extends Component {
     }
 
     openBar({datasetIndex, index}) {
-        return datasetIndex ? this.openForecast() : this.openMonth(index);
+        const open = [this.openMonth, this.openPlanned, this.openForecast][datasetIndex];
+        return open.call(this, index);
     }
 }
 
