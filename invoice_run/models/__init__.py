@@ -18,6 +18,7 @@ from . import invoice_run_selection
 from . import invoice_run_checks
 from . import invoice_run_dashboard
 from . import invoice_run_queue
+from . import invoice_run_limits
 from . import invoice_run_exception
 from . import invoice_run_line
 from . import invoice_run_correction

@@ -5,6 +5,11 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
 
 from .. import periods
+from .possible_dates import check_years
+
+#: Typing errors: 50 years in advance, periods of 100 years.
+MAX_PERIOD_COUNT = 1200
+MAX_PREBILLING = 600
 
 
 class BillingContract(models.Model):
@@ -308,6 +313,26 @@ class BillingContract(models.Model):
                 if "exception" not in charge
             ]
             contract.amount_to_invoice = sum(due)
+
+    @api.constrains("date_start", "date_end", "invoice_until", "check_in_date", "check_out_date")
+    def _check_years(self):
+        names = ["date_start", "date_end", "invoice_until", "check_in_date", "check_out_date"]
+        check_years(self, names)
+
+    @api.constrains("period_count", "prebilling_periods")
+    def _check_period_limits(self):
+        limits = {"period_count": MAX_PERIOD_COUNT, "prebilling_periods": MAX_PREBILLING}
+        for contract in self:
+            for name, limit in limits.items():
+                if contract[name] > limit:
+                    raise ValidationError(
+                        self.env._(
+                            "Contract %(contract)s, “%(field)s”: at most %(limit)s.",
+                            contract=contract.name,
+                            field=self._fields[name]._description_string(self.env),
+                            limit=limit,
+                        )
+                    )
 
     @api.constrains("billing_mode", "invoice_until")
     def _check_invoice_until(self):

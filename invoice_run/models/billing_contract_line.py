@@ -6,6 +6,7 @@ from odoo.tools import SQL, format_date, formatLang
 
 from .. import periods
 from .invoice_run_line import ONCE_DAY
+from .possible_dates import check_years
 
 
 class BillingContractLine(models.Model):
@@ -177,6 +178,10 @@ class BillingContractLine(models.Model):
     def _get_stale_domain(self):
         # EXTENDS 'invoice.run.stale.mixin'
         return [("contract_line_id", "in", self.ids)]
+
+    @api.constrains("date_start", "date_end", "initial_invoiced_until")
+    def _check_years(self):
+        check_years(self, ["date_start", "date_end", "initial_invoiced_until"])
 
     @api.constrains("date_start", "date_end", "contract_id")
     def _check_dates_in_contract(self):

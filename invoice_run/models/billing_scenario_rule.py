@@ -44,6 +44,7 @@ class BillingScenarioRule(models.Model):
     _order = "scenario_id, sequence, id"
 
     scenario_id = fields.Many2one("billing.scenario", required=True, index=True, ondelete="cascade")
+    company_id = fields.Many2one(related="scenario_id.company_id", store=True, index=True)
     source_model = fields.Char(related="scenario_id.source_model")
     sequence = fields.Integer(default=10)
     name = fields.Char(required=True, translate=True)
@@ -300,6 +301,8 @@ class BillingScenarioRule(models.Model):
             else:
                 rule._check_operator()
                 rule._check_not_scheduled()
+        # the path may lead to what this user may not see
+        self.scenario_id._check_domain()
 
     def _check_not_scheduled(self):
         """Refuse to ask where nobody is there to answer.

@@ -3,6 +3,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 
 from .. import periods
+from .possible_dates import check_years
 
 
 class BillingUsage(models.Model):
@@ -173,6 +174,10 @@ class BillingUsage(models.Model):
     def _compute_amount(self):
         for usage in self:
             usage.amount = usage._get_net_amount()
+
+    @api.constrains("date")
+    def _check_years(self):
+        check_years(self, ["date"])
 
     @api.model
     def _get_engine_fields(self):

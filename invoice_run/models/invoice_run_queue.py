@@ -138,6 +138,10 @@ class InvoiceRun(models.Model):
 
     def _process_job_amounts(self):
         """Make the amounts of all customers; return whether the job is finished."""
+        selection_error = self.scenario_id._get_selection_error(self)
+        if selection_error:
+            self._stop_amounts(selection_error)
+            return True
         payers = self._get_open_payers()
         for start in range(0, len(payers), PAYERS_PER_CHUNK):
             if not self._process_amounts(payers[start : start + PAYERS_PER_CHUNK]):
@@ -145,6 +149,14 @@ class InvoiceRun(models.Model):
         self._finish_amounts()
         self._commit_step()
         return True
+
+    def _stop_amounts(self, message):
+        """End the job with an exception: nothing can be selected until a person repairs it."""
+        self.env["invoice.run.exception"].create(
+            {"run_id": self.id, "code": "selection", "message": message}
+        )
+        self.write({"state": "amounts", "job": "none", "amounts_date": fields.Datetime.now()})
+        self._commit_step()
 
     def _process_amounts(self, payers):
         """Make the amounts of ``payers`` and commit; return whether to go on with the job."""

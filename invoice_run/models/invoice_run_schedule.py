@@ -9,12 +9,15 @@ from odoo.tools import format_date
 from .. import cycles
 from ..periods import Span
 from .invoice_run_document import PLACEHOLDER
+from .possible_dates import check_years
 
 AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no", "By hand")]
 #: A typing error in a date or number must not make a million runs.
 MAX_RUNS = 1000
 #: Without a number of runs or an end date, runs are made this far ahead.
 HORIZON_MONTHS = 12
+#: A run cannot be activated longer than this before its period.
+MAX_ACTIVATION_DAYS = 366
 
 
 class InvoiceRunSchedule(models.Model):
@@ -169,7 +172,10 @@ class InvoiceRunSchedule(models.Model):
     @api.depends("date_from", "cycle")
     def _compute_date_to(self):
         for schedule in self.filtered("date_from"):
-            schedule.date_to = cycles.first_period_end(schedule.date_from, schedule.cycle)
+            try:
+                schedule.date_to = cycles.first_period_end(schedule.date_from, schedule.cycle)
+            except (ValueError, OverflowError):  # the year 9999: refused when it is saved
+                schedule.date_to = schedule.date_from
 
     @api.depends("company_id")
     def _compute_activation_days(self):
@@ -209,6 +215,33 @@ class InvoiceRunSchedule(models.Model):
                 asking = schedule.scenario_id.rule_ids.filtered("is_asked")
                 for rule in asking.filtered(lambda rule: not rule._has_value()):
                     rule._check_not_scheduled()
+
+    @api.constrains("activation_days")
+    def _check_activation_days(self):
+        for schedule in self:
+            if schedule.activation_days > MAX_ACTIVATION_DAYS:
+                raise ValidationError(
+                    self.env._(
+                        "“%(field)s”: at most %(max)s days before the period.",
+                        field=self._fields["activation_days"]._description_string(self.env),
+                        max=MAX_ACTIVATION_DAYS,
+                    )
+                )
+
+    @api.constrains("date_from", "date_to", "until_date", "invoice_date", "due_date")
+    def _check_years(self):
+        check_years(self, ["date_from", "date_to", "until_date", "invoice_date", "due_date"])
+
+    @api.constrains("date_from", "until_date")
+    def _check_until_date(self):
+        for schedule in self:
+            if schedule.until_date and schedule.until_date < schedule.date_from:
+                raise ValidationError(
+                    self.env._(
+                        "“Until” is before the first period: no run would be made. Correct one "
+                        "of the two dates."
+                    )
+                )
 
     @api.constrains("invoice_name")
     def _check_invoice_name(self):

@@ -1,3 +1,4 @@
+from . import test_bad_input
 from . import test_billing_modes
 from . import test_charges
 from . import test_corrections
