@@ -24,6 +24,8 @@ from . import invoice_run_line
 from . import invoice_run_correction
 from . import invoice_run_comparison
 from . import invoice_run_stale
+from . import invoice_run_select
+from . import invoice_run_confirm
 from . import invoice_run_schedule
 from . import account_move
 from . import account_move_line

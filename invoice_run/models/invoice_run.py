@@ -79,6 +79,7 @@ class InvoiceRun(models.Model):
             ("none", "Nothing"),
             ("amounts", "Generating amounts"),
             ("invoices", "Generating invoices"),
+            ("confirm", "Confirming drafts"),
             ("send", "Sending"),
         ],
         "Working On",
@@ -476,10 +477,18 @@ class InvoiceRun(models.Model):
     def _prepare_no_approval_vals(self):
         return {"approved_by_id": False, "approved_date": False}
 
-    def _withdraw_approval(self):
-        """Take an approval back: the amounts are not those that were approved."""
-        for run in self.filtered(lambda run: run.state == "approved" and not run.invoice_count):
-            run._write_engine({"state": "amounts", **run._prepare_no_approval_vals()})
+    def _withdraw_approval(self, always=False):
+        """Take an approval back: the amounts are not those that were approved.
+
+        :param always: also where some invoices are made: the open documents changed
+        """
+        states = ("approved", "invoiced") if always else ("approved",)
+        for run in self.filtered(lambda run: run.state in states):
+            if run.invoice_count and not always:
+                continue
+            # invoices that are being made stop; other work goes on
+            job = "none" if run.job == "invoices" else run.job
+            run._write_engine({"state": "amounts", "job": job, **run._prepare_no_approval_vals()})
             run.message_post(body=self.env._("The amounts changed: the approval is withdrawn."))
 
     def action_generate_invoices(self):
@@ -491,11 +500,16 @@ class InvoiceRun(models.Model):
         self.check_access("write")
         self.env["account.move"].check_access("create")
         for run in self:
-            if run.job == "invoices" or run.state == "invoiced":
+            if run._is_invoicing_all() or run.state == "invoiced":
                 continue
             if run.state != "approved":
                 raise UserError(self.env._("%(run)s is not approved yet.", run=run.reference))
+            run._write_engine({"only_selected": False})
             run._start_invoices()
+
+    def _is_invoicing_all(self):
+        """Whether all documents are being invoiced, not a selection of them."""
+        return self.job == "invoices" and not self.only_selected
 
     def _start_invoices(self):
         """Freeze the invoice date and queue the work."""
@@ -547,7 +561,7 @@ class InvoiceRun(models.Model):
             documents = run.sudo().document_ids
             failed = documents.filtered(lambda document: document.state == "failed")
             unsent = documents.filtered(lambda document: document.send_state == "failed")
-            failed.write({"state": "to_do", "error": False})
+            failed.write({"state": "to_do", "error": False, "is_selected": True})
             unsent.write({"send_state": "pending", "send_error": False})
             if failed:
                 run._write_engine({"state": "approved"})

@@ -1,7 +1,6 @@
 import re
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError
 from odoo.tools import format_date
 
 PLACEHOLDER = re.compile(r"\{(date_from|date_to|month|year|quarter|week)(?::([^{}]+))?\}")
@@ -124,26 +123,6 @@ class InvoiceRunDocument(models.Model):
         )
         action["domain"] = [("document_id", "in", self.ids)]
         return action
-
-    def action_exclude(self):
-        """Leave these documents out of the run; their periods stay billable.
-
-        :raises UserError: one of them has an invoice
-        """
-        self.check_access("write")
-        invoiced = self.filtered("move_id")
-        if invoiced:
-            raise UserError(
-                self.env._(
-                    "%(documents)s: there is an invoice already. Reverse or delete it instead.",
-                    documents=", ".join(invoiced.mapped("display_name")),
-                )
-            )
-        # sudo: amounts and documents are the engine's
-        documents = self.sudo().filtered(lambda document: document.state in ("to_do", "failed"))
-        documents.line_ids._release()
-        documents.write({"state": "excluded", "error": False})
-        documents.run_id._withdraw_approval()
 
     def _release_documents(self):
         """Give up these documents, which have no invoice: the next run proposes their periods."""

@@ -81,7 +81,7 @@ class InvoiceRunDocument(models.Model):
             for document, move in zip(documents, moves, strict=True):
                 document._check_move_amounts(move)
                 document.write({"move_id": move.id, "state": "invoiced", "error": False})
-            if documents.run_id.scenario_id.invoice_state == "posted":
+            if documents.run_id._get_invoice_state() == "posted":
                 # soft=False: a date in the future is meant, not to be waited for
                 moves._post(soft=False)
         self._prepare_sending()
@@ -137,21 +137,22 @@ class InvoiceRunDocument(models.Model):
             errors.append(message)
         return errors
 
-    def _get_lock_date_errors(self):
+    def _get_lock_date_errors(self, date=None):
         """Return why the books are closed on the invoice date.
 
         Odoo would not refuse, but move the accounting date.
+
+        :param date: invoice date, where it is not the one of the document
         """
+        date = date or self.invoice_date
         has_tax = bool(self.line_ids.tax_ids)
-        locks = self.company_id._get_violated_lock_dates(
-            self.invoice_date, has_tax, self.journal_id
-        )
+        locks = self.company_id._get_violated_lock_dates(date, has_tax, self.journal_id)
         if not locks:
             return []
         return [
             self.env._(
                 "The books are closed on %(date)s (%(locks)s). Choose a later invoice date.",
-                date=format_date(self.env, self.invoice_date),
+                date=format_date(self.env, date),
                 locks=self.env["res.company"]._format_lock_dates(locks),
             )
         ]

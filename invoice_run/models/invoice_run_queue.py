@@ -177,11 +177,15 @@ class InvoiceRun(models.Model):
 
     def _get_documents_to_invoice(self, limit=None):
         """Return the next documents to invoice; those that wait for a failed period are not."""
-        domain = Domain("run_id", "=", self.id) & Domain("state", "=", "to_do")
+        domain = self._get_to_invoice_domain()
         failed = self._get_failed_contracts()
         if failed:
             domain &= Domain("contract_ids", "not in", failed.ids)
         return self.env["invoice.run.document"].search(domain, limit=limit)
+
+    def _get_to_invoice_domain(self):
+        """Return the documents whose invoices the current job makes."""
+        return Domain("run_id", "=", self.id) & Domain("state", "=", "to_do")
 
     def _get_failed_contracts(self):
         failed = self.env["invoice.run.document"].search(

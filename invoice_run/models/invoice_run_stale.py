@@ -13,9 +13,12 @@ class InvoiceRunLine(models.Model):
 
     @api.model
     def _mark_stale(self, domain):
-        """Mark the amounts of ``domain`` that are not invoiced yet, and their documents."""
+        """Mark the amounts of ``domain`` that are not invoiced yet, and their documents.
+
+        Those that were left out too: they can be put back.
+        """
         domain = Domain(domain) & Domain("is_stale", "=", False)
-        domain &= Domain("document_id.state", "in", ("to_do", "failed"))
+        domain &= Domain("document_id.state", "in", ("to_do", "failed", "excluded"))
         # sudo: who changes a customer need not see the runs that bill him
         lines = self.sudo().search(domain)
         lines.write({"is_stale": True})

@@ -15,6 +15,7 @@ from . import test_review
 from . import test_run_flow
 from . import test_scenario_rules
 from . import test_security
+from . import test_select
 from . import test_sending
 from . import test_tours
 from . import test_usage

@@ -109,11 +109,11 @@ class Walk:
         return f"{what}, {self._invoice(run)}"
 
     def _invoice(self, run):
-        self.test.scenario.invoice_state = self.random.choice(("draft", "posted"))
+        run.invoice_state = self.random.choice(("draft", "posted"))
         if run.document_count:
             self.test._make_invoices(run)
         self._check_failures(run)
-        return self.test.scenario.invoice_state
+        return run.invoice_state
 
     def _check_failures(self, run):
         for document in run.document_ids.filtered("error"):
@@ -156,6 +156,19 @@ class Walk:
         document = self._pick(self._get_open_documents())
         document.with_user(self.test.user).action_exclude()
         return document and f"{document.run_id.reference} {document.date_from}"
+
+    def exclude_line(self):
+        line = self._pick(self._get_open_documents().line_ids)
+        line.with_user(self.test.user).action_exclude()
+        return line and f"{line.run_id.reference} {line.name}"
+
+    def include_again(self):
+        runs = self.runs.filtered(lambda run: run.state != "cancelled")
+        excluded = runs.document_ids.filtered(lambda document: document.state == "excluded")
+        line = self._pick(excluded.line_ids)
+        what = line and f"{line.run_id.reference} {line.name}"
+        line.with_user(self.test.user).action_include()
+        return what
 
     def cancel_run(self):
         run = self._pick(self.runs.filtered(lambda run: run.state != "cancelled"))
@@ -492,6 +505,8 @@ UNDO = [
     "renew_outdated",
     "delete_amounts",
     "exclude_document",
+    "exclude_line",
+    "include_again",
     "cancel_run",
     "delete_draft",
     "delete_draft_line",

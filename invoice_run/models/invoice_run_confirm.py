@@ -1,0 +1,121 @@
+import logging
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+
+from .invoice_run_invoicing import RETRY_ERRORS
+
+_logger = logging.getLogger(__name__)
+
+#: Drafts that are confirmed in one transaction.
+DRAFTS_PER_CHUNK = 250
+
+
+class InvoiceRun(models.Model):
+    """Confirm the drafts that a run made."""
+
+    _inherit = "invoice.run"
+
+    draft_count = fields.Integer("Draft Invoices", compute="_compute_draft_count")
+
+    @api.depends("document_ids.move_id.state")
+    def _compute_draft_count(self):
+        counts = dict(
+            self.env["invoice.run.document"]._read_group(
+                self._get_drafts_domain(), ["run_id"], ["__count"]
+            )
+        )
+        for run in self:
+            run.draft_count = counts.get(run, 0)
+
+    def _get_drafts_domain(self):
+        """Return the documents of these runs whose invoice is a draft."""
+        return (
+            Domain("run_id", "in", self.ids)
+            & Domain("state", "=", "invoiced")
+            & Domain("move_id.state", "=", "draft")
+        )
+
+    def action_confirm_drafts(self):
+        """Confirm the draft invoices of these runs in the background, in their order.
+
+        Sending goes on afterwards where it is automatic. What cannot be confirmed says why.
+
+        :raises AccessError: the user may not confirm invoices
+        :raises UserError: there is no draft, or the run is busy
+        """
+        self.check_access("write")
+        self.env["account.move"].check_access("create")
+        for run in self.filtered(lambda run: run.job != "confirm"):
+            run._check_confirmable()
+            # sudo: documents are the engine's
+            drafts = self.env["invoice.run.document"].sudo().search(run._get_drafts_domain())
+            drafts.filtered("error").write({"error": False})
+            run._queue_job("confirm")
+
+    def _check_confirmable(self):
+        if not self.draft_count:
+            raise UserError(self.env._("%(run)s has no drafts to confirm.", run=self.reference))
+        if self.job != "none":
+            raise UserError(
+                self.env._("%(run)s is being worked on. Try again later.", run=self.reference)
+            )
+
+    def _process_job_confirm(self):
+        """Confirm all drafts, chunk by chunk; return whether the job is finished."""
+        domain = self._get_drafts_domain() & Domain("error", "=", False)
+        Document = self.env["invoice.run.document"]
+        while documents := Document.search(domain, limit=DRAFTS_PER_CHUNK):
+            documents._process_confirm()
+            if not self._commit_step(remaining=1) or not self._lock_job("confirm"):
+                return False
+        self._finish_confirm()
+        self._commit_step()
+        return True
+
+    def _finish_confirm(self):
+        self.write({"job": "none"})
+        body = self.env._("Drafts confirmed.")
+        if self.draft_count:
+            body = self.env._("%(count)s drafts could not be confirmed.", count=self.draft_count)
+        self.message_post(body=body)
+        if self._is_automatic("send") and self._get_documents_to_send():
+            self._queue_job("send")
+
+
+class InvoiceRunDocument(models.Model):
+    _inherit = "invoice.run.document"
+
+    def _process_confirm(self):
+        """Confirm the invoices of these documents: all at once, one by one where that fails."""
+        try:
+            with self.env.cr.savepoint():
+                self._confirm_moves()
+            return
+        except RETRY_ERRORS:
+            raise
+        except Exception as error:
+            _logger.info("Invoice run: %s drafts one by one after: %s", len(self), error)
+        self.env.invalidate_all(flush=False)
+        for document in self:
+            document._process_confirm_one()
+
+    def _process_confirm_one(self):
+        try:
+            with self.env.cr.savepoint():
+                self._confirm_moves()
+        except RETRY_ERRORS:
+            raise
+        except Exception as error:
+            self.env.invalidate_all(flush=False)
+            self.error = self._get_error_text(error)
+
+    def _confirm_moves(self):
+        for document in self:
+            # a draft may have got another date by hand
+            errors = document._get_lock_date_errors(document.move_id.invoice_date)
+            if errors:
+                raise UserError("\n".join(errors))
+        # soft=False: a date in the future is meant, not to be waited for
+        self.move_id._post(soft=False)
