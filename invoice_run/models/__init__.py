@@ -1,5 +1,6 @@
 from . import invoice_run_guarded
 from . import invoice_run_stale_mixin
+from . import invoice_run_import_mixin
 from . import invoice_run_source
 from . import billing_asset
 from . import billing_category

@@ -23,6 +23,7 @@ class BillingContract(models.Model):
         "invoice.run.source",
         "invoice.run.guarded",
         "invoice.run.stale.mixin",
+        "invoice.run.import.mixin",
     ]
     _order = "name desc, id desc"
     _check_company_auto = True

@@ -14,7 +14,12 @@ class BillingContractLine(models.Model):
 
     _name = "billing.contract.line"
     _description = "Price Line"
-    _inherit = ["analytic.mixin", "invoice.run.guarded", "invoice.run.stale.mixin"]
+    _inherit = [
+        "analytic.mixin",
+        "invoice.run.guarded",
+        "invoice.run.stale.mixin",
+        "invoice.run.import.mixin",
+    ]
     _order = "contract_id, sequence, id"
     _check_company_auto = True
 

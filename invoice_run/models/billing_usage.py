@@ -16,6 +16,7 @@ class BillingUsage(models.Model):
         "invoice.run.source",
         "invoice.run.guarded",
         "invoice.run.stale.mixin",
+        "invoice.run.import.mixin",
     ]
     _order = "date, id"
     _check_company_auto = True

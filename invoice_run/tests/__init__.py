@@ -6,6 +6,7 @@ from . import test_cycles
 from . import test_dashboard
 from . import test_exceptions
 from . import test_grouping
+from . import test_import
 from . import test_invariants
 from . import test_names
 from . import test_periods

@@ -1,0 +1,249 @@
+import csv
+import io
+
+from odoo.tests import tagged
+from odoo.tools.misc import file_open
+
+from .common import InvoiceRunCommon
+
+OPTIONS = {
+    "has_headers": True,
+    "quoting": '"',
+    "separator": ",",
+    "encoding": "utf-8",
+    "date_format": "",
+    "float_thousand_separator": ",",
+    "float_decimal_separator": ".",
+}
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+HEADERS = ["External ID", "Customer", "Start", "End", "Billing Timing", "Billing Period"]
+LINE_HEADERS = ["Product", "Price", "Per", "Discount %", "Start", "End"]
+
+
+class ImportCommon(InvoiceRunCommon):
+    """Files go through Odoo's own import, as the plain user who uploads them."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        for name in ("Harbour Consulting", "Maria Rossi"):
+            cls._make_partner(name)
+        for name in ("Cleaning", "Parking", "Electricity", "Repair"):
+            cls._make_product(name, 10.0)
+
+    def _upload(self, model, content, mimetype="text/csv"):
+        """Import a file; return the result and the field of each column."""
+        wizard = (
+            self.env["base_import.import"]
+            .with_user(self.user)
+            .create(
+                {"res_model": model, "file": content, "file_name": "file", "file_type": mimetype}
+            )
+        )
+        preview = wizard.parse_preview(dict(OPTIONS))
+        self.assertNotIn("error", preview)
+        matches = preview["matches"]
+        fields = ["/".join(matches.get(n, [])) for n in range(len(preview["headers"]))]
+        self.assertNotIn("", fields, f"a column has no field: {preview['headers']}")
+        options = {**OPTIONS, **preview["options"]}
+        return wizard.execute_import(fields, preview["headers"], options), fields
+
+    def _upload_template(self, model):
+        (template,) = self.env[model].get_import_templates()
+        with file_open(template["template"].lstrip("/"), "rb") as file:
+            content = file.read()
+        return self._upload(model, content, XLSX)
+
+    def _upload_rows(self, *rows, headers=None, model="billing.contract"):
+        lines = [f"Price Lines/{name}" for name in LINE_HEADERS]
+        output = io.StringIO()
+        csv.writer(output).writerows([headers or [*HEADERS, *lines], *rows])
+        return self._upload(model, output.getvalue().encode())[0]
+
+    def _row(self, number, **values):
+        """Return a row that is right but for ``values``, by header."""
+        row = {
+            "External ID": f"contract_{number}",
+            "Customer": "Maria Rossi",
+            "Start": "2025-01-01",
+            "End": "2025-12-31",
+            "Billing Timing": "In advance",
+            "Billing Period": "1",
+            "Product": "Rent",
+            "Price": "100",
+            "Per": "Month",
+            "Discount %": "0",
+            "line_start": "",
+            "line_end": "",
+        }
+        self.assertLessEqual(set(values), set(row))
+        return list((row | values).values())
+
+    def _get_errors(self, result):
+        """Return (row in the file, field label, message) of each error; nothing was stored."""
+        self.assertFalse(result["ids"])
+        self.assertFalse(self.env["billing.contract"].search([("partner_id.name", "like", "Ros")]))
+        errors = []
+        for message in result["messages"]:
+            self.assertEqual(message["type"], "error")
+            errors.append((message["rows"]["from"], message.get("field"), message["message"]))
+        return errors
+
+
+@tagged("post_install", "-at_install")
+class TestImport(ImportCommon):
+    def test_contract_template(self):
+        result, fields = self._upload_template("billing.contract")
+        self.assertEqual(result["messages"], [])
+        self.assertIn("line_ids/initial_invoiced_until", fields)
+        office, parking = self.env["billing.contract"].browse(result["ids"])
+        self.assertEqual(office.partner_id.name, "Harbour Consulting")
+        self.assertEqual(office.client_order_ref, "PO 4711")
+        self.assertEqual(office.state, "draft")
+        self.assertRecordValues(
+            office.line_ids,
+            [
+                {
+                    "price_unit": 950.0,
+                    "discount": 0.0,
+                    "initial_invoiced_until": self._date("2025-03-31"),
+                    "date_start": False,
+                },
+                {
+                    "price_unit": 120.0,
+                    "discount": 5.0,
+                    "initial_invoiced_until": False,
+                    "date_start": self._date("2025-04-01"),
+                },
+            ],
+        )
+        self.assertRecordValues(
+            parking,
+            [{"billing_timing": "arrears", "proration": "thirty", "period_count": 3}],
+        )
+        office.with_user(self.user).action_activate()
+        self.assertEqual(office.next_invoicing_date, self._date("2025-04-01"))
+
+    def test_contract_template_twice_changes_the_same_contracts(self):
+        first, _fields = self._upload_template("billing.contract")
+        second, _fields = self._upload_template("billing.contract")
+        self.assertEqual(second["messages"], [])
+        self.assertEqual(first["ids"], second["ids"])
+        contracts = self.env["billing.contract"].browse(first["ids"])
+        self.assertEqual(contracts.mapped(lambda contract: len(contract.line_ids)), [2, 1])
+
+    def test_line_template(self):
+        number = self._make_contract(activate=False).name
+        (template,) = self.env["billing.contract.line"].get_import_templates()
+        self.assertIn("billing_contract_line", template["template"])
+        self.env["billing.contract"].search([("name", "=", "CTR-00001")]).name = "CTR-X"
+        self.env["billing.contract"].search([("name", "=", number)]).name = "CTR-00001"
+        result, _fields = self._upload_template("billing.contract.line")
+        self.assertEqual(result["messages"], [])
+        lines = self.env["billing.contract.line"].browse(result["ids"])
+        self.assertEqual(lines.mapped("price_interval"), ["month", "once"])
+        self.assertEqual(lines.contract_id.name, "CTR-00001")
+
+    def test_usage_template(self):
+        contract = self._make_contract()
+        self.env["billing.contract"].search([("name", "=", "CTR-00001")]).name = "CTR-X"
+        contract.name = "CTR-00001"
+        rossi = self.env["res.partner"].search([("name", "=", "Maria Rossi")])
+        result, _fields = self._upload_template("billing.usage")
+        self.assertEqual(result["messages"], [])
+        self.assertRecordValues(
+            self.env["billing.usage"].browse(result["ids"]),
+            [
+                {"contract_id": contract.id, "partner_id": self.debtor.id, "amount": 36.15},
+                {"contract_id": False, "partner_id": rossi.id, "amount": 76.5},
+            ],
+        )
+
+
+@tagged("post_install", "-at_install")
+class TestFaultyImport(ImportCommon):
+    def test_right_rows_are_right(self):
+        self.assertEqual(self._upload_rows(self._row(1), self._row(2))["messages"], [])
+
+    def test_unknown_names(self):
+        result = self._upload_rows(
+            self._row(1), self._row(2, Customer="Nobody"), self._row(3, Product="Nothing")
+        )
+        errors = self._get_errors(result)
+        # the last one is Odoo's: without its customer, the row has none
+        self.assertEqual(
+            [error[:2] for error in errors],
+            [(1, "partner_id"), (2, "line_ids"), (1, "partner_id")],
+        )
+        self.assertIn("Nobody", errors[0][2])
+        self.assertIn("Nothing", errors[1][2])
+        self.assertIn("Product", errors[1][2])
+
+    def test_unknown_selections(self):
+        result = self._upload_rows(
+            self._row(1, **{"Billing Timing": "Sometimes"}), self._row(2, Per="Fortnight")
+        )
+        errors = self._get_errors(result)
+        self.assertEqual([error[:2] for error in errors], [(0, "billing_timing"), (1, "line_ids")])
+        self.assertIn("Sometimes", errors[0][2])
+        self.assertIn("Fortnight", errors[1][2])
+
+    def test_what_the_database_refuses(self):
+        result = self._upload_rows(
+            self._row(1),
+            self._row(2, End="2024-12-31"),
+            self._row(3, **{"Discount %": "150"}),
+            self._row(4, **{"Billing Period": "0"}),
+        )
+        errors = self._get_errors(result)
+        self.assertEqual([error[0] for error in errors], [1, 2, 3])
+        self.assertIn("end of the contract is before its start", errors[0][2])
+        self.assertIn("discount must be between", errors[1][2])
+        self.assertIn("at least one month or week", errors[2][2])
+
+    def test_line_outside_the_contract(self):
+        result = self._upload_rows(self._row(1), self._row(2, line_start="2026-02-01"))
+        errors = self._get_errors(result)
+        self.assertEqual([error[0] for error in errors], [1])
+        self.assertIn("no day is left", errors[0][2])
+
+    def test_bad_date_names_line_and_column(self):
+        result = self._upload_rows(self._row(1), self._row(2, Start="31 February"))
+        self.assertFalse(result.get("ids"))
+        (message,) = result["messages"]
+        self.assertIn("31 February", message["message"])
+        self.assertIn("date_start", message["message"])
+        self.assertIn("line 2", message["message"])
+
+    def test_missing_customer(self):
+        result = self._upload_rows(self._row(1), self._row(2, Customer=""))
+        errors = self._get_errors(result)
+        self.assertEqual([error[0] for error in errors], [1])
+        self.assertIn("Customer", errors[0][2])
+
+    def test_corrected_file_after_the_faulty_one(self):
+        self._upload_rows(self._row(1), self._row(2, Customer="Nobody"))
+        self._upload_rows(self._row(1), self._row(2))
+        contracts = self.env["billing.contract"].search([("partner_id.name", "=", "Maria Rossi")])
+        self.assertEqual(len(contracts), 2)
+
+    def test_engine_fields_cannot_be_imported(self):
+        usage = self._make_usage(external_ref="A1")
+        result = (
+            self.env["billing.usage"]
+            .with_user(self.user)
+            .load(["external_ref", "state"], [["A1", "Invoiced"]])
+        )
+        self.assertFalse(result["ids"])
+        self.assertIn("cannot be written by hand", result["messages"][0]["message"])
+        self.assertEqual(usage.state, "open")
+
+    def test_empty_cells_are_filled_in_as_in_the_form(self):
+        row = self._row(1, Price="", Per="", **{"Billing Timing": "", "Billing Period": ""})
+        contract = self.env["billing.contract"].browse(self._upload_rows(row)["ids"])
+        line = contract.line_ids
+        self.assertEqual((contract.billing_timing, contract.period_count), ("advance", 1))
+        self.assertEqual((line.price_unit, line.price_interval), (100.0, "month"))
+        self.assertEqual(line.product_uom_id, self.product.uom_id)
+        self._upload_rows(self._row(1, Price="", **{"Billing Period": ""}))
+        self.assertEqual(contract.period_count, 1, "an update empties nothing that is required")
