@@ -13,6 +13,10 @@ from . import billing_scenario_rule
 from . import invoice_run_document
 from . import invoice_run_invoicing
 from . import invoice_run_sending
+from . import account_move_send
+from . import ir_mail_server
+from . import mail_mail
+from . import mail_notification
 from . import invoice_run
 from . import invoice_run_amounts
 from . import invoice_run_selection
@@ -20,6 +24,7 @@ from . import invoice_run_checks
 from . import invoice_run_dashboard
 from . import invoice_run_queue
 from . import invoice_run_limits
+from . import invoice_run_send_job
 from . import invoice_run_exception
 from . import invoice_run_line
 from . import invoice_run_correction

@@ -51,6 +51,26 @@ class AccountMove(models.Model):
             run_lines.exists()._sync_claims()
         return result
 
+    def _message_post_after_hook(self, new_message, message_values):
+        # EXTENDS 'account': the document of a run follows the message that sends its invoice
+        result = super()._message_post_after_hook(new_message, message_values)
+        if self.env.context.get("invoice_run_message"):
+            self._get_document_to_follow()._note_message(new_message)
+        return result
+
+    def _get_document_to_follow(self):
+        """Return the document of a run that this message sends.
+
+        Sent by somebody in Accounting, it is the run's mail if the run has still to send one.
+        """
+        batch = self.env.context.get("invoice_run_batch")
+        if batch:
+            return batch.documents[self.id]
+        # sudo: who sends an invoice need not see the run that made it
+        documents = self.env["invoice.run.document"].sudo()
+        domain = [("move_id", "=", self.id), ("send_action", "=", "email")]
+        return documents.search([*domain, ("send_state", "in", ("pending", "failed"))])
+
     def action_view_invoice_run(self):
         """Open the run that made this invoice."""
         self.ensure_one()

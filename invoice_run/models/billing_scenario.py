@@ -54,15 +54,13 @@ class BillingScenario(models.Model):
         "Collective Invoices", help="One invoice per customer, whatever the customer's setting."
     )
     send_action = fields.Selection(
-        [
-            ("partner", "As the customer wants"),
-            ("email", "Email"),
-            ("print", "Print"),
-            ("none", "Nothing"),
-        ],
-        "Send By",
-        required=True,
-        default="partner",
+        selection="_selection_send_action", string="Send By", required=True, default="partner"
+    )
+    mail_template_id = fields.Many2one(
+        "mail.template",
+        "Email Template",
+        domain=[("model", "=", "account.move")],
+        help="Empty: the company's template for runs, else Odoo's own for invoices.",
     )
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
@@ -79,6 +77,11 @@ class BillingScenario(models.Model):
         "the Invoice Manager asks for count with the value that it proposes.",
     )
     due_error = fields.Text("Why Nothing Can Be Counted", compute="_compute_due")
+
+    @api.model
+    def _selection_send_action(self):
+        ways = self.env["invoice.run.document"]._selection_send_action()
+        return [("partner", self.env._("As the customer wants")), *ways]
 
     @api.model
     def _get_source_models(self):

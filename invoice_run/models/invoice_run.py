@@ -165,7 +165,7 @@ class InvoiceRun(models.Model):
         """Return {run id: totals} with one aggregate query, in company currency."""
         rows = self.env["invoice.run.document"]._read_group(
             [("run_id", "in", self.ids), ("state", "not in", ("excluded", "released"))],
-            ["run_id", "state", "send_state", "is_flagged", "is_stale"],
+            ["run_id", "state", "send_state", "send_action", "is_flagged", "is_stale"],
             [
                 "__count",
                 "company_amount_untaxed:sum",
@@ -174,7 +174,7 @@ class InvoiceRun(models.Model):
             ],
         )
         totals = {}
-        for run, state, send_state, flagged, stale, count, untaxed, tax, total in rows:
+        for run, state, send_state, action, flagged, stale, count, untaxed, tax, total in rows:
             values = totals.setdefault(run.id, dict.fromkeys(self._get_total_fields(), 0))
             values["amount_untaxed"] += untaxed
             values["amount_tax"] += tax
@@ -186,7 +186,8 @@ class InvoiceRun(models.Model):
             values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
             values["flagged_count"] += count if flagged else 0
             values["stale_count"] += count if stale and state in ("to_do", "failed") else 0
-            values["pending_count"] += count if send_state == "pending" else 0
+            to_send = send_state == "pending" and action != "print"
+            values["pending_count"] += count if to_send else 0
             values["sent_count"] += count if send_state in ("sent", "printed") else 0
         for values in totals.values():
             values["progress"] = 100.0 * values["progress_done"] / values["progress_total"]
@@ -539,20 +540,6 @@ class InvoiceRun(models.Model):
         documents.write({"invoice_date": invoice_date, "invoice_date_due": due_date})
         documents.filtered(lambda doc: doc.currency_id != doc.company_currency_id)._update_amounts()
 
-    def action_send(self):
-        """Send what is pending, in the background.
-
-        :raises UserError: the run has no invoices yet
-        """
-        self.check_access("write")
-        for run in self:
-            if not run.invoice_count:
-                raise UserError(
-                    self.env._("%(run)s has no invoices to send yet.", run=run.reference)
-                )
-            if run._get_documents_to_send():
-                run._queue_job("send")
-
     def action_retry_failed(self):
         """Try again, in the background, exactly the invoices and mails that failed."""
         self.check_access("write")
@@ -560,14 +547,12 @@ class InvoiceRun(models.Model):
             # sudo: documents are the engine's
             documents = run.sudo().document_ids
             failed = documents.filtered(lambda document: document.state == "failed")
-            unsent = documents.filtered(lambda document: document.send_state == "failed")
             failed.write({"state": "to_do", "error": False, "is_selected": True})
-            unsent.write({"send_state": "pending", "send_error": False})
+            unsent = run._retry_sending()
             if failed:
                 run._write_engine({"state": "approved"})
                 run._start_invoices()
-            elif unsent:
-                run._queue_job("send")
+            run._ask_sending(unsent.filtered("send_asked"))
 
     def action_cancel(self):
         """Cancel runs without confirmed invoices and release what they claimed.

@@ -77,27 +77,6 @@ class InvoiceRunDocument(models.Model):
         "run proposes its periods.",
     )
     error = fields.Text("Reason", readonly=True)
-    send_action = fields.Selection(
-        [("email", "Email"), ("print", "Print"), ("none", "Nothing")],
-        "Send By",
-        required=True,
-        default="none",
-    )
-    send_state = fields.Selection(
-        [
-            ("none", "Not Sent"),
-            ("pending", "Pending"),
-            ("sent", "Sent"),
-            ("failed", "Failed"),
-            ("printed", "Printed"),
-        ],
-        required=True,
-        default="none",
-        readonly=True,
-    )
-    send_channel = fields.Char("Sent By", readonly=True)
-    send_error = fields.Text("Reason Not Sent", readonly=True)
-    send_message_id = fields.Many2one("mail.message", readonly=True, index="btree_not_null")
     move_id = fields.Many2one(
         "account.move", "Invoice", readonly=True, index="btree_not_null", ondelete="set null"
     )

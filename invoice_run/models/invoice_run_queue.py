@@ -9,9 +9,8 @@ from .invoice_run_invoicing import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 
-#: Invoices made, or mails handed over, in one transaction.
+#: Invoices made in one transaction.
 INVOICES_PER_CHUNK = 250
-MAILS_PER_CHUNK = 50
 
 
 class InvoiceRun(models.Model):
@@ -210,7 +209,10 @@ class InvoiceRun(models.Model):
         )
         self.write({"job": "none", "state": "approved" if waiting else "invoiced"})
         self._notify_finished()
-        if self._is_automatic("send") and self._get_documents_to_send():
+        if self._is_automatic("send"):
+            self._ask_sending(self._get_pending_documents())
+        elif self._get_documents_to_send(limit=1):
+            # somebody asked for them while the others were being made
             self._queue_job("send")
 
     def _notify_finished(self):
@@ -227,32 +229,3 @@ class InvoiceRun(models.Model):
                 summary=self.env._("%(run)s: repair what failed", run=self.reference),
                 user_id=self.user_id.id,
             )
-
-    def _get_documents_to_send(self, after_id=0, limit=None):
-        """Return the next documents, by id, whose confirmed invoice waits to be emailed."""
-        domain = Domain("run_id", "=", self.id) & Domain("send_state", "=", "pending")
-        domain &= Domain("send_action", "=", "email") & Domain("move_id.state", "=", "posted")
-        domain &= Domain("id", ">", after_id)
-        return self.env["invoice.run.document"].search(domain, limit=limit, order="id")
-
-    def _process_job_send(self):
-        """Email all that is pending, chunk by chunk; return whether the job is finished."""
-        last_id = 0
-        while documents := self._get_documents_to_send(last_id, MAILS_PER_CHUNK):
-            last_id = documents[-1].id
-            documents._process_send()
-            # the mails are in the queue for good before the mail server sees one
-            self._commit_step(remaining=1)
-            documents._hand_over_mails()
-            if not self._commit_step(remaining=1) or not self._lock_job("send"):
-                return False
-        self.write({"job": "none"})
-        self._commit_step()
-        return True
-
-    @api.model
-    def _update_pending_mails(self):
-        """Read the state of mails that Odoo's own queue was sending when we looked last."""
-        domain = [("send_state", "=", "pending"), ("send_message_id", "!=", False)]
-        domain.append(("run_id.job", "=", "none"))
-        self.env["invoice.run.document"].search(domain)._update_send_state()

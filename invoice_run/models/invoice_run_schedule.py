@@ -137,6 +137,15 @@ class InvoiceRunSchedule(models.Model):
         AUTO_SELECTION, "Generate Invoices", required=True, default="company"
     )
     auto_send = fields.Selection(AUTO_SELECTION, "Send", required=True, default="company")
+    send_when = fields.Selection(
+        [("at_once", "As soon as the invoices are made"), ("later", "Days after the invoice date")],
+        "Send On",
+        required=True,
+        default="at_once",
+        help="A pause to look before anything leaves; each run can say otherwise.",
+    )
+    send_delay_days = fields.Integer("Days After", help="0: on the invoice date.")
+    send_time = fields.Float("At", default=8.0, help="Local time of the company.")
     reviewer_id = fields.Many2one(
         "res.users",
         compute="_compute_reviewer_id",
@@ -164,6 +173,9 @@ class InvoiceRunSchedule(models.Model):
     )
     _run_count_not_negative = models.Constraint(
         "CHECK (run_count >= 0)", "The number of runs cannot be negative."
+    )
+    _send_time_of_day = models.Constraint(
+        "CHECK (send_time >= 0 AND send_time < 24)", "A time of day is between 00:00 and 23:59."
     )
     _activation_days_not_negative = models.Constraint(
         "CHECK (activation_days >= 0)", "The number of activation days cannot be negative."

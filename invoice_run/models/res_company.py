@@ -30,6 +30,17 @@ class ResCompany(models.Model):
         "Lines per invoice", help="A document with more lines becomes several. 0: no limit."
     )
     invoice_run_release_days = fields.Integer("Release days", default=7)
+    invoice_run_mails_per_hour = fields.Integer(
+        "Mails per hour",
+        help="Invoice runs hand at most so many mails to the mail server within 60 minutes; the "
+        "others wait. 0: no limit.",
+    )
+    invoice_run_mail_template_id = fields.Many2one(
+        "mail.template",
+        "Email template of runs",
+        domain=[("model", "=", "account.move")],
+        help="Empty: Odoo's own template for invoices.",
+    )
 
     def _get_invoice_run_today(self):
         """Return the company's local day: time zone of its partner, else of the user, else UTC."""
@@ -46,3 +57,28 @@ class ResCompany(models.Model):
         self.ensure_one()
         # sudo: the time zone of the company's own contact, whoever asks
         return ZoneInfo(self.sudo().partner_id.tz or self.env.user.tz or "UTC")
+
+    def _get_mails_allowed(self, wanted):
+        """Return how many of ``wanted`` mails may leave now, and when the next one may.
+
+        At most ``invoice_run_mails_per_hour`` within any 60 minutes, over all runs.
+
+        :return: (number, moment or None)
+        """
+        self.ensure_one()
+        limit = self.invoice_run_mails_per_hour
+        if limit <= 0:
+            return wanted, None
+        hour = timedelta(hours=1)
+        # sudo: counts the company's mails, whatever documents the caller may see
+        recent = (
+            self.env["invoice.run.document"]
+            .sudo()
+            .search(
+                [("company_id", "=", self.id), ("send_date", ">", fields.Datetime.now() - hour)],
+                order="send_date desc",
+                limit=limit,
+            )
+        )
+        free_at = recent[-1].send_date + hour if recent else None
+        return min(wanted, limit - len(recent)), free_at

@@ -31,6 +31,12 @@ class ResConfigSettings(models.TransientModel):
     invoice_run_max_lines = fields.Integer(
         related="company_id.invoice_run_max_lines", readonly=False
     )
+    invoice_run_mails_per_hour = fields.Integer(
+        related="company_id.invoice_run_mails_per_hour", readonly=False
+    )
+    invoice_run_mail_template_id = fields.Many2one(
+        related="company_id.invoice_run_mail_template_id", readonly=False
+    )
     invoice_run_outlier_factor = fields.Float(
         related="company_id.invoice_run_outlier_factor", readonly=False
     )

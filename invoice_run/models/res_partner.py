@@ -68,11 +68,11 @@ class ResPartner(models.Model):
         return action
 
     def _get_invoice_run_send_action(self):
-        """Return ``email`` where this customer's sending method is explicitly by email.
+        """Return how this customer explicitly wants invoices: by email or through a network.
 
         Odoo treats "not set" as email; a run never mails to whom nobody said so.
         Read with the company whose invoices are meant.
         """
         self.ensure_one()
         method = self.commercial_partner_id.invoice_sending_method
-        return "email" if method == "email" else "none"
+        return "none" if method in (False, "manual") else method

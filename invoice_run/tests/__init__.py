@@ -18,5 +18,6 @@ from . import test_scenario_rules
 from . import test_security
 from . import test_select
 from . import test_sending
+from . import test_sending_faults
 from . import test_tours
 from . import test_usage

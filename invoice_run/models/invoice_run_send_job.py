@@ -1,0 +1,257 @@
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+
+from .invoice_run_sending import SENDABLE_STATES
+
+#: Invoices rendered and mails handed over in one go.
+MAILS_PER_CHUNK = 50
+
+
+class InvoiceRun(models.Model):
+    """When a run's documents are sent, how many an hour, and the work itself."""
+
+    _inherit = "invoice.run"
+
+    send_after = fields.Datetime(
+        "Send Not Before", copy=False, help="Nothing of this run leaves before. Empty: at once."
+    )
+    send_wait_until = fields.Datetime(
+        "Sending Goes On",
+        readonly=True,
+        copy=False,
+        help="Until then the limit of mails per hour, or a mail server that asked to come later, "
+        "makes it wait.",
+    )
+    send_attachment_ids = fields.Many2many(
+        "ir.attachment",
+        "invoice_run_send_attachment_rel",
+        string="Extra Attachments",
+        copy=False,
+        help="Sent with every invoice of this run, terms of business for example.",
+    )
+    to_print_count = fields.Integer("To Print", compute="_compute_send_counts")
+    uncertain_count = fields.Integer("Perhaps Sent", compute="_compute_send_counts")
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {"send_wait_until"}
+
+    @api.depends("document_ids.send_state", "document_ids.is_send_uncertain")
+    def _compute_send_counts(self):
+        documents = self.env["invoice.run.document"]
+        of_runs = Domain("run_id", "in", self.ids)
+        to_print = Domain("send_action", "=", "print") & Domain("send_state", "=", "pending")
+        printing = dict(documents._read_group(of_runs & to_print, ["run_id"], ["__count"]))
+        uncertain = dict(
+            documents._read_group(
+                of_runs & Domain("is_send_uncertain", "=", True), ["run_id"], ["__count"]
+            )
+        )
+        for run in self:
+            run.to_print_count = printing.get(run, 0)
+            run.uncertain_count = uncertain.get(run, 0)
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        runs = super().create(vals_list)
+        runs._own_send_attachments()
+        return runs
+
+    def write(self, vals):
+        result = super().write(vals)
+        if "send_attachment_ids" in vals:
+            self._own_send_attachments()
+        return result
+
+    def _own_send_attachments(self):
+        """Attach uploads to the run, so that all who may read it may read them."""
+        for run in self.filtered("send_attachment_ids"):
+            # sudo: uploaded by this user for this run, which the user may write
+            run.sudo().send_attachment_ids.filtered(lambda item: not item.res_id).write(
+                {"res_model": run._name, "res_id": run.id}
+            )
+
+    def _get_mail_template(self):
+        """Return the email template of this run's invoices; none: Odoo's own."""
+        self.ensure_one()
+        return self.scenario_id.mail_template_id or self.company_id.invoice_run_mail_template_id
+
+    # ------------------------------------------------------------------
+    # Buttons
+    # ------------------------------------------------------------------
+
+    def action_send(self):
+        """Send what is pending, in the background, not before ``send_after``.
+
+        :raises UserError: the run has no invoices yet
+        """
+        self.check_access("write")
+        for run in self:
+            if not run.invoice_count:
+                raise UserError(
+                    self.env._("%(run)s has no invoices to send yet.", run=run.reference)
+                )
+            run._retry_waiting()
+            run._ask_sending(run._get_pending_documents())
+
+    def _retry_waiting(self):
+        """Do not wait any longer for a mail server that asked to come later."""
+        # sudo: documents are the engine's
+        self._get_pending_documents().sudo().filtered("send_next_try").write(
+            {"send_next_try": fields.Datetime.now()}
+        )
+
+    def action_stop_sending(self):
+        """Hold back what has not left yet; it stays pending."""
+        self.check_access("write")
+        for run in self.filtered(lambda run: run.job == "send"):
+            # sudo: documents are the engine's
+            run.sudo().document_ids.filtered("send_asked").write({"send_asked": False})
+            run._write_engine({"job": "none", "send_wait_until": False})
+
+    def _retry_sending(self):
+        """Try again exactly what failed; what perhaps left only a person sends again."""
+        # sudo: documents are the engine's
+        failed = self.sudo().document_ids.filtered(
+            lambda doc: doc.send_state == "failed" and not doc.is_send_uncertain
+        )
+        failed._prepare_retry()
+        failed.filtered(lambda doc: doc.send_action != "print").send_asked = True
+        return failed
+
+    def _ask_sending(self, documents):
+        """Have the scheduled action send ``documents`` of this run."""
+        self.ensure_one()
+        if not documents:
+            return
+        # sudo: documents are the engine's; the caller checked who may send
+        documents.sudo().write({"send_asked": True})
+        self._plan_sending()
+        if self.job in ("none", "send"):
+            self._queue_job("send")
+
+    def _plan_sending(self):
+        """Set the moment of sending where the schedule says one."""
+        schedule = self.schedule_id
+        if self.send_after or schedule.send_when != "later":
+            return
+        day = self.invoice_date + timedelta(days=schedule.send_delay_days)
+        minutes = round(schedule.send_time * 60)
+        moment = datetime.combine(day, time(minutes // 60 % 24, minutes % 60))
+        zone = self.company_id._get_invoice_run_zone()
+        utc = moment.replace(tzinfo=zone).astimezone(ZoneInfo("UTC"))
+        # sudo: part of the job, whoever asked for it
+        self.sudo().send_after = utc.replace(tzinfo=None)
+
+    # ------------------------------------------------------------------
+    # Job
+    # ------------------------------------------------------------------
+
+    def _get_pending_domain(self):
+        return (
+            Domain("run_id", "in", self.ids)
+            & Domain("state", "in", SENDABLE_STATES)
+            & Domain("send_state", "=", "pending")
+            & Domain("send_action", "not in", ("print", "none"))
+        )
+
+    def _get_pending_documents(self):
+        """Return the documents that wait to be sent; their invoices may still be drafts."""
+        # sudo: documents are the engine's
+        return self.env["invoice.run.document"].sudo().search(self._get_pending_domain())
+
+    def _get_documents_to_send(self, after_id=0, limit=None):
+        """Return the next documents, by id, that were asked for and can be sent now.
+
+        What somebody put into Accounting's own sending queue is left to it: the document
+        follows that mail.
+        """
+        domain = self._get_pending_domain() & Domain("send_asked", "=", True)
+        domain &= Domain("move_id.state", "=", "posted")
+        domain &= Domain("move_id.sending_data", "=", False)
+        domain &= Domain("send_next_try", "=", False) | Domain(
+            "send_next_try", "<=", fields.Datetime.now()
+        )
+        domain &= Domain("id", ">", after_id)
+        return self.env["invoice.run.document"].search(domain, limit=limit, order="id")
+
+    def _process_job_send(self):
+        """Send all that was asked for, chunk by chunk; return whether the job is finished."""
+        if self.send_after and self.send_after > fields.Datetime.now():
+            return self._wait_to_send(self.send_after)
+        last_id = 0
+        while documents := self._get_documents_to_send(last_id, MAILS_PER_CHUNK):
+            allowed, free_at = self.company_id._get_mails_allowed(len(documents))
+            if not allowed:
+                return self._wait_to_send(free_at)
+            documents = documents[:allowed]
+            last_id = documents[-1].id
+            if not self._process_send_chunk(documents):
+                return False
+        return self._finish_sending()
+
+    def _process_send_chunk(self, documents):
+        """Queue, commit, hand over, commit; return whether to go on with the job."""
+        # locked: Accounting's own sending of the same invoices waits, then finds them done
+        free = documents.move_id.try_lock_for_update(allow_referencing=True)
+        busy = documents.filtered(lambda doc: doc.move_id not in free)
+        busy.write({"send_next_try": fields.Datetime.now() + timedelta(minutes=5)})
+        documents -= busy
+        documents._process_send()
+        # the mails are in the queue for good before the mail server sees one
+        self._commit_step(remaining=1)
+        documents._hand_over_mails()
+        go_on = self._commit_step(remaining=1)
+        # memory stays that of one chunk
+        self.env.invalidate_all()
+        return bool(go_on) and self._lock_job("send")
+
+    def _finish_sending(self):
+        """End the job, or wait for the documents that the mail server wanted later."""
+        waiting = self.env["invoice.run.document"].search(
+            self._get_pending_domain() & Domain("send_next_try", "!=", False),
+            order="send_next_try",
+            limit=1,
+        )
+        if waiting:
+            return self._wait_to_send(waiting.send_next_try)
+        self.write({"job": "none", "send_wait_until": False})
+        self._notify_sent()
+        self._commit_step()
+        return True
+
+    def _wait_to_send(self, moment):
+        """Have the scheduled action come back at ``moment``; the job is not finished."""
+        if self.send_wait_until != moment:
+            self.write({"send_wait_until": moment})
+            # sudo: the scheduled action is the system's
+            self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger(moment)
+        self._commit_step()
+        return False
+
+    def _notify_sent(self):
+        """Tell the responsible what failed."""
+        failed = self.env["invoice.run.document"].search_count(
+            [("run_id", "=", self.id), ("send_state", "=", "failed")]
+        )
+        if failed and self.user_id:
+            summary = self.env._(
+                "%(run)s: %(count)s could not be sent", run=self.reference, count=failed
+            )
+            known = self.activity_ids.filtered(lambda activity: activity.summary == summary)
+            if not known:
+                self.activity_schedule(
+                    "mail.mail_activity_data_todo", summary=summary, user_id=self.user_id.id
+                )
+
+    @api.model
+    def _update_pending_mails(self):
+        """Read the state of mails that Odoo's own queue was sending when we looked last."""
+        domain = [("send_state", "=", "pending"), ("send_message_id", "!=", False)]
+        domain += [("run_id.job", "!=", "send"), ("send_next_try", "=", False)]
+        self.env["invoice.run.document"].search(domain)._update_send_state()

@@ -1,0 +1,104 @@
+import logging
+import smtplib
+
+from odoo import models
+from odoo.exceptions import UserError
+from odoo.tools import human_size
+
+from .mail_notification import UNKNOWN
+
+_logger = logging.getLogger(__name__)
+
+#: Connections that may break before the rest of a chunk waits for its next try.
+MAX_CONNECTIONS = 3
+
+
+class Answers(dict):
+    """Refusals of one hand-over; each is another one, for contexts are compared by value."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
+class MailMail(models.Model):
+    _inherit = "mail.mail"
+
+    def _hand_over(self):
+        """Hand these mails to the mail server, committing each; return its refusals.
+
+        :return: {Message-Id: (code, text)}; a mail that was not tried stays outgoing
+        """
+        answers = Answers()
+        commit = self.env["invoice.run"]._can_commit()
+        mails = self.try_lock_for_update().with_context(
+            invoice_run_answers=answers, invoice_run_hand_over=True
+        )
+        for _number in range(MAX_CONNECTIONS):
+            mails = mails.exists().filtered(lambda mail: mail.state == "outgoing")
+            if not mails:
+                break
+            try:
+                mails.send(auto_commit=commit)
+            except smtplib.SMTPServerDisconnected as error:
+                # the mail that was under way is marked, the others are still outgoing
+                _logger.info("Invoice run: connection to the mail server lost: %s", error)
+                self.env["invoice.run"]._commit_step(remaining=1)
+        return answers
+
+    def _send(self, auto_commit=False, **kwargs):
+        # EXTENDS 'mail': `_note_hand_over` may commit exactly where Odoo itself does
+        mails = self.with_context(invoice_run_commit=auto_commit)
+        return super(MailMail, mails)._send(auto_commit=auto_commit, **kwargs)
+
+    def _prepare_outgoing_list(self, mail_server=False, doc_to_followers=None):
+        # EXTENDS 'mail': the last moment before the mail server sees the mail
+        result = super()._prepare_outgoing_list(
+            mail_server=mail_server, doc_to_followers=doc_to_followers
+        )
+        if self.model == "account.move" and "invoice_run_commit" in self.env.context:
+            self._note_hand_over(mail_server, result)
+        return result
+
+    def _note_hand_over(self, mail_server, emails):
+        """Note for good, before the mail server sees it, that a run's mail may have left.
+
+        A worker that dies after this leaves the mail as "perhaps sent": nothing sends it a
+        second time by itself, neither we nor Odoo's mail queue; a person decides. Without this
+        Odoo would forget that it left and send it again.
+
+        :raises UserError: the mail is larger than the server's limit
+        """
+        # sudo: Odoo's mail queue need not see the documents of a run
+        documents = self.env["invoice.run.document"].sudo()
+        if not documents.search([("send_message_id", "=", self.mail_message_id.id)], limit=1):
+            return
+        self._check_run_size(mail_server, emails)
+        notifications = self.env["mail.notification"].search(
+            [
+                ("mail_mail_id", "=", self.id),
+                ("notification_status", "not in", ("sent", "canceled")),
+            ]
+        )
+        # sudo: as in `mail.mail._send`
+        notifications.sudo().write({"failure_type": UNKNOWN})
+        if self.env.context["invoice_run_commit"]:
+            self.env.cr.commit()  # pylint: disable=invalid-commit
+
+    def _check_run_size(self, mail_server, emails):
+        """Refuse what is larger than the limit of ``mail_server``, where it has one of its own."""
+        limit = mail_server.max_email_size if mail_server else 0
+        if not limit:
+            return
+        for email in emails:
+            sizes = [len(content) for _name, content, _mimetype in email["attachments"]]
+            size = self._estimate_email_size(email["headers"], email["body"], sizes)
+            if size > limit * 1024 * 1024:
+                raise UserError(
+                    self.env._(
+                        "The mail would be %(size)s, but %(server)s takes %(limit)s MB at most. "
+                        "Remove attachments of the run or of the template, then retry.",
+                        size=human_size(size),
+                        server=mail_server.name,
+                        limit=limit,
+                    )
+                )

@@ -1,0 +1,67 @@
+from odoo import fields, models
+
+#: A mail was being handed over when the worker or the connection stopped.
+UNKNOWN = "invoice_run_unknown"
+#: Longest part of a bounce that is shown as the reason.
+REASON_LENGTH = 500
+
+
+class MailNotification(models.Model):
+    _inherit = "mail.notification"
+
+    failure_type = fields.Selection(selection_add=[(UNKNOWN, "Stopped while being handed over")])
+
+    def write(self, vals):
+        # EXTENDS 'mail': bounces, and mails that Odoo's own queue sends, reach the document too
+        result = super().write(vals)
+        if "notification_status" in vals and "invoice_run_hand_over" not in self.env.context:
+            self._update_run_documents()
+        return result
+
+    def _update_run_documents(self):
+        # sudo: whoever fetches mail or sends it need not see the documents of a run
+        documents = (
+            self.env["invoice.run.document"]
+            .sudo()
+            .search([("send_message_id", "in", self.sudo().mail_message_id.ids)])
+        )
+        documents._update_send_state()
+
+    def _get_run_reason(self, answer=None):
+        """Return in words why this recipient did not get the mail.
+
+        :param answer: (code, text) of the mail server
+        """
+        self.ensure_one()
+        address = self.res_partner_id.email or self.mail_email_address or ""
+        if self.failure_type == UNKNOWN:
+            return self.env._(
+                "Perhaps sent: Odoo or the connection stopped while the mail server was taking "
+                "this mail. Ask the customer or look into the server's log; then mark it as sent, "
+                "or send it again."
+            )
+        if self.notification_status == "canceled":
+            return self.env._("The mail was cancelled in Odoo.")
+        if answer:
+            return self.env._(
+                "The mail server refused it: %(code)s %(text)s (to %(address)s)",
+                code=answer[0],
+                text=answer[1],
+                address=address,
+            )
+        return self._get_run_failure(address)
+
+    def _get_run_failure(self, address):
+        """Return the reason for what failed without an answer of the mail server."""
+        reason = (self.failure_reason or self.mail_mail_id.failure_reason or "").strip()
+        reason = reason[:REASON_LENGTH]
+        if self.failure_type == "mail_bounce":
+            return self.env._(
+                "Came back from %(address)s: %(reason)s", address=address, reason=reason
+            )
+        if self.failure_type in ("mail_email_invalid", "mail_email_missing"):
+            return self.env._("%(address)s is no email address.", address=address or "–")
+        if self.failure_type == "mail_smtp":
+            return self.env._("The mail server cannot be reached: %(reason)s", reason=reason)
+        labels = dict(self._fields["failure_type"]._description_selection(self.env))
+        return reason or labels.get(self.failure_type) or self.env._("Unknown reason")

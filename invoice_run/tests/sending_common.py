@@ -1,0 +1,126 @@
+import email
+import email.policy
+import socket
+from contextlib import contextmanager
+from unittest.mock import patch
+
+from aiosmtpd.controller import Controller
+
+from odoo.addons.base.models.ir_mail_server import IrMail_Server
+
+from .common import InvoiceRunCommon
+
+
+class MailServer:
+    """Keeps what arrives; misbehaves by the address of the recipient or of the sender."""
+
+    ANSWERS = {
+        "refused": "550 5.1.1 No such mailbox",
+        "later": "450 4.2.0 Greylisted, come again later",
+    }
+
+    def __init__(self):
+        self.mails = []
+        self.reset()
+
+    def reset(self):
+        self.mails.clear()
+        self.forgiven = ()
+        self.hang_up_on = None
+
+    async def handle_MAIL(self, server, session, envelope, address, mail_options):
+        if address.startswith("refused"):
+            return "553 5.1.8 Sender not allowed here"
+        envelope.mail_from = address
+        envelope.mail_options.extend(mail_options)
+        return "250 OK"
+
+    async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        for name, answer in self.ANSWERS.items():
+            if address.startswith(name) and name not in self.forgiven:
+                return answer
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server, session, envelope):
+        if self.hang_up_on in envelope.rcpt_tos:
+            server.transport.abort()
+            return "421 bye"
+        message = email.message_from_bytes(envelope.content, policy=email.policy.default)
+        self.mails.append(message)
+        return "250 kept"
+
+    def get_recipients(self):
+        return [mail["To"].addresses[0].addr_spec for mail in self.mails]
+
+
+class Smtp(Controller):
+    """A mail server on a free port of this machine, with a limit of 300 kB a mail."""
+
+    def __init__(self):
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            port = probe.getsockname()[1]
+        super().__init__(MailServer(), hostname="127.0.0.1", port=port, data_size_limit=300_000)
+
+
+class SendingCommon(InvoiceRunCommon):
+    """Runs whose mails really leave through SMTP."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.env["ir.mail_server"].search([]).active = False
+        cls.inbox, cls.server = cls._make_mail_server("Inbox")
+        cls.debtor.invoice_sending_method = "email"
+
+    @classmethod
+    def _make_mail_server(cls, name, **vals):
+        smtp = Smtp()
+        smtp.start()
+        cls.addClassCleanup(smtp.stop)
+        server = cls.env["ir.mail_server"].create(
+            {
+                "name": name,
+                "smtp_host": smtp.hostname,
+                "smtp_port": smtp.port,
+                "smtp_encryption": "none",
+                **vals,
+            }
+        )
+        return smtp.handler, server
+
+    def setUp(self):
+        super().setUp()
+        self.inbox.reset()
+
+    @contextmanager
+    def _real_sending(self):
+        with (
+            patch.object(IrMail_Server, "_disable_send", lambda self: False),
+            self.allow_pdf_render(),
+        ):
+            yield
+
+    def _send(self, run, user=None):
+        """Press "Send" and do the work here and now."""
+        with self._real_sending():
+            run.with_user(user or self.user).action_send()
+            run._process_queue()
+
+    def _retry(self, run, user=None):
+        with self._real_sending():
+            run.with_user(user or self.user).action_retry_failed()
+            run._process_queue()
+
+    def _make_run_to_send(self, *partners, invoice_date="2024-01-15"):
+        """Return a run with a confirmed invoice of 100.00 for each of ``partners``."""
+        for partner in partners or [self.debtor]:
+            self._make_contract(date_start="2024-01-01", partner_id=partner.id)
+        return self._run_all(invoice_date)
+
+    def _make_customer(self, name, address, **vals):
+        vals.setdefault("invoice_sending_method", "email")
+        return self._make_partner(name, address, **vals)
+
+    def _get_states(self, run):
+        return {doc.partner_id.name: doc.send_state for doc in run.document_ids}

@@ -1,0 +1,214 @@
+from datetime import timedelta
+from unittest.mock import patch
+
+from freezegun import freeze_time
+
+from odoo import fields
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from .sending_common import SendingCommon
+
+MAIL = "odoo.addons.mail.models.mail_mail"
+SERVER = "odoo.addons.base.models.ir_mail_server"
+
+
+@tagged("post_install", "-at_install")
+class TestSendingFaults(SendingCommon):
+    """A mail server that misbehaves: each fault on its document, the others are sent, once."""
+
+    def _check_fault(self, partner, text, state="failed"):
+        """Send to ``partner`` and to somebody else; return the document of ``partner``."""
+        run = self._make_run_to_send(partner, self.debtor)
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        self.assertEqual(self._get_states(run), {partner.name: state, "Debtor": "sent"})
+        self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com"])
+        document = run.document_ids.filtered(lambda doc: doc.partner_id == partner)
+        self.assertIn(text, document.send_error)
+        return document
+
+    def _check_repaired(self, document, address):
+        """Correct the address and retry: exactly that one is sent, now and never again."""
+        document.partner_id.email = address
+        self._retry(document.run_id)
+        self.assertEqual(document.send_state, "sent")
+        self.assertFalse(document.send_error)
+        recipients = ["debtor@example.com", address]
+        self.assertEqual(self.inbox.get_recipients(), recipients)
+        self._retry(document.run_id)
+        self._send(document.run_id)
+        self.env["mail.mail"].process_email_queue()
+        self.assertEqual(self.inbox.get_recipients(), recipients)
+
+    def test_no_address(self):
+        document = self._check_fault(self._make_customer("Silent", False), "no email address")
+        self._check_repaired(document, "found@example.com")
+
+    def test_bad_address(self):
+        document = self._check_fault(self._make_customer("Bad", "not an address"), "no email")
+        self._check_repaired(document, "good@example.com")
+
+    def test_recipient_refused(self):
+        partner = self._make_customer("Gone", "refused@example.com")
+        document = self._check_fault(partner, "550 5.1.1 No such mailbox (to refused@example.com)")
+        self._check_repaired(document, "accepted@example.com")
+
+    def test_sender_refused(self):
+        self.server.from_filter = False
+        self.company.email = "refused@example.com"
+        self.company.alias_domain_id = False
+        self.user.email = "refused@example.com"
+        run = self._make_run_to_send()
+        run.document_ids.move_id.invoice_user_id = self.user
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        self.assertEqual(run.document_ids.send_state, "failed")
+        self.assertIn("553 5.1.8 Sender not allowed here", run.document_ids.send_error)
+        self.user.email = "allowed@example.com"
+        self._retry(run)
+        self.assertEqual(run.document_ids.send_state, "sent")
+
+    def test_server_down(self):
+        port = self.server.smtp_port
+        self.server.smtp_port = 1
+        run = self._make_run_to_send()
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        self.assertEqual(run.document_ids.send_state, "failed")
+        self.assertIn("The mail server cannot be reached", run.document_ids.send_error)
+        self.server.smtp_port = port
+        self._retry(run)
+        self.assertEqual(run.document_ids.send_state, "sent")
+        self.assertEqual(len(self.inbox.mails), 1)
+
+    def _attach(self, run, size):
+        run.with_user(self.user).send_attachment_ids = (
+            self.env["ir.attachment"]
+            .with_user(self.user)
+            .create({"name": "terms.txt", "raw": b"x" * size})
+        )
+
+    def test_too_large_for_the_server(self):
+        run = self._make_run_to_send()
+        self._attach(run, 400_000)
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        self.assertEqual(run.document_ids.send_state, "failed")
+        self.assertIn("552", run.document_ids.send_error)
+        run.send_attachment_ids = False
+        self._retry(run)
+        self.assertEqual(run.document_ids.send_state, "sent")
+        [mail] = self.inbox.mails
+        self.assertNotIn("terms.txt", [part.get_filename() for part in mail.iter_attachments()])
+
+    def test_too_large_for_the_setting(self):
+        self.server.max_email_size = 0.05
+        run = self._make_run_to_send()
+        self._attach(run, 100_000)
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        self.assertEqual(run.document_ids.send_state, "failed")
+        self.assertIn("takes 0.05 MB at most", run.document_ids.send_error)
+        self.assertFalse(self.inbox.mails)
+
+    def test_greylisting_is_tried_again_by_itself(self):
+        partner = self._make_customer("Grey", "later@example.com")
+        start = fields.Datetime.now()
+        document = self._check_fault(partner, "450 4.2.0 Greylisted", state="pending")
+        run = document.run_id
+        self.assertEqual(run.job, "send")
+        run._process_queue()
+        self.assertEqual(document.send_attempts, 1)
+        self.inbox.forgiven = ("later",)
+        with freeze_time(start + timedelta(minutes=20)), self._real_sending():
+            run._process_queue()
+        self.assertEqual(document.send_state, "sent")
+        self.assertEqual(run.job, "none")
+        self.assertEqual(len(document.send_message_ids), 1)
+
+    def test_greylisting_fails_in_the_end(self):
+        partner = self._make_customer("Grey", "later@example.com")
+        run = self._make_run_to_send(partner)
+        start = fields.Datetime.now()
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+            for hours in range(1, 30, 5):
+                with freeze_time(start + timedelta(hours=hours)), self._real_sending():
+                    run._process_queue()
+        self.assertEqual(run.document_ids.send_state, "failed")
+        self.assertIn("450", run.document_ids.send_error)
+        self.assertEqual(run.job, "none")
+
+    def test_connection_lost_while_handing_over(self):
+        """Perhaps it left: no retry sends it again, only a person who names it."""
+        lost = self._make_customer("Lost", "lost@example.com")
+        run = self._make_run_to_send(lost, self.debtor)
+        self.inbox.hang_up_on = "lost@example.com"
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        self.inbox.hang_up_on = None
+        self.assertEqual(self._get_states(run), {"Lost": "failed", "Debtor": "sent"})
+        document = run.document_ids.filtered("is_send_uncertain")
+        self.assertEqual(document.partner_id, lost)
+        self.assertIn("Perhaps sent", document.send_error)
+        self._retry(run)
+        self._send(run)
+        self.env["mail.mail"].process_email_queue()
+        self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com"])
+        with self._real_sending():
+            document.with_user(self.user).action_send()
+            run._process_queue()
+        self.assertEqual(document.send_state, "sent")
+        self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com", "lost@example.com"])
+
+    def test_marked_as_sent_by_hand(self):
+        run = self._make_run_to_send(self._make_customer("Gone", "refused@example.com"))
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        run.document_ids.with_user(self.user).action_mark_sent()
+        self.assertEqual(run.document_ids.send_state, "sent")
+        self.assertIn(self.user.name, run.document_ids.send_channel)
+        self._retry(run)
+        self.env["mail.mail"].process_email_queue()
+        self.assertFalse(self.inbox.mails)
+
+    def test_one_of_two_recipients_refused(self):
+        """The one who has it is not written to again."""
+        template = self.env.ref("account.email_template_edi_invoice")
+        second = self._make_partner("Second", "refused@example.com")
+        template.write({"use_default_to": False, "partner_to": f"{self.debtor.id},{second.id}"})
+        run = self._make_run_to_send()
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        self.assertEqual(run.document_ids.send_state, "failed")
+        self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com"])
+        second.email = "second@example.com"
+        self._retry(run)
+        self.assertEqual(run.document_ids.send_state, "sent")
+        self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com", "second@example.com"])
+
+    def test_a_template_that_fails_for_one(self):
+        template = self.env.ref("account.email_template_edi_invoice")
+        template.subject = "{{ object.partner_id.name }} {{ 1 // object.partner_id.color }}"
+        self.debtor.color = 1
+        partner = self._make_customer("Zero", "zero@example.com")
+        self.assertEqual(partner.color, 0)
+        with mute_logger("odoo.addons.mail.models.mail_render_mixin"):
+            self._check_fault(partner, "Failed to render")
+
+    def test_a_pdf_that_fails_for_one(self):
+        partner = self._make_customer("Broken", "broken@example.com")
+        report = type(self.env["ir.actions.report"])
+        original = report._render_qweb_html
+
+        def render(this, report_ref, docids, data=None):
+            moves = this.env["account.move"].browse(docids)
+            if partner in moves.partner_id:
+                raise ValueError("a broken template")
+            return original(this, report_ref, docids, data=data)
+
+        with patch.object(report, "_render_qweb_html", render):
+            with mute_logger("odoo.addons.invoice_run.models.invoice_run_invoicing"):
+                document = self._check_fault(partner, "The PDF could not be made")
+        self._check_repaired(document, "broken@example.com")
