@@ -4,7 +4,7 @@ import psycopg2
 from psycopg2 import errors as pg_errors
 
 from odoo import fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import RedirectWarning, UserError
 from odoo.tools import format_date
 from odoo.tools.misc import format_amount
 
@@ -18,69 +18,95 @@ RETRY_ERRORS = (
 )
 
 
+class DocumentsRefused(Exception):
+    """Some documents cannot be invoiced, for reasons in words; the others can."""
+
+    def __init__(self, reasons):
+        """
+        :param reasons: {document: text}
+        """
+        super().__init__("\n".join(reasons.values()))
+        self.reasons = reasons
+
+
 class InvoiceRunDocument(models.Model):
     """From an approved document to its invoice."""
 
     _inherit = "invoice.run.document"
 
     def _process_invoices(self):
-        """Make the invoices of these documents: all at once, one by one where that fails.
+        """Make the invoices of these documents: all at once, in halves where that fails.
 
         A document that fails keeps its reason and its claims; later periods of its contracts
-        wait for it.
+        wait for it. The halves are tried from first to last, so the numbers stay in order.
         """
-        try:
-            with self.env.cr.savepoint():
-                self._create_moves()
+        documents = self._get_ready()
+        if not documents:
             return
-        except RETRY_ERRORS:
-            raise
-        except Exception as error:  # what is wrong is found document by document
-            _logger.info("Invoice run: %s documents one by one after: %s", len(self), error)
-        self.env.invalidate_all(flush=False)
-        for document in self:
-            if not document._is_waiting():
-                document._process_invoice()
-
-    def _process_invoice(self):
         try:
             with self.env.cr.savepoint():
-                self._create_moves()
+                documents._create_moves()
         except RETRY_ERRORS:
             raise
         except Exception as error:
             self.env.invalidate_all(flush=False)
-            self.write({"state": "failed", "error": self._get_error_text(error)})
+            documents._process_after_failure(error)
 
-    def _is_waiting(self):
-        """Whether an earlier period of one of the contracts failed in this run."""
-        self.ensure_one()
-        return bool(self.contract_ids & self.run_id._get_failed_contracts())
+    def _process_after_failure(self, error):
+        """Note what made these documents fail together; try again without it, or in halves."""
+        if isinstance(error, DocumentsRefused):
+            for document, reason in error.reasons.items():
+                document._set_failed(reason)
+            self.filtered(lambda document: document.state != "failed")._process_invoices()
+        elif len(self) == 1:
+            self._set_failed(self._get_error_text(error))
+        else:
+            _logger.info("Invoice run: %s documents in halves after: %s", len(self), error)
+            half = len(self) // 2
+            self[:half]._process_invoices()
+            self[half:]._process_invoices()
+
+    def _set_failed(self, reason):
+        self.write({"state": "failed", "error": reason})
+
+    def _get_ready(self):
+        """Return the documents whose contracts have no earlier period that failed in this run."""
+        failed = self.run_id._get_failed_contracts()
+        return self.filtered(lambda document: not document.contract_ids & failed)
 
     def _get_error_text(self, error):
         """Return the reason of a failure in words, and log what only a developer can read."""
-        if isinstance(error, UserError):
+        if isinstance(error, UserError | RedirectWarning):
             return str(error.args[0] if error.args else error)
         _logger.exception("Invoice run: document %s failed", self.id)
-        if isinstance(error, psycopg2.Error):
+        if isinstance(error, psycopg2.IntegrityError):
+            text = self._get_constraint_text(error)
+        elif isinstance(error, psycopg2.Error):
             text = (error.diag.message_primary or str(error)).strip()
         else:
             text = f"{type(error).__name__}: {error}"
         return self.env._("Technical error, ask your administrator: %(error)s", error=text)
 
+    def _get_constraint_text(self, error):
+        """Return what the model of the table says about the constraint that was hurt."""
+        models_by_table = {model._table: name for name, model in self.env.registry.items()}
+        model = self.env[models_by_table.get(error.diag.table_name, "base")]
+        return model._sql_error_to_message(error)
+
     def _create_moves(self):
         """Create and, unless the scenario wants drafts, post the invoices of these documents.
 
-        :raises UserError: an amount differs from what was approved, a date is locked, …
+        :raises DocumentsRefused: some cannot be invoiced: a date is locked, an amount differs
+            from what was approved, …
         """
-        self._check_invoiceable()
+        self._refuse(lambda document: "\n".join(document._get_invoice_errors()))
         to_invoice = self.filtered(lambda document: not document._is_nothing())
         (self - to_invoice).write({"state": "nothing", "error": False})
         for company, documents in to_invoice.grouped("company_id").items():
             moves = documents.with_company(company)._create_account_moves()
             for document, move in zip(documents, moves, strict=True):
-                document._check_move_amounts(move)
                 document.write({"move_id": move.id, "state": "invoiced", "error": False})
+            documents._refuse(lambda document: document._get_amount_error())
             if documents.run_id._get_invoice_state() == "posted":
                 # soft=False: a date in the future is meant, not to be waited for
                 moves._post(soft=False)
@@ -97,11 +123,22 @@ class InvoiceRunDocument(models.Model):
         vals_list = [document._prepare_move_vals() for document in self]
         return self.env["account.move"].create(vals_list)
 
-    def _check_invoiceable(self):
+    def _refuse(self, get_reason):
+        """Stop where ``get_reason(document)`` gives a text, naming all such documents.
+
+        Not those with a later period of a contract that is named already: they wait.
+
+        :raises DocumentsRefused: the others can be tried again without them
+        """
+        reasons, contracts = {}, self.env["billing.contract"]
         for document in self:
-            errors = document._get_invoice_errors()
-            if errors:
-                raise UserError("\n".join(errors))
+            if document.contract_ids & contracts:
+                continue
+            if reason := get_reason(document):
+                reasons[document] = reason
+                contracts |= document.contract_ids
+        if reasons:
+            raise DocumentsRefused(reasons)
 
     def _get_invoice_errors(self):
         """Return all reasons why the invoice of this document cannot be made now."""
@@ -117,7 +154,21 @@ class InvoiceRunDocument(models.Model):
             )
         if self.invoice_date_due and self.invoice_date_due < self.invoice_date:
             errors.append(self.env._("The due date is before the invoice date. Correct one."))
-        return errors + self._get_change_errors() + self._get_lock_date_errors()
+        errors += self._get_change_errors() + self._get_setup_errors()
+        return errors + self._get_lock_date_errors()
+
+    def _get_setup_errors(self):
+        """Return what was blocked, archived or removed since the amounts were made.
+
+        By the checks that were made before the approval: customer, accounts, currency, rate.
+        """
+        source = self.run_id.scenario_id._get_source()
+        names = ("company_id", "partner_id", "currency_id", "journal_id", "fiscal_position_id")
+        records = {name: self[name] for name in names}
+        errors = source._get_document_errors(self.payer_id, records, self.invoice_date)
+        for product in self.line_ids.product_id:
+            errors += source._get_account_errors(product, records)
+        return [message for _code, message in errors]
 
     def _get_change_errors(self):
         """Return what changed on the contracts since the amounts were made and forbids them."""
@@ -157,26 +208,22 @@ class InvoiceRunDocument(models.Model):
             )
         ]
 
-    def _check_move_amounts(self, move):
-        """Refuse an invoice whose amounts are not those that were approved.
-
-        :raises UserError: names both totals
-        """
+    def _get_amount_error(self):
+        """Return why the amounts of the invoice are not those that were approved, or nothing."""
         self.ensure_one()
+        move = self.move_id
         sign = -1 if move.move_type == "out_refund" else 1
         pairs = [
             (self.amount_untaxed, sign * move.amount_untaxed),
             (self.amount_total, sign * move.amount_total),
         ]
         if all(self.currency_id.compare_amounts(*pair) == 0 for pair in pairs):
-            return
-        raise UserError(
-            self.env._(
-                "The invoice would be %(invoice)s, but %(preview)s was approved: prices, taxes or "
-                "rates have changed. Delete the amounts and generate them again.",
-                invoice=format_amount(self.env, sign * move.amount_total, self.currency_id),
-                preview=format_amount(self.env, self.amount_total, self.currency_id),
-            )
+            return False
+        return self.env._(
+            "The invoice would be %(invoice)s, but %(preview)s was approved: prices, taxes or "
+            "rates have changed. Delete the amounts and generate them again.",
+            invoice=format_amount(self.env, sign * move.amount_total, self.currency_id),
+            preview=format_amount(self.env, self.amount_total, self.currency_id),
         )
 
     def _prepare_move_vals(self):

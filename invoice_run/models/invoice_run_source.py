@@ -1,5 +1,6 @@
 from odoo import api, models
 from odoo.fields import Domain
+from odoo.tools import format_date
 
 
 class InvoiceRunSource(models.AbstractModel):
@@ -149,8 +150,10 @@ class InvoiceRunSource(models.AbstractModel):
         """
         company = records["company_id"]
         errors = []
-        for partner in debtor | records["partner_id"]:
+        # one by one they keep what they are read ahead with, a union would not
+        for partner in dict.fromkeys([*debtor, *records["partner_id"]]):
             errors += self._get_partner_errors(partner, company)
+        errors += self._get_receivable_errors(records)
         errors += self._get_currency_errors(records["currency_id"], company, date)
         if not records["journal_id"]:
             errors.append(("journal", self.env._("There is no sales journal. Create one.")))
@@ -158,7 +161,6 @@ class InvoiceRunSource(models.AbstractModel):
 
     def _get_product_errors(self, product, records):
         """Return the reasons, as (code, message), why ``product`` cannot be on an invoice line."""
-        company, fiscal_position = records["company_id"], records["fiscal_position_id"]
         errors = []
         if not product:
             errors.append(("product", self.env._("The line has no product. Choose one.")))
@@ -168,14 +170,59 @@ class InvoiceRunSource(models.AbstractModel):
                 product=product.display_name,
             )
             errors.append(("product", message))
-        elif not self._get_run_account(product, company, fiscal_position):
+        else:
+            errors += self._get_account_errors(product, records)
+        return errors
+
+    def _get_account_errors(self, product, records):
+        """Return the reason, as (code, message), why ``product`` has no place in the books.
+
+        Odoo would take the journal's default account, without a word.
+        """
+        company, fiscal_position = records["company_id"], records["fiscal_position_id"]
+        account = self._get_run_account(product, company, fiscal_position)
+        if not account:
             message = self.env._(
                 "“%(product)s” has no income account. Set one on the product, its category or "
                 "the company.",
                 product=product.display_name,
             )
-            errors.append(("account", message))
-        return errors
+            return [("account", message)]
+        return self._get_archived_account_errors(account)
+
+    def _get_receivable_errors(self, records):
+        """Return the reason, as (code, message), why there is no account for what is owed.
+
+        In the order of ``account.move.line._compute_account_id``.
+        """
+        company = records["company_id"]
+        partner = records["partner_id"].commercial_partner_id.with_company(company)
+        account = (
+            partner.property_account_receivable_id
+            or company.partner_id.with_company(company).property_account_receivable_id
+            or self._get_any_receivable(company)
+        )
+        account = records["fiscal_position_id"].map_account(account)
+        if account:
+            return self._get_archived_account_errors(account)
+        message = self.env._(
+            "There is no receivable account for %(partner)s. Set one on the customer.",
+            partner=partner.display_name,
+        )
+        return [("account", message)]
+
+    def _get_any_receivable(self, company):
+        domain = [("account_type", "=", "asset_receivable"), ("company_ids", "in", company.ids)]
+        return self.env["account.account"].search(domain, limit=1)
+
+    def _get_archived_account_errors(self, account):
+        if account.active:
+            return []
+        message = self.env._(
+            "Account %(account)s is archived. Restore it or choose another one.",
+            account=account.display_name,
+        )
+        return [("account", message)]
 
     def _get_price_errors(self, line):
         """Return the reason, as (code, message), why the price of ``line`` is no price.
@@ -225,7 +272,10 @@ class InvoiceRunSource(models.AbstractModel):
             (
                 "currency",
                 self.env._(
-                    "Currency %(name)s has no rate on the invoice date.", name=currency.name
+                    "Currency %(name)s has no rate on the invoice date, %(date)s, or before it. "
+                    "Add one.",
+                    name=currency.name,
+                    date=format_date(self.env, date),
                 ),
             )
         ]

@@ -31,7 +31,6 @@ class ResPartner(models.Model):
     def _get_stale_fields(self):
         # EXTENDS 'invoice.run.stale.mixin'
         return {
-            "active",
             "allow_invoice_grouping",
             "company_id",
             "country_id",
