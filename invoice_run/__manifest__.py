@@ -32,6 +32,7 @@
         "views/invoice_run_dashboard_views.xml",
         "views/account_move_views.xml",
         "views/res_partner_views.xml",
+        "views/sale_order_views.xml",
         "views/res_config_settings_views.xml",
         "views/menus.xml",
         "report/report_invoice.xml",

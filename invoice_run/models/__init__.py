@@ -32,6 +32,11 @@ from . import invoice_run_comparison
 from . import invoice_run_stale
 from . import invoice_run_select
 from . import invoice_run_confirm
+from . import sale_order
+from . import sale_order_line
+from . import sale_order_source
+from . import sale_order_invoicing
+from . import invoice_run_sale
 from . import invoice_run_schedule
 from . import account_move
 from . import account_move_line

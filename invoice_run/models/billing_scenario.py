@@ -25,7 +25,7 @@ class BillingScenario(models.Model):
         "res.company", required=True, index=True, default=lambda self: self.env.company
     )
     source = fields.Selection(
-        [("contract", "Contracts"), ("usage", "Usage")],
+        [("contract", "Contracts"), ("usage", "Usage"), ("sale", "Sale Orders")],
         required=True,
         default="contract",
         help="Contracts: with the usage that belongs to them.",
@@ -86,7 +86,7 @@ class BillingScenario(models.Model):
     @api.model
     def _get_source_models(self):
         """Return the model of each source; a bridge adds its own."""
-        return {"contract": "billing.contract", "usage": "billing.usage"}
+        return {"contract": "billing.contract", "usage": "billing.usage", "sale": "sale.order"}
 
     @api.depends("source")
     def _compute_source_model(self):

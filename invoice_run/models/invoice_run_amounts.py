@@ -3,6 +3,7 @@ import logging
 from psycopg2 import errors as pg_errors
 
 from odoo import fields, models
+from odoo.tools import groupby
 
 _logger = logging.getLogger(__name__)
 
@@ -99,9 +100,8 @@ class InvoiceRun(models.Model):
 
     def _create_claimed_lines(self, lines_vals):
         """Insert the amounts as claims, in the order of what they claim (no deadlocks)."""
-        lines_vals = sorted(
-            lines_vals, key=lambda vals: (vals.get("contract_line_id", 0), vals.get("usage_id", 0))
-        )
+        names = self.env["invoice.run.line"]._get_claim_fields()
+        lines_vals = sorted(lines_vals, key=lambda vals: [vals.get(name) or 0 for name in names])
         lines = self.env["invoice.run.line"].create(
             [
                 {
@@ -146,7 +146,11 @@ class InvoiceRun(models.Model):
         names = self._get_document_key_fields()
         groups, newest = {}, {}
         for charge in sorted(charges, key=self._get_charge_order):
-            common = (charge["payer"].id, *(charge["document"].get(name) for name in names))
+            common = (
+                charge["payer"].id,
+                *(charge["document"].get(name) for name in names),
+                *charge.get("key", ()),
+            )
             contract_key = (*common, charge["contract"].id)
             kind = charge["bucket"][0]
             if kind != "credit" and self._is_grouped(charge["payer"]):
@@ -167,12 +171,23 @@ class InvoiceRun(models.Model):
             return groups
         result = {}
         for key, charges in groups.items():
-            parts = [charges[at : at + limit] for at in range(0, len(charges), limit)]
+            parts = self._get_parts(charges, limit)
             for number, part in enumerate(parts, 1):
                 text = f"{number}/{len(parts)}" if len(parts) > 1 else False
                 shared = [{**charge, "part": text} for charge in part]
                 result[(*key, number)] = shared
         return result
+
+    def _get_parts(self, charges, limit):
+        """Return ``charges`` in parts of at most ``limit``; what belongs together stays so."""
+        parts = [[]]
+        units = groupby(enumerate(charges), lambda pair: pair[1].get("unit", pair[0]))
+        for _unit, pairs in units:
+            unit = [charge for _number, charge in pairs]
+            if parts[-1] and len(parts[-1]) + len(unit) > limit:
+                parts.append([])
+            parts[-1] += unit
+        return parts
 
     def _get_charge_order(self, charge):
         """Return the order of charges: customer, contract, period, then usage.

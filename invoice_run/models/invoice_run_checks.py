@@ -70,31 +70,22 @@ class InvoiceRun(models.Model):
     def _get_held_exceptions(self):
         """Yield what is due here but held by another run that made no invoice of it yet."""
         lines = self.env["invoice.run.line"].search(
-            self._get_held_domain(), order="run_id, contract_id, usage_id"
+            self._get_held_domain(), order="run_id, contract_id, usage_id, sale_order_id"
         )
         due = lines.filtered(lambda line: line._is_held() and self._would_bill(line))
-        for (run, contract, usage), _group in due.grouped(
-            # one row per contract, however many items of it are held
-            lambda line: (
-                line.run_id,
-                line.contract_id,
-                line.usage_id.browse() if line.contract_id else line.usage_id,
+        states = dict(self._fields["state"]._description_selection(self.env))
+        # one row per contract or order, however many items of it are held
+        for run, record in due.grouped(lambda line: (line.run_id, line._get_source_record())):
+            message = self.env._(
+                "Held by %(run)s, %(state)s, since %(date)s. Release it there, or let that "
+                "run make the invoice.",
+                run=run.reference,
+                state=states[run.state],
+                date=format_date(self.env, run.create_date.date()),
             )
-        ).items():
-            states = dict(run._fields["state"]._description_selection(self.env))
             yield {
-                "code": "held",
-                "contract_id": contract.id,
-                "usage_id": usage.id,
-                "partner_id": (contract.partner_id or usage.partner_id).id,
+                **record._prepare_exception_vals("held", message),
                 "blocking_run_id": run.id,
-                "message": self.env._(
-                    "Held by %(run)s, %(state)s, since %(date)s. Release it there, or let that "
-                    "run make the invoice.",
-                    run=run.reference,
-                    state=states[run.state],
-                    date=format_date(self.env, run.create_date.date()),
-                ),
             }
 
     def _get_held_domain(self):
@@ -103,6 +94,9 @@ class InvoiceRun(models.Model):
         held &= Domain("run_id", "!=", self.id)
         held &= Domain("company_id", "=", self.company_id.id)
         held &= Domain("document_id.state", "in", ("to_do", "failed"))
+        if self.scenario_id.source == "sale":
+            orders = self.env["sale.order"]._get_run_selection_domain(self)
+            return held & Domain("sale_order_id", "any", orders)
         if self.scenario_id.source == "contract":
             selection = self.env["billing.contract"]._get_run_selection_domain(self)
             return held & Domain("contract_id", "any", selection)

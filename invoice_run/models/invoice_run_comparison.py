@@ -70,7 +70,7 @@ class InvoiceRunDocument(models.Model):
             return {}
         Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
         Document.flush_model(["state", "invoice_date", "partner_id"])
-        Line.flush_model(["contract_id", "document_id"])
+        Line.flush_model(["contract_id", "document_id", "sale_order_id"])
         key = SQL("line.contract_id" if field == "contract_id" else "document.partner_id")
         rows = self.env.execute_query(
             SQL(
@@ -79,6 +79,7 @@ class InvoiceRunDocument(models.Model):
                   FROM invoice_run_document document
                   JOIN invoice_run_line line ON line.document_id = document.id
                  WHERE %(key)s = ANY(%(ids)s) AND document.state = 'invoiced'
+                   AND line.sale_order_id IS NULL
                  ORDER BY %(key)s, document.invoice_date DESC, document.id DESC
                 """,
                 key=key,

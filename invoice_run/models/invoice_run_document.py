@@ -174,7 +174,7 @@ class InvoiceRunDocument(models.Model):
         for document in self:
             schedule = document.run_id.schedule_id
             name = document._render_placeholders(schedule.invoice_name or document.run_id.name)
-            contracts = ", ".join(document.contract_ids.mapped("name"))
+            contracts = ", ".join(document._get_source_names())
             # a credit goes to who was invoiced, whoever the contract bills today
             credited = document.line_ids.corrects_id.document_id
             debtor = (credited or document).payer_id[:1].name
@@ -185,6 +185,11 @@ class InvoiceRunDocument(models.Model):
             }[schedule.invoice_name_format]
             title = " – ".join(filter(None, [name, *parts]))
             document.title = f"{title} ({document.part})" if document.part else title
+
+    def _get_source_names(self):
+        """Return the numbers of the contracts, or of what else this document bills."""
+        self.ensure_one()
+        return self.contract_ids.mapped("name")
 
     def _render_placeholders(self, text):
         """Replace {date_from}, {date_to}, {month}, {year}, {quarter} and {week} of the period.

@@ -15,23 +15,20 @@ class InvoiceRunException(models.Model):
     partner_id = fields.Many2one("res.partner", "Customer", index="btree_not_null")
     contract_id = fields.Many2one("billing.contract", index="btree_not_null", ondelete="cascade")
     usage_id = fields.Many2one("billing.usage", index="btree_not_null", ondelete="cascade")
+    sale_order_id = fields.Many2one("sale.order", index="btree_not_null", ondelete="cascade")
     blocking_run_id = fields.Many2one("invoice.run", "Held By", index="btree_not_null")
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)
 
     def action_release(self):
-        """Release what another run holds of these contracts and items, without invoice yet."""
+        """Release what another run holds of the same record, without invoice yet."""
         for exception in self.filtered("blocking_run_id"):
             run = exception.blocking_run_id
             run.check_access("write")
             # sudo: amounts and documents are the engine's
             documents = run.sudo().document_ids.filtered(
                 lambda document, exception=exception: (
-                    document.state in ("to_do", "failed")
-                    and (
-                        exception.contract_id in document.contract_ids
-                        or (exception.usage_id and exception.usage_id in document.line_ids.usage_id)
-                    )
+                    document.state in ("to_do", "failed") and exception._is_held_in(document)
                 )
             )
             documents._release_documents()
@@ -39,3 +36,11 @@ class InvoiceRunException(models.Model):
             run.message_post(body=body)
         # sudo: exceptions are the engine's; what they reported is done
         self.sudo().filtered("blocking_run_id").unlink()
+
+    def _is_held_in(self, document):
+        """Whether ``document`` of another run bills what this exception is about."""
+        return (
+            self.contract_id in document.contract_ids
+            or self.usage_id in document.line_ids.usage_id
+            or self.sale_order_id in document.line_ids.sale_order_id
+        )

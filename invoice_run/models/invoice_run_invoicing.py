@@ -231,7 +231,24 @@ class InvoiceRunDocument(models.Model):
         self.ensure_one()
         sign = -1 if self.amount_total < 0 else 1
         vals = {
+            **self._prepare_header_vals(),
             "move_type": "out_refund" if sign < 0 else "out_invoice",
+            "invoice_user_id": self._get_invoice_user().id,
+            "invoice_origin": ", ".join(self.contract_ids.mapped("name")) or False,
+            "ref": self._get_customer_reference(),
+            "invoice_line_ids": [
+                fields.Command.create(line_vals) for line_vals in self._get_move_lines_vals(sign)
+            ],
+        }
+        if sign < 0 and self.reversed_entry_id:
+            vals["reversed_entry_id"] = self.reversed_entry_id.id
+        if "arrears" in self.contract_ids.mapped("billing_timing"):
+            vals["delivery_date"] = self.date_to
+        return vals
+
+    def _prepare_header_vals(self):
+        """Return what the document decides of its invoice, whatever source it is from."""
+        vals = {
             "company_id": self.company_id.id,
             "journal_id": self.journal_id.id,
             "partner_id": self.partner_id.id,
@@ -240,16 +257,10 @@ class InvoiceRunDocument(models.Model):
             "fiscal_position_id": self.fiscal_position_id.id,
             "invoice_payment_term_id": self.payment_term_id.id,
             "preferred_payment_method_line_id": self.preferred_payment_method_line_id.id,
-            "invoice_user_id": self._get_invoice_user().id,
-            "invoice_origin": ", ".join(self.contract_ids.mapped("name")) or False,
-            "ref": self._get_customer_reference(),
             "billing_title": self.title,
             "billing_category_id": self.category_id.id,
             "invoice_run_id": self.run_id.id,
             "invoice_run_document_id": self.id,
-            "invoice_line_ids": [
-                fields.Command.create(line_vals) for line_vals in self._get_move_lines_vals(sign)
-            ],
         }
         if self.invoice_date_due:
             # without a term Odoo keeps the due date that it is given
@@ -257,10 +268,6 @@ class InvoiceRunDocument(models.Model):
         elif not self.payment_term_id:
             # payable at once: Odoo would take today, be it before the invoice date
             vals["invoice_date_due"] = self.invoice_date
-        if sign < 0 and self.reversed_entry_id:
-            vals["reversed_entry_id"] = self.reversed_entry_id.id
-        if "arrears" in self.contract_ids.mapped("billing_timing"):
-            vals["delivery_date"] = self.date_to
         return vals
 
     def _get_invoice_user(self):
@@ -291,9 +298,9 @@ class InvoiceRunDocument(models.Model):
         return {"display_type": "line_section", "name": name}
 
     def _sync_state(self):
-        """Follow the claims of invoiced documents: released while none is held any more."""
+        """Follow the amounts of invoiced documents: released while none is in force any more."""
         for document in self.filtered(lambda doc: doc.state in ("invoiced", "released")):
-            held = document.line_ids.filtered(lambda line: line._is_held() or line.superseded_by_id)
+            held = document.line_ids.filtered(lambda line: line._is_in_force())
             moves = held.move_line_ids.move_id.filtered(lambda move: move._is_billing())
             state = "invoiced" if held else "released"
             vals = {"state": state} if document.state != state else {}

@@ -36,7 +36,7 @@ class InvoiceRunLine(models.Model):
         "billing.contract.line", index="btree_not_null", ondelete="restrict"
     )
     usage_id = fields.Many2one("billing.usage", index="btree_not_null", ondelete="restrict")
-    product_id = fields.Many2one("product.product", required=True)
+    product_id = fields.Many2one("product.product")
     name = fields.Text("Description", required=True)
     period_from = fields.Date("Claimed From", help="First claimed day, included.")
     period_to = fields.Date("Claimed To", help="Last claimed day, included.")
@@ -100,7 +100,7 @@ class InvoiceRunLine(models.Model):
         lines = (self - corrections).filtered(lambda line: not line.is_claimed)
         if not lines:
             return
-        lines = lines.sorted(lambda line: (line.contract_line_id.id, line.usage_id.id, line.id))
+        lines = lines.sorted(lambda line: (*line._get_claimed_ids(), line.id))
         self.env.flush_all()
         try:
             with self.env.cr.savepoint():
@@ -110,6 +110,15 @@ class InvoiceRunLine(models.Model):
             lines.invalidate_recordset(["is_claimed"])
             raise UserError(lines._get_claim_conflict_message()) from error
         lines.usage_id._update_state()
+
+    def _get_claimed_ids(self):
+        """Return the ids of what this amount claims, for the order in which claims are made."""
+        return [self[name].id or 0 for name in self._get_claim_fields()]
+
+    @api.model
+    def _get_claim_fields(self):
+        """Return the fields that say what is claimed; a source adds its own."""
+        return ["contract_line_id", "usage_id"]
 
     def _release(self):
         """Give the periods and items of these lines back: the next run proposes them again."""
@@ -166,16 +175,34 @@ class InvoiceRunLine(models.Model):
         """
         conflicts = self.browse()
         for line in self:
-            if line.usage_id:
-                domain = [("usage_id", "=", line.usage_id.id)]
-            else:
-                domain = [
-                    ("contract_line_id", "=", line.contract_line_id.id),
-                    ("period_from", "<=", until or line.period_to),
-                    ("period_to", ">=", line.period_from),
-                ]
+            domain = line._get_conflict_domain(until)
             conflicts |= self.search([*domain, ("is_claimed", "=", True), ("id", "!=", line.id)])
         return conflicts - self
+
+    def _get_conflict_domain(self, until=None):
+        """Return the amounts that cannot be claimed at the same time as this one."""
+        self.ensure_one()
+        if self.usage_id:
+            return [("usage_id", "=", self.usage_id.id)]
+        return [
+            ("contract_line_id", "=", self.contract_line_id.id),
+            ("period_from", "<=", until or self.period_to),
+            ("period_to", ">=", self.period_from),
+        ]
+
+    def _get_source_record(self):
+        """Return the record of the source whose amount this is: one that people look for."""
+        self.ensure_one()
+        return self.contract_id or self.usage_id
+
+    def _is_in_force(self):
+        """Whether the invoice of this amount still stands for it."""
+        self.ensure_one()
+        return self._is_held() or bool(self.superseded_by_id)
+
+    def _get_extra_tax_data(self, sign):
+        """Return the taxes that do not follow from price and quantity, for the tax engine."""
+        return None
 
     def _get_claim_conflict_message(self, until=None):
         """Return a sentence that names who holds the periods of these lines.
@@ -218,6 +245,7 @@ class InvoiceRunLine(models.Model):
             is_refund=sign < 0,
             rate=rate,
             name=self.name,
+            extra_tax_data=self._get_extra_tax_data(sign),
         )
 
     def _prepare_move_line_vals(self, sign=1):

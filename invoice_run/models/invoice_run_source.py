@@ -19,6 +19,8 @@ class InvoiceRunSource(models.AbstractModel):
       ``invoice.run._get_document_key_fields``;
     * ``bucket``: what one document holds when the payer's invoices are not grouped,
       e.g. ``("contract", contract, period)``: hashable, orderable within a source;
+    * ``key`` (optional): further values that never mix on one document;
+    * ``unit`` (optional): charges of one unit, neighbours all, are never cut apart;
     * ``contract``: the ``billing.contract`` of the charge, may be empty;
     * ``line``: values of the ``invoice.run.line``.
     """

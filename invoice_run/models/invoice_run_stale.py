@@ -31,9 +31,12 @@ class InvoiceRunDocument(models.Model):
     is_stale = fields.Boolean(
         "Outdated",
         readonly=True,
-        help="A contract, price, customer or item of it has changed since: no invoice is made "
-        "until its amounts are renewed.",
+        help="A contract, order, price, customer or item of it has changed since: no invoice is "
+        "made until its amounts are renewed.",
     )
+
+    def _detect_stale(self):
+        """Mark what changed without anybody writing it; a source adds how that is seen."""
 
     def _get_change_errors(self):
         # EXTENDS 'invoice_run': what changed otherwise is refused as well
@@ -41,8 +44,8 @@ class InvoiceRunDocument(models.Model):
         if self.is_stale and not errors:
             errors.append(
                 self.env._(
-                    "The contract, the customer or an item was changed after the amounts were "
-                    "made. Press “Renew Outdated”, then approve again."
+                    "The contract, the order, the customer or an item was changed after the "
+                    "amounts were made. Press “Renew Outdated”, then approve again."
                 )
             )
         return errors
@@ -64,6 +67,7 @@ class InvoiceRun(models.Model):
             documents = run.sudo().document_ids.filtered(
                 lambda document: document.state in ("to_do", "failed")
             )
+            documents._detect_stale()
             payers = documents.filtered("is_stale").payer_id
             if not payers or run.job != "none":
                 continue

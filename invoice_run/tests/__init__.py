@@ -16,6 +16,9 @@ from . import test_reports
 from . import test_review
 from . import test_run_flow
 from . import test_scenario_rules
+from . import test_sale_claims
+from . import test_sale_invoices
+from . import test_sale_source
 from . import test_security
 from . import test_select
 from . import test_sending

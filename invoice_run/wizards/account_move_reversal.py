@@ -14,7 +14,9 @@ class AccountMoveReversal(models.TransientModel):
     @api.depends("move_ids")
     def _compute_has_billed_periods(self):
         for wizard in self:
-            wizard.has_billed_periods = bool(wizard.move_ids._get_affected_run_lines())
+            lines = wizard.move_ids._get_affected_run_lines()
+            # a credited order is to be invoiced again by Odoo's own invoiced quantities
+            wizard.has_billed_periods = any(not line.sale_order_id for line in lines)
 
     def _prepare_default_reversal(self, move):
         # EXTENDS 'account'

@@ -1,0 +1,94 @@
+from odoo import api, fields, models
+from odoo.exceptions import AccessError, UserError
+
+
+class SaleOrder(models.Model):
+    """Orders as a source of invoice runs: what accountants set on them."""
+
+    _name = "sale.order"
+    _inherit = ["sale.order", "invoice.run.source", "invoice.run.stale.mixin"]
+
+    approved_for_invoicing = fields.Boolean(
+        tracking=True,
+        copy=False,
+        help="Somebody with the right to invoice has looked at the order. Billing scenarios can "
+        "ask for it.",
+    )
+    billing_cluster_id = fields.Many2one(
+        "billing.cluster",
+        "Cluster",
+        check_company=True,
+        index="btree_not_null",
+        help="Invoice runs of this cluster take the order, with its journal unless the order "
+        "has one.",
+    )
+    run_line_ids = fields.One2many(
+        "invoice.run.line",
+        "sale_order_id",
+        "Amounts",
+        groups="invoice_run.invoice_run_group_user",
+    )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        if any(vals.get("approved_for_invoicing") for vals in vals_list):
+            self._check_may_approve()
+        return super().create(vals_list)
+
+    def write(self, vals):
+        # an import or a form writes all columns, changed or not
+        if self._get_changed(vals, {"approved_for_invoicing"}):
+            self._check_may_approve()
+        return super().write(vals)
+
+    def _check_may_approve(self):
+        """Refuse the approval of orders by who may not invoice.
+
+        :raises AccessError: says who may
+        """
+        if not self.env.su and not self.env.user.has_group("account.group_account_invoice"):
+            raise AccessError(
+                self.env._("Only users with invoicing rights approve orders for invoicing.")
+            )
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_billed(self):
+        # sudo: who deletes an order need not see the runs
+        billed = self.filtered(lambda order: order.sudo().run_line_ids)
+        if billed:
+            raise UserError(
+                self.env._(
+                    "%(orders)s: an invoice run billed them, so they cannot be deleted. Cancel "
+                    "them instead.",
+                    orders=", ".join(billed.mapped("name")),
+                )
+            )
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return {
+            "approved_for_invoicing",
+            "billing_cluster_id",
+            "currency_id",
+            "fiscal_position_id",
+            "journal_id",
+            "partner_id",
+            "partner_invoice_id",
+            "partner_shipping_id",
+            "payment_term_id",
+            "preferred_payment_method_line_id",
+            "state",
+        }
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [("sale_order_id", "in", self.ids)]
+
+    def action_approve_for_invoicing(self):
+        """Approve confirmed orders, so that scenarios that ask for it take them."""
+        self.filtered(lambda order: order.state == "sale").approved_for_invoicing = True
+
+    def action_withdraw_invoicing_approval(self):
+        """Take the approval back: amounts made from these orders are outdated."""
+        self.approved_for_invoicing = False

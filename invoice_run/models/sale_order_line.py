@@ -1,0 +1,41 @@
+from odoo import api, models
+
+
+class SaleOrderLine(models.Model):
+    """A change of an order outdates the amounts that a run made from it."""
+
+    _name = "sale.order.line"
+    _inherit = ["sale.order.line", "invoice.run.stale.mixin"]
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        lines = super().create(vals_list)
+        lines._mark_order_stale()
+        return lines
+
+    def unlink(self):
+        # before: a deleted line is known to no amount any more
+        self._mark_order_stale()
+        return super().unlink()
+
+    def _mark_order_stale(self):
+        self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return {
+            "discount",
+            "extra_tax_data",
+            "name",
+            "price_unit",
+            "product_id",
+            "product_uom_id",
+            "product_uom_qty",
+            "qty_delivered",
+            "tax_ids",
+        }
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin': the lines of an order are billed together
+        return [("sale_order_id", "in", self.order_id.ids)]
