@@ -18,6 +18,7 @@ class BillingContract(models.Model):
     _name = "billing.contract"
     _description = "Billing Contract"
     _inherit = [
+        "portal.mixin",
         "mail.thread",
         "mail.activity.mixin",
         "invoice.run.source",

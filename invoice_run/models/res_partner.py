@@ -11,12 +11,16 @@ class ResPartner(models.Model):
         help="Invoice runs put all charges of this customer on one invoice, "
         "with a section per contract.",
     )
+    # portal users read their own contact
     billing_hold = fields.Boolean(
         "Blocked for Invoicing",
         company_dependent=True,
+        groups="base.group_user",
         help="Invoice runs bill nothing to this customer and report it as an exception.",
     )
-    billing_hold_reason = fields.Char("Reason of the Block", company_dependent=True)
+    billing_hold_reason = fields.Char(
+        "Reason of the Block", company_dependent=True, groups="base.group_user"
+    )
     billing_contract_ids = fields.One2many(
         "billing.contract",
         "partner_id",

@@ -11,6 +11,7 @@ from . import test_invariants
 from . import test_isolation
 from . import test_names
 from . import test_periods
+from . import test_portal
 from . import test_preview
 from . import test_reports
 from . import test_review

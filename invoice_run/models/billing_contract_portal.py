@@ -1,0 +1,54 @@
+from odoo import api, models
+from odoo.fields import Domain
+
+
+class BillingContract(models.Model):
+    """What a customer sees of a contract."""
+
+    _inherit = "billing.contract"
+
+    def _compute_access_url(self):
+        # EXTENDS 'portal'
+        for contract in self:
+            contract.access_url = f"/my/contracts/{contract.id}"
+        return None
+
+    @api.model
+    def _get_portal_domain(self):
+        """Return the contracts that the user sees in the portal.
+
+        Those of the user's own company (commercial partner), in the companies that the user
+        deals with, that are active or closed. Portal users have no right on the model itself:
+        no other field of a contract can be read from outside.
+        """
+        user = self.env.user
+        return (
+            Domain("commercial_partner_id", "=", user.partner_id.commercial_partner_id.id)
+            & Domain("company_id", "in", user.company_ids.ids)
+            & Domain("state", "in", ("active", "closed"))
+        )
+
+    def _get_portal_invoices(self):
+        """Return what confirmed invoices billed for this contract, the newest first.
+
+        :return: a dict for each invoice: ``move``, ``date_from`` and ``date_to`` (inclusive),
+            ``amount_untaxed`` of this contract alone, in its currency
+        """
+        self.ensure_one()
+        groups = self.env["invoice.run.line"]._read_group(
+            [("contract_id", "=", self.id), ("document_id.move_id.state", "=", "posted")],
+            ["document_id"],
+            ["billing_date_from:min", "billing_date_to:max", "amount_untaxed:sum"],
+        )
+        invoices = [
+            {
+                "move": document.move_id,
+                "date_from": date_from,
+                "date_to": date_to,
+                "amount_untaxed": amount,
+            }
+            for document, date_from, date_to, amount in groups
+        ]
+        return sorted(
+            invoices, key=lambda data: (data["move"].invoice_date, data["date_to"]), reverse=True
+        )

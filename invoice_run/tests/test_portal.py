@@ -1,0 +1,168 @@
+from odoo.exceptions import AccessError
+from odoo.fields import Command
+from odoo.tests import HttpCase, new_test_user, tagged
+
+from .common import InvoiceRunCommon
+
+
+class PortalCommon(InvoiceRunCommon, HttpCase):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.portal_user = cls._make_portal_user("portal_debtor", cls.debtor)
+        cls.other = cls._make_partner("Somebody else", is_company=True)
+        cls.other_user = cls._make_portal_user("portal_other", cls.other)
+        cls.contract = cls._make_contract(title="Office, second floor")
+
+    @classmethod
+    def _make_portal_user(cls, login, partner):
+        return new_test_user(
+            cls.env,
+            login,
+            groups="base.group_portal",
+            partner_id=partner.id,
+            company_id=cls.company.id,
+            company_ids=[Command.set(cls.company.ids)],
+        )
+
+    def _open(self, user, url="/my/contracts"):
+        """Open a page as ``user``; return where one ends up and what one sees."""
+        self.authenticate(user.login if user else None, user.login if user else None)
+        response = self.url_open(url)
+        self.assertEqual(response.status_code, 200)
+        return response.url.removeprefix(self.base_url()), response.text
+
+
+@tagged("post_install", "-at_install")
+class TestPortal(PortalCommon):
+    def test_list_and_page_of_the_own_contract(self):
+        self._run_all("2020-01-31")
+        (move,) = self.contract.run_line_ids.document_id.move_id
+        _url, text = self._open(self.portal_user)
+        self.assertIn("Office, second floor", text)
+        url, text = self._open(self.portal_user, self.contract.access_url)
+        self.assertEqual(url, self.contract.access_url)
+        self.assertIn(self.contract.name, text)
+        self.assertIn(move.name, text)
+        self.assertIn(f"/my/invoices/{move.id}", text)
+        self.assertIn("from <span>02/10/2020</span>", " ".join(text.split()))
+
+    def test_home_counts(self):
+        self.authenticate("portal_debtor", "portal_debtor")
+        result = self.make_jsonrpc_request("/my/counters", {"counters": ["billing_contract_count"]})
+        self.assertEqual(result["billing_contract_count"], 1)
+        self.authenticate("portal_other", "portal_other")
+        result = self.make_jsonrpc_request("/my/counters", {"counters": ["billing_contract_count"]})
+        self.assertEqual(result["billing_contract_count"], 0)
+        self.assertIn("/my/contracts", self._open(self.portal_user, "/my/home")[1])
+
+    def test_colleague_of_the_same_company_sees_it(self):
+        company = self._make_partner("Company", is_company=True)
+        child = self._make_partner("Accounts", parent_id=company.id)
+        contract = self._make_contract(partner_id=company.id)
+        user = self._make_portal_user("portal_child", child)
+        self.assertEqual(self._open(user, contract.access_url)[0], contract.access_url)
+
+    def test_somebody_else_sees_nothing(self):
+        _url, text = self._open(self.other_user)
+        self.assertNotIn("Office, second floor", text)
+        self.assertIn("There are no contracts", text)
+        url, text = self._open(self.other_user, self.contract.access_url)
+        self.assertIn(url, ("/my", "/my/home"))
+        self.assertNotIn("Office, second floor", text)
+
+    def test_public_must_log_in(self):
+        url, _text = self._open(None)
+        self.assertIn("/web/login", url)
+        url, text = self._open(None, self.contract.access_url)
+        self.assertIn("/web/login", url)
+        self.assertNotIn("Office", text)
+
+    def test_missing_contract(self):
+        url, _text = self._open(self.portal_user, "/my/contracts/999999999")
+        self.assertIn(url, ("/my", "/my/home"))
+
+    def test_drafts_and_cancelled_contracts_are_not_shown(self):
+        token = self.contract._portal_ensure_token()
+        for state in ("draft", "cancelled"):
+            self.contract.state = state
+            url, text = self._open(self.portal_user, self.contract.access_url)
+            self.assertIn(url, ("/my", "/my/home"))
+            _url, text = self._open(None, f"{self.contract.access_url}?access_token={token}")
+            self.assertNotIn("Office", text)
+        self.contract.state = "closed"
+        url, _text = self._open(self.portal_user, self.contract.access_url)
+        self.assertEqual(url, self.contract.access_url)
+
+    def test_link_with_token_shows_the_contract_and_opens_no_invoice(self):
+        self._run_all("2020-01-31")
+        (move,) = self.contract.run_line_ids.document_id.move_id
+        url = f"{self.contract.access_url}?access_token={self.contract._portal_ensure_token()}"
+        _url, text = self._open(None, url)
+        self.assertIn("Office, second floor", text)
+        self.assertIn(move.name, text)
+        self.assertNotIn(f"/my/invoices/{move.id}", text)
+        _url, text = self._open(None, f"{self.contract.access_url}?access_token=wrong")
+        self.assertNotIn("Office", text)
+
+    def test_drafts_of_invoices_are_not_shown(self):
+        scenario = self._make_scenario("Drafts", invoice_state="draft")
+        self._run_all("2020-01-31", scenario)
+        self.assertEqual(self.contract.run_line_ids.document_id.move_id.state, "draft")
+        self.assertIn("Nothing was invoiced yet", self._open(*self._own())[1])
+
+    def _own(self):
+        return self.portal_user, self.contract.access_url
+
+    def test_no_amount_of_another_contract_on_a_collective_invoice(self):
+        self.debtor.with_company(self.company).allow_invoice_grouping = True
+        self._make_contract([{"price_unit": 777.0}], title="Garage")
+        self._run_all("2020-01-31")
+        self.assertEqual(len(self.contract.run_line_ids.document_id.move_id), 1)
+        _url, text = self._open(*self._own())
+        self.assertNotIn("777", text)
+        self.assertNotIn("877", text)
+
+    def test_invoice_that_went_elsewhere_has_no_link(self):
+        self.contract.partner_invoice_id = self.other
+        self._run_all("2020-01-31")
+        (move,) = self.contract.run_line_ids.document_id.move_id
+        _url, text = self._open(*self._own())
+        self.assertIn(move.name, text)
+        self.assertNotIn(f"/my/invoices/{move.id}", text)
+
+    def test_staff_see_the_way_back(self):
+        self.assertIn("Back to edit mode", self._open(self.user, self.contract.access_url)[1])
+        self.assertNotIn("Back to edit mode", self._open(*self._own())[1])
+
+
+@tagged("post_install", "-at_install")
+class TestPortalRights(PortalCommon):
+    def test_portal_user_has_no_right_beside_the_pages(self):
+        models = ("billing.contract", "billing.contract.line", "billing.usage")
+        for model in (*models, "invoice.run", "invoice.run.line", "invoice.run.document"):
+            with self.assertRaises(AccessError):
+                self.env[model].with_user(self.portal_user).search([])
+        contract = self.contract.with_user(self.portal_user)
+        with self.assertRaises(AccessError):
+            contract.read(["billing_hold_reason"])
+        with self.assertRaises(AccessError):
+            self.debtor.with_user(self.portal_user).read(["billing_hold_reason"])
+        for action in ("action_close", "action_cancel", "action_view_due", "unlink"):
+            with self.assertRaises(AccessError):
+                getattr(contract, action)()
+
+    def test_internal_user_without_role_sees_nothing(self):
+        clerk = self._make_user("clerk", "base.group_user")
+        self.assertNotIn("Office", self._open(clerk)[1])
+        self.assertNotIn("Office", self._open(clerk, self.contract.access_url)[1])
+
+    def test_contract_of_a_company_that_the_user_does_not_have(self):
+        other = self.env["res.company"].create({"name": "Second company"})
+        foreign = self._make_contract(company_id=other.id, activate=False, title="Abroad")
+        foreign.state = "active"
+        self.assertNotIn("Abroad", self._open(self.portal_user)[1])
+        self.assertNotIn("Abroad", self._open(self.portal_user, foreign.access_url)[1])
+        self.portal_user.company_ids |= other
+        self.assertIn("Abroad", self._open(self.portal_user)[1])
+        self.assertIn("Abroad", self._open(self.portal_user, foreign.access_url)[1])
