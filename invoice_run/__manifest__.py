@@ -43,6 +43,7 @@
         "web.assets_backend": ["invoice_run/static/src/**/*"],
         "web.assets_tests": ["invoice_run/static/tests/tours/**/*"],
     },
+    "post_init_hook": "post_init_hook",
     "uninstall_hook": "uninstall_hook",
     "application": True,
 }

@@ -5,6 +5,12 @@ ADDON = "invoice_run"
 BY_NAME = {"ir.filters": "model_id", "ir.exports": "resource", "base_import.mapping": "res_model"}
 
 
+def post_init_hook(env):
+    """Give every company the scenarios that it begins with."""
+    companies = env["res.company"].with_context(active_test=False).search([])
+    env["billing.scenario"]._create_default_scenarios(companies)
+
+
 def uninstall_hook(env):
     """Delete what Odoo leaves behind: users' records that know our models and fields by name.
 

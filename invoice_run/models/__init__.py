@@ -11,6 +11,7 @@ from . import billing_contract_line
 from . import billing_usage
 from . import billing_scenario
 from . import billing_scenario_rule
+from . import billing_scenario_default
 from . import invoice_run_document
 from . import invoice_run_invoicing
 from . import invoice_run_sending

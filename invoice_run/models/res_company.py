@@ -1,7 +1,7 @@
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from odoo import fields, models
+from odoo import SUPERUSER_ID, api, fields, models
 
 
 class ResCompany(models.Model):
@@ -41,6 +41,14 @@ class ResCompany(models.Model):
         domain=[("model", "=", "account.move")],
         help="Empty: Odoo's own template for invoices.",
     )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        companies = super().create(vals_list)
+        # as superuser: who makes a company need not be who configures its billing
+        scenarios = self.env["billing.scenario"].with_user(SUPERUSER_ID)
+        scenarios._create_default_scenarios(companies, prefix="")
+        return companies
 
     def _get_invoice_run_today(self):
         """Return the company's local day: time zone of its partner, else of the user, else UTC."""

@@ -3,6 +3,7 @@ from . import test_billing_modes
 from . import test_charges
 from . import test_corrections
 from . import test_cycles
+from . import test_default_scenarios
 from . import test_dashboard
 from . import test_exceptions
 from . import test_grouping

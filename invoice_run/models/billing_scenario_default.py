@@ -1,0 +1,109 @@
+from odoo import api, models
+from odoo.fields import Command
+
+
+class BillingScenario(models.Model):
+    """The scenarios that every company begins with; people change and delete them freely."""
+
+    _inherit = "billing.scenario"
+
+    @api.model
+    def _get_default_scenarios(self):
+        """Return {key: values} of the scenarios that each company gets. An addon adds its own.
+
+        A key is an external id, to which the id of the company is added. Texts are in the
+        language of the environment.
+        """
+        return {
+            "invoice_run.scenario_contracts_due": {
+                "name": self.env._("All contracts due"),
+                "description": self.env._(
+                    "What each contract has due up to the target date, as it is set on the "
+                    "contract, with the usage that belongs to it."
+                ),
+            },
+            "invoice_run.scenario_contracts_checked_in": {
+                "name": self.env._("Checked-in contracts"),
+                "description": self.env._(
+                    "As all contracts due, but only where the customer has checked in and not "
+                    "yet out."
+                ),
+                "only_checked_in": True,
+            },
+            "invoice_run.scenario_contracts_until_date": {
+                "name": self.env._("Contracts until a date, month by month"),
+                "description": self.env._(
+                    "Every open day of the contracts up to the target date, with one invoice "
+                    "for each billing period."
+                ),
+                "billing_mode": "date",
+                "split_periods": True,
+            },
+            "invoice_run.scenario_usage_previous_month": {
+                "name": self.env._("Usage of the previous month, collective"),
+                "description": self.env._(
+                    "Usage and one-off items up to the end of the previous month, earlier ones "
+                    "that are still open among them; one invoice per customer."
+                ),
+                "source": "usage",
+                "enforce_collective": True,
+                "rule_ids": [
+                    Command.create(
+                        {
+                            "name": self.env._("Used until"),
+                            "field_path": "date",
+                            "operator": "<=",
+                            "value": "previous_month_end",
+                            "is_asked": True,
+                        }
+                    )
+                ],
+            },
+            "invoice_run.scenario_sale_to_invoice": {
+                "name": self.env._("Sale orders to invoice"),
+                "description": self.env._(
+                    "Confirmed orders up to the target date that have something to invoice, by "
+                    "the invoicing policy of their products; down payments are deducted."
+                ),
+                "source": "sale",
+            },
+        }
+
+    @api.model
+    def _create_default_scenarios(self, companies, prefix="invoice_run."):
+        """Give new ``companies`` the default scenarios whose key begins with ``prefix``.
+
+        Those that are known by their external id already are left as they are.
+        """
+        for company in companies:
+            scenarios = self._load_default_scenarios(company, prefix)
+            for code, _name in self.env["res.lang"].get_installed():
+                self.with_context(lang=code)._translate_default_scenarios(scenarios)
+
+    @api.model
+    def _load_default_scenarios(self, company, prefix):
+        """Create what ``company`` misses; return {key: scenario} of that."""
+        defaults = self.with_context(lang="en_US")._get_default_scenarios()
+        rows = {
+            key: {
+                "xml_id": f"{key}_{company.id}",
+                "values": {**vals, "company_id": company.id},
+                "noupdate": True,
+            }
+            for key, vals in defaults.items()
+            if key.startswith(prefix) and not self.env.ref(f"{key}_{company.id}", False)
+        }
+        scenarios = self.with_context(lang="en_US")._load_records(list(rows.values()))
+        return dict(zip(rows, scenarios, strict=True))
+
+    @api.model
+    def _translate_default_scenarios(self, scenarios):
+        """Write the texts of ``scenarios``, by key, in the language of the environment."""
+        defaults = self._get_default_scenarios()
+        for key, scenario in scenarios.items():
+            vals = defaults[key]
+            translated = scenario.with_context(lang=self.env.lang)
+            translated.write({"name": vals["name"], "description": vals["description"]})
+            rules = zip(translated.rule_ids, vals.get("rule_ids", []), strict=True)
+            for rule, (_command, _id, rule_vals) in rules:
+                rule.name = rule_vals["name"]
