@@ -42,6 +42,8 @@ from . import invoice_run_sale
 from . import invoice_run_schedule
 from . import account_move
 from . import account_move_line
+from . import account_move_bulk
+from . import invoice_run_bulk
 from . import res_company
 from . import res_config_settings
 from . import res_partner

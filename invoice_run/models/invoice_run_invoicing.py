@@ -108,8 +108,7 @@ class InvoiceRunDocument(models.Model):
                 document.write({"move_id": move.id, "state": "invoiced", "error": False})
             documents._refuse(lambda document: document._get_amount_error())
             if documents.run_id._get_invoice_state() == "posted":
-                # soft=False: a date in the future is meant, not to be waited for
-                moves._post(soft=False)
+                moves._post_bulk()
         self._prepare_sending()
         self.line_ids.usage_id._update_state()
 
@@ -121,7 +120,7 @@ class InvoiceRunDocument(models.Model):
     def _create_account_moves(self):
         """Create the draft invoices of these documents of one company; return them in order."""
         vals_list = [document._prepare_move_vals() for document in self]
-        return self.env["account.move"].create(vals_list)
+        return self.env["invoice.run.bulk"]._create_moves(vals_list)
 
     def _refuse(self, get_reason):
         """Stop where ``get_reason(document)`` gives a text, naming all such documents.
@@ -234,7 +233,7 @@ class InvoiceRunDocument(models.Model):
             **self._prepare_header_vals(),
             "move_type": "out_refund" if sign < 0 else "out_invoice",
             "invoice_user_id": self._get_invoice_user().id,
-            "invoice_origin": ", ".join(self.contract_ids.mapped("name")) or False,
+            "invoice_origin": ", ".join(sorted(self.contract_ids.mapped("name"))) or False,
             "ref": self._get_customer_reference(),
             "invoice_line_ids": [
                 fields.Command.create(line_vals) for line_vals in self._get_move_lines_vals(sign)

@@ -1,0 +1,345 @@
+from collections import defaultdict
+
+from markupsafe import Markup
+
+from odoo import api, models
+
+#: What creation in bulk puts into the values instead of having it computed, and by which method
+#: ``create`` would compute it. See :mod:`odoo.addons.invoice_run.models.invoice_run_bulk`.
+MOVE_COMPUTES = {
+    "date": "_compute_date",
+    "journal_id": "_compute_journal_id",
+    "company_id": "_compute_company_id",
+    "currency_id": "_compute_currency_id",
+    "delivery_date": "_compute_delivery_date",
+    "taxable_supply_date": "_compute_taxable_supply_date",
+    "invoice_payment_term_id": "_compute_invoice_payment_term_id",
+    "partner_shipping_id": "_compute_partner_shipping_id",
+    "fiscal_position_id": "_compute_fiscal_position_id",
+    "invoice_currency_rate": "_compute_invoice_currency_rate",
+    "invoice_date_due": "_compute_invoice_date_due",
+    **dict.fromkeys(
+        (
+            "amount_untaxed",
+            "amount_tax",
+            "amount_total",
+            "amount_residual",
+            "amount_untaxed_signed",
+            "amount_untaxed_in_currency_signed",
+            "amount_tax_signed",
+            "amount_total_signed",
+            "amount_residual_signed",
+            "amount_total_in_currency_signed",
+        ),
+        "_compute_amount",
+    ),
+}
+LINE_COMPUTES = {
+    **dict.fromkeys(
+        (
+            # related to the invoice or the tax repartition line
+            "journal_id",
+            "company_id",
+            "company_currency_id",
+            "move_name",
+            "parent_state",
+            "date",
+            "invoice_date",
+            "ref",
+            "payment_id",
+            "statement_line_id",
+            "statement_id",
+            "tax_line_id",
+            "tax_group_id",
+        )
+    ),
+    "analytic_distribution": "_compute_analytic_distribution",
+    "is_storno": "_compute_is_storno",
+    "sequence": "_compute_sequence",
+    "account_id": "_compute_account_id",
+    "name": "_compute_name",
+    "debit": "_compute_debit_credit",
+    "credit": "_compute_debit_credit",
+    "balance": "_compute_balance",
+    "amount_currency": "_compute_amount_currency",
+    "currency_id": "_compute_currency_id",
+    "partner_id": "_compute_partner_id",
+    "tax_ids": "_compute_tax_ids",
+    "amount_residual": "_compute_amount_residual",
+    "amount_residual_currency": "_compute_amount_residual",
+    "reconciled": "_compute_amount_residual",
+    "display_type": "_compute_display_type",
+    "product_uom_id": "_compute_product_uom_id",
+    "quantity": "_compute_quantity",
+    "price_unit": "_compute_price_unit",
+    "price_subtotal": "_compute_totals",
+    "price_total": "_compute_totals",
+    "no_followup": "_compute_no_followup",
+}
+#: What creation in bulk does itself; an unknown override of one of these needs plain ``create``.
+BYPASSED_METHODS = {
+    "account.move": {
+        *MOVE_COMPUTES.values(),
+        "_compute_always_tax_exigible",
+        "_compute_direction_sign",
+        "_compute_expected_currency_rate",
+        "_compute_is_storno",
+        "_compute_needed_terms",
+        "_get_accounting_date_source",
+        "_get_discount_allocation_account",
+        "_get_expected_currency_rate_at",
+        "_get_invoice_currency_rate_date",
+        "_get_product_base_line_currency_rate",
+        "_get_rounded_base_and_tax_lines",
+        "_get_sync_stack",
+        "_prepare_product_base_line_for_taxes_computation",
+        "_recompute_cash_rounding_lines",
+        "_sync_dynamic_line",
+        "_sync_dynamic_line_needed_values",
+        "_sync_dynamic_lines",
+        "_sync_invoice",
+        "_sync_non_deductible_base_lines",
+        "_sync_rounding_lines",
+        "_sync_tax_lines",
+        "_sync_unbalanced_lines",
+    },
+    "account.move.line": {
+        *filter(None, LINE_COMPUTES.values()),
+        "_add_precomputed_values",
+        "_compute_discount_allocation_needed",
+        "_compute_epd_needed",
+        "_compute_term_key",
+        "_get_analytic_distribution_arguments",
+        "_inverse_account_id",
+        "_inverse_amount_currency",
+        "_inverse_analytic_distribution",
+        "_inverse_no_followup",
+        "_inverse_partner_id",
+        "_inverse_product_id",
+        "_related_analytic_distribution",
+        "_sync_invoice",
+    },
+    "account.tax": {
+        "_get_base_line_field_value_from_record",
+        "_prepare_base_line_for_taxes_computation",
+        "_prepare_base_line_grouping_key",
+        "_prepare_base_line_tax_repartition_grouping_key",
+    },
+}
+#: What writing messages together does itself.
+CHATTER_METHODS = {
+    "_message_create",
+    "_message_post_after_hook",
+    "_notify_get_recipients",
+    "_notify_thread",
+    "message_post",
+}
+
+
+class AccountMove(models.Model):
+    _inherit = "account.move"
+
+    def _create(self, data_list):
+        # EXTENDS 'base': what creation in bulk knows is not computed again
+        if self.env.context.get("invoice_run_bulk"):
+            _protect(self, data_list, MOVE_COMPUTES)
+        return super()._create(data_list)
+
+    # ------------------------------------------------------------------
+    # Chatter
+    # ------------------------------------------------------------------
+
+    def _log_created(self):
+        """Write the creation messages of these new invoices together.
+
+        The same messages as of ``mail.thread.create``, which posts them one by one; so does
+        this where somebody must be notified.
+        """
+        if {"mail_create_nolog", "tracking_disable"} & {
+            key for key, value in self.env.context.items() if value
+        }:
+            return
+        subtypes = {move: move._creation_subtype() for move in self}
+        notes = self.filtered(lambda move: not subtypes[move])
+        if notes:
+            notes._message_log_batch({move.id: move._creation_message() for move in notes})
+        posts = self - notes
+        watched = posts._get_watched()
+        for move in watched:
+            move.sudo().message_post(**move._prepare_creation_message(subtypes[move]))
+        (posts - watched)._create_messages(
+            [move._prepare_creation_message(subtypes[move]) for move in posts - watched]
+        )
+
+    def _get_watched(self):
+        """Return the invoices whose creation message cannot be written with the others'."""
+        methods = {self._name: CHATTER_METHODS}
+        if any(self.env["invoice.run.bulk"]._get_overridden_methods(methods)):
+            return self
+        author = self.env.user.partner_id
+        # sudo: followers and messages of invoices that the caller has just made
+        followers = self.env["mail.followers"].sudo()
+        domain = [("res_model", "=", self._name), ("res_id", "in", self.ids)]
+        watched = followers.search([*domain, ("partner_id", "!=", author.id)]).mapped("res_id")
+        messages = self.env["mail.message"].sudo()
+        domain[0] = ("model", "=", self._name)
+        return self.browse({*watched, *messages.search(domain).mapped("res_id")})
+
+    def _prepare_creation_message(self, subtype):
+        """Return what ``mail.thread.create`` hands to ``message_post``."""
+        body = Markup('<div summary="o_mail_notification"><p>%s</p></div>')
+        return {
+            "subtype_id": subtype.id,
+            "author_id": self.env.user.partner_id.id,
+            "body": body % self._creation_message(),
+        }
+
+    def _create_messages(self, values_list):
+        """Create a message on each of these records, as ``message_post`` would: nobody to notify.
+
+        :param values_list: arguments of ``message_post``, in the order of the records
+        """
+        if not self:
+            return
+        records = self.sudo()._fallback_lang()
+        author_id, email_from = records._message_compute_author(values_list[0]["author_id"])
+        domains = records._mail_get_alias_domains(default_company=self.env.company)
+        companies = records._mail_get_companies(default=self.env.company)
+        reply_to = records._notify_get_reply_to(default=email_from, author_id=author_id)
+        common = {
+            "email_add_signature": True,
+            "author_guest_id": False,
+            "email_from": email_from,
+            "model": self._name,
+            "message_type": "notification",
+            "parent_id": False,
+            "subject": False,
+            "partner_ids": [],
+            "incoming_email_to": False,
+            "incoming_email_cc": False,
+            "outgoing_email_to": False,
+            "attachment_ids": [],
+        }
+        records._message_create(
+            [
+                {
+                    **common,
+                    **values,
+                    "res_id": move.id,
+                    "record_alias_domain_id": domains[move.id].id,
+                    "record_company_id": companies[move.id].id,
+                    "reply_to": reply_to[move.id],
+                }
+                for move, values in zip(self, values_list, strict=True)
+            ]
+        )
+
+    # ------------------------------------------------------------------
+    # Confirmation
+    # ------------------------------------------------------------------
+
+    def _post_bulk(self):
+        """Confirm these invoices, at most 1,000 in one batch: beyond it Odoo mixes the numbers."""
+        ranks = {}
+        data = self.env.cr.precommit.data
+        data["invoice_run.ranks"], data["invoice_run.formats"] = ranks, {}
+        try:
+            # soft=False: a date in the future is meant, not to be waited for
+            posted = self.with_context(invoice_run_bulk_post=True)._post(soft=False)
+        finally:
+            del data["invoice_run.ranks"], data["invoice_run.formats"]
+        self.env["res.partner"]._increase_ranks(ranks)
+        return posted.with_env(self.env)
+
+    def write(self, vals):
+        # EXTENDS 'account': to confirm changes no amount, so no journal item is looked at again
+        if self.env.context.get("invoice_run_bulk_post") and set(vals) == {
+            "state",
+            "posted_before",
+        }:
+            self = self.with_context(skip_invoice_sync=True)
+        return super().write(vals)
+
+    def _get_next_sequence_format(self):
+        # EXTENDS 'account': once per journal, date and kind in one confirmation
+        formats = self.env.cr.precommit.data.get("invoice_run.formats")
+        if formats is None:
+            return super()._get_next_sequence_format()
+        key = (self.journal_id, self.date, self.move_type)
+        if key in formats:
+            text, values = formats[key]
+            index = self._sequence_index and self[self._sequence_index]
+            # beyond the first number Odoo counts on from its own cache
+            if (text.format(**{**values, "seq": 0}), index) in self._get_sequence_cache():
+                return text, dict(values)
+        text, values = super()._get_next_sequence_format()
+        formats[key] = text, dict(values)
+        return text, values
+
+
+class ResPartner(models.Model):
+    _inherit = "res.partner"
+
+    def _increase_rank(self, field, n=1):
+        # EXTENDS 'account': invoices confirmed together write the ranks together
+        ranks = self.env.cr.precommit.data.get("invoice_run.ranks")
+        if ranks is None:
+            return super()._increase_rank(field, n)
+        for partner in self:
+            ranks[field, partner.id] = ranks.get((field, partner.id), 0) + n
+        return None
+
+    @api.model
+    def _increase_ranks(self, ranks):
+        """Increase ranks, {(field, partner id): by how much}, with few calls."""
+        partners = defaultdict(list)
+        for (field, partner_id), increase in ranks.items():
+            partners[field, increase].append(partner_id)
+        for (field, increase), ids in partners.items():
+            # sudo: as in _increase_rank
+            records = self.sudo().browse(ids)
+            new = records.filtered(lambda partner, field=field: not partner[field])
+            new.write({field: increase})
+            (records - new)._increase_rank(field, increase)
+
+
+class AccountMoveLine(models.Model):
+    _inherit = "account.move.line"
+
+    def _add_precomputed_values(self, vals_list):
+        # EXTENDS 'base': creation in bulk has all values, but for those that follow from others
+        if self.env.context.get("invoice_run_bulk"):
+            known = {self._fields[name] for name in (*LINE_COMPUTES, "product_id")}
+            for vals in vals_list:
+                vals.update(self._prepare_bulk_precomputed_vals(vals))
+                # no inverse method either: nothing was there before
+                vals["__precomputed__"] = known
+        return super()._add_precomputed_values(vals_list)
+
+    def _prepare_bulk_precomputed_vals(self, vals):
+        move = self.env["account.move"].browse(vals["move_id"])
+        repartition = vals.get("tax_repartition_line_id")
+        tax = self.env["account.tax.repartition.line"].browse(repartition or []).tax_id
+        balance = vals["balance"]
+        return {
+            "journal_id": move.journal_id.id,
+            "company_id": move.company_id.id,
+            "company_currency_id": move.company_currency_id.id,
+            "tax_line_id": tax.id,
+            "tax_group_id": tax.tax_group_id.id,
+            "debit": balance if balance > 0.0 else 0.0,
+            "credit": -balance if balance < 0.0 else 0.0,
+        }
+
+    def _create(self, data_list):
+        # EXTENDS 'base': what creation in bulk knows is not computed again
+        if self.env.context.get("invoice_run_bulk"):
+            _protect(self, data_list, LINE_COMPUTES)
+        return super()._create(data_list)
+
+
+def _protect(model, data_list, names):
+    """Keep these fields from being computed on records that are created with them."""
+    known = {name: model._fields[name] for name in names}
+    for data in data_list:
+        data["protected"].update(field for name, field in known.items() if name in data["stored"])
