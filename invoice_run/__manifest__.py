@@ -10,6 +10,7 @@
         "security/invoice_run_groups.xml",
         "security/ir.model.access.csv",
         "security/invoice_run_rules.xml",
+        "security/invoice_run_wizard_rules.xml",
         "data/ir_sequence_data.xml",
         "data/ir_cron_data.xml",
         "wizards/invoice_run_reason_views.xml",

@@ -1,19 +1,32 @@
 from odoo import api, fields, models
 from odoo.tools import SQL
 
+#: Who sees that a run made an invoice: not the customers, who may read their own.
+ACCOUNTANTS = "account.group_account_invoice,account.group_account_readonly"
+
 
 class AccountMove(models.Model):
-    _inherit = "account.move"
+    _name = "account.move"
+    _inherit = ["account.move", "invoice.run.guarded"]
 
     invoice_run_id = fields.Many2one(
-        "invoice.run", copy=False, readonly=True, index="btree_not_null", check_company=True
+        "invoice.run",
+        copy=False,
+        readonly=True,
+        index="btree_not_null",
+        check_company=True,
+        groups=ACCOUNTANTS,
     )
     invoice_run_document_id = fields.Many2one(
-        "invoice.run.document", copy=False, readonly=True, index="btree_not_null"
+        "invoice.run.document",
+        copy=False,
+        readonly=True,
+        index="btree_not_null",
+        groups=ACCOUNTANTS,
     )
     billing_title = fields.Char("Invoice Name")
     billing_category_id = fields.Many2one(
-        "billing.category", "Invoice Category", check_company=True
+        "billing.category", "Invoice Category", check_company=True, groups=ACCOUNTANTS
     )
     billing_contract_ids = fields.Many2many(
         "billing.contract",
@@ -25,6 +38,7 @@ class AccountMove(models.Model):
         "Bill Again",
         copy=False,
         readonly=True,
+        groups=ACCOUNTANTS,
         help="When this credit note is confirmed in full, the periods of the invoice that it "
         "reverses become billable again.",
     )
@@ -33,6 +47,15 @@ class AccountMove(models.Model):
     def _compute_billing_contract_ids(self):
         for move in self:
             move.billing_contract_ids = move.invoice_line_ids.invoice_run_line_id.contract_id
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded': nobody detaches an invoice from its claims, or forges one
+        return super()._get_engine_fields() | {
+            "invoice_run_id",
+            "invoice_run_document_id",
+            "invoice_bill_again",
+        }
 
     def write(self, vals):
         # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
@@ -74,6 +97,7 @@ class AccountMove(models.Model):
     def action_view_invoice_run(self):
         """Open the run that made this invoice."""
         self.ensure_one()
+        self.invoice_run_id.check_access("read")
         return self.invoice_run_id._get_records_action()
 
     def _get_affected_run_lines(self, own=True):

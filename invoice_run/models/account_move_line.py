@@ -1,8 +1,12 @@
-from odoo import fields, models
+from odoo import api, fields, models
+
+from .account_move import ACCOUNTANTS
+from .invoice_run_guarded import ENGINE
 
 
 class AccountMoveLine(models.Model):
-    _inherit = "account.move.line"
+    _name = "account.move.line"
+    _inherit = ["account.move.line", "invoice.run.guarded"]
 
     invoice_run_line_id = fields.Many2one(
         "invoice.run.line",
@@ -11,9 +15,15 @@ class AccountMoveLine(models.Model):
         readonly=True,
         index="btree_not_null",
         ondelete="set null",
+        groups=ACCOUNTANTS,
     )
     billing_date_from = fields.Date("Period From", help="First day billed, included.")
     billing_date_to = fields.Date("Period To", help="Last day billed, included.")
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {"invoice_run_line_id"}
 
     def unlink(self):
         # EXTENDS 'account': a deleted invoice line gives its period back
@@ -28,7 +38,8 @@ class AccountMoveLine(models.Model):
         # EXTENDS 'account': "Reverse and create invoice" moves the claim to the new invoice
         result = super()._copy_data_extend_business_fields(values)
         reversing = "move_reverse_cancel" in self.env.context
-        if self.env.context.get("invoice_run_move_claims") and not reversing:
+        # the object, not True: over RPC a context can hold anything else
+        if self.env.context.get("invoice_run_move_claims") is ENGINE and not reversing:
             # sudo: who reverses an invoice need not see the run that made it
             values["invoice_run_line_id"] = self.sudo().invoice_run_line_id.id
         return result

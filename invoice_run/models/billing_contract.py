@@ -336,6 +336,18 @@ class BillingContract(models.Model):
                         )
                     )
 
+    @api.constrains("company_id")
+    def _check_company_of_amounts(self):
+        for contract in self:
+            if contract.run_line_ids.company_id - contract.company_id:
+                raise ValidationError(
+                    self.env._(
+                        "Contract %(contract)s was billed by another company already. Close it, "
+                        "and make a new one.",
+                        contract=contract.name,
+                    )
+                )
+
     @api.constrains("billing_mode", "invoice_until")
     def _check_invoice_until(self):
         for contract in self:
@@ -373,6 +385,7 @@ class BillingContract(models.Model):
 
     def action_activate(self):
         """Bill the contract from now on."""
+        self.check_access("write")
         empty = self.filtered(lambda contract: not contract.line_ids)
         if empty:
             raise UserError(
@@ -397,6 +410,7 @@ class BillingContract(models.Model):
 
     def action_view_invoices(self):
         """Open the invoices that hold charges of these contracts."""
+        self.check_access("read")
         moves = self.run_line_ids.document_id.move_id
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "account.action_move_out_invoice_type"
@@ -407,12 +421,14 @@ class BillingContract(models.Model):
 
     def action_view_due(self):
         """Show what is still to bill, without a run."""
+        self.check_access("read")
         wizard = self.env["billing.due"].create({"contract_ids": [fields.Command.set(self.ids)]})
         wizard.action_refresh()
         return wizard._get_records_action(name=self.env._("What Is Still to Bill?"))
 
     def action_view_amounts(self):
         """Open all amounts that runs made for these contracts."""
+        self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.invoice_run_line_action"
         )

@@ -188,6 +188,17 @@ class BillingContractLine(models.Model):
     def _check_years(self):
         check_years(self, ["date_start", "date_end", "initial_invoiced_until"])
 
+    @api.constrains("contract_id")
+    def _check_contract_of_amounts(self):
+        for line in self:
+            if line.run_line_ids.contract_id - line.contract_id:
+                raise ValidationError(
+                    self.env._(
+                        "Line “%(line)s” was billed with another contract already: it stays there.",
+                        line=line.name,
+                    )
+                )
+
     @api.constrains("date_start", "date_end", "contract_id")
     def _check_dates_in_contract(self):
         for line in self.filtered("contract_id"):
@@ -510,6 +521,7 @@ class BillingContractLine(models.Model):
 
         :raises UserError: the line replaces none, or was billed
         """
+        self.check_access("unlink")
         for line in self:
             previous = line.previous_line_id
             if not previous or line.run_line_ids:

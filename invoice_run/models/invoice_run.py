@@ -29,6 +29,7 @@ class InvoiceRun(models.Model):
         index=True,
         ondelete="restrict",
         check_company=True,
+        copy=False,
         help="A run made by hand has a schedule of its own, for one run.",
     )
     number = fields.Integer(readonly=True, copy=False, help="0 is the schedule's first run.")
@@ -229,8 +230,10 @@ class InvoiceRun(models.Model):
         An ad hoc run needs ``scenario_id`` and takes ``invoice_date`` (default: today) as its
         target date unless ``target_date`` says otherwise.
         """
+        for vals in vals_list:
+            self._check_engine_fields([name for name, value in vals.items() if value])
         vals_list = [self._prepare_create_vals(vals) for vals in vals_list]
-        runs = super().create(vals_list)
+        runs = super(InvoiceRun, self._as_engine()).create(vals_list).with_env(self.env)
         runs._write_engine({"state": "on_hold"})
         return runs
 
@@ -238,6 +241,9 @@ class InvoiceRun(models.Model):
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
         return super()._get_engine_fields() | {
+            "reference",
+            "schedule_id",
+            "number",
             "state",
             "job",
             "submitted_by_id",
@@ -534,7 +540,7 @@ class InvoiceRun(models.Model):
             return
         schedule = self.schedule_id
         due_date = invoice_date + schedule._get_due_distance() if schedule.due_date else False
-        self.write({"invoice_date": invoice_date, "due_date": due_date})
+        self._write_engine({"invoice_date": invoice_date, "due_date": due_date})
         # sudo: documents are the engine's
         documents = self.sudo().document_ids.filtered(lambda document: not document.move_id)
         documents.write({"invoice_date": invoice_date, "invoice_date_due": due_date})
@@ -547,12 +553,23 @@ class InvoiceRun(models.Model):
             # sudo: documents are the engine's
             documents = run.sudo().document_ids
             failed = documents.filtered(lambda document: document.state == "failed")
+            if failed:
+                run._check_retry_allowed()
             failed.write({"state": "to_do", "error": False, "is_selected": True})
             unsent = run._retry_sending()
             if failed:
                 run._write_engine({"state": "approved"})
                 run._start_invoices()
             run._ask_sending(unsent.filtered("send_asked"))
+
+    def _check_retry_allowed(self):
+        """Refuse to make invoices that nobody approved, or by who may make none.
+
+        :raises UserError: the amounts were renewed since, and wait for approval
+        """
+        self.env["account.move"].check_access("create")
+        if self.state not in ("approved", "invoiced"):
+            raise UserError(self.env._("%(run)s is not approved yet.", run=self.reference))
 
     def action_cancel(self):
         """Cancel runs without confirmed invoices and release what they claimed.
@@ -596,6 +613,7 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _get_list_action(self, xml_id, domain):
+        self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(xml_id)
         action["domain"] = [("run_id", "in", self.ids), *domain]
         action["context"] = {"create": False}
@@ -620,6 +638,7 @@ class InvoiceRun(models.Model):
 
     def action_view_invoices(self):
         """Open the invoices of the run."""
+        self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "account.action_move_out_invoice_type"
         )
@@ -634,6 +653,8 @@ class InvoiceRun(models.Model):
 
     def action_ask_reject_reason(self):
         """Ask why the amounts are rejected."""
+        self.check_access("write")
+        self._check_reviewer()
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.invoice_run_reason_action"
         )
@@ -643,6 +664,7 @@ class InvoiceRun(models.Model):
 
     def action_ask_delete_reason(self):
         """Ask why the amounts are deleted."""
+        self.check_access("write")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.invoice_run_reason_action"
         )

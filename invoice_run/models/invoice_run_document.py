@@ -93,10 +93,12 @@ class InvoiceRunDocument(models.Model):
     def action_open_invoice(self):
         """Open the invoice of this document."""
         self.ensure_one()
+        self.check_access("read")
         return self.move_id._get_records_action() if self.move_id else None
 
     def action_view_lines(self):
         """Open what this document bills."""
+        self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.invoice_run_line_action"
         )

@@ -22,6 +22,7 @@ class InvoiceRunException(models.Model):
 
     def action_release(self):
         """Release what another run holds of the same record, without invoice yet."""
+        self.check_access("read")
         for exception in self.filtered("blocking_run_id"):
             run = exception.blocking_run_id
             run.check_access("write")

@@ -3,7 +3,7 @@ from datetime import date, timedelta
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError, ValidationError
+from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.tools import format_date
 
 from .. import cycles
@@ -11,6 +11,10 @@ from ..periods import Span
 from .invoice_run_document import PLACEHOLDER
 from .possible_dates import check_years
 
+#: Who approves without looking decides for everybody: a manager's choice.
+MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
+#: What a schedule that approves automatically bills is its manager's choice as well.
+APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
 AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no", "By hand")]
 #: A typing error in a date or number must not make a million runs.
 MAX_RUNS = 1000
@@ -287,7 +291,40 @@ class InvoiceRunSchedule(models.Model):
         for vals in vals_list:
             if vals.get("reference", "/") == "/":
                 vals["reference"] = self.env["ir.sequence"].next_by_code("invoice.run.schedule")
+            if vals.get("auto_approve") == "yes":
+                self._check_manager()
         return super().create(vals_list)
+
+    def write(self, vals):
+        # who may not approve may ask for an approval, not do without one
+        choice = vals.get("auto_approve", "no")
+        loosened = choice != "no" and any(choice != schedule.auto_approve for schedule in self)
+        approving = self.filtered(lambda schedule: schedule.auto_approve == "yes")
+        if loosened or (approving and not {*APPROVED_FIELDS}.isdisjoint(vals)):
+            self._check_manager()
+        return super().write(vals)
+
+    def copy_data(self, default=None):
+        # EXTENDS 'base': automatic approval is not copied by who could not have set it
+        vals_list = super().copy_data(default)
+        for schedule, vals in zip(self, vals_list, strict=True):
+            if "name" not in (default or {}):
+                vals["name"] = self.env._("%(name)s (copy)", name=schedule.name)
+            if not self._is_manager():
+                vals["auto_approve"] = "company"
+        return vals_list
+
+    def _is_manager(self):
+        return self.env.su or self.env.user.has_group(MANAGER_GROUP)
+
+    def _check_manager(self):
+        if not self._is_manager():
+            raise AccessError(
+                self.env._(
+                    "Only managers of invoice runs decide what is approved automatically, and "
+                    "what such a schedule selects. Ask one of them."
+                )
+            )
 
     def action_generate_runs(self):
         """Create the runs that are missing; pressing again adds nothing twice.
@@ -309,7 +346,7 @@ class InvoiceRunSchedule(models.Model):
                 for number in range(schedule._get_run_count())
                 if number not in made
             ]
-            self.env["invoice.run"].create(vals_list)
+            self.env["invoice.run"]._as_engine().create(vals_list)
 
     def action_pause(self):
         """Make no runs, and activate none, until the schedule is resumed."""
@@ -325,6 +362,7 @@ class InvoiceRunSchedule(models.Model):
 
     def action_view_runs(self):
         """Open the runs of this schedule."""
+        self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_action")
         action["domain"] = [("schedule_id", "in", self.ids)]
         action["context"] = {"create": False}

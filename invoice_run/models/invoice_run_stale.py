@@ -1,6 +1,16 @@
 from odoo import api, fields, models
 from odoo.fields import Domain
 
+#: What a run selects; the manager who lets a schedule approve by itself has seen these.
+SELECTION_FIELDS = {
+    "scenario_id",
+    "cluster_ids",
+    "partner_ids",
+    "record_ids",
+    "rule_values",
+    "target_date",
+}
+
 
 class InvoiceRunLine(models.Model):
     """Amounts whose contract, price, customer or usage item changed after they were made."""
@@ -52,7 +62,34 @@ class InvoiceRunDocument(models.Model):
 
 
 class InvoiceRun(models.Model):
-    _inherit = "invoice.run"
+    """The run's own dates and selection count as well: what was approved is what is billed."""
+
+    _name = "invoice.run"
+    _inherit = ["invoice.run", "invoice.run.stale.mixin"]
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return SELECTION_FIELDS | {"skip_before", "invoice_date", "due_date"}
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [("run_id", "in", self.ids)]
+
+    def write(self, vals):
+        changed = self._get_changed(vals, self._get_stale_fields())
+        selected = self._get_changed(vals, SELECTION_FIELDS).schedule_id
+        if "yes" in selected.mapped("auto_approve"):
+            selected._check_manager()
+        result = super().write(vals)
+        changed.filtered("document_ids")._withdraw_approval()
+        return result
+
+    def _get_changed(self, vals, names):
+        # EXTENDS 'invoice.run.stale.mixin': the engine dates the documents together with the run
+        if self.env.su:
+            return self.browse()
+        return super()._get_changed(vals, names)
 
     def action_renew_stale(self):
         """Make the amounts of customers with outdated documents again, and only those.
@@ -79,7 +116,13 @@ class InvoiceRun(models.Model):
             documents.line_ids.unlink()
             documents.unlink()
             run._remove_exceptions(payers)
-            run._write_engine({"state": "submitted", **run._prepare_no_approval_vals()})
+            run._write_engine(
+                {
+                    "state": "submitted",
+                    "amounts_by_id": self.env.uid,
+                    **run._prepare_no_approval_vals(),
+                }
+            )
             run._queue_job("amounts")
 
     def _remove_exceptions(self, payers):

@@ -1,5 +1,7 @@
 from odoo import api, fields, models
 
+from .account_move import ACCOUNTANTS
+
 
 class ResPartner(models.Model):
     _name = "res.partner"
@@ -8,6 +10,7 @@ class ResPartner(models.Model):
     allow_invoice_grouping = fields.Boolean(
         "One Invoice per Run",
         company_dependent=True,
+        groups=ACCOUNTANTS,
         help="Invoice runs put all charges of this customer on one invoice, "
         "with a section per contract.",
     )
@@ -15,11 +18,11 @@ class ResPartner(models.Model):
     billing_hold = fields.Boolean(
         "Blocked for Invoicing",
         company_dependent=True,
-        groups="base.group_user",
+        groups=ACCOUNTANTS,
         help="Invoice runs bill nothing to this customer and report it as an exception.",
     )
     billing_hold_reason = fields.Char(
-        "Reason of the Block", company_dependent=True, groups="base.group_user"
+        "Reason of the Block", company_dependent=True, groups=ACCOUNTANTS
     )
     billing_contract_ids = fields.One2many(
         "billing.contract",
@@ -63,6 +66,7 @@ class ResPartner(models.Model):
 
     def action_view_billing_contracts(self):
         """Open the billing contracts of this customer."""
+        self.env["billing.contract"].check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.billing_contract_action"
         )

@@ -17,6 +17,7 @@ from . import test_portal
 from . import test_preview
 from . import test_reports
 from . import test_review
+from . import test_rights
 from . import test_run_flow
 from . import test_scenario_rules
 from . import test_sale_claims

@@ -1,5 +1,7 @@
 from odoo import api, fields, models
 
+from ..models.invoice_run_guarded import ENGINE
+
 
 class AccountMoveReversal(models.TransientModel):
     _inherit = "account.move.reversal"
@@ -21,17 +23,25 @@ class AccountMoveReversal(models.TransientModel):
     def _prepare_default_reversal(self, move):
         # EXTENDS 'account'
         vals = super()._prepare_default_reversal(move)
-        if self.invoice_bill_again or self.env.context.get("invoice_run_move_claims"):
+        moves_claims = self.env.context.get("invoice_run_move_claims") is ENGINE
+        if self.invoice_bill_again or moves_claims:
             vals["invoice_bill_again"] = True
         return vals
 
+    def reverse_moves(self, is_modify=False):
+        # EXTENDS 'account': "Bill the Periods Again" becomes a field of the engine on the credit
+        wizard = self.with_context(invoice_run_engine=ENGINE)
+        return super(AccountMoveReversal, wizard).reverse_moves(is_modify)
+
     def modify_moves(self):
         # EXTENDS 'account': the new invoice takes over the periods of the reversed one
-        wizard = self.with_context(invoice_run_move_claims=True)
+        wizard = self.with_context(invoice_run_move_claims=ENGINE)
         action = super(AccountMoveReversal, wizard).modify_moves()
         for move in self.new_move_ids:
+            # sudo: who reverses an invoice need not see the run that made it
             document = move.sudo().invoice_line_ids.invoice_run_line_id.document_id[:1]
-            move.invoice_run_document_id = document
-            move.invoice_run_id = document.run_id
+            move._write_engine(
+                {"invoice_run_document_id": document.id, "invoice_run_id": document.run_id.id}
+            )
         self.new_move_ids._get_affected_run_lines()._sync_claims()
         return action

@@ -122,13 +122,17 @@ class BillingContractChangeLine(models.TransientModel):
     contract_line_id = fields.Many2one(
         "billing.contract.line", "Line", required=True, ondelete="cascade"
     )
-    contract_id = fields.Many2one(related="contract_line_id.contract_id")
-    partner_id = fields.Many2one(related="contract_id.partner_id")
-    name = fields.Text(related="contract_line_id.name")
-    currency_id = fields.Many2one(related="contract_line_id.currency_id")
-    price_unit = fields.Float(related="contract_line_id.price_unit", string="Old Price")
-    price_interval = fields.Selection(related="contract_line_id.price_interval")
-    quantity = fields.Float(related="contract_line_id.quantity", string="Old Quantity")
+    contract_id = fields.Many2one(related="contract_line_id.contract_id", related_sudo=False)
+    partner_id = fields.Many2one(related="contract_id.partner_id", related_sudo=False)
+    name = fields.Text(related="contract_line_id.name", related_sudo=False)
+    currency_id = fields.Many2one(related="contract_line_id.currency_id", related_sudo=False)
+    price_unit = fields.Float(
+        related="contract_line_id.price_unit", related_sudo=False, string="Old Price"
+    )
+    price_interval = fields.Selection(related="contract_line_id.price_interval", related_sudo=False)
+    quantity = fields.Float(
+        related="contract_line_id.quantity", related_sudo=False, string="Old Quantity"
+    )
     new_price_unit = fields.Float(compute="_compute_new", min_display_digits="Product Price")
     new_quantity = fields.Float(compute="_compute_new", digits="Product Unit")
     is_changed = fields.Boolean(compute="_compute_new")

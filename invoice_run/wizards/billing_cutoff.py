@@ -106,8 +106,8 @@ class BillingCutoffLine(models.TransientModel):
     _order = "account_id, contract_id, id"
 
     cutoff_id = fields.Many2one("billing.cutoff", required=True, ondelete="cascade")
-    date = fields.Date(related="cutoff_id.date", store=True)
-    company_id = fields.Many2one(related="cutoff_id.company_id")
+    date = fields.Date(related="cutoff_id.date", related_sudo=False, store=True)
+    company_id = fields.Many2one(related="cutoff_id.company_id", related_sudo=False)
     currency_id = fields.Many2one(related="company_id.currency_id")
     contract_id = fields.Many2one("billing.contract", ondelete="cascade")
     partner_id = fields.Many2one("res.partner", "Customer", ondelete="cascade")

@@ -69,8 +69,8 @@ class BillingDueLine(models.TransientModel):
 
     due_id = fields.Many2one("billing.due", required=True, ondelete="cascade")
     contract_id = fields.Many2one("billing.contract", required=True, ondelete="cascade")
-    partner_id = fields.Many2one(related="contract_id.partner_id")
-    currency_id = fields.Many2one(related="contract_id.currency_id")
+    partner_id = fields.Many2one(related="contract_id.partner_id", related_sudo=False)
+    currency_id = fields.Many2one(related="contract_id.currency_id", related_sudo=False)
     product_id = fields.Many2one("product.product")
     name = fields.Text("Description")
     date_from = fields.Date("From")

@@ -77,13 +77,19 @@ class BillingForecastLine(models.TransientModel):
     _order = "month, contract_id, id"
 
     forecast_id = fields.Many2one("billing.forecast", required=True, ondelete="cascade")
-    company_id = fields.Many2one(related="forecast_id.company_id")
+    company_id = fields.Many2one(related="forecast_id.company_id", related_sudo=False)
     currency_id = fields.Many2one(related="company_id.currency_id")
     contract_line_id = fields.Many2one("billing.contract.line", required=True, ondelete="cascade")
-    contract_id = fields.Many2one(related="contract_line_id.contract_id", store=True)
-    partner_id = fields.Many2one(related="contract_id.partner_id", store=True, string="Customer")
-    cluster_id = fields.Many2one(related="contract_id.cluster_id", store=True)
-    product_id = fields.Many2one(related="contract_line_id.product_id", store=True)
+    contract_id = fields.Many2one(
+        related="contract_line_id.contract_id", related_sudo=False, store=True
+    )
+    partner_id = fields.Many2one(
+        related="contract_id.partner_id", related_sudo=False, store=True, string="Customer"
+    )
+    cluster_id = fields.Many2one(related="contract_id.cluster_id", related_sudo=False, store=True)
+    product_id = fields.Many2one(
+        related="contract_line_id.product_id", related_sudo=False, store=True
+    )
     month = fields.Date(required=True, help="First day of the month in which it becomes due.")
     amount = fields.Monetary("Untaxed", help="In company currency, at today's rates.")
 
