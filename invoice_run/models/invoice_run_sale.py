@@ -2,7 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import float_compare
 
-from .sale_order_invoicing import RUN_DOCUMENTS
+from .sale_order_invoicing import RUN_DOCUMENTS, RunDocuments
 from .sale_order_source import get_command_ids
 
 #: What of an order line was approved, and must be on the invoice.
@@ -185,6 +185,12 @@ class InvoiceRunDocument(models.Model):
                 document.line_ids.write({"is_stale": True})
                 document.is_stale = True
 
+    def _set_failed(self, reason):
+        # EXTENDS 'invoice_run': what failed since its order changed can be renewed at once
+        result = super()._set_failed(reason)
+        self._detect_stale()
+        return result
+
     # ------------------------------------------------------------------
     # Invoice
     # ------------------------------------------------------------------
@@ -210,9 +216,11 @@ class InvoiceRunDocument(models.Model):
 
     def _create_order_moves(self):
         """Have Sales invoice the orders of these documents; return the draft invoices."""
-        documents = {
-            order.id: document.id for document in self for order in document.line_ids.sale_order_id
-        }
+        documents = RunDocuments(
+            (order.id, document.id)
+            for document in self
+            for order in document.line_ids.sale_order_id
+        )
         orders = self.env["sale.order"].browse(documents)
         moves = orders.with_context(**{RUN_DOCUMENTS: documents})._create_invoices(final=True)
         return moves.with_env(self.env)

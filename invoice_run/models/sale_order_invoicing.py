@@ -1,7 +1,11 @@
-from odoo import models
+from odoo import api, models
 
-#: Context: {order id: document id} of the orders that an invoice run invoices.
+#: Context: the :class:`RunDocuments` of the orders that an invoice run invoices.
 RUN_DOCUMENTS = "invoice_run_documents"
+
+
+class RunDocuments(dict):
+    """{order id: document id}. A class of its own, because over RPC nobody can send one."""
 
 
 class SaleOrder(models.Model):
@@ -15,20 +19,26 @@ class SaleOrder(models.Model):
     def _prepare_invoice(self):
         # EXTENDS 'sale': the document by which the orders of a run are grouped
         vals = super()._prepare_invoice()
-        document_id = self.env.context.get(RUN_DOCUMENTS, {}).get(self.id)
-        if document_id:
-            vals["invoice_run_document_id"] = document_id
+        documents = self._get_run_documents()
+        if documents:
+            vals["invoice_run_document_id"] = documents.get(self.id)
         return vals
+
+    @api.model
+    def _get_run_documents(self):
+        """Return {order id: document id} while a run invoices, else nothing."""
+        documents = self.env.context.get(RUN_DOCUMENTS)
+        return documents if isinstance(documents, RunDocuments) else None
 
     def _get_invoice_grouping_keys(self):
         # EXTENDS 'sale': the run has grouped by these keys, among others, before the approval
-        if RUN_DOCUMENTS in self.env.context:
+        if self._get_run_documents():
             return ["invoice_run_document_id"]
         return super()._get_invoice_grouping_keys()
 
     def _create_account_invoices(self, invoice_vals_list, final):
         # EXTENDS 'sale': what was approved, or nothing
-        if RUN_DOCUMENTS in self.env.context:
+        if self._get_run_documents():
             for vals in invoice_vals_list:
                 document = self.env["invoice.run.document"].browse(vals["invoice_run_document_id"])
                 document._complete_order_vals(vals)
@@ -37,7 +47,7 @@ class SaleOrder(models.Model):
     def _create_invoices(self, grouped=False, final=False, date=None):
         # EXTENDS 'sale': who invoices an order by hand outdates the amounts that runs made of it
         moves = super()._create_invoices(grouped=grouped, final=final, date=date)
-        if RUN_DOCUMENTS not in self.env.context:
+        if not self._get_run_documents():
             self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
         return moves
 

@@ -123,13 +123,9 @@ class SaleOrder(models.Model):
         errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
         products = {vals.get("product_id") for _line, vals in lines}
         for product in self.env["product.product"].browse(sorted(filter(None, products))):
-            errors += self._get_product_errors(product, records)
+            # an archived product is no reason: Sales invoices what was ordered before
+            errors += self._get_account_errors(product, records)
         return list(dict.fromkeys(errors))
-
-    def _get_product_errors(self, product, records):
-        # EXTENDS 'invoice.run.source': Sales invoices what was ordered before it was archived
-        errors = super()._get_product_errors(product, records)
-        return [(code, message) for code, message in errors if code != "product"]
 
     def _prepare_exception_vals(self, code, message):
         return {

@@ -74,6 +74,7 @@ class TestSaleClaims(SaleRunCommon):
         document = run.document_ids
         self.assertEqual(document.state, "failed")
         self.assertIn(f"{order.name}, “Hours”: 3.0 × 50.0 was approved, 5.0", document.error)
+        self.assertTrue(document.is_stale, "it can be renewed with a button")
         self.assertFalse(order.invoice_count)
         run.with_user(self.user).action_renew_stale()
         run._process_queue()
