@@ -87,8 +87,12 @@ class SaleOrder(models.Model):
 
     def action_approve_for_invoicing(self):
         """Approve confirmed orders, so that scenarios that ask for it take them."""
+        self.check_access("write")
+        self._check_may_approve()
         self.filtered(lambda order: order.state == "sale").approved_for_invoicing = True
 
     def action_withdraw_invoicing_approval(self):
         """Take the approval back: amounts made from these orders are outdated."""
+        self.check_access("write")
+        self._check_may_approve()
         self.approved_for_invoicing = False

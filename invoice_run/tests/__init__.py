@@ -4,8 +4,8 @@ from . import test_bulk_equality
 from . import test_charges
 from . import test_corrections
 from . import test_cycles
-from . import test_default_scenarios
 from . import test_dashboard
+from . import test_default_scenarios
 from . import test_exceptions
 from . import test_grouping
 from . import test_import
@@ -19,11 +19,12 @@ from . import test_reports
 from . import test_review
 from . import test_rights
 from . import test_run_flow
-from . import test_scenario_rules
 from . import test_sale_claims
 from . import test_sale_invoices
 from . import test_sale_source
+from . import test_scenario_rules
 from . import test_security
+from . import test_security_matrix
 from . import test_select
 from . import test_sending
 from . import test_sending_faults

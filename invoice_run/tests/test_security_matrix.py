@@ -1,0 +1,313 @@
+"""docs/security.md, tried cell by cell, and every public method called by who may not."""
+
+import inspect
+import re
+from pathlib import Path
+
+from odoo.exceptions import AccessError
+from odoo.fields import Command
+from odoo.models import BaseModel
+from odoo.tests import tagged
+from odoo.tools import mute_logger
+
+from .common import InvoiceRunCommon
+
+ROLES = ("user", "reviewer", "manager", "accountant", "employee", "portal", "public")
+OPERATIONS = {"r": "read", "w": "write", "c": "create", "d": "unlink"}
+#: Who may call a method from this role on.
+FROM_ROLE = {
+    "user": ROLES[:3],
+    "reviewer": ROLES[1:3],
+    "manager": ROLES[2:3],
+    "accountant": ROLES[:4],
+}
+#: Arguments of public methods, by name; others get an empty dict.
+ARGUMENTS = {"reason": "because"}
+
+
+def get_page():
+    """Return the text of docs/security.md, which lies beside the addon."""
+    return (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+
+
+def get_rows(first_column):
+    """Return the rows of the table whose first column has this heading, as lists of cells."""
+    table = get_page().split(f"| {first_column} |", 1)[1].split("\n\n", 1)[0]
+    rows = [[cell.strip() for cell in row.split("|")[1:-1]] for row in table.splitlines()[2:]]
+    return [[cells[0].strip("`"), *cells[1:]] for cells in rows]
+
+
+@tagged("post_install", "-at_install")
+class TestSecurityMatrix(InvoiceRunCommon):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.contract = cls._make_contract(date_start="2024-01-01")
+        cls._make_contract(date_start="2024-01-01", billing_hold=True)
+        cls.waiting = cls._make_run("2024-01-15")
+        cls.waiting.action_generate_amounts()
+        cls.waiting._process_queue()
+        cls.invoiced = cls._make_usage_run()
+        cls.order = cls.env["sale.order"].sudo().create({"partner_id": cls.debtor.id})
+        cls.stranger = cls._make_user(
+            "matrix_stranger",
+            "invoice_run.invoice_run_group_manager",
+            company=cls.setup_other_company()["company"],
+        )
+        cls.users = {
+            "user": cls.user,
+            "reviewer": cls.reviewer,
+            "manager": cls.manager,
+            "accountant": cls._make_user("matrix_accountant", "account.group_account_invoice"),
+            "employee": cls._make_user("matrix_employee", "base.group_user"),
+            "portal": cls._make_user("matrix_portal", "base.group_portal"),
+            "public": cls.env.ref("base.public_user"),
+        }
+
+    @classmethod
+    def _make_usage_run(cls):
+        """Make a run with an invoice."""
+        cls._make_usage(date="2024-01-03")
+        run = cls._make_run("2024-01-31", cls.usage_scenario)
+        run.action_generate_amounts()
+        run._process_queue()
+        run.action_approve()
+        run.action_generate_invoices()
+        run._process_queue()
+        return run
+
+    def _get_models(self):
+        """Return the names of all models with records that the addon defines."""
+        return {
+            name
+            for name, model in self.env.registry.items()
+            if model._original_module == "invoice_run" and not model._abstract
+        }
+
+    # ------------------------------------------------------------------
+    # Records
+    # ------------------------------------------------------------------
+
+    def _get_create_vals(self, model):
+        """Return values with which a record of ``model`` can be created."""
+        company = {"company_id": self.company.id}
+        line = self.contract.line_ids[:1]
+        makers = {
+            "billing.asset": lambda: {"name": "Car", **company},
+            "billing.category": lambda: {"name": "Rent", **company},
+            "billing.cluster": lambda: {"name": "North", **company},
+            "billing.contract": lambda: {"partner_id": self.debtor.id, **company},
+            "billing.contract.line": lambda: {
+                "contract_id": self.contract.id,
+                "product_id": self.product.id,
+            },
+            "billing.usage": lambda: {
+                "partner_id": self.debtor.id,
+                "product_id": self.product.id,
+                **company,
+            },
+            "billing.scenario": lambda: {"name": "Mine", **company},
+            "billing.scenario.rule": lambda: {
+                "scenario_id": self.scenario.id,
+                "name": "Begun",
+                "field_path": "date_start",
+                "operator": "<=",
+                "value": "today",
+            },
+            "invoice.run.schedule": lambda: {
+                "name": "Monthly",
+                "scenario_id": self.scenario.id,
+                "date_from": "2024-01-01",
+                **company,
+            },
+            "invoice.run": lambda: {
+                "scenario_id": self.scenario.id,
+                "invoice_date": "2024-01-15",
+            },
+            "invoice.run.reason": lambda: {"run_id": self.waiting.id, "reason": "because"},
+            "billing.contract.change": lambda: {
+                "date": "2024-02-01",
+                "line_ids": [Command.create({"contract_line_id": line.id})],
+            },
+            "billing.contract.change.line": lambda: {
+                "change_id": self.env["billing.contract.change"].create({}).id,
+                "contract_line_id": line.id,
+            },
+            "billing.due": lambda: {"contract_ids": [Command.set(self.contract.ids)]},
+            "billing.due.line": lambda: {
+                "due_id": self._make("billing.due").id,
+                "contract_id": self.contract.id,
+            },
+            "billing.forecast": lambda: company,
+            "billing.forecast.line": lambda: {
+                "forecast_id": self._make("billing.forecast").id,
+                "contract_line_id": line.id,
+                "month": "2024-01-01",
+            },
+            "billing.cutoff": lambda: company,
+            "billing.cutoff.line": lambda: {
+                "cutoff_id": self._make("billing.cutoff").id,
+                "contract_id": self.contract.id,
+            },
+        }
+        return makers.get(model, dict)()
+
+    def _make(self, model):
+        """Return a record of ``model``: a new one, or one that the engine made."""
+        made = {
+            "invoice.run.document": self.waiting.document_ids,
+            "invoice.run.line": self.waiting.line_ids,
+            "invoice.run.exception": self.waiting.exception_ids,
+        }
+        return made.get(model) or self.env[model].sudo().create(self._get_create_vals(model))
+
+    def _get_write_vals(self, record):
+        """Return a harmless change of ``record``, of a field that a person may write."""
+        names = (
+            "send_action",
+            "name",
+            "reason",
+            "date",
+            "date_to",
+            "percentage",
+            "month",
+            "amount",
+        )
+        name = next((name for name in names if name in record._fields), "create_date")
+        return {name: record[name]}
+
+    # ------------------------------------------------------------------
+    # The table
+    # ------------------------------------------------------------------
+
+    def test_every_model_is_in_the_table(self):
+        listed = [row[0] for row in get_rows("model")]
+        self.assertEqual(
+            sorted(listed),
+            sorted(self._get_models()),
+            "docs/security.md has to say who may do what with every model of the addon",
+        )
+
+    def _try(self, operation, record, user, vals):
+        """Do ``operation`` as ``user`` and take it back."""
+        self.env.flush_all()
+        self.env.invalidate_all()
+        record = record.with_user(user)
+        with self.env.cr.savepoint() as savepoint:
+            if operation == "read":
+                record.read()
+            elif operation == "write":
+                record.write(vals["write"])
+            elif operation == "create":
+                record.create(vals["create"])
+            else:
+                record.unlink()
+            self.env.flush_all()
+            savepoint.rollback()
+
+    @mute_logger("odoo.addons.base.models.ir_model", "odoo.models.unlink")
+    def test_every_cell(self):
+        for model, *cells in get_rows("model"):
+            record = self._make(model)
+            vals = {
+                "write": self._get_write_vals(record),
+                "create": self._get_create_vals(model),
+            }
+            for role, cell in zip(ROLES, cells, strict=True):
+                self.assertRegex(cell, r"^(–|r?w?c?d?)$", model)
+                for letter, operation in OPERATIONS.items():
+                    with self.subTest(model=model, role=role, operation=operation):
+                        if letter in cell:
+                            self._try(operation, record, self.users[role], vals)
+                        else:
+                            with self.assertRaises(AccessError):
+                                self._try(operation, record, self.users[role], vals)
+
+    def test_no_record_of_another_company(self):
+        for model in sorted(self._get_models()):
+            record = self._make(model)
+            vals = {"write": self._get_write_vals(record)}
+            for operation in ("read", "write", "unlink"):
+                with self.subTest(model=model, operation=operation):
+                    with self.assertRaises(AccessError):
+                        self._try(operation, record, self.stranger, vals)
+            found = self.env[model].with_user(self.stranger).search([("id", "in", record.ids)])
+            self.assertFalse(found, model)
+
+    # ------------------------------------------------------------------
+    # Methods
+    # ------------------------------------------------------------------
+
+    def _get_public_methods(self):
+        """Yield (model, method name, function) of all that can be called over RPC and is ours.
+
+        Overrides of Odoo's own methods are left out: those are Odoo's rights.
+        """
+        for model_name, model in self.env.registry.items():
+            if model._abstract:
+                continue
+            ours = [cls for cls in model.__mro__ if self._is_ours(cls)]
+            foreign = [cls for cls in model.__mro__ if not self._is_ours(cls)]
+            names = {
+                name
+                for cls in ours
+                for name, value in vars(cls).items()
+                if inspect.isfunction(value) and not name.startswith("_")
+            }
+            for name in sorted(names):
+                if not hasattr(BaseModel, name) and not any(name in vars(cls) for cls in foreign):
+                    yield model_name, name, getattr(model, name)
+
+    def _is_ours(self, cls):
+        return bool(re.match(r"odoo\.addons\.invoice_run\.", cls.__module__))
+
+    def _get_record(self, model):
+        core = {
+            "account.move": self.invoiced.invoice_ids,
+            "invoice.run": self.waiting,
+            "res.partner": self.debtor,
+            "sale.order": self.order,
+        }
+        record = core.get(model) or self._make(model)
+        self.assertTrue(record, f"{model}: the test needs a record")
+        return record
+
+    def _call(self, record, name, function, user):
+        self.env.flush_all()
+        self.env.invalidate_all()
+        required = [
+            parameter.name
+            for parameter in list(inspect.signature(function).parameters.values())[1:]
+            if parameter.kind is parameter.POSITIONAL_OR_KEYWORD
+            and (parameter.default is parameter.empty or parameter.name in ARGUMENTS)
+        ]
+        arguments = [ARGUMENTS.get(parameter, {}) for parameter in required]
+        with self.env.cr.savepoint():
+            getattr(record.with_user(user), name)(*arguments)
+
+    def test_methods_of_the_table_exist(self):
+        found = {f"{model}.{name}" for model, name, _function in self._get_public_methods()}
+        listed = {row[0] for row in get_rows("method")}
+        self.assertFalse(listed - found)
+
+    @mute_logger("odoo.addons.base.models.ir_model")
+    def test_every_public_method_refuses(self):
+        lowest = dict(get_rows("method"))
+        count = 0
+        for model, name, function in self._get_public_methods():
+            record = self._get_record(model)
+            allowed = FROM_ROLE[lowest.get(f"{model}.{name}", "user")]
+            for role in (role for role in ROLES if role not in allowed):
+                with self.subTest(method=f"{model}.{name}", role=role):
+                    count += 1
+                    with self.assertRaises(AccessError):
+                        self._call(record, name, function, self.users[role])
+        self.assertGreater(count, 150, "methods are found")
+
+    @mute_logger("odoo.addons.base.models.ir_model")
+    def test_every_public_method_refuses_other_companies(self):
+        for model, name, function in self._get_public_methods():
+            if getattr(function, "_api_model", False) or model not in self._get_models():
+                continue
+            with self.subTest(method=f"{model}.{name}"), self.assertRaises(AccessError):
+                self._call(self._get_record(model), name, function, self.stranger)
