@@ -34,6 +34,7 @@ from . import invoice_run_comparison
 from . import invoice_run_stale
 from . import invoice_run_select
 from . import invoice_run_confirm
+from . import invoice_run_thresholds
 from . import sale_order
 from . import sale_order_line
 from . import sale_order_source
@@ -47,3 +48,4 @@ from . import invoice_run_bulk
 from . import res_company
 from . import res_config_settings
 from . import res_partner
+from . import invoice_run_stale_triggers

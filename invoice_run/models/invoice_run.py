@@ -165,7 +165,7 @@ class InvoiceRun(models.Model):
     def _get_document_totals(self):
         """Return {run id: totals} with one aggregate query, in company currency."""
         rows = self.env["invoice.run.document"]._read_group(
-            [("run_id", "in", self.ids), ("state", "not in", ("excluded", "released"))],
+            [("run_id", "in", self.ids), ("state", "not in", ("excluded", "held", "released"))],
             ["run_id", "state", "send_state", "send_action", "is_flagged", "is_stale"],
             [
                 "__count",

@@ -77,8 +77,7 @@ class InvoiceRun(models.Model):
         )
 
     def _create_amounts(self, payers):
-        source = self.scenario_id._get_source()
-        charges, exceptions = source._get_source_charges(self, payers)
+        charges, exceptions = self._get_charges(payers)
         self.env["invoice.run.exception"].create(
             [{**vals, "run_id": self.id} for vals in exceptions]
         )
@@ -97,6 +96,11 @@ class InvoiceRun(models.Model):
         documents._update_title()
         documents._update_amounts()
         documents._update_comparison()
+        documents._apply_limits()
+
+    def _get_charges(self, payers):
+        """Return charges and exceptions of ``payers`` as two lists, from the source."""
+        return self.scenario_id._get_source()._get_source_charges(self, payers)
 
     def _create_claimed_lines(self, lines_vals):
         """Insert the amounts as claims, in the order of what they claim (no deadlocks)."""

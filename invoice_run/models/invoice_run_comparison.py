@@ -1,17 +1,36 @@
+from collections import defaultdict
+
 from odoo import api, fields, models
 from odoo.tools import SQL
 
+from .. import periods
+
+#: What is compared with what: the key of a line, and which lines of earlier documents count.
+BASES = {
+    # the periods of a contract, with the usage that was billed with them
+    "periods": ("line.contract_id", "line.contract_line_id IS NOT NULL"),
+    # usage of a contract that is billed alone
+    "usage": ("line.contract_id", "line.contract_line_id IS NULL"),
+    # usage without contract
+    "partner": ("document.partner_id", "line.contract_id IS NULL AND line.usage_id IS NOT NULL"),
+}
+
 
 class InvoiceRunDocument(models.Model):
-    """Comparison of a document with the previous invoice of the same contracts or customer."""
+    """Comparison of a document with the previous invoice of the same contracts or customer.
+
+    Like with like: one-off charges and credits are left out, several periods are compared with
+    as many of the earlier ones, and a reversed invoice is no previous one.
+    """
 
     _inherit = "invoice.run.document"
 
     previous_amount = fields.Monetary(
         "Previous Invoice",
         readonly=True,
-        help="Untaxed amount of the last invoice that runs made for the same contracts; "
-        "without contract: for the same customer.",
+        help="Untaxed amount of the last invoice that runs made for the same contracts, for as "
+        "many periods as here, without one-off charges and credits; without contract: for the "
+        "same customer.",
     )
     variance = fields.Float(
         "Change %",
@@ -35,16 +54,21 @@ class InvoiceRunDocument(models.Model):
         "Checked", readonly=True, help="Somebody looked at the flags and found them right."
     )
     is_flagged = fields.Boolean(
+        "To Check",
         compute="_compute_is_flagged",
         store=True,
-        help="Unusual amount or missing charge that nobody has checked yet.",
+        help="Unusual amount, missing charge or total above the maximum that nobody has checked "
+        "yet.",
     )
 
     @api.depends("is_outlier", "has_missing_charge", "is_accepted")
     def _compute_is_flagged(self):
         for document in self:
-            flagged = document.is_outlier or document.has_missing_charge
-            document.is_flagged = flagged and not document.is_accepted
+            document.is_flagged = document._needs_check() and not document.is_accepted
+
+    def _needs_check(self):
+        """Whether there is something about this document that a person should look at."""
+        return self.is_outlier or self.has_missing_charge
 
     def action_accept(self):
         """Note that the flags of these documents were looked at and are right."""
@@ -53,64 +77,154 @@ class InvoiceRunDocument(models.Model):
 
     def _update_comparison(self):
         """Compare these new documents with what was invoiced last, and set their flags."""
-        by_contract = self._get_previous("contract_id", self.contract_ids.ids)
-        plain = self.filtered(lambda document: not document.contract_ids)
-        by_partner = self._get_previous("partner_id", plain.partner_id.ids)
-        for document in self:
-            if document.contract_ids:
-                keys, found = document.contract_ids.ids, by_contract
-            else:
-                keys, found = document.partner_id.ids, by_partner
-            previous = self.browse().union(*(found[key] for key in keys if key in found))
-            document.write(document._prepare_comparison_vals(previous))
+        amounts = {document: document._get_comparable_lines() for document in self}
+        wanted = defaultdict(set)
+        for found in amounts.values():
+            for basis, key in found:
+                wanted[basis].add(key)
+        previous = {
+            (basis, key): document
+            for basis, keys in wanted.items()
+            for key, document in self._get_previous(basis, keys).items()
+        }
+        for document, found in amounts.items():
+            document.write(document._prepare_comparison_vals(found, previous))
 
-    def _get_previous(self, field, ids):
-        """Return {id: newest invoiced document} of these contracts or customers."""
-        if not ids:
-            return {}
+    def _get_comparable_lines(self):
+        """Return {(basis, id of contract or customer): lines} of what can be compared."""
+        self.ensure_one()
+        lines = self.line_ids.filtered(lambda line: line._is_comparable())
+        if not lines.contract_id:
+            return {("partner", self.partner_id.id): lines} if lines else {}
+        basis = "periods" if lines.contract_line_id else "usage"
+        by_contract = lines.filtered("contract_id").grouped("contract_id")
+        return {(basis, contract.id): group for contract, group in by_contract.items()}
+
+    def _get_previous(self, basis, keys):
+        """Return {key: newest document that is invoiced and not reversed} of ``basis``."""
         Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
-        Document.flush_model(["state", "invoice_date", "partner_id"])
-        Line.flush_model(["contract_id", "document_id", "sale_order_id"])
-        key = SQL("line.contract_id" if field == "contract_id" else "document.partner_id")
+        Document.flush_model(["state", "invoice_date", "partner_id", "date_to", "move_id"])
+        names = ["contract_id", "contract_line_id", "corrects_id", "document_id", "usage_id"]
+        Line.flush_model(names)
+        self.env["account.move"].flush_model(["payment_state"])
+        key, condition = (SQL(text) for text in BASES[basis])
         rows = self.env.execute_query(
             SQL(
                 """
                 SELECT DISTINCT ON (%(key)s) %(key)s, document.id
                   FROM invoice_run_document document
                   JOIN invoice_run_line line ON line.document_id = document.id
-                 WHERE %(key)s = ANY(%(ids)s) AND document.state = 'invoiced'
-                   AND line.sale_order_id IS NULL
-                 ORDER BY %(key)s, document.invoice_date DESC, document.id DESC
+                  JOIN account_move move ON move.id = document.move_id
+                 WHERE %(key)s = ANY(%(keys)s) AND document.state = 'invoiced'
+                   AND move.payment_state IS DISTINCT FROM 'reversed'
+                   AND line.corrects_id IS NULL AND %(condition)s
+                 ORDER BY %(key)s, document.invoice_date DESC, document.date_to DESC,
+                          document.id DESC
                 """,
                 key=key,
-                ids=ids,
+                keys=sorted(keys),
+                condition=condition,
             )
         )
         return {key: Document.browse(document_id) for key, document_id in rows}
 
-    def _prepare_comparison_vals(self, previous):
-        """Return amount and flags of this document against the ``previous`` ones."""
+    def _prepare_comparison_vals(self, found, previous):
+        """Return amount and flags of this document against what was invoiced before.
+
+        :param found: {(basis, key): lines} of this document
+        :param previous: {(basis, key): document}
+        """
         self.ensure_one()
-        same = previous.filtered(lambda document: document.currency_id == self.currency_id)
-        before = sum(same.mapped("amount_untaxed"))
+        amount = before = 0.0
+        known = self.browse()
+        for key, lines in found.items():
+            document = previous.get(key, self.browse())
+            known |= document
+            if document.currency_id == self.currency_id:
+                amount += sum(lines.mapped("amount_untaxed"))
+                before += document._get_amount_before(key, lines)
+        before = self.currency_id.round(before)
         factor = self.company_id.invoice_run_outlier_factor
-        amount, usual = abs(self.amount_untaxed), abs(before)
-        unusual = before and factor > 0 and not usual / factor <= amount <= usual * factor
+        usual = abs(before)
+        unusual = usual and factor > 0 and not usual / factor <= abs(amount) <= usual * factor
         return {
             "previous_amount": before,
-            "variance": 100.0 * (self.amount_untaxed - before) / abs(before) if before else 0.0,
-            "is_first": not previous,
+            "variance": 100.0 * (amount - before) / usual if usual else 0.0,
+            "is_first": bool(found) and not known,
             "is_outlier": bool(unusual),
-            "has_missing_charge": bool(self._get_missing_lines(previous)),
+            "has_missing_charge": bool(self._get_missing_lines(known)),
         }
 
-    def _get_missing_lines(self, previous):
-        """Return price lines of the previous invoice that are in force but not billed here."""
-        here = self.line_ids.contract_line_id
-        before = previous.line_ids.filtered(lambda line: not line.corrects_id).contract_line_id
-        return (before - here).filtered(
+    def _get_amount_before(self, key, lines):
+        """Return what this earlier document billed of ``key``, for as much time as ``lines``."""
+        basis, key_id = key
+        earlier = self.line_ids.filtered(
             lambda line: (
-                line.price_interval != "once"
-                and (not line._get_last_day() or line._get_last_day() >= self.date_from)
+                line._is_comparable()
+                and (line.contract_id.id == key_id or basis == "partner" and not line.contract_id)
+                and (basis != "usage" or not line.contract_line_id)
             )
         )
+        amount = sum(earlier.mapped("amount_untaxed"))
+        here, before = lines._get_billed_time(), earlier._get_billed_time()
+        return amount * here / before if here and before else amount
+
+    def _get_missing_lines(self, previous):
+        """Return price lines of the previous invoice that are in force but not billed here.
+
+        A contract that shared the previous invoice may be on another document of this run.
+        """
+        before = previous.line_ids.filtered(lambda line: line._is_comparable()).contract_line_id
+        missing = (before - self.line_ids.contract_line_id).filtered(
+            lambda line: not line._get_last_day() or line._get_last_day() >= self.date_from
+        )
+        elsewhere = missing.filtered(lambda line: line.contract_id not in self.contract_ids)
+        return missing - elsewhere._get_billed_in(self.run_id) if elsewhere else missing
+
+
+class InvoiceRunLine(models.Model):
+    _inherit = "invoice.run.line"
+
+    def _is_comparable(self):
+        """Whether this amount comes again: no one-off charge, no credit."""
+        self.ensure_one()
+        return not self.corrects_id and self.contract_line_id.price_interval != "once"
+
+    def _get_billed_time(self):
+        """Return the time that these amounts of one contract bill, in billing periods; 0: none.
+
+        Every billed period counts once, however many price lines it has.
+        """
+        billed = self.filtered("contract_line_id")
+        spans = {(line.billing_date_from, line.billing_date_to) for line in billed}
+        return sum(billed.contract_id._get_period_share(*span) for span in spans)
+
+
+class BillingContract(models.Model):
+    _inherit = "billing.contract"
+
+    def _get_period_share(self, first, last):
+        """Return how many billing periods the days from ``first`` to ``last`` (inclusive) are."""
+        self.ensure_one()
+        span = periods.Span(first, last)
+        try:
+            grid = self._get_billing_terms().grid
+        except ValueError:  # impossible terms: an exception says so
+            return span.days
+        return sum(part.days / grid.period(grid.index(part[0])).days for part in grid.cut(span))
+
+
+class BillingContractLine(models.Model):
+    _inherit = "billing.contract.line"
+
+    def _get_billed_in(self, run):
+        """Return the price lines of these that ``run`` bills."""
+        groups = self.env["invoice.run.line"]._read_group(
+            [
+                ("run_id", "=", run.id),
+                ("contract_line_id", "in", self.ids),
+                ("document_id.state", "!=", "excluded"),
+            ],
+            ["contract_line_id"],
+        )
+        return self.browse().union(*(line for (line,) in groups))

@@ -80,8 +80,7 @@ class InvoiceRun(models.Model):
         if self.draft_count:
             body = self.env._("%(count)s drafts could not be confirmed.", count=self.draft_count)
         self.message_post(body=body)
-        if self._is_automatic("send") and self._get_documents_to_send():
-            self._queue_job("send")
+        self._go_on_sending()
 
 
 class InvoiceRunDocument(models.Model):

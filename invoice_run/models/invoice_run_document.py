@@ -66,6 +66,7 @@ class InvoiceRunDocument(models.Model):
             ("invoiced", "Invoiced"),
             ("failed", "Failed"),
             ("excluded", "Excluded"),
+            ("held", "Held"),
             ("nothing", "Nothing to Invoice"),
             ("released", "Released"),
         ],
@@ -73,7 +74,8 @@ class InvoiceRunDocument(models.Model):
         default="to_do",
         index=True,
         readonly=True,
-        help="Released: its invoice was deleted, cancelled or credited to bill again; the next "
+        help="Held: below the minimum of the company, for a later run. "
+        "Released: its invoice was deleted, cancelled or credited to bill again; the next "
         "run proposes its periods.",
     )
     error = fields.Text("Reason", readonly=True)

@@ -209,6 +209,10 @@ class InvoiceRun(models.Model):
         )
         self.write({"job": "none", "state": "approved" if waiting else "invoiced"})
         self._notify_finished()
+        self._go_on_sending()
+
+    def _go_on_sending(self):
+        """Send the invoices that are confirmed now, where that is automatic or was asked for."""
         if self._is_automatic("send"):
             self._ask_sending(self._get_pending_documents())
         elif self._get_documents_to_send(limit=1):

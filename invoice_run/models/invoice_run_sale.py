@@ -180,8 +180,10 @@ class InvoiceRunDocument(models.Model):
 
         Deliveries and invoices change quantities by computation.
         """
-        for document in self.filtered(lambda document: not document.is_stale):
-            if document.line_ids.sale_order_id and document._get_change_errors():
+        domain = [("document_id", "in", self.ids), ("sale_order_id", "!=", False)]
+        lines = self.env["invoice.run.line"].search([*domain, ("is_stale", "=", False)])
+        for document in lines.document_id:
+            if document._get_change_errors():
                 document.line_ids.write({"is_stale": True})
                 document.is_stale = True
 

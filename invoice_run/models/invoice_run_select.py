@@ -133,14 +133,22 @@ class InvoiceRunDocument(models.Model):
         self.run_id.check_access("write")
         self.env["account.move"].check_access("create")
         # sudo: documents are the engine's
-        documents = self.sudo().filtered(lambda document: document.state in OPEN_STATES)
+        documents = self.sudo().filtered(lambda document: document._is_invoiceable())
         if not documents and not self.move_id:
             raise UserError(
-                self.env._("There is nothing to invoice here: the documents are not to do.")
+                self.env._(
+                    "There is nothing to invoice here: the documents are not to do, or wait for "
+                    "a reviewer."
+                )
             )
         documents.run_id._lock_rows()
         for run, group in documents.grouped("run_id").items():
             run.with_env(self.env)._start_selected(group)
+
+    def _is_invoiceable(self):
+        """Whether an invoice of this document may be asked for."""
+        self.ensure_one()
+        return self.state in OPEN_STATES and not self._is_held_back()
 
     def _check_earlier_periods(self):
         """Refuse a selection that leaves out earlier periods of its contracts.

@@ -10,6 +10,8 @@ SELECTION_FIELDS = {
     "rule_values",
     "target_date",
 }
+#: What an amount bills, with its first day.
+CHARGE_KEYS = ("contract_line_id", "usage_id", "sale_line_id", "corrects_id")
 
 
 class InvoiceRunLine(models.Model):
@@ -28,7 +30,7 @@ class InvoiceRunLine(models.Model):
         Those that were left out too: they can be put back.
         """
         domain = Domain(domain) & Domain("is_stale", "=", False)
-        domain &= Domain("document_id.state", "in", ("to_do", "failed", "excluded"))
+        domain &= Domain("document_id.state", "in", ("to_do", "failed", "excluded", "held"))
         # sudo: who changes a customer need not see the runs that bill him
         lines = self.sudo().search(domain)
         lines.write({"is_stale": True})
@@ -67,6 +69,19 @@ class InvoiceRun(models.Model):
     _name = "invoice.run"
     _inherit = ["invoice.run", "invoice.run.stale.mixin"]
 
+    renew_payer_ids = fields.Many2many(
+        "res.partner",
+        "invoice_run_renew_payer_rel",
+        readonly=True,
+        copy=False,
+        help="Customers whose amounts are to be made again.",
+    )
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice_run'
+        return super()._get_engine_fields() | {"renew_payer_ids"}
+
     @api.model
     def _get_stale_fields(self):
         # EXTENDS 'invoice.run.stale.mixin'
@@ -94,36 +109,110 @@ class InvoiceRun(models.Model):
     def action_renew_stale(self):
         """Make the amounts of customers with outdated documents again, and only those.
 
-        An approval is withdrawn.
+        An approval is withdrawn. What somebody excluded stays excluded.
 
         :raises UserError: the run is not in a state in which amounts can be renewed
         """
         self.check_access("write")
         for run in self:
             # sudo: amounts and documents are the engine's
-            documents = run.sudo().document_ids.filtered(
-                lambda document: document.state in ("to_do", "failed")
-            )
-            documents._detect_stale()
-            payers = documents.filtered("is_stale").payer_id
+            run.sudo()._get_open_documents()._detect_stale()
+            payers = run._get_stale_payers()
             if not payers or run.job != "none":
                 continue
             run._check_amounts_state()
-            documents = documents.filtered(
-                lambda document, payers=payers: document.payer_id in payers
-            )
-            documents.line_ids._release()
-            documents.line_ids.unlink()
-            documents.unlink()
+            run._remove_open_documents(payers)
             run._remove_exceptions(payers)
             run._write_engine(
                 {
                     "state": "submitted",
                     "amounts_by_id": self.env.uid,
+                    "renew_payer_ids": [fields.Command.set(payers.ids)],
                     **run._prepare_no_approval_vals(),
                 }
             )
             run._queue_job("amounts")
+
+    def _get_stale_payers(self):
+        """Return the customers with an outdated document that is not invoiced."""
+        domain = Domain("run_id", "=", self.id) & Domain("is_stale", "=", True)
+        domain &= Domain("state", "in", ("to_do", "failed", "held"))
+        groups = self.env["invoice.run.document"]._read_group(domain, ["payer_id"])
+        return self.env["res.partner"].union(*(payer for (payer,) in groups))
+
+    def _get_open_documents(self):
+        """Return what this run has not invoiced yet."""
+        domain = Domain("run_id", "=", self.id) & Domain("state", "in", ("to_do", "failed"))
+        return self.env["invoice.run.document"].search(domain)
+
+    def _remove_open_documents(self, payers):
+        """Delete what was not invoiced of ``payers``, but not what somebody excluded."""
+        domain = Domain("run_id", "=", self.id) & Domain("payer_id", "in", payers.ids)
+        domain &= Domain("state", "in", ("to_do", "failed", "held"))
+        # sudo: amounts and documents are the engine's
+        documents = self.env["invoice.run.document"].sudo().search(domain)
+        documents.line_ids._release()
+        documents.line_ids.unlink()
+        documents.unlink()
+
+    def _get_open_payers(self):
+        # EXTENDS 'invoice_run': customers that are renewed may have other documents
+        payers = super()._get_open_payers()
+        if not self.renew_payer_ids:
+            return payers
+        due = self.scenario_id._get_source()._get_run_payers(self)
+        return (payers | (due & self.renew_payer_ids)).sorted(
+            lambda payer: (payer.name or "", payer.id)
+        )
+
+    def _create_amounts(self, payers):
+        # EXTENDS 'invoice_run'
+        result = super()._create_amounts(payers)
+        renewed = self.renew_payer_ids & payers
+        if renewed:
+            commands = [fields.Command.unlink(payer.id) for payer in renewed]
+            self.write({"renew_payer_ids": commands})
+        return result
+
+    def _get_charges(self, payers):
+        # EXTENDS 'invoice_run': what somebody excluded does not come back by being renewed
+        charges, exceptions = super()._get_charges(payers)
+        excluded = self._get_excluded_keys(self.renew_payer_ids & payers)
+        return [
+            charge for charge in charges if self._get_charge_key(charge["line"]) not in excluded
+        ], exceptions
+
+    def _get_excluded_keys(self, payers):
+        """Return what was excluded of ``payers`` in this run, see :meth:`_get_charge_key`."""
+        if not payers:
+            return set()
+        lines = self.env["invoice.run.line"].search(
+            [
+                ("run_id", "=", self.id),
+                ("document_id.payer_id", "in", payers.ids),
+                ("document_id.state", "=", "excluded"),
+            ]
+        )
+        names = [name for name in CHARGE_KEYS if name in lines._fields]
+        rows = lines.read([*names, "billing_date_from"], load=False)
+        return {self._get_charge_key(row) for row in rows}
+
+    @api.model
+    def _get_charge_key(self, vals):
+        """Return what an amount with these values bills: price line and first day, or item."""
+        return (*(vals.get(name) or 0 for name in CHARGE_KEYS), vals["billing_date_from"])
+
+    def _finish_amounts(self):
+        # EXTENDS 'invoice_run': of some nothing is due any more
+        result = super()._finish_amounts()
+        self.renew_payer_ids = False
+        return result
+
+    def _remove_amounts(self):
+        # EXTENDS 'invoice_run'
+        result = super()._remove_amounts()
+        self._write_engine({"renew_payer_ids": [fields.Command.clear()]})
+        return result
 
     def _remove_exceptions(self, payers):
         """Remove the exceptions of these customers and those of the run as a whole."""

@@ -1,4 +1,5 @@
 from odoo import api, models
+from odoo.fields import Domain
 
 
 class InvoiceRunStaleMixin(models.AbstractModel):
@@ -17,10 +18,18 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         raise NotImplementedError
 
     def write(self, vals):
-        changed = self._get_changed(vals, self._get_stale_fields())
+        names = self._get_stale_fields()
+        # the value of one company concerns the amounts of that company only
+        own = {name for name in names if self._fields[name].company_dependent}
+        changed = self._get_changed(vals, names - own)
+        changed_own = self._get_changed(vals, own) - changed
         result = super().write(vals)
+        Line = self.env["invoice.run.line"]
         if changed:
-            self.env["invoice.run.line"]._mark_stale(changed._get_stale_domain())
+            Line._mark_stale(changed._get_stale_domain())
+        if changed_own:
+            company = Domain("company_id", "=", self.env.company.id)
+            Line._mark_stale(company & Domain(changed_own._get_stale_domain()))
         return result
 
     def _get_changed(self, vals, names):

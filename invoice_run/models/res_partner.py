@@ -42,18 +42,25 @@ class ResPartner(models.Model):
             "company_id",
             "country_id",
             "lang",
+            "name",
             "parent_id",
             "property_account_position_id",
             "property_inbound_payment_method_line_id",
             "property_payment_term_id",
             "state_id",
+            "type",
             "vat",
             "zip",
         }
 
     def _get_stale_domain(self):
         # EXTENDS 'invoice.run.stale.mixin'
-        return [("document_id.partner_id", "child_of", self.commercial_partner_id.ids)]
+        payers = self.commercial_partner_id
+        return [
+            "|",
+            ("document_id.partner_id", "child_of", payers.ids),
+            ("document_id.payer_id", "in", payers.ids),
+        ]
 
     def _compute_billing_contract_count(self):
         counts = dict(

@@ -178,3 +178,126 @@ class TestStale(InvoiceRunCommon):
         self._make_invoices(self.run)
         self.contract.line_ids.price_unit = 130.0
         self.assertFalse(self.run.stale_count)
+
+    def _assertMarks(self, change):
+        self.assertFalse(self.run.stale_count)
+        change()
+        self.assertTrue(self._get_document(self.contract).is_stale)
+        self.assertFalse(self._get_document(self.steady).is_stale)
+
+    def test_contract_fields(self):
+        term = self.env.ref("account.account_payment_term_30days")
+        self._assertMarks(lambda: self.contract.write({"payment_term_id": term.id}))
+
+    def test_partner_fields(self):
+        term = self.env.ref("account.account_payment_term_30days")
+        position = self.env["account.fiscal.position"].create(
+            {"name": "Abroad", "company_id": self.company.id}
+        )
+        self.env["res.lang"]._activate_lang("fr_FR")
+        changes = {
+            "property_payment_term_id": term.id,
+            "property_account_position_id": position.id,
+            "lang": "fr_FR",
+            "name": "Debtor & Sons",
+            "allow_invoice_grouping": True,
+            "zip": "1000",
+        }
+        for name, value in changes.items():
+            with self.subTest(name), self.env.cr.savepoint() as savepoint:
+                self._assertMarks(lambda name=name, value=value: self.debtor.write({name: value}))
+                savepoint.rollback()
+                self.env.invalidate_all(flush=False)
+
+    def test_payer_of_another_address_is_watched(self):
+        agent = self._make_partner("Agent")
+        contract = self._make_contract(
+            date_start="2024-01-01", partner_id=self.debtor.id, partner_invoice_id=agent.id
+        )
+        run = self._make_amounts(self._make_run("2024-01-16"))
+        document = run.document_ids
+        self.assertEqual((document.contract_ids, document.partner_id), (contract, agent))
+        self.debtor.allow_invoice_grouping = True
+        self.assertTrue(document.is_stale)
+
+    def test_setting_of_another_company_marks_nothing(self):
+        other = self.setup_other_company()["company"]  # maps the taxes of all products anew
+        self._make_amounts(self.run)
+        self.debtor.with_company(other).allow_invoice_grouping = True
+        self.assertFalse(self.run.stale_count)
+
+    def test_new_invoice_address(self):
+        self._assertMarks(
+            lambda: self.env["res.partner"].create(
+                {"name": "Accounts", "type": "invoice", "parent_id": self.debtor.id}
+            )
+        )
+
+    def test_new_contact_person_marks_nothing(self):
+        self.env["res.partner"].create({"name": "Jo", "parent_id": self.debtor.id})
+        self.assertFalse(self.run.stale_count)
+
+    def test_added_price_line(self):
+        vals = {"product_id": self.product.id, "contract_id": self.contract.id, "price_unit": 5.0}
+        self._assertMarks(lambda: self.env["billing.contract.line"].create(vals))
+        self.run.action_renew_stale()
+        self.run._process_queue()
+        self.assertEqual(self._get_document(self.contract).amount_total, 105.0)
+
+    def test_later_price_line_marks_nothing(self):
+        vals = {"product_id": self.product.id, "contract_id": self.contract.id}
+        self.env["billing.contract.line"].create({**vals, "date_start": "2024-03-01"})
+        self.assertFalse(self.run.stale_count)
+
+    def _use_tax(self):
+        self.run.action_delete_amounts("with tax")
+        product = self._make_product("Taxed", 100.0)
+        tax = self.env["account.tax"].create(
+            {"name": "7 %", "amount": 7.0, "company_id": self.company.id}
+        )
+        product.taxes_id = tax
+        self.contract.line_ids.product_id = product
+        self._make_amounts(self.run)
+        self.assertEqual(self._get_document(self.contract).amount_total, 107.0)
+        return product, tax
+
+    def test_taxes_of_a_product(self):
+        product, _tax = self._use_tax()
+        self._assertMarks(lambda: product.write({"taxes_id": [(5,)]}))
+
+    def test_rate_of_a_tax(self):
+        _product, tax = self._use_tax()
+        self._assertMarks(lambda: tax.write({"amount": 8.0}))
+
+    def test_name_of_a_tax_marks_nothing(self):
+        _product, tax = self._use_tax()
+        tax.name = "Seven"
+        self.assertFalse(self.run.stale_count)
+
+    def test_renewing_a_customer_with_an_invoice(self):
+        second = self._make_contract(date_start="2024-01-01")
+        self._make_amounts(self.run)
+        self.run.with_user(self.reviewer).action_approve()
+        self._get_document(second).with_user(self.user).action_generate_invoices()
+        self.run._process_queue()
+        self.contract.line_ids.price_unit = 130.0
+        self.run.action_renew_stale()
+        self.run._process_queue()
+        self.assertEqual(self._get_document(self.contract).amount_total, 130.0)
+        self.assertEqual(self._get_document(second).state, "invoiced")
+        self.assertFalse(self.run.renew_payer_ids)
+        self._make_invoices(self.run)
+        self.assertEqual(self.run.state, "invoiced")
+        self.assertEqual(self.run.amount_total, 330.0)
+
+    def test_renewing_leaves_out_what_was_excluded(self):
+        second = self._make_contract([{}, {"price_unit": 5.0}], date_start="2024-01-01")
+        self._make_amounts(self.run)
+        document = self._get_document(second)
+        document.line_ids.filtered(lambda line: line.amount == 5.0).action_exclude()
+        self.contract.line_ids.price_unit = 130.0
+        for _time in range(2):
+            self.run.action_renew_stale()
+            self.run._process_queue()
+        self.assertEqual(self.run.amount_total, 330.0)
+        self.assertEqual(self.run.line_ids.filtered(lambda line: not line.is_claimed).amount, 5.0)

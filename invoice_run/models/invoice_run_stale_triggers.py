@@ -1,0 +1,79 @@
+from odoo import api, models
+from odoo.fields import Domain
+
+
+class BillingContractLine(models.Model):
+    _inherit = "billing.contract.line"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        # a price line that is added belongs on the invoices that are not made yet
+        lines = super().create(vals_list)
+        lines.filtered(lambda line: line.contract_id.state != "draft")._mark_contracts_stale()
+        return lines
+
+    def _mark_contracts_stale(self):
+        """Mark the open amounts of the contracts of these lines, from their first day on."""
+        if self:
+            first = min(line._get_first_day() for line in self)
+            domain = Domain("contract_id", "in", self.contract_id.ids)
+            domain &= Domain("billing_date_to", ">=", first)
+            self.env["invoice.run.line"]._mark_stale(domain)
+
+
+class ProductTemplate(models.Model):
+    _name = "product.template"
+    _inherit = ["product.template", "invoice.run.stale.mixin"]
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin': the account is read when the invoice is made
+        return {"taxes_id"}
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [("product_id.product_tmpl_id", "in", self.ids)]
+
+
+class AccountTax(models.Model):
+    _name = "account.tax"
+    _inherit = ["account.tax", "invoice.run.stale.mixin"]
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return {
+            "active",
+            "amount",
+            "amount_type",
+            "children_tax_ids",
+            "fiscal_position_ids",
+            "include_base_amount",
+            "is_base_affected",
+            "original_tax_ids",
+            "price_include_override",
+        }
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin': also what the mapping to these taxes concerns
+        taxes = self | self.original_tax_ids | self._get_parent_taxes()
+        return [("tax_ids", "in", taxes.ids)]
+
+    def _get_parent_taxes(self):
+        """Return the taxes of which these are a part."""
+        return self.search([("children_tax_ids", "in", self.ids)])
+
+
+class ResPartner(models.Model):
+    _inherit = "res.partner"
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        # usage goes to the invoice address, taxes follow the delivery address
+        partners = super().create(vals_list)
+        added = partners.filtered(
+            lambda partner: partner.parent_id and partner.type in ("invoice", "delivery")
+        )
+        if added:
+            self.env["invoice.run.line"]._mark_stale(added._get_stale_domain())
+        return partners
