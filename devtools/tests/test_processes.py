@@ -6,6 +6,7 @@ Odoo's test cases keep one transaction, in which none of this can go wrong.
 import json
 import signal
 import subprocess
+import time
 
 import pytest
 
@@ -166,3 +167,39 @@ def test_two_users_press_the_same_button(space, database):
     space.script(database, WORKER + START, problem="The work was not finished")
     result = count(space, database)
     assert result["claims"] == result["documents"] == CONTRACTS
+
+
+BOTH_GENERATE = """
+import os, time
+from odoo.service.model import retrying
+schedule = env['invoice.run.schedule'].search([('cycle', '=', 'monthly')])
+def press():
+    schedule.run_ids.mapped('number')  # both have looked before one of them writes
+    time.sleep(max(0, float(os.environ['AT']) - time.time()))
+    schedule.action_generate_runs()
+    time.sleep(1)
+retrying(press, env)
+env.cr.commit()
+"""
+
+
+def test_two_users_generate_the_runs_of_a_schedule(space, database):
+    make = """
+env['invoice.run.schedule'].create({'name': 'Rent', 'date_from': '2024-01-01', 'run_count': 12,
+    'scenario_id': env['billing.scenario'].search([], limit=1).id})
+env.cr.commit()
+"""
+    space.script(database, make, problem="The schedule was not made")
+    moment = str(time.time() + 30)
+    workers = [start(space, database, BOTH_GENERATE, AT=moment) for _number in range(2)]
+    for worker in workers:
+        output, _errors = worker.communicate(timeout=180)
+        assert worker.returncode == 0, output
+        assert "Traceback" not in output, output
+    numbers = """
+import json
+schedule = env['invoice.run.schedule'].search([('cycle', '=', 'monthly')])
+print(json.dumps(sorted(schedule.run_ids.mapped('number'))))
+"""
+    found = json.loads(space.script(database, numbers, problem="Nothing was counted"))
+    assert found == list(range(12)), "each run once"

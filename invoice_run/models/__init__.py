@@ -41,6 +41,7 @@ from . import sale_order_source
 from . import sale_order_invoicing
 from . import invoice_run_sale
 from . import invoice_run_schedule
+from . import invoice_run_schedule_runs
 from . import account_move
 from . import account_move_line
 from . import account_move_bulk

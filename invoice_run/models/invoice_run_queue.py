@@ -42,6 +42,7 @@ class InvoiceRun(models.Model):
     @api.model
     def _cron_process_runs(self):
         """Activate the runs whose day has come, then work on all that is queued."""
+        self.env["invoice.run.schedule"]._extend_schedules()
         self._activate_due_runs()
         self._update_pending_mails()
         self._release_abandoned_runs()

@@ -259,6 +259,17 @@ class InvoiceRunSchedule(models.Model):
                     )
                 )
 
+    @api.constrains("company_id")
+    def _check_company_of_runs(self):
+        for schedule in self:
+            if schedule.run_ids.company_id - schedule.company_id:
+                raise ValidationError(
+                    self.env._(
+                        "Schedule %(schedule)s has runs of another company. Copy it instead.",
+                        schedule=schedule.reference,
+                    )
+                )
+
     @api.constrains("invoice_name")
     def _check_invoice_name(self):
         for schedule in self:
@@ -314,6 +325,16 @@ class InvoiceRunSchedule(models.Model):
                 vals["auto_approve"] = "company"
         return vals_list
 
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_with_runs(self):
+        for schedule in self.filtered("run_ids"):
+            raise UserError(
+                self.env._(
+                    "Schedule %(schedule)s has runs. Close it instead, to keep their history.",
+                    schedule=schedule.reference,
+                )
+            )
+
     def _is_manager(self):
         return self.env.su or self.env.user.has_group(MANAGER_GROUP)
 
@@ -326,28 +347,6 @@ class InvoiceRunSchedule(models.Model):
                 )
             )
 
-    def action_generate_runs(self):
-        """Create the runs that are missing; pressing again adds nothing twice.
-
-        :raises UserError: the schedule is not active, or would make too many runs
-        """
-        self.check_access("write")
-        for schedule in self:
-            if schedule.state != "active":
-                raise UserError(
-                    self.env._(
-                        "Schedule %(schedule)s is not active: resume it first.",
-                        schedule=schedule.reference,
-                    )
-                )
-            made = set(schedule.run_ids.mapped("number"))
-            vals_list = [
-                schedule._prepare_run_vals(number)
-                for number in range(schedule._get_run_count())
-                if number not in made
-            ]
-            self.env["invoice.run"]._as_engine().create(vals_list)
-
     def action_pause(self):
         """Make no runs, and activate none, until the schedule is resumed."""
         self.write({"state": "paused"})
@@ -357,8 +356,17 @@ class InvoiceRunSchedule(models.Model):
         self.write({"state": "active"})
 
     def action_close(self):
-        """End the schedule; runs that were made stay."""
+        """End the schedule; runs that were made stay, and those on hold begin only by hand."""
         self.write({"state": "closed"})
+
+    def action_save_and_return(self):
+        """Open the list of schedules; the web client has saved the form before it calls this."""
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.invoice_run_schedule_action"
+        )
+        action["target"] = "main"
+        return action
 
     def action_view_runs(self):
         """Open the runs of this schedule."""
@@ -367,33 +375,6 @@ class InvoiceRunSchedule(models.Model):
         action["domain"] = [("schedule_id", "in", self.ids)]
         action["context"] = {"create": False}
         return action
-
-    def _get_run_count(self):
-        """Return how many runs the schedule makes: by number, end date or horizon.
-
-        :raises UserError: more than ``MAX_RUNS``
-        """
-        self.ensure_one()
-        if self.cycle == "once":
-            return 1
-        until = self.until_date
-        if not until and not self.run_count:
-            today = self.company_id._get_invoice_run_today()
-            until = max(today, self.date_from) + relativedelta(months=HORIZON_MONTHS)
-        number = 0
-        limit = self.run_count or MAX_RUNS + 1
-        while number < limit and (not until or self._get_period(number).date_from <= until):
-            number += 1
-        if number > MAX_RUNS:
-            raise UserError(
-                self.env._(
-                    "Schedule %(schedule)s would make more than %(max)s runs. "
-                    "Choose an earlier end date.",
-                    schedule=self.reference,
-                    max=MAX_RUNS,
-                )
-            )
-        return number
 
     def _get_period(self, number) -> Span:
         """Return the period of run ``number`` (0 = the first)."""

@@ -24,6 +24,7 @@ from . import test_sale_claims
 from . import test_sale_invoices
 from . import test_sale_source
 from . import test_scenario_rules
+from . import test_schedules
 from . import test_security
 from . import test_security_matrix
 from . import test_select

@@ -25,6 +25,12 @@ class TestTours(HttpCase, InvoiceRunCommon):
         )
         schedule = self.env["invoice.run.schedule"].search([("name", "=", "Monthly rent")])
         self.assertEqual(len(schedule.run_ids), 2)
+        self.start_tour(
+            f"/odoo/action-invoice_run.invoice_run_schedule_action/{schedule.id}",
+            "invoice_run_save_and_return",
+            login="run_user",
+        )
+        self.assertEqual(schedule.name, "Rent of halls")
         run = schedule.run_ids.sorted("number")[0]
         self.assertEqual(run.job, "amounts")
         self._work()

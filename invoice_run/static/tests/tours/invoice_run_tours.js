@@ -72,16 +72,35 @@ tours.add("invoice_run_schedule_to_amounts", {
         },
         {
             content: "Both runs are listed",
-            trigger: ".o_field_widget[name='run_ids'] tbody:has(.o_data_row:nth-child(2))",
+            trigger: ".o_field_widget[name='next_run_ids'] tbody:has(.o_data_row:nth-child(2))",
         },
         {
             content: "Open the first run",
-            trigger: ".o_field_widget[name='run_ids'] .o_data_row:first-child button.btn-link",
+            trigger: ".o_field_widget[name='next_run_ids'] .o_data_row:first-child button.btn-link",
             run: "click",
         },
         clickHeaderButton("action_submit"),
         clickHeaderButton("action_generate_amounts"),
         waitForWorker(),
+    ],
+});
+
+tours.add("invoice_run_save_and_return", {
+    steps: () => [
+        {
+            content: "Rename the schedule",
+            trigger: ".o_field_widget[name='name'] input",
+            run: "edit Rent of halls",
+        },
+        clickHeaderButton("action_save_and_return"),
+        {
+            content: "The list shows the new name",
+            trigger: ".o_list_view .o_data_row:contains('Rent of halls')",
+        },
+        {
+            content: "Nothing is left to save",
+            trigger: "body:not(:has(.o_form_view))",
+        },
     ],
 });
 
