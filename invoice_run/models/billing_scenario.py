@@ -132,10 +132,14 @@ class BillingScenario(models.Model):
         self.ensure_one()
         if not self.source_model:
             return 0, self.env._("Choose what is billed.")
+        # sudo: one that is saved was checked as its author, and a run collects the same;
+        # a selection that is being typed must not count what the user cannot see
+        scenario = self.sudo() if self.id else self
+        # neither what is pending nor what a form holds in memory is lost with an error
+        self.env.flush_all()
         try:
-            with self.env.cr.savepoint():
-                # as the user: a selection that is being typed must not count what he cannot see
-                return self._count_due(), False
+            with self.env.cr.savepoint(flush=False):
+                return scenario._count_due(), False
         except UserError as error:
             return 0, str(error)
         except (ValueError, SyntaxError, TypeError, KeyError, psycopg2.Error) as error:

@@ -28,7 +28,7 @@ class InvoiceRun(models.Model):
         customer is done or untouched.
         """
         self.ensure_one()
-        payers = self.scenario_id._get_source()._get_run_payers(self)
+        payers = self._get_selected_payers()
         done = self.env["invoice.run.document"].search([("run_id", "=", self.id)]).payer_id
         failed = self.env["invoice.run.exception"].search([("run_id", "=", self.id)])
         done |= failed.partner_id.commercial_partner_id

@@ -20,6 +20,11 @@ class InvoiceRunException(models.Model):
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)
 
+    def _get_source_record(self):
+        """Return what is due: an order, item or contract; nothing where the run is meant."""
+        self.ensure_one()
+        return self.sale_order_id or self.usage_id or self.contract_id
+
     def action_release(self):
         """Release what another run holds of the same record, without invoice yet."""
         self.check_access("read")

@@ -33,7 +33,16 @@ class InvoiceRun(models.Model):
     def _queue_job(self, job):
         """Have the scheduled action do ``job`` for these runs as soon as it can."""
         self._write_engine({"job": job})
-        self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger()
+        # sudo: the scheduled action is the system's
+        self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger(self._get_job_trigger())
+
+    def _get_job_trigger(self):
+        """Return when the scheduled action should start on a queued job; None: at once."""
+        return None
+
+    def _get_chunk_size(self, size):
+        """Return how much is done in one transaction where ``size`` is the most."""
+        return size
 
     # ------------------------------------------------------------------
     # Scheduled action
@@ -147,6 +156,7 @@ class InvoiceRun(models.Model):
             if not self._process_amounts(payers[start : start + PAYERS_PER_CHUNK]):
                 return False
         self._finish_amounts()
+        self._notify_progress()
         self._commit_step()
         return True
 
@@ -168,12 +178,16 @@ class InvoiceRun(models.Model):
             if not self._lock_job("amounts"):
                 return False
             self._generate_amounts(payers)
+        self._notify_progress()
         return bool(self._commit_step(remaining=1)) and self._lock_job("amounts")
 
     def _lock_job(self, job):
         """Take the run again after a commit; False when it is no longer ours to work on."""
         self.invalidate_recordset()
         return bool(self.try_lock_for_update(allow_referencing=True)) and self.job == job
+
+    def _notify_progress(self):
+        """Called before each commit of a job, so that whoever looks on can be told."""
 
     def _get_documents_to_invoice(self, limit=None):
         """Return the next documents to invoice; those that wait for a failed period are not."""
@@ -195,8 +209,10 @@ class InvoiceRun(models.Model):
 
     def _process_job_invoices(self):
         """Make all invoices, chunk by chunk; return whether the job is finished."""
-        while documents := self._get_documents_to_invoice(INVOICES_PER_CHUNK):
+        size = self._get_chunk_size(INVOICES_PER_CHUNK)
+        while documents := self._get_documents_to_invoice(size):
             documents._process_invoices()
+            self._notify_progress()
             if not self._commit_step(remaining=1) or not self._lock_job("invoices"):
                 return False
         self._finish_invoices()
@@ -209,6 +225,7 @@ class InvoiceRun(models.Model):
             [("run_id", "=", self.id), ("state", "=", "to_do")], limit=1
         )
         self.write({"job": "none", "state": "approved" if waiting else "invoiced"})
+        self._notify_progress()
         self._notify_finished()
         self._go_on_sending()
 

@@ -84,9 +84,10 @@ class InvoiceRun(models.Model):
                     self.env._("%(run)s: the records to bill must be ids.", run=run.reference)
                 )
 
-    def _get_open_payers(self):
-        # EXTENDS 'invoice_run': usage of a contract may be paid by somebody else
-        payers = super()._get_open_payers()
+    def _get_selected_payers(self):
+        """Return the customers for whom what this run selects is due."""
+        payers = self.scenario_id._get_source()._get_run_payers(self)
         if self.partner_ids:
+            # usage of a selected contract may be paid by somebody else
             payers &= self.partner_ids.commercial_partner_id
         return payers

@@ -185,7 +185,8 @@ class InvoiceRun(models.Model):
         if self.send_after and self.send_after > fields.Datetime.now():
             return self._wait_to_send(self.send_after)
         last_id = 0
-        while documents := self._get_documents_to_send(last_id, MAILS_PER_CHUNK):
+        size = self._get_chunk_size(MAILS_PER_CHUNK)
+        while documents := self._get_documents_to_send(last_id, size):
             allowed, free_at = self.company_id._get_mails_allowed(len(documents))
             if not allowed:
                 return self._wait_to_send(free_at)
@@ -206,6 +207,7 @@ class InvoiceRun(models.Model):
         # the mails are in the queue for good before the mail server sees one
         self._commit_step(remaining=1)
         documents._hand_over_mails()
+        self._notify_progress()
         go_on = self._commit_step(remaining=1)
         # memory stays that of one chunk
         self.env.invalidate_all()
@@ -222,6 +224,7 @@ class InvoiceRun(models.Model):
             return self._wait_to_send(waiting.send_next_try)
         self.write({"job": "none", "send_wait_until": False})
         self._notify_sent()
+        self._notify_progress()
         self._commit_step()
         return True
 

@@ -1,10 +1,12 @@
 from datetime import date, datetime
+from unittest.mock import patch
 
 from freezegun import freeze_time
 
 from odoo.exceptions import ValidationError
 from odoo.fields import Command, Domain
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
 
@@ -314,6 +316,19 @@ class TestDueCount(InvoiceRunCommon):
             scenario.invalidate_recordset()
             self.assertEqual(scenario.due_count, 0)
             self.assertTrue(scenario.due_error, domain)
+
+    @freeze_time("2024-02-15")
+    def test_a_broken_one_does_not_hide_the_others(self):
+        self._make_contract(date_start="2024-02-01")
+        broken = self._make_scenario("Broken")
+        # an error of the database itself, after which the transaction must go on
+        with patch.object(type(self.env["billing.contract"]), "_get_run_count") as count:
+            count.side_effect = lambda run: run.scenario_id == broken and self.env.cr.execute("X")
+            scenarios = self.scenario | broken | self.usage_scenario
+            scenarios.invalidate_recordset()
+            with mute_logger("odoo.sql_db"):
+                errors = scenarios.mapped(lambda scenario: bool(scenario.due_error))
+        self.assertEqual(errors, [False, True, False])
 
     @freeze_time("2024-02-15")
     def test_plain_user_sees_the_count(self):

@@ -4,5 +4,8 @@ from . import (
     billing_cutoff,
     billing_due,
     billing_forecast,
+    invoice_manager,
+    invoice_manager_process,
+    invoice_manager_rows,
     invoice_run_reason,
 )

@@ -1,0 +1,113 @@
+from datetime import timedelta
+
+from odoo import api, fields, models
+from odoo.fields import Domain
+
+#: Documents that are worked on while the user looks on; more go to the background.
+WATCHED_LIMIT = 100
+#: Documents of one step while the user looks on: their status shows as it comes.
+STEP_SIZE = 10
+#: After this time the scheduled action takes over what the user left unfinished.
+TAKE_OVER_MINUTES = 2
+
+
+class InvoiceRun(models.Model):
+    """Runs that somebody watches: the Invoice Manager, or whoever is responsible.
+
+    What is queued while the user looks on is carried out in small steps by the user's own
+    requests, so it does not wait behind the large runs of the scheduled action. Both use the
+    same jobs under the same lock; whoever comes second waits.
+    """
+
+    _inherit = "invoice.run"
+
+    is_managed = fields.Boolean("Made in the Invoice Manager", readonly=True, copy=False)
+    is_approval_asked = fields.Boolean("Approval Asked For", readonly=True, copy=False)
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice_run'
+        return super()._get_engine_fields() | {"is_managed", "is_approval_asked"}
+
+    # ------------------------------------------------------------------
+    # Approval
+    # ------------------------------------------------------------------
+
+    def _ask_for_approval(self):
+        # EXTENDS 'invoice_run': in the Invoice Manager only when its user asks
+        waits = self.is_managed and not self.is_approval_asked
+        return None if waits else super()._ask_for_approval()
+
+    def _ask_reviewer(self):
+        """Ask the reviewer, once, to approve this run."""
+        self.ensure_one()
+        if self.is_approval_asked:
+            return
+        self._write_engine({"is_approval_asked": True})
+        self._ask_for_approval()
+        self.message_post(
+            body=self.env._("%(user)s asks for approval.", user=self.env.user.display_name)
+        )
+
+    def _can_approve(self):
+        """Whether this user may approve the run."""
+        self.ensure_one()
+        users = self.submitted_by_id | self.amounts_by_id
+        four_eyes = self.company_id.invoice_run_four_eyes and self.env.user in users
+        reviewer = self.env.user.has_group("invoice_run.invoice_run_group_reviewer")
+        return reviewer and not four_eyes
+
+    def _prepare_no_approval_vals(self):
+        # EXTENDS 'invoice_run'
+        return {**super()._prepare_no_approval_vals(), "is_approval_asked": False}
+
+    def _approve(self):
+        # EXTENDS 'invoice_run': whoever asked sees it at once
+        result = super()._approve()
+        self._notify_progress()
+        return result
+
+    # ------------------------------------------------------------------
+    # Work
+    # ------------------------------------------------------------------
+
+    def _get_job_trigger(self):
+        # EXTENDS 'invoice_run': the user's own requests do it, unless they stop coming
+        if self.env.context.get("invoice_run_watched"):
+            return fields.Datetime.now() + timedelta(minutes=TAKE_OVER_MINUTES)
+        return super()._get_job_trigger()
+
+    def _get_chunk_size(self, size):
+        # EXTENDS 'invoice_run'
+        if self.env.context.get("invoice_run_step"):
+            return min(size, STEP_SIZE)
+        return super()._get_chunk_size(size)
+
+    def _process_step(self):
+        """Carry out one small chunk of what is queued, unless a worker is on it."""
+        self.with_context(invoice_run_step=True, invoice_run_watched=True)._process_queue()
+
+    @api.model
+    def _commit_step(self, processed=0, remaining=None):
+        # EXTENDS 'invoice_run': a step is one chunk, the user's next request goes on
+        seconds = super()._commit_step(processed, remaining)
+        return 0 if self.env.context.get("invoice_run_step") else seconds
+
+    def _count_job(self):
+        """Return how much there is to do, up to one more than what is done while one looks on."""
+        self.ensure_one()
+        if self.job == "amounts":
+            return len(self._get_open_payers())
+        domain = Domain("run_id", "=", self.id)
+        if self.job == "invoices":
+            domain = self._get_to_invoice_domain()
+        elif self.job == "send":
+            domain &= Domain("send_state", "=", "pending")
+        limit = WATCHED_LIMIT + 1
+        return self.env["invoice.run.document"].search_count(domain, limit=limit)
+
+    def _notify_progress(self):
+        """Tell the browser of who is responsible that something changed, at the next commit."""
+        for run in self.filtered("user_id"):
+            # sudo: the notification says no more than that run's number
+            run.user_id.sudo()._bus_send("invoice_run.progress", {"run_id": run.id})

@@ -1,0 +1,131 @@
+from odoo import models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+
+from ..models.invoice_run_managed import WATCHED_LIMIT
+
+
+class InvoiceManager(models.TransientModel):
+    """From the selected rows to invoices, to the customers, and to the end."""
+
+    _inherit = "invoice.manager"
+
+    def _get_run(self):
+        """Return the run; it may have been deleted meanwhile.
+
+        :raises UserError: there is none
+        """
+        run = self._find_run()
+        if not run:
+            raise UserError(self.env._("Press “Fetch” first: there is nothing to process."))
+        return run
+
+    def action_process(self, selection):
+        """Make the invoices of the selected rows, then send them as each row says.
+
+        Where approval is needed first, the reviewer is asked and nothing else happens; the
+        user comes back and presses again. Failed rows are tried again. Up to
+        ``WATCHED_LIMIT`` rows are made by :meth:`action_work`, while the user looks on.
+
+        :raises UserError: nothing is selected, or the run is busy
+        """
+        run = self._get_run()
+        domain = self._get_selection_domain(selection)
+        domain &= Domain("state", "in", ("to_do", "failed"))
+        documents = self.env["invoice.run.document"].search(domain)
+        if run.job == "invoices":
+            return self.get_state()  # pressed twice
+        self._check_idle()
+        if not documents:
+            raise UserError(self.env._("Select at least one row that is not processed yet."))
+        if self._approve_run(run):
+            small = len(documents) <= WATCHED_LIMIT
+            documents.with_context(invoice_run_watched=small).action_generate_invoices()
+        return self.get_state()
+
+    def _approve_run(self, run):
+        """Approve the run if this user, or a setting, may; else ask the reviewer.
+
+        :return: whether the invoices can be made
+        """
+        if run.state in ("approved", "invoiced"):
+            return True
+        if run.state != "amounts":
+            raise UserError(self.env._("%(run)s has no amounts yet.", run=run.reference))
+        if self._is_approved_by_setting(run):
+            run.check_access("write")
+            # sudo: the company's setting approves, not the user
+            run.sudo()._approve()
+        elif run._can_approve():
+            run.action_approve()
+        else:
+            run._ask_reviewer()
+            return False
+        return True
+
+    def action_work(self):
+        """Carry out a small step of what is queued, and return the state.
+
+        Large work, and what a worker is on, is left to the background.
+        """
+        run = self._get_run()
+        run.check_access("write")
+        if run.job != "none" and run._count_job() <= WATCHED_LIMIT:
+            run._process_step()
+            run.invalidate_recordset()
+        return self.get_state()
+
+    def action_renew(self):
+        """Make the amounts of the outdated rows again, and only those."""
+        run = self._get_run()
+        self._check_idle()
+        run.with_context(invoice_run_watched=True).action_renew_stale()
+        return self.get_state()
+
+    def action_send(self, selection):
+        """Send the selected invoices: what is pending, and what failed, again."""
+        run = self._get_run()
+        domain = self._get_selection_domain(selection)
+        domain &= Domain("send_state", "in", ("pending", "failed"))
+        domain &= Domain("send_action", "not in", ("print", "none"))
+        documents = self.env["invoice.run.document"].search(domain)
+        if run.job == "send":
+            return self.get_state()  # pressed twice
+        self._check_idle()
+        if not documents:
+            raise UserError(self.env._("None of the selected invoices waits to be sent."))
+        small = len(documents) <= WATCHED_LIMIT
+        documents.with_context(invoice_run_watched=small).action_send()
+        return self.get_state()
+
+    def action_print(self, selection):
+        """Return the action that prints the selected invoices with billing action Print."""
+        self._get_run()
+        domain = self._get_selection_domain(selection)
+        domain &= Domain("send_action", "=", "print") & Domain("move_id.state", "=", "posted")
+        documents = self.env["invoice.run.document"].search(domain)
+        if not documents:
+            raise UserError(
+                self.env._("None of the selected rows has a confirmed invoice to print.")
+            )
+        return self.env.ref("account.account_invoices").report_action(documents.move_id)
+
+    def action_finish(self):
+        """End this run: what was not processed is left out, its periods are billable again.
+
+        A run without any invoice is cancelled.
+        """
+        run = self._get_run()
+        self._check_idle()
+        self._finish_run(run)
+        self.run_id = False
+        return self.get_cards()
+
+    def _finish_run(self, run):
+        if not run.document_ids.filtered("move_id"):
+            run.action_cancel()
+            return
+        rest = self.env["invoice.run.document"].search(
+            [("run_id", "=", run.id), ("state", "in", ("to_do", "failed"))]
+        )
+        rest.action_exclude()
