@@ -13,6 +13,7 @@
         "security/invoice_run_wizard_rules.xml",
         "data/ir_sequence_data.xml",
         "data/ir_cron_data.xml",
+        "data/mail_activity_type_data.xml",
         "wizards/invoice_run_reason_views.xml",
         "wizards/account_move_reversal_views.xml",
         "wizards/billing_contract_change_views.xml",

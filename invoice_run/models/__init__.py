@@ -26,6 +26,7 @@ from . import invoice_run_checks
 from . import invoice_run_dashboard
 from . import invoice_run_queue
 from . import invoice_run_limits
+from . import invoice_run_activity
 from . import invoice_run_send_job
 from . import invoice_run_managed
 from . import invoice_run_exception

@@ -4,6 +4,7 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
 
 from .. import cycles
+from .activity_types import APPROVE
 
 #: States in which amounts exist and no run of this kind is finished.
 OPEN_STATES = ("draft", "on_hold", "submitted", "amounts", "approved")
@@ -85,6 +86,7 @@ class InvoiceRun(models.Model):
         ],
         "Working On",
         required=True,
+        tracking=True,
         default="none",
         copy=False,
         readonly=True,
@@ -436,12 +438,10 @@ class InvoiceRun(models.Model):
             if run.state not in ("amounts", "approved") or run.invoice_count:
                 raise UserError(self.env._("%(run)s has no amounts to reject.", run=run.reference))
             run._write_engine({"state": "amounts", **run._prepare_no_approval_vals()})
-            run.activity_unlink(["mail.mail_activity_data_todo"])
+            run.activity_unlink([APPROVE])
             run.message_post(body=self.env._("Rejected: %(reason)s", reason=reason))
-            run.activity_schedule(
-                "mail.mail_activity_data_todo",
-                summary=self.env._("%(run)s rejected: %(why)s", run=run.reference, why=reason),
-                user_id=(run.user_id or self.env.user).id,
+            run._tell_responsible(
+                self.env._("%(run)s rejected: %(why)s", run=run.reference, why=reason)
             )
 
     def _check_reviewer(self):
@@ -470,6 +470,7 @@ class InvoiceRun(models.Model):
         return self.reviewer_id.name or self.env._("a colleague with the reviewer's role")
 
     def _approve(self):
+        self.activity_feedback([APPROVE])
         self._write_engine(
             {
                 "state": "approved",
@@ -477,7 +478,6 @@ class InvoiceRun(models.Model):
                 "approved_date": fields.Datetime.now(),
             }
         )
-        self.activity_unlink(["mail.mail_activity_data_todo"])
         if self._is_automatic("invoices"):
             self._start_invoices()
 

@@ -274,12 +274,3 @@ class InvoiceRun(models.Model):
             self._approve()
         else:
             self._ask_for_approval()
-
-    def _ask_for_approval(self):
-        reviewer = self.reviewer_id
-        if reviewer and self.document_count:
-            self.activity_schedule(
-                "mail.mail_activity_data_todo",
-                summary=self.env._("Approve invoice run %(run)s", run=self.reference),
-                user_id=reviewer.id,
-            )

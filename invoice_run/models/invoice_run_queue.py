@@ -105,10 +105,8 @@ class InvoiceRun(models.Model):
         self._remove_amounts()
         self._write_engine({"state": "submitted"})
         self.message_post(body=self.env._("Not approved in time: the amounts are released."))
-        self.activity_schedule(
-            "mail.mail_activity_data_todo",
-            summary=self.env._("%(run)s was released: approve it or cancel it", run=self.reference),
-            user_id=(self.user_id or self.env.user).id,
+        self._tell_responsible(
+            self.env._("%(run)s was released: approve it or cancel it", run=self.reference)
         )
 
     @api.model
@@ -166,6 +164,9 @@ class InvoiceRun(models.Model):
             {"run_id": self.id, "code": "selection", "message": message}
         )
         self.write({"state": "amounts", "job": "none", "amounts_date": fields.Datetime.now()})
+        self._tell_responsible(
+            self.env._("%(run)s: its scenario cannot be used, see why", run=self.reference)
+        )
         self._commit_step()
 
     def _process_amounts(self, payers):
@@ -245,9 +246,4 @@ class InvoiceRun(models.Model):
             failed=self.failed_count,
         )
         self.message_post(body=body)
-        if self.failed_count and self.user_id:
-            self.activity_schedule(
-                "mail.mail_activity_data_todo",
-                summary=self.env._("%(run)s: repair what failed", run=self.reference),
-                user_id=self.user_id.id,
-            )
+        self._tell_result()

@@ -238,19 +238,16 @@ class InvoiceRun(models.Model):
         return False
 
     def _notify_sent(self):
-        """Tell the responsible what failed."""
-        failed = self.env["invoice.run.document"].search_count(
-            [("run_id", "=", self.id), ("send_state", "=", "failed")]
-        )
-        if failed and self.user_id:
-            summary = self.env._(
-                "%(run)s: %(count)s could not be sent", run=self.reference, count=failed
+        """Say what was sent, and tell the responsible what failed."""
+        self.invalidate_recordset(["sent_count", "failed_count"])
+        self.message_post(
+            body=self.env._(
+                "%(sent)s invoices sent, %(failed)s failed.",
+                sent=self.sent_count,
+                failed=self.failed_count,
             )
-            known = self.activity_ids.filtered(lambda activity: activity.summary == summary)
-            if not known:
-                self.activity_schedule(
-                    "mail.mail_activity_data_todo", summary=summary, user_id=self.user_id.id
-                )
+        )
+        self._tell_result()
 
     @api.model
     def _update_pending_mails(self):
