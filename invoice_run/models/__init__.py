@@ -42,6 +42,7 @@ from . import sale_order_line
 from . import sale_order_source
 from . import sale_order_invoicing
 from . import invoice_run_sale
+from . import invoice_run_reversal
 from . import invoice_run_schedule
 from . import invoice_run_schedule_runs
 from . import account_move

@@ -1,4 +1,5 @@
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 from odoo.tools import SQL
 
 #: Who sees that a run made an invoice: not the customers, who may read their own.
@@ -59,6 +60,10 @@ class AccountMove(models.Model):
 
     def write(self, vals):
         # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
+        if vals.get("state") in ("draft", "cancel"):
+            self._check_not_given_back()
+        elif vals.get("state") == "posted":
+            self._check_given_back_once()
         result = super().write(vals)
         if "state" in vals:
             # a draft holds its periods like a confirmed invoice: only what it reverses changes
@@ -138,24 +143,103 @@ class AccountMove(models.Model):
         self.ensure_one()
         if self.state == "cancel":
             return False
-        credits = self.reversal_move_ids.filtered(
-            lambda credit: credit.invoice_bill_again and credit.state == "posted"
+        return not self._get_giving_back()
+
+    def _get_giving_back(self):
+        """Return the confirmed credit notes over the whole amount that let it be billed again."""
+        return self.reversal_move_ids.filtered(
+            lambda credit: credit.state == "posted" and credit._gives_back()
         )
-        return not any(
-            self.currency_id.compare_amounts(credit.amount_total, self.amount_total) == 0
-            for credit in credits
+
+    def _gives_back(self):
+        """Whether this credit note, when confirmed, makes the periods of its invoice billable."""
+        self.ensure_one()
+        invoice = self.reversed_entry_id
+        return (
+            self.invoice_bill_again
+            and self.currency_id.compare_amounts(self.amount_total, invoice.amount_total) == 0
         )
+
+    def _check_given_back_once(self):
+        """Refuse a second credit note that lets the same periods be billed again.
+
+        :raises UserError: names the first one
+        """
+        for credit in self.filtered("invoice_bill_again"):
+            invoice = credit.reversed_entry_id
+            others = invoice._get_giving_back() - credit
+            if others and credit._gives_back():
+                raise UserError(
+                    self.env._(
+                        "%(credit)s gives %(invoice)s back already, to be billed again. Delete "
+                        "this second credit note.",
+                        credit=others[0].display_name,
+                        invoice=invoice.display_name,
+                    )
+                )
+
+    def _check_not_given_back(self):
+        """Refuse to take back an invoice whose credit note lets its periods be billed again.
+
+        The credit note alone would stay: the customer would get the money back twice.
+
+        :raises UserError: names the credit note
+        """
+        for move in self.filtered(lambda move: move.state == "posted"):
+            credits = move._get_giving_back() - self
+            if credits:
+                raise UserError(
+                    self.env._(
+                        "%(credit)s gives %(invoice)s back to be billed again. Reset or cancel "
+                        "that credit note first.",
+                        credit=credits[0].display_name,
+                        invoice=move.display_name,
+                    )
+                )
 
     def _reverse_to_bill_again(self):
         """Credit these invoices in full, so that their periods become billable again.
 
-        :return: action that opens the credit notes
+        Only those that are confirmed and in force; each in its own journal.
+
+        :return: the credit notes, confirmed
+        :raises UserError: some have credit notes already
         """
-        wizard = (
-            self.env["account.move.reversal"]
-            .with_context(active_model="account.move", active_ids=self.ids)
-            .create({"journal_id": self.journal_id[:1].id, "invoice_bill_again": True})
-        )
-        action = wizard.refund_moves()
-        wizard.new_move_ids.filtered(lambda move: move.state == "draft")._post(soft=False)
-        return action
+        moves = self.filtered(lambda move: move.state == "posted" and move._is_billing())
+        moves._check_not_credited()
+        credits = self.browse()
+        for group in moves.grouped(lambda move: (move.company_id, move.journal_id)).values():
+            wizard = (
+                self.env["account.move.reversal"]
+                .with_context(active_model="account.move", active_ids=group.ids)
+                .create({"journal_id": group.journal_id.id, "invoice_bill_again": True})
+            )
+            wizard.refund_moves()
+            credits |= wizard.new_move_ids
+        if credits:
+            # together: one may undo what another one of them builds on
+            credits._post(soft=False)
+        return credits
+
+    def _check_not_credited(self):
+        """Refuse invoices that were credited by hand, in part or in draft too.
+
+        A further credit note in full would give back more than was billed.
+
+        :raises UserError: names the first of them and its credit note
+        """
+        credited = self.filtered(lambda move: move._get_credits())
+        if credited:
+            raise UserError(
+                self.env._(
+                    "%(count)s of the invoices have credit notes already (%(invoice)s: "
+                    "%(credit)s). Cancel these credit notes, or select and reverse the other "
+                    "documents.",
+                    count=len(credited),
+                    invoice=credited[0].display_name,
+                    credit=credited[0]._get_credits()[0].display_name,
+                )
+            )
+
+    def _get_credits(self):
+        return self.reversal_move_ids.filtered(lambda credit: credit.state != "cancel")

@@ -599,15 +599,6 @@ class InvoiceRun(models.Model):
             run.sudo().document_ids.write({"state": "released", "error": False})
             run._write_engine({"state": "cancelled", "job": "none"})
 
-    def action_reverse(self):
-        """Credit all confirmed invoices of these runs; their periods become billable again.
-
-        :return: action that opens the credit notes
-        """
-        self.check_access("write")
-        moves = self.document_ids.move_id.filtered(lambda move: move.state == "posted")
-        return moves._reverse_to_bill_again()
-
     # ------------------------------------------------------------------
     # Views
     # ------------------------------------------------------------------

@@ -302,10 +302,22 @@ class InvoiceRunDocument(models.Model):
             held = document.line_ids.filtered(lambda line: line._is_in_force())
             moves = held.move_line_ids.move_id.filtered(lambda move: move._is_billing())
             state = "invoiced" if held else "released"
-            vals = {"state": state} if document.state != state else {}
+            vals = document._prepare_state_vals(state) if document.state != state else {}
             if moves and document.move_id not in moves:
                 vals["move_id"] = moves[-1].id
             if vals:
                 document.write(vals)
+
+    def _prepare_state_vals(self, state):
+        """Return the values of a document that is released or comes back.
+
+        What was given back is not sent any more; what comes back waits to be sent again.
+        """
+        vals = {"state": state}
+        if state == "released" and self.send_state == "pending":
+            vals["send_state"] = "none"
+        elif state == "invoiced" and self.send_state == "none" and self.send_action == "email":
+            vals["send_state"] = "pending"
+        return vals
 
     # ------------------------------------------------------------------

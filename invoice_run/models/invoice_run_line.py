@@ -139,7 +139,8 @@ class InvoiceRunLine(models.Model):
 
         :raises UserError: a period that comes back is claimed by somebody else meanwhile
         """
-        billed = self.filtered(lambda line: line._is_billed())
+        billed = self.filtered(lambda line: line._get_billing_moves())
+        billed._check_billed_once()
         # what a correction cut or released stays so while the invoice is in force
         superseded = self.filtered("superseded_by_id")
         (superseded - billed)._check_not_superseded()
@@ -164,9 +165,28 @@ class InvoiceRunLine(models.Model):
                 )
             )
 
-    def _is_billed(self):
+    def _get_billing_moves(self):
+        """Return the invoices in force that bill this amount."""
         self.ensure_one()
-        return any(move._is_billing() for move in self.move_line_ids.move_id)
+        return self.move_line_ids.move_id.filtered(lambda move: move._is_billing())
+
+    def _check_billed_once(self):
+        """Refuse a second invoice of the same amount, as after "Reverse and create invoice".
+
+        :raises UserError: names the two
+        """
+        for line in self:
+            moves = line._get_billing_moves()
+            if len(moves) > 1:
+                raise UserError(
+                    self.env._(
+                        "“%(what)s” would be billed twice, by %(one)s and by %(other)s. Cancel or "
+                        "delete one of them first.",
+                        what=line.name,
+                        one=moves[0].display_name,
+                        other=moves[1].display_name,
+                    )
+                )
 
     def _get_conflicting_lines(self, until=None):
         """Return the claimed lines of others that stand in the way of these.
