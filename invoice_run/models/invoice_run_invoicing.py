@@ -316,7 +316,7 @@ class InvoiceRunDocument(models.Model):
         vals = {"state": state}
         if state == "released" and self.send_state == "pending":
             vals["send_state"] = "none"
-        elif state == "invoiced" and self.send_state == "none" and self.send_action == "email":
+        elif state == "invoiced" and self.send_state == "none" and self.send_action != "none":
             vals["send_state"] = "pending"
         return vals
 

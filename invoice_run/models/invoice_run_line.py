@@ -139,7 +139,7 @@ class InvoiceRunLine(models.Model):
 
         :raises UserError: a period that comes back is claimed by somebody else meanwhile
         """
-        billed = self.filtered(lambda line: line._get_billing_moves())
+        billed = self.filtered(lambda line: line._is_billed())
         billed._check_billed_once()
         # what a correction cut or released stays so while the invoice is in force
         superseded = self.filtered("superseded_by_id")
@@ -164,6 +164,9 @@ class InvoiceRunLine(models.Model):
                     later=superseded[0].superseded_by_id._get_reference(),
                 )
             )
+
+    def _is_billed(self):
+        return bool(self._get_billing_moves())
 
     def _get_billing_moves(self):
         """Return the invoices in force that bill this amount."""
