@@ -312,6 +312,7 @@ class InvoiceRun(models.Model):
     def action_submit(self):
         """Activate the runs: now, also before their date. Pressing twice changes nothing."""
         self.check_access("write")
+        self._check_not_busy()
         for run in self.filtered(lambda run: run.state in ("draft", "on_hold")):
             run._check_schedule_active()
             run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
@@ -333,6 +334,7 @@ class InvoiceRun(models.Model):
         :raises UserError: the run has invoices, or is cancelled
         """
         self.check_access("write")
+        self._check_not_busy()
         for run in self:
             if run.job == "amounts":
                 continue
@@ -357,6 +359,7 @@ class InvoiceRun(models.Model):
         :raises UserError: no reason, or the run has invoices
         """
         self.check_access("write")
+        self._check_not_busy()
         if not (reason or "").strip():
             raise UserError(self.env._("Say why the amounts are deleted."))
         for run in self:
@@ -419,6 +422,7 @@ class InvoiceRun(models.Model):
         :raises UserError: there is nothing to approve, or four eyes are asked for
         """
         self.check_access("write")
+        self._check_not_busy()
         for run in self.filtered(lambda run: run.state != "approved"):
             run._check_approvable()
             run._approve()
@@ -431,6 +435,7 @@ class InvoiceRun(models.Model):
         :raises UserError: no reason, or there is nothing to reject
         """
         self.check_access("write")
+        self._check_not_busy()
         if not (reason or "").strip():
             raise UserError(self.env._("Say why the amounts are rejected."))
         for run in self:
@@ -506,6 +511,7 @@ class InvoiceRun(models.Model):
         """
         self.check_access("write")
         self.env["account.move"].check_access("create")
+        self._check_not_busy()
         for run in self:
             if run._is_invoicing_all() or run.state == "invoiced":
                 continue
@@ -549,6 +555,7 @@ class InvoiceRun(models.Model):
     def action_retry_failed(self):
         """Try again, in the background, exactly the invoices and mails that failed."""
         self.check_access("write")
+        self._check_not_busy()
         for run in self:
             # sudo: documents are the engine's
             documents = run.sudo().document_ids
@@ -580,6 +587,7 @@ class InvoiceRun(models.Model):
         :raises UserError: the run has confirmed invoices
         """
         self.check_access("write")
+        self._check_not_busy()
         for run in self.filtered(lambda run: run.state != "cancelled"):
             moves = run.document_ids.move_id
             posted = moves.filtered(lambda move: move.state == "posted")

@@ -46,6 +46,7 @@ class InvoiceRun(models.Model):
         :raises UserError: there is no draft, or the run is busy
         """
         self.check_access("write")
+        self._check_not_busy()
         self.env["account.move"].check_access("create")
         for run in self.filtered(lambda run: run.job != "confirm"):
             run._check_confirmable()

@@ -31,6 +31,7 @@ class InvoiceRunException(models.Model):
         for exception in self.filtered("blocking_run_id"):
             run = exception.blocking_run_id
             run.check_access("write")
+            run._check_not_busy()
             # sudo: amounts and documents are the engine's
             documents = run.sudo().document_ids.filtered(
                 lambda document, exception=exception: (

@@ -2,6 +2,7 @@ import logging
 from datetime import timedelta
 
 from odoo import api, fields, models, modules, tools
+from odoo.exceptions import UserError
 from odoo.fields import Domain
 
 from .invoice_run_amounts import CLAIM_ERRORS, PAYERS_PER_CHUNK
@@ -137,7 +138,7 @@ class InvoiceRun(models.Model):
         for run in self.sudo():
             while run.job != "none":
                 job = run.job
-                if not run.try_lock_for_update(allow_referencing=True):
+                if not run._take():
                     break
                 finished = getattr(run, f"_process_job_{job}")()
                 if not finished:
@@ -182,10 +183,45 @@ class InvoiceRun(models.Model):
         self._notify_progress()
         return bool(self._commit_step(remaining=1)) and self._lock_job("amounts")
 
+    def _check_not_busy(self):
+        """Keep others off these runs until the end of the transaction, or say that one is busy.
+
+        Whoever changes a run as a whole takes its row first, as the workers do: nobody waits
+        for somebody who waits for him.
+
+        :raises UserError: a worker or another user is on one of the runs at this moment
+        """
+        busy = self - self.try_lock_for_update(allow_referencing=True)
+        if not busy:
+            return
+        jobs = dict(self._fields["job"]._description_selection(self.env))
+        raise UserError(
+            self.env._(
+                "%(run)s is being worked on at this moment (%(job)s). Try again when this is done.",
+                run=busy[0].reference,
+                job=jobs[busy[0].job] if busy[0].job != "none" else self.env._("another user"),
+            )
+        )
+
+    def _take(self):
+        """Keep others off this run until the next commit; False where somebody else is on it.
+
+        Then the scheduled action looks again in a minute: who has it may leave work behind.
+        """
+        if self.try_lock_for_update(allow_referencing=True):
+            return True
+        # sudo: the scheduled action is the system's
+        cron = self.env.ref("invoice_run.invoice_run_cron").sudo()
+        now = fields.Datetime.now()
+        domain = [("cron_id", "=", cron.id), ("call_at", ">", now)]
+        if not self.env["ir.cron.trigger"].sudo().search_count(domain, limit=1):
+            cron._trigger(now + timedelta(minutes=1))
+        return False
+
     def _lock_job(self, job):
         """Take the run again after a commit; False when it is no longer ours to work on."""
         self.invalidate_recordset()
-        return bool(self.try_lock_for_update(allow_referencing=True)) and self.job == job
+        return self._take() and self.job == job
 
     def _notify_progress(self):
         """Called before each commit of a job, so that whoever looks on can be told."""

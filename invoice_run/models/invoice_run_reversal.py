@@ -16,6 +16,7 @@ class InvoiceRun(models.Model):
         :raises UserError: nothing is confirmed, or some invoices have credit notes already
         """
         self.check_access("write")
+        self._check_not_busy()
         return self.document_ids._reverse()
 
 
@@ -31,6 +32,7 @@ class InvoiceRunDocument(models.Model):
         :raises UserError: nothing is confirmed, or some invoices have credit notes already
         """
         self.check_access("write")
+        self.run_id._check_not_busy()
         return self._reverse()
 
     def _reverse(self):

@@ -205,6 +205,7 @@ class InvoiceRunDocument(models.Model):
         :raises UserError: one of them has an invoice
         """
         self.check_access("write")
+        self.run_id._check_not_busy()
         self._check_not_invoiced()
         # sudo: amounts and documents are the engine's
         documents = self.sudo().filtered(lambda document: document.state in OPEN_STATES)
@@ -234,6 +235,7 @@ class InvoiceRunDocument(models.Model):
             no amounts any more
         """
         self.check_access("write")
+        self.run_id._check_not_busy()
         # sudo: amounts and documents are the engine's
         documents = self.sudo().filtered(lambda document: document._is_left_out())
         # whole documents first: what was taken out of them goes back into them
@@ -329,6 +331,7 @@ class InvoiceRunLine(models.Model):
         """
         documents = self.document_id
         documents.check_access("write")
+        documents.run_id._check_not_busy()
         documents._check_not_invoiced()
         # sudo: amounts and documents are the engine's
         open_documents = documents.sudo().filtered(lambda document: document.state in OPEN_STATES)
@@ -343,6 +346,7 @@ class InvoiceRunLine(models.Model):
         """
         documents = self.document_id
         documents.check_access("write")
+        documents.run_id._check_not_busy()
         # sudo: amounts and documents are the engine's
         for document in documents.sudo().filtered(lambda document: document._is_left_out()):
             document._include_lines(document.line_ids & self)

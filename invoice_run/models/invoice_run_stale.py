@@ -114,6 +114,7 @@ class InvoiceRun(models.Model):
         :raises UserError: the run is not in a state in which amounts can be renewed
         """
         self.check_access("write")
+        self._check_not_busy()
         for run in self:
             # sudo: amounts and documents are the engine's
             run.sudo()._get_open_documents()._detect_stale()
