@@ -5,123 +5,19 @@ Odoo's test cases keep one transaction, in which none of this can go wrong.
 
 import json
 import signal
-import subprocess
 import time
 
-import pytest
-
-from devtools import databases, workspace
-
-CONTRACTS = 30
-MAKE = f"""
-partners = env['res.partner'].create([{{'name': f'Customer {{n:02}}'}} for n in range({CONTRACTS})])
-product = env['product.product'].create({{'name': 'Rent', 'type': 'service', 'list_price': 100}})
-contracts = env['billing.contract'].create([
-    {{'partner_id': partner.id, 'date_start': '2024-01-01',
-      'line_ids': [(0, 0, {{'product_id': product.id, 'price_unit': 100}})]}}
-    for partner in partners])
-contracts.action_activate()
-scenario = env['billing.scenario'].create({{'name': 'All'}})
-for _number in range(2):
-    env['invoice.run'].create({{'scenario_id': scenario.id, 'invoice_date': '2024-01-15'}})
-env.cr.commit()
-"""
-# Small chunks, so that a worker can die in the middle of something.
-WORKER = """
-import os, signal, time
-from odoo.addons.invoice_run.models import invoice_run_queue as queue
-queue.PAYERS_PER_CHUNK = queue.INVOICES_PER_CHUNK = 5
-Run, Move = type(env['invoice.run']), type(env['account.move'])
-calls = 0
-def die_after(model, name, number):
-    original = getattr(model, name)
-    def dying(self, *args, **kwargs):
-        global calls
-        calls += 1
-        result = original(self, *args, **kwargs)
-        if calls == number:
-            env.flush_all()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return result
-    setattr(model, name, dying)
-if 'DIE' in os.environ:
-    what, number = os.environ['DIE'].split()
-    model, name = {'amounts': (Run, '_create_amounts'), 'invoices': (Move, '_post')}[what]
-    die_after(model, name, int(number))
-def work():
-    deadline = time.monotonic() + 120
-    while env['invoice.run'].search_count([('job', '!=', 'none')]):
-        assert time.monotonic() < deadline, 'the work does not end'
-        env['invoice.run']._cron_process_runs()
-        env.cr.rollback()
-        time.sleep(0.02)
-"""
-AMOUNTS = WORKER + "\nenv['invoice.run'].search([], order='id', limit=1).action_generate_amounts()"
-BOTH_AMOUNTS = WORKER + "\nenv['invoice.run'].search([]).action_generate_amounts()"
-INVOICES = (
-    WORKER
-    + """
-run = env['invoice.run'].search([], order='id', limit=1)
-run.action_approve()
-run.action_generate_invoices()
-"""
+from .workers import (
+    AMOUNTS,
+    BOTH_AMOUNTS,
+    CONTRACTS,
+    INVOICES,
+    START,
+    WORKER,
+    assert_all_invoiced,
+    count,
+    start,
 )
-START = "\nenv.cr.commit()\nwork()\n"
-COUNT = """
-import json
-run = env['invoice.run'].search([], order='id', limit=1)
-moves = run.invoice_ids.sorted('sequence_number')
-lines = env['invoice.run.line'].search([('is_claimed', '=', True)])
-print(json.dumps({
-    'state': run.state, 'jobs': env['invoice.run'].search([]).mapped('job'),
-    'documents': len(env['invoice.run.document'].search([('state', '!=', 'released')])),
-    'claims': len(lines), 'contracts': len(lines.contract_id),
-    'invoices': len(moves), 'posted': len(moves.filtered(lambda move: move.state == 'posted')),
-    'numbers': moves.mapped('sequence_number'),
-    'partners': len(moves.partner_id), 'done': run.progress_done,
-    'exceptions': env['invoice.run.exception'].search([]).mapped('code'),
-}))
-"""
-
-
-@pytest.fixture(scope="module")
-def space():
-    return workspace.prepare()
-
-
-@pytest.fixture
-def database(space):
-    with databases.temporary_clone(space, "scratch") as name:
-        space.script(name, MAKE, problem="The contracts were not made")
-        yield name
-
-
-def start(space, database, script, **variables):
-    """Start a worker; it ends by itself or by its own SIGKILL."""
-    worker = subprocess.Popen(
-        space.command("shell", "-d", database, "--no-http", "--log-level=error"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        env={**space.env, **variables},
-    )
-    worker.stdin.write(script)
-    worker.stdin.close()
-    worker.stdin = None
-    return worker
-
-
-def count(space, database):
-    return json.loads(space.script(database, COUNT, problem="Nothing was counted"))
-
-
-def assert_all_invoiced(result):
-    assert result["state"] == "invoiced"
-    assert set(result["jobs"]) == {"none"}
-    assert result["invoices"] == result["posted"] == result["partners"] == CONTRACTS
-    assert result["numbers"] == list(range(1, CONTRACTS + 1)), "no gap, no number twice"
-    assert result["claims"] == result["contracts"] == result["done"] == CONTRACTS
 
 
 def test_killed_while_making_amounts_and_invoices(space, database):

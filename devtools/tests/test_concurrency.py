@@ -1,0 +1,179 @@
+"""People and workers on one run at once, as real processes on a database of their own.
+
+Who comes second waits, finds the work done, or is told so in words: never by a traceback.
+"""
+
+import json
+
+from .workers import (
+    AMOUNTS,
+    CONTRACTS,
+    INVOICES,
+    PERSON,
+    START,
+    WORKER,
+    assert_all_invoiced,
+    count,
+    finish,
+    start,
+)
+
+BUSY = "is being worked on at this moment"
+# Two people press each button at once; one of them also does the work that it queued.
+BUTTONS = (
+    PERSON
+    + """
+told = {}
+def together(name, *args):
+    meet(name + str(len(told)))
+    told[name + str(len(told))] = press(run, name, *args)
+    meet('done' + str(len(told)))
+    if os.environ['WHO'] == 'first':
+        work()
+    meet('worked' + str(len(told)))
+together('action_generate_amounts')
+together('action_delete_amounts', 'a reason')
+together('action_generate_amounts')
+together('action_approve')
+together('action_generate_invoices')
+print('TOLD ' + json.dumps(told))
+"""
+)
+EDITOR = (
+    PERSON
+    + """
+told = []
+contracts = env['billing.contract'].search([], order='id')
+edits = {
+    0: lambda contract: (contract.line_ids, 'write', {'price_unit': 250.0}),
+    1: lambda contract: (contract, 'write', {'billing_hold': True}),
+    2: lambda contract: (contract, 'write', {'date_end': '2024-01-20'}),
+    3: lambda contract: (contract, 'action_close'),
+    4: lambda contract: (contract.partner_id, 'write', {'billing_hold': True}),
+}
+meet('start')
+# last ones first: the worker comes from the other end
+for number, contract in reversed(list(enumerate(contracts))):
+    told.append(press(*edits[number % len(edits)](contract)))
+print('TOLD ' + json.dumps(told))
+"""
+)
+SLOW_WORKER = (
+    PERSON
+    + """
+Document = type(env['invoice.run.document'])
+original = Document._process_invoices
+def slow(self):
+    original(self)
+    time.sleep(0.2)
+Document._process_invoices = slow
+meet('start')
+work()
+"""
+)
+# Press a button again and again until it can be done.
+IMPATIENT = (
+    PERSON
+    + """
+told = set()
+meet('start', 3)
+while message := press(run, *json.loads(os.environ['BUTTON'])):
+    told.add(message)
+    time.sleep(0.01)
+print('TOLD ' + json.dumps(sorted(told)))
+"""
+)
+RESULT = """
+import json
+documents = env['invoice.run.document'].search([('state', '!=', 'released')])
+print(json.dumps({
+    'invoiced': [
+        [doc.move_id.amount_untaxed, doc.amount_untaxed, doc.line_ids.price_unit,
+         doc.line_ids.contract_line_id.price_unit]
+        for doc in documents if doc.move_id],
+    'contracts': len(documents.filtered('move_id').contract_ids),
+    'errors': documents.filtered(lambda doc: not doc.move_id).mapped('error'),
+    'claimed_twice': len(documents.line_ids.filtered('is_claimed'))
+        - len(documents.line_ids.filtered('is_claimed').contract_line_id),
+    'on_hold': env['billing.contract'].search_count(
+        ['|', ('billing_hold', '=', True), ('partner_id.billing_hold', '=', True)]),
+}))
+"""
+
+
+def get_told(output):
+    line = next(line for line in output.splitlines() if line.startswith("TOLD "))
+    return json.loads(line[5:])
+
+
+def test_two_people_press_every_button_at_once(space, database, tmp_path):
+    people = [start(space, database, BUTTONS, MEETING=tmp_path, WHO=who) for who in ("first", "2")]
+    first, second = map(get_told, finish(*people))
+    for button, message in first.items():
+        both = message, second[button]
+        assert "" in both, f"{button}: one of the two succeeds"
+        assert all(not text or BUSY in text for text in both), both
+    assert_all_invoiced(count(space, database))
+
+
+def test_contracts_change_while_they_are_invoiced(space, database, tmp_path):
+    space.script(database, AMOUNTS + START, problem="The amounts were not made")
+    space.script(database, INVOICES + "\nenv.cr.commit()", problem="Nothing was queued")
+    editor = start(space, database, EDITOR, MEETING=tmp_path)
+    worker = start(space, database, SLOW_WORKER, MEETING=tmp_path)
+    told = get_told(finish(editor, worker)[0])
+    assert not any(told), "who edits is not disturbed by the worker"
+    result = json.loads(space.script(database, RESULT, problem="Nothing was counted"))
+    assert result["invoiced"] and result["errors"], "some before the change, some after it"
+    for invoiced, approved, price, _now in result["invoiced"]:
+        assert (invoiced, price) == (approved, 100.0), "what was approved, nothing else"
+    for error in result["errors"]:
+        assert any(
+            text in error
+            for text in ("Renew Outdated", "is on hold", "ends before", "blocked for invoicing")
+        ), error
+    renew = (
+        WORKER
+        + """
+run = env['invoice.run'].search([], order='id', limit=1)
+run.action_renew_stale()
+work()
+run.action_approve()
+run.action_generate_invoices()
+"""
+    )
+    space.script(database, renew + START, problem="The rest was not invoiced")
+    result = json.loads(space.script(database, RESULT, problem="Nothing was counted"))
+    assert result["claimed_twice"] == 0
+    assert result["contracts"] + result["on_hold"] >= CONTRACTS, "nothing is lost"
+    for invoiced, approved, _price, _now in result["invoiced"]:
+        assert invoiced == approved
+
+
+def press_while_two_work(space, database, folder, *button):
+    """Two workers, and somebody who presses ``button`` until it can be done; what he was told."""
+    worker = PERSON + "\nmeet('start', 3)\nwork()\n"
+    people = [start(space, database, worker, MEETING=folder) for _number in range(2)]
+    button = json.dumps(button)
+    people.append(start(space, database, IMPATIENT, MEETING=folder, BUTTON=button))
+    told = get_told(finish(*people)[-1])
+    assert all(BUSY in text for text in told), told
+    space.script(database, WORKER + START, problem="Something is still queued")
+    return told
+
+
+def test_amounts_deleted_while_two_workers_make_them(space, database, tmp_path):
+    space.script(database, AMOUNTS + "\nenv.cr.commit()", problem="Nothing was queued")
+    press_while_two_work(space, database, tmp_path, "action_delete_amounts", "a reason")
+    result = count(space, database)
+    assert (result["state"], result["documents"], result["claims"]) == ("submitted", 0, 0)
+
+
+def test_run_cancelled_while_two_workers_make_its_drafts(space, database, tmp_path):
+    drafts = "\nenv['billing.scenario'].search([]).invoice_state = 'draft'\n"
+    space.script(database, AMOUNTS + drafts + START, problem="The amounts were not made")
+    space.script(database, INVOICES + "\nenv.cr.commit()", problem="Nothing was queued")
+    press_while_two_work(space, database, tmp_path, "action_cancel")
+    result = count(space, database)
+    assert (result["state"], result["claims"], result["invoices"]) == ("cancelled", 0, 0)
+    assert result["documents"] == 0, "all are released"

@@ -1,0 +1,159 @@
+"""Workers killed while they send, with a real mail server that keeps what arrives.
+
+No invoice reaches a customer twice. Where nobody can know whether a mail left, because the
+worker died between the server's answer and its own note, that one says "perhaps sent" and a
+person decides.
+"""
+
+import email
+import email.policy
+import json
+import signal
+from collections import Counter
+
+import pytest
+
+from devtools import servers
+
+from .workers import START, WORKER, finish, start
+
+CUSTOMERS = 10
+MAKE = f"""
+for name in ('web.base.url', 'report.url'):
+    env['ir.config_parameter'].set_param(name, os.environ['SERVER'])
+env['ir.mail_server'].create({{
+    'name': 'Sink', 'smtp_host': '127.0.0.1', 'smtp_port': int(os.environ['SMTP_PORT'])}})
+env['billing.contract'].search([]).action_cancel()
+partners = env['res.partner'].create([
+    {{'name': f'Tenant {{n:02}}', 'email': f'tenant{{n:02}}@example.com',
+      'invoice_sending_method': 'email'}}
+    for n in range({CUSTOMERS})])
+product = env['product.product'].search([('name', '=', 'Rent')])
+env['billing.contract'].create([
+    {{'partner_id': partner.id, 'date_start': '2024-01-01',
+      'line_ids': [(0, 0, {{'product_id': product.id, 'price_unit': 100}})]}}
+    for partner in partners]).action_activate()
+"""
+# The run of one month, with its invoices confirmed and their sending queued.
+MAKE_RUN = """
+scenario = env['billing.scenario'].search([('name', '=', 'All')])
+run = env['invoice.run'].create({
+    'scenario_id': scenario.id, 'invoice_date': os.environ['DAY'], 'name': os.environ['DAY']})
+run.action_generate_amounts()
+run._process_queue()
+run.action_approve()
+run.action_generate_invoices()
+run._process_queue()
+run.action_send()
+"""
+SENDER = (
+    WORKER
+    + """
+from odoo.addons.invoice_run.models import invoice_run_send_job
+invoice_run_send_job.MAILS_PER_CHUNK = 4
+def die(model, name, number, before):
+    original, calls = getattr(type(env[model]), name), []
+    def dying(self, *args, **kwargs):
+        calls.append(name)
+        if before and len(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        result = original(self, *args, **kwargs)
+        if len(calls) == number:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
+    setattr(type(env[model]), name, dying)
+if 'WHERE' in os.environ:
+    die(*json.loads(os.environ['WHERE']))
+"""
+)
+# What Odoo's own queue does later must not send anything a second time either.
+LATER = """
+env['mail.mail'].process_email_queue()
+env['invoice.run']._cron_process_runs()
+env.cr.commit()
+"""
+SENT = """
+import json
+run = env['invoice.run'].search([], order='id desc', limit=1)
+print(json.dumps({
+    'job': run.job, 'invoices': run.invoice_count, 'sent': run.sent_count,
+    'failed': run.failed_count, 'pending': run.pending_count,
+    'uncertain': run.document_ids.filtered('is_send_uncertain').mapped('partner_id.email'),
+}))
+"""
+ALL = {f"tenant{number:02}@example.com" for number in range(CUSTOMERS)}
+
+
+@pytest.fixture
+def sink(space, database, tmp_path):
+    """The folder of the mails, of a database whose invoices can be sent."""
+    port = servers.choose_port()
+    with (
+        servers.mail_sink(space, tmp_path / "mail") as smtp_port,
+        servers.odoo_server(space, database, port, crons=0),
+    ):
+        space.script(
+            database,
+            "import os\n" + MAKE + "env.cr.commit()",
+            problem="The tenants were not made",
+            SERVER=f"http://127.0.0.1:{port}",
+            SMTP_PORT=smtp_port,
+        )
+        yield tmp_path / "mail"
+
+
+def get_recipients(folder):
+    """How often each address got a mail; the folder is emptied."""
+    counter = Counter()
+    for path in folder.glob("*.eml"):
+        message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+        assert any(part.get_content_type() == "application/pdf" for part in message.walk())
+        counter[message["To"].addresses[0].addr_spec] += 1
+        path.unlink()
+    return counter
+
+
+def send_and_die(space, database, day, where):
+    """Make the run of ``day``, kill the worker that sends it, and let the next one finish."""
+    make = "import os\n" + MAKE_RUN + "env.cr.commit()"
+    space.script(database, make, problem="There is nothing to send", DAY=day)
+    victim = start(space, database, SENDER + START, WHERE=json.dumps(where))
+    output, _errors = victim.communicate(timeout=240)
+    assert victim.returncode == -signal.SIGKILL, output
+    finish(start(space, database, SENDER + START))
+    space.script(database, LATER, problem="The queue of mails failed")
+    return json.loads(space.script(database, SENT, problem="Nothing was counted"))
+
+
+def assert_sent(result, uncertain=0):
+    assert result["job"] == "none"
+    assert result["invoices"] == CUSTOMERS
+    assert result["sent"] == CUSTOMERS - uncertain
+    assert (result["failed"], len(result["uncertain"])) == (uncertain, uncertain)
+    assert result["pending"] == 0
+
+
+def test_killed_while_sending(space, database, sink):
+    # while the second chunk is rendered and queued
+    where = ["account.move.send", "_generate_and_send_invoices", 2, False]
+    assert_sent(send_and_die(space, database, "2024-01-15", where))
+    assert get_recipients(sink) == dict.fromkeys(ALL, 1)
+    # after the commit of the queue, before the first mail of the second chunk leaves
+    where = ["mail.mail", "send", 2, True]
+    assert_sent(send_and_die(space, database, "2024-02-15", where))
+    assert get_recipients(sink) == dict.fromkeys(ALL, 1)
+    # the mail server took the sixth mail, nobody could note it
+    where = ["ir.mail_server", "send_email", 6, False]
+    result = send_and_die(space, database, "2024-03-15", where)
+    assert_sent(result, uncertain=1)
+    assert get_recipients(sink) == dict.fromkeys(ALL, 1)
+    # the sixth mail was about to leave: the same to us, but it did not
+    where = ["ir.mail_server", "send_email", 6, True]
+    result = send_and_die(space, database, "2024-04-15", where)
+    assert_sent(result, uncertain=1)
+    assert get_recipients(sink) == dict.fromkeys(ALL - set(result["uncertain"]), 1)
+    again = "run.document_ids.filtered('is_send_uncertain').action_send()"
+    run = "run = env['invoice.run'].search([], order='id desc', limit=1)\n"
+    finish(start(space, database, SENDER + run + again + START))
+    assert get_recipients(sink) == dict.fromkeys(result["uncertain"], 1), "a person decided"
+    assert_sent(json.loads(space.script(database, SENT, problem="Nothing was counted")))
