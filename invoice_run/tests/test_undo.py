@@ -192,7 +192,7 @@ class TestUndo(InvoiceRunCommon):
     """Whatever is taken back, in whatever order: no day is billed twice or lost."""
 
     def test_undo_in_any_order(self):
-        for seed in range(4):
+        for seed in range(2):
             with self.subTest(seed=seed):
                 walk = UndoWalk(self, seed)
                 taken = 0
