@@ -25,7 +25,7 @@ NORTHWIND_FILES = ("customers", "products", "orders", "order_details")
 
 def main(args: list[str]) -> int:
     options = _parse(args)
-    kind = "northwind" if options.northwind else "demo"
+    kind = _get_kind(options)
     space = workspace.prepare()
     servers.refuse_second(databases.get_name(kind))
     with browser.fetching() as program:
@@ -54,6 +54,16 @@ def _parse(args: list[str]) -> argparse.Namespace:
         "--northwind", metavar="DIR", type=Path, help="invoice Northwind's orders (CSV) instead"
     )
     parser.add_argument(
+        "--as",
+        dest="source",
+        choices=("usage", "sale"),
+        default="usage",
+        help="what the orders become: usage items, or sale orders for the Invoice Manager",
+    )
+    parser.add_argument(
+        "--separate", action="store_true", help="with --as sale: one invoice per order"
+    )
+    parser.add_argument(
         "--month", default="1998-04", help="with --northwind (default: %(default)s)"
     )
     options = parser.parse_args(args)
@@ -65,15 +75,24 @@ def _check_northwind(parser: argparse.ArgumentParser, options: argparse.Namespac
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", options.month):
         parser.error(f"--month {options.month}: a month looks like 1998-04")
     if not options.northwind:
+        if options.source == "sale":
+            parser.error("--as sale needs --northwind DIR")
         return
     missing = [n for n in NORTHWIND_FILES if not (options.northwind / f"{n}.csv").is_file()]
     if missing:
         parser.error(f"{options.northwind} has no {missing[0]}.csv")
 
 
+def _get_kind(options: argparse.Namespace) -> str:
+    """What is carried out: the name of the module inside of Odoo, of its database and mails."""
+    if not options.northwind:
+        return "demo"
+    return "northwind_sale" if options.source == "sale" else "northwind"
+
+
 def _carry_out(space, database: str, options, port: int, smtp_port: int) -> dict:
     """Do the work inside of Odoo; what it did, with the emails that arrived."""
-    module = "northwind" if options.northwind else "demo"
+    module = _get_kind(options)
     mail, output = MAIL / module, STATE / "result.json"
     output.unlink(missing_ok=True)
     before = _count_emails(mail)
@@ -87,6 +106,7 @@ def _carry_out(space, database: str, options, port: int, smtp_port: int) -> dict
         DEMO_RESULT=output,
         NORTHWIND_FOLDER=options.northwind.resolve() if options.northwind else "",
         NORTHWIND_MONTH=options.month,
+        NORTHWIND_SEPARATE="1" if options.separate else "",
     )
     if not output.exists():
         raise DevError("The invoice run left no result.", f"See {STATE}/server.log.")

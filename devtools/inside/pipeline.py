@@ -62,7 +62,7 @@ class Pipeline:
         self._step(
             "send", self._in_state(runs, "invoiced").filtered("invoice_ids"), "send", queued=True
         )
-        return self._count(runs, before)
+        return self.count(runs, before)
 
     def _in_state(self, runs, state: str):
         runs.invalidate_recordset()
@@ -76,7 +76,8 @@ class Pipeline:
             if queued and runs:
                 runs._process_queue()
 
-    def _count(self, runs, before) -> dict:
+    def count(self, runs, before) -> dict:
+        """What these runs hold that was not there before, for the table."""
         runs.invalidate_recordset()
         documents = runs.document_ids - before
         invoices = documents.move_id
