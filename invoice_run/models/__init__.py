@@ -37,11 +37,11 @@ from . import invoice_run_stale
 from . import invoice_run_select
 from . import invoice_run_confirm
 from . import invoice_run_thresholds
+from . import invoice_run_sale
 from . import sale_order
 from . import sale_order_line
 from . import sale_order_source
 from . import sale_order_invoicing
-from . import invoice_run_sale
 from . import invoice_run_reversal
 from . import invoice_run_schedule
 from . import invoice_run_schedule_runs

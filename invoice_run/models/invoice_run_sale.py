@@ -156,6 +156,13 @@ class InvoiceRunDocument(models.Model):
         recurring = self.filtered(lambda document: not document.line_ids.sale_order_id)
         return super(InvoiceRunDocument, recurring)._update_comparison()
 
+    def _get_limit_key(self):
+        # EXTENDS 'invoice_run': what Sales keeps apart is never merged
+        order = self.line_ids.sale_order_id[:1]
+        vals = order._with_invoice_context()._prepare_invoice() if order else {}
+        keys = order._get_invoice_grouping_keys()
+        return (*super()._get_limit_key(), *(vals.get(key) for key in keys))
+
     # ------------------------------------------------------------------
     # Before the invoice
     # ------------------------------------------------------------------

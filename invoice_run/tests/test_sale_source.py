@@ -72,6 +72,21 @@ class TestSaleGrouping(SaleRunCommon):
         self.assertEqual([len(document.line_ids) for document in run.document_ids], [2, 2, 2, 4])
         self.assertEqual(set(run.document_ids.mapped("state")), {"invoiced"})
 
+    def test_small_orders_come_together_at_the_minimum(self):
+        self.company.invoice_run_min_amount = 25.0
+        site = self._make_partner("Site", parent_id=self.debtor.id, type="delivery")
+        here = {"partner_shipping_id": self.debtor.id}
+        orders = self._make_orders(2, **here)
+        held = self._make_sale_amounts().document_ids
+        self.assertEqual(held.mapped("state"), ["held", "held"])
+        elsewhere = self._make_order(partner_shipping_id=site.id)
+        orders |= self._make_order(**here)
+        run = self._run_sale()
+        self.assertFalse(elsewhere.invoice_count)
+        self.assertEqual(orders.invoice_ids, run.document_ids.move_id)
+        self.assertEqual(orders.invoice_ids.partner_shipping_id, self.debtor)
+        self.assertEqual(orders.invoice_ids.amount_untaxed, 2.0 + 4.0 + 20.0)
+
     def test_two_companies(self):
         other = self._create_company(name="Other company")
         other_user = self._make_user("other", "invoice_run.invoice_run_group_user", company=other)
