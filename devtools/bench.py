@@ -1,9 +1,13 @@
-"""`./dev bench`: the benchmarks, each a function that takes a workspace."""
+"""`./dev bench`: the benchmarks, each a function that takes its arguments."""
 
 import sys
 from collections.abc import Callable
 
-BENCHMARKS: dict[str, Callable] = {}
+from . import bench_send
+
+BENCHMARKS: dict[str, Callable] = {
+    "send": bench_send.main,
+}
 
 
 def main(args: list[str]) -> int:

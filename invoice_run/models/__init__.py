@@ -16,6 +16,7 @@ from . import invoice_run_document
 from . import invoice_run_invoicing
 from . import invoice_run_sending
 from . import account_move_send
+from . import ir_actions_report
 from . import ir_mail_server
 from . import mail_mail
 from . import mail_notification
@@ -29,6 +30,7 @@ from . import invoice_run_limits
 from . import invoice_run_activity
 from . import invoice_run_send_job
 from . import invoice_run_managed
+from . import invoice_run_printing
 from . import invoice_run_exception
 from . import invoice_run_line
 from . import invoice_run_correction

@@ -14,6 +14,7 @@ class SendBatch:
         self.documents = {document.move_id.id: document for document in documents}
         self.settings = {}
         self.errors = {}
+        self.templates = {}
         self.langs = {}
         self.rendered = {}
 
@@ -35,7 +36,11 @@ class AccountMoveSend(models.AbstractModel):
         """
         batch = SendBatch(documents)
         # one company at a time: a run has one
-        send = self.with_company(documents.company_id).with_context(invoice_run_batch=batch)
+        send = self.with_company(documents.company_id).with_context(
+            invoice_run_batch=batch,
+            # nothing here touches journal items: Odoo need not add them up at every write
+            check_move_validity=False,
+        )
         # the moves carry the context into their messages: queued, not sent at once
         moves = documents.move_id.with_env(send.env).filtered(
             lambda move: send._prepare_run_settings(move, method)
@@ -99,10 +104,16 @@ class AccountMoveSend(models.AbstractModel):
     @api.model
     def _get_default_mail_template_id(self, move):
         # EXTENDS 'account': the template of the scenario, else of the company, for runs
+        batch = self._get_run_batch()
+        if batch and move.id in batch.templates:
+            return batch.templates[move.id]
         # sudo: who sends an invoice in Accounting need not see the run that made it
         run = move.sudo().invoice_run_id
         template = run and move.move_type == "out_invoice" and run._get_mail_template()
-        return template or super()._get_default_mail_template_id(move)
+        template = template or super()._get_default_mail_template_id(move)
+        if batch:
+            batch.templates[move.id] = template
+        return template
 
     @api.model
     def _get_default_mail_attachments_widget(self, move, mail_template, **kwargs):

@@ -83,6 +83,7 @@ class InvoiceRun(models.Model):
             ("invoices", "Generating invoices"),
             ("confirm", "Confirming drafts"),
             ("send", "Sending"),
+            ("print", "Printing"),
         ],
         "Working On",
         required=True,

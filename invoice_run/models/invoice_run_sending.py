@@ -68,6 +68,7 @@ class InvoiceRunDocument(models.Model):
     send_message_ids = fields.Many2many(
         "mail.message",
         "invoice_run_document_message_rel",
+        string="Attempts",
         readonly=True,
         help="All attempts: who got the invoice by one of them is not written to again.",
     )

@@ -70,7 +70,10 @@ class MailMail(models.Model):
         """
         # sudo: Odoo's mail queue need not see the documents of a run
         documents = self.env["invoice.run.document"].sudo()
-        if not documents.search([("send_message_id", "=", self.mail_message_id.id)], limit=1):
+        ours = "invoice_run_hand_over" in self.env.context
+        if not ours and not documents.search_count(
+            [("send_message_id", "=", self.mail_message_id.id)], limit=1
+        ):
             return
         self._check_run_size(mail_server, emails)
         notifications = self.env["mail.notification"].search(

@@ -18,6 +18,8 @@ from . import test_names
 from . import test_periods
 from . import test_portal
 from . import test_preview
+from . import test_printing
+from . import test_rendering
 from . import test_reports
 from . import test_review
 from . import test_rights

@@ -7,8 +7,12 @@ from unittest.mock import patch
 from aiosmtpd.controller import Controller
 
 from odoo.addons.base.models.ir_mail_server import IrMail_Server
+from odoo.tests.common import TEST_CURSOR_COOKIE_NAME, release_test_lock
 
+from ..models.ir_actions_report import PdfProcess
 from .common import InvoiceRunCommon
+
+start, wait = PdfProcess.start, PdfProcess.wait
 
 
 class MailServer:
@@ -97,9 +101,20 @@ class SendingCommon(InvoiceRunCommon):
     def _real_sending(self):
         with (
             patch.object(IrMail_Server, "_disable_send", lambda self: False),
+            patch.object(PdfProcess, "start", lambda process: self._start_allowed(process)),
+            patch.object(PdfProcess, "wait", lambda process: self._wait_allowed(process)),
             self.allow_pdf_render(),
         ):
             yield
+
+    def _start_allowed(self, process):
+        """Start a process whose requests Odoo's test server answers, as `allow_pdf_render` does."""
+        process.args = ["--cookie", TEST_CURSOR_COOKIE_NAME, "wkhtmltopdf", *process.args]
+        start(process)
+
+    def _wait_allowed(self, process):
+        with patch.object(self, "http_request_key", "wkhtmltopdf"), release_test_lock():
+            wait(process)
 
     def _send(self, run, user=None):
         """Press "Send" and do the work here and now."""

@@ -1,0 +1,201 @@
+import os
+import subprocess
+import tempfile
+from collections import OrderedDict
+from pathlib import Path
+
+from odoo import api, models
+from odoo.addons.base.models.ir_actions_report import _wkhtml
+from odoo.exceptions import UserError
+from odoo.http import request
+from odoo.tools import split_every
+
+#: At most so many invoices in one process: each page reads the headers of all.
+INVOICES_PER_PROCESS = 10
+#: Core cuts tables of larger bodies, see `_run_wkhtmltopdf` there.
+LARGE_BODY = 4 * 1024 * 1024
+#: Milliseconds; Odoo's default of 1000 is for reports that draw with JavaScript.
+PRINT_DELAY = "1"
+
+
+class PdfPool:
+    """Lets a few wkhtmltopdf processes work while Odoo makes the HTML of the next ones.
+
+    No threads: processes are started and waited for, and all of the ORM stays where it is.
+    """
+
+    def __init__(self):
+        self.limit = min(len(os.sched_getaffinity(0)), 4)
+        self.running = []
+
+    def split(self, ids):
+        """Cut ``ids`` into a process' work each, all of the same size."""
+        rounds = -(-len(ids) // (self.limit * INVOICES_PER_PROCESS))
+        return split_every(-(-len(ids) // (self.limit * rounds)), ids)
+
+    def start(self, process):
+        while len(self.running) >= self.limit:
+            self.running.pop(0).wait()
+        process.start()
+        self.running.append(process)
+
+    def close(self):
+        """End what an error left running."""
+        for process in self.running:
+            process.close()
+
+
+class PdfProcess:
+    """The PDF of a few documents: their HTML, the process that prints it, its result."""
+
+    def __init__(self, ids, html, prepared, args):
+        self.ids = ids
+        self.html = html
+        self.prepared = prepared
+        self.args = args
+        # no dot in its name: see `start`
+        self.folder = tempfile.TemporaryDirectory(prefix="invoice_run_")
+        self.process = None
+        self.content = None
+        self.error = None
+
+    def start(self):
+        bodies, _ids, header, footer, _format = self.prepared
+        path = Path(self.folder.name)
+        files = []
+        for option, text in (("--header-html", header), ("--footer-html", footer)):
+            if text:
+                name = path / f"report{option}.html"
+                name.write_text(str(text))
+                files += [option, str(name)]
+        for number, body in enumerate(bodies):
+            # the layout's script takes the number of the document after the path's third dot
+            name = path / f"report.body.tmp.{number}.html"
+            name.write_text(str(body))
+            files.append(str(name))
+        with (path / "errors").open("w") as errors:
+            self.process = subprocess.Popen(
+                [_wkhtml().bin, *self.args, *files, str(path / "report.pdf")],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+            )
+
+    def wait(self):
+        """Wait for the end and keep the result."""
+        if self.process is None or self.content is not None or self.error is not None:
+            return
+        code = self.process.wait()
+        path = Path(self.folder.name)
+        # 1: a resource was missing; core prints then too
+        if code in (0, 1) and (path / "report.pdf").exists():
+            self.content = (path / "report.pdf").read_bytes()
+        else:
+            self.error = (code, (path / "errors").read_text(errors="replace")[-1000:])
+        self.folder.cleanup()
+
+    def close(self):
+        if self.process and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self.folder.cleanup()
+
+
+class IrActionsReport(models.Model):
+    """Invoices of a run: printed by several processes at once, each for a few of them.
+
+    Core's own steps stay: it asks for HTML and for the PDF, and splits the PDF. In a batch of a
+    run it gets the HTML and the PDF that were made ahead.
+    """
+
+    _inherit = "ir.actions.report"
+
+    def _render_qweb_pdf_prepare_streams(self, report_ref, data, res_ids=None):
+        # EXTENDS 'base'
+        if not self._is_run_batch(report_ref, res_ids):
+            return super()._render_qweb_pdf_prepare_streams(report_ref, data, res_ids=res_ids)
+        pool = PdfPool()
+        try:
+            processes = [
+                self._start_run_pdf(pool, report_ref, data, list(ids))
+                for ids in pool.split(res_ids)
+            ]
+            streams = OrderedDict()
+            for process in processes:
+                ahead = self.with_context(invoice_run_pdf=process)
+                streams.update(
+                    super(IrActionsReport, ahead)._render_qweb_pdf_prepare_streams(
+                        report_ref, dict(data or {}), res_ids=process.ids
+                    )
+                )
+            return streams
+        finally:
+            pool.close()
+
+    def _is_run_batch(self, report_ref, res_ids):
+        """Whether to print in several processes: for a run, where core would print all anew."""
+        if not res_ids or len(res_ids) != len(set(res_ids)) or len(res_ids) < 2:
+            return False
+        context = self.env.context
+        if "invoice_run_batch" not in context or "invoice_run_pdf" in context:
+            return False
+        # within a web request core hands its session over to wkhtmltopdf
+        return not request and not self._get_report(report_ref).attachment_use
+
+    def _start_run_pdf(self, pool, report_ref, data, ids):
+        """Make the HTML of ``ids`` and start to print it."""
+        report = self._get_report(report_ref).with_context(debug=False)
+        values = {**(data or {}), "report_type": "pdf", "debug": False}
+        html = self.with_context(debug=False)._render_qweb_html(report_ref, ids, data=values)[0]
+        prepared = report._prepare_html(html, report_model=report.model)
+        args = self._build_wkhtmltopdf_args(
+            report.get_paperformat(),
+            self.env.context.get("landscape"),
+            specific_paperformat_args=prepared[4],
+            set_viewport_size=self.env.context.get("set_viewport_size"),
+        )
+        process = PdfProcess(ids, html, prepared, args)
+        if all(len(body) < LARGE_BODY for body in prepared[0]):
+            pool.start(process)
+        return process
+
+    def _render_qweb_html(self, report_ref, docids, data=None):
+        # EXTENDS 'base': made ahead
+        process = self.env.context.get("invoice_run_pdf")
+        if process and list(docids or []) == process.ids:
+            return process.html, "html"
+        return super()._render_qweb_html(report_ref, docids, data=data)
+
+    def _prepare_html(self, html, report_model=False):
+        # EXTENDS 'base': made ahead
+        process = self.env.context.get("invoice_run_pdf")
+        if process and html is process.html:
+            return process.prepared
+        return super()._prepare_html(html, report_model=report_model)
+
+    @api.model
+    def _run_wkhtmltopdf(self, bodies, *args, **kwargs):
+        # EXTENDS 'base': started ahead
+        process = self.env.context.get("invoice_run_pdf")
+        if not process or not process.process or bodies is not process.prepared[0]:
+            return super()._run_wkhtmltopdf(bodies, *args, **kwargs)
+        process.wait()
+        if process.error:
+            raise UserError(
+                self.env._(
+                    "Wkhtmltopdf failed (error code: %(code)s). Message: %(message)s",
+                    code=process.error[0],
+                    message=process.error[1],
+                )
+            )
+        return process.content
+
+    @api.model
+    def _build_wkhtmltopdf_args(self, *args, **kwargs):
+        # EXTENDS 'base': invoices draw nothing with JavaScript, so nothing waits for it
+        result = super()._build_wkhtmltopdf_args(*args, **kwargs)
+        if "invoice_run_batch" in self.env.context:
+            parameters = self.env["ir.config_parameter"].sudo()
+            delay = parameters.get_param("invoice_run.print_delay", PRINT_DELAY)
+            result[result.index("--javascript-delay") + 1] = delay
+        return result

@@ -1,0 +1,55 @@
+import io
+
+import pypdfium2
+from pypdf import PdfReader
+
+from odoo.tests import tagged
+
+from .sending_common import SendingCommon
+
+
+@tagged("post_install", "-at_install")
+class TestRendering(SendingCommon):
+    """PDFs made in a batch look, pixel by pixel, as Odoo's own."""
+
+    def _get_pictures(self, content):
+        pdf = pypdfium2.PdfDocument(content)
+        return [page.render(scale=1.5).to_pil().convert("RGB") for page in pdf]
+
+    def test_batch_looks_like_odoo_alone(self):
+        other = self._make_customer("Other", "other@example.com", street="1 Long Road")
+        long = self._make_customer("Long", "long@example.com")
+        lines = [{"price_unit": 10.0 + number} for number in range(45)]
+        self._make_contract(lines, date_start="2024-01-01", partner_id=long.id)
+        run = self._make_run_to_send(other, self.debtor)
+        run = run.with_context(force_report_rendering=True)
+        self._send(run)
+        self.assertEqual(set(run.document_ids.mapped("send_state")), {"sent"})
+        pages = {}
+        for document in run.document_ids:
+            content = document.move_id.invoice_pdf_report_id.raw
+            pages[document.partner_id.name] = content
+            texts = [page.extract_text() for page in PdfReader(io.BytesIO(content)).pages]
+            self.assertIn(document.move_id.name, texts[0])
+            self.assertIn(document.partner_id.name, texts[0])
+            for name in set(run.document_ids.move_id.mapped("name")) - {document.move_id.name}:
+                self.assertNotIn(name, "".join(texts))
+        self.assertGreater(len(self._get_pictures(pages["Long"])), 1)
+        for name in ("Long", "Other"):
+            move = run.document_ids.filtered(lambda doc, n=name: doc.partner_id.name == n).move_id
+            with self.allow_pdf_render():
+                stock = self._render_stock(move)
+            ours, theirs = self._get_pictures(pages[name]), self._get_pictures(stock)
+            self.assertEqual(len(ours), len(theirs))
+            for one, two in zip(ours, theirs, strict=True):
+                self.assertEqual(one.size, two.size)
+                self.assertEqual(one.tobytes(), two.tobytes())
+            texts = [
+                [page.extract_text() for page in PdfReader(io.BytesIO(content)).pages]
+                for content in (pages[name], stock)
+            ]
+            self.assertEqual(*texts)
+
+    def _render_stock(self, move):
+        report = self.env["ir.actions.report"].with_context(force_report_rendering=True)
+        return report._render_qweb_pdf("account.account_invoices", move.ids)[0]
