@@ -40,6 +40,9 @@ from . import invoice_run_select
 from . import invoice_run_confirm
 from . import invoice_run_thresholds
 from . import invoice_run_sale
+from . import invoice_run_reconcile
+from . import invoice_run_previous
+from . import invoice_run_flags
 from . import sale_order
 from . import sale_order_line
 from . import sale_order_source

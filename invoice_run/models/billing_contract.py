@@ -1,4 +1,5 @@
 from contextlib import suppress
+from functools import partial
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
@@ -564,8 +565,8 @@ class BillingContract(models.Model):
             ]
         except (ValueError, UserError) as error:
             errors = [("contract", str(error))]
-        for code, message in errors:
-            yield {"exception": self._prepare_exception_vals(code, message)}
+        get_charges = partial(self._get_contract_charges, run, claims, records)
+        yield from self._get_exceptions(run, errors, get_charges)
         yield from charges
 
     def _get_contract_errors(self, run, records):

@@ -350,8 +350,7 @@ class BillingUsage(models.Model):
     def _collect_item(self, run):
         records = self._get_run_document_records()
         errors = self._get_usage_errors(run, records)
-        for code, message in errors:
-            yield {"exception": self._prepare_exception_vals(code, message)}
+        yield from self._get_exceptions(run, errors, lambda: [self._prepare_charge(records)])
         if not errors:
             yield self._prepare_charge(records)
 

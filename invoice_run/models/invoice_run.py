@@ -188,7 +188,7 @@ class InvoiceRun(models.Model):
             values["progress_done"] += count if state != "to_do" else 0
             values["invoice_count"] += count if state == "invoiced" else 0
             values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
-            values["flagged_count"] += count if flagged else 0
+            values["flagged_count"] += count if flagged and state in ("to_do", "failed") else 0
             values["stale_count"] += count if stale and state in ("to_do", "failed") else 0
             to_send = send_state == "pending" and action != "print"
             values["pending_count"] += count if to_send else 0
@@ -648,7 +648,7 @@ class InvoiceRun(models.Model):
 
     def action_view_flagged(self):
         """Open the documents that somebody should look at."""
-        domain = [("is_flagged", "=", True)]
+        domain = [("is_flagged", "=", True), ("state", "in", ("to_do", "failed"))]
         return self._get_list_action("invoice_run.invoice_run_document_action", domain)
 
     def action_ask_reject_reason(self):

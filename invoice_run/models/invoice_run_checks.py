@@ -21,18 +21,28 @@ class InvoiceRun(models.Model):
 
     def _get_lock_date_exceptions(self):
         """Yield one exception per journal whose books are closed on the invoice date."""
-        documents = self.document_ids.filtered(lambda document: document.state == "to_do")
-        for _journal, group in documents.grouped("journal_id").items():
-            with_tax = group.filtered("amount_tax")[:1] or group[:1]
-            for message in with_tax._get_lock_date_errors():
+        Document = self.env["invoice.run.document"]
+        to_do = Domain("run_id", "=", self.id) & Domain("state", "=", "to_do")
+        for journal in self._get_journals():
+            domain = to_do & Domain("journal_id", "=", journal.id)
+            with_tax = Document.search(domain & Domain("amount_tax", "!=", 0), limit=1)
+            document = with_tax or Document.search(domain, limit=1)
+            for message in document._get_lock_date_errors():
                 yield {"code": "lock_date", "message": message}
+
+    def _get_journals(self):
+        """Return the journals of what this run has to invoice."""
+        groups = self.env["invoice.run.document"]._read_group(
+            [("run_id", "=", self.id), ("state", "=", "to_do")], ["journal_id"]
+        )
+        return self.env["account.journal"].union(*(journal for (journal,) in groups))
 
     def _get_journal_exceptions(self):
         """Yield one exception per journal that has later invoices already.
 
         The numbers would not follow the dates.
         """
-        for journal in self.document_ids.journal_id:
+        for journal in self._get_journals():
             last = self.env["account.move"].search(
                 [
                     ("journal_id", "=", journal.id),
@@ -75,7 +85,8 @@ class InvoiceRun(models.Model):
         due = lines.filtered(lambda line: line._is_held() and self._would_bill(line))
         states = dict(self._fields["state"]._description_selection(self.env))
         # one row per contract or order, however many items of it are held
-        for run, record in due.grouped(lambda line: (line.run_id, line._get_source_record())):
+        held = due.grouped(lambda line: (line.run_id, line._get_source_record()))
+        for (run, record), group in held.items():
             message = self.env._(
                 "Held by %(run)s, %(state)s, since %(date)s. Release it there, or let that "
                 "run make the invoice.",
@@ -86,7 +97,16 @@ class InvoiceRun(models.Model):
             yield {
                 **record._prepare_exception_vals("held", message),
                 "blocking_run_id": run.id,
+                "amount": sum(group.mapped(self._get_company_amount)),
+                "has_amount": True,
             }
+
+    def _get_company_amount(self, line):
+        """Return the untaxed amount of ``line`` in company currency."""
+        company = self.company_id
+        return line.currency_id._convert(
+            line.amount_untaxed, company.currency_id, company, line.document_id.invoice_date
+        )
 
     def _get_held_domain(self):
         """Return what other runs bill or credit of what this one selects, not invoiced yet."""

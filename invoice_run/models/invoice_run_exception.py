@@ -33,21 +33,22 @@ class InvoiceRunException(models.Model):
             run.check_access("write")
             run._check_not_busy()
             # sudo: amounts and documents are the engine's
-            documents = run.sudo().document_ids.filtered(
-                lambda document, exception=exception: (
-                    document.state in ("to_do", "failed") and exception._is_held_in(document)
-                )
-            )
-            documents._release_documents()
+            exception.sudo()._get_blocking_documents()._release_documents()
             body = self.env._("Released for %(run)s.", run=exception.run_id.reference)
             run.message_post(body=body)
         # sudo: exceptions are the engine's; what they reported is done
         self.sudo().filtered("blocking_run_id").unlink()
 
-    def _is_held_in(self, document):
-        """Whether ``document`` of another run bills what this exception is about."""
-        return (
-            self.contract_id in document.contract_ids
-            or self.usage_id in document.line_ids.usage_id
-            or self.sale_order_id in document.line_ids.sale_order_id
+    def _get_blocking_documents(self):
+        """Return the documents of the other run that bill what this exception is about."""
+        record = {name: self[name] for name in ("contract_id", "usage_id", "sale_order_id")}
+        # an item of a contract is reported with the item: it may be in a document of its own
+        name = next(name for name in ("usage_id", "sale_order_id", "contract_id") if record[name])
+        lines = self.env["invoice.run.line"].search(
+            [
+                ("run_id", "=", self.blocking_run_id.id),
+                (name, "=", record[name].id),
+                ("document_id.state", "in", ("to_do", "failed")),
+            ]
         )
+        return lines.document_id

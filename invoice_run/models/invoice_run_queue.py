@@ -100,11 +100,24 @@ class InvoiceRun(models.Model):
             before = fields.Datetime.now() - timedelta(days=days)
             abandoned = Domain("company_id", "=", company.id) & Domain("amounts_date", "<", before)
             for run in self.search(domain & abandoned).try_lock_for_update():
-                run._release_abandoned()
+                try:
+                    with self.env.cr.savepoint():
+                        run._release_abandoned()
+                except RETRY_ERRORS:
+                    raise
+                except Exception:  # one bad run never stops the others
+                    _logger.exception("Invoice run %s is not released", run.id)
+                    self.env.invalidate_all(flush=False)
 
     def _release_abandoned(self):
-        self._remove_amounts()
-        self._write_engine({"state": "submitted"})
+        """Give up what this run holds without an invoice; what is invoiced stays."""
+        if self.invoice_count:
+            # sudo: documents are the engine's
+            self.sudo()._get_open_documents()._release_documents()
+            self._write_engine({"state": "invoiced"})
+        else:
+            self._remove_amounts()
+            self._write_engine({"state": "submitted"})
         self.message_post(body=self.env._("Not approved in time: the amounts are released."))
         self._tell_responsible(
             self.env._("%(run)s was released: approve it or cancel it", run=self.reference)

@@ -1,4 +1,5 @@
 from datetime import UTC
+from functools import partial
 
 from odoo import api, models
 from odoo.exceptions import UserError
@@ -67,8 +68,8 @@ class SaleOrder(models.Model):
             return
         records = order._get_run_document_records(invoice_vals)
         errors = order._get_order_errors(run, records, lines)
-        for code, message in errors:
-            yield {"exception": self._prepare_exception_vals(code, message)}
+        get_charges = partial(order._get_order_charges, invoice_vals, records, lines)
+        yield from order._get_exceptions(run, errors, get_charges)
         if not errors:
             yield from order._get_order_charges(invoice_vals, records, lines)
 

@@ -20,6 +20,7 @@ from . import test_portal
 from . import test_preview
 from . import test_printing
 from . import test_rendering
+from . import test_reconcile
 from . import test_reports
 from . import test_review
 from . import test_rights

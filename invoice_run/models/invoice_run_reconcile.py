@@ -1,0 +1,209 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+
+#: Exceptions that wait for somebody; all others are not billable before a repair.
+HELD_CODES = ("hold", "held")
+#: What concerns the run as a whole: the documents that it is about are counted already.
+NOTE_CODES = ("lock_date", "sequence", "skipped", "due_date", "selection")
+
+#: Parts of what is due: of documents, then of exceptions.
+PARTS = (
+    "to_do",
+    "invoiced",
+    "nothing",
+    "excluded",
+    "held",
+    "not_invoiced",
+    "released",
+    "held_exception",
+    "failed_exception",
+)
+
+
+class InvoiceRunSource(models.AbstractModel):
+    _inherit = "invoice.run.source"
+
+    def _get_exceptions(self, run, errors, get_charges):
+        """Yield the exceptions of this record, the first one with what is due.
+
+        :param errors: reasons as (code, message)
+        :param get_charges: yields the charges that there would be; may raise
+        """
+        for number, (code, message) in enumerate(errors):
+            vals = self._prepare_exception_vals(code, message)
+            # one record is counted once, however many reasons there are
+            vals |= {"kind": "note"} if number else self._get_due_vals(run, errors, get_charges)
+            yield {"exception": vals}
+
+    def _get_due_vals(self, run, errors, get_charges):
+        """Return what an exception says about its amount, where that can be known."""
+        if "currency" in dict(errors):
+            return {}
+        try:
+            amounts = [self._get_charge_amount(run, charge) for charge in get_charges()]
+        except (ValueError, UserError):
+            return {}
+        return {"amount": sum(amounts), "has_amount": bool(amounts)}
+
+    def _get_charge_amount(self, run, charge):
+        """Return what ``charge`` comes to, untaxed, in company currency."""
+        vals = charge["line"]
+        company = run.company_id
+        currency = self.env["res.currency"].browse(charge["document"]["currency_id"])
+        amount = vals["amount"]
+        taxes = self.env["account.tax"].browse(vals.get("tax_ids") or [])
+        if any(taxes.flatten_taxes_hierarchy().mapped("price_include")):
+            amount = taxes.compute_all(amount, currency=currency)["total_excluded"]
+        return currency._convert(amount, company.currency_id, company, run.invoice_date)
+
+
+class InvoiceRunException(models.Model):
+    """What is due but not on a document counts as well, with its amount where it is known."""
+
+    _inherit = "invoice.run.exception"
+
+    currency_id = fields.Many2one(related="company_id.currency_id")
+    amount = fields.Monetary(
+        "Amount Due", readonly=True, help="Untaxed, in company currency, where it can be known."
+    )
+    has_amount = fields.Boolean("Amount Known", readonly=True)
+    kind = fields.Selection(
+        [("held", "Held"), ("failed", "Not Billable"), ("note", "Note")],
+        required=True,
+        default="failed",
+        readonly=True,
+        help="Held: waits for somebody. Not billable: must be repaired first. Note: says more "
+        "about something that is counted already.",
+    )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        for vals in vals_list:
+            vals.setdefault("kind", self._get_kind(vals["code"]))
+        return super().create(vals_list)
+
+    @api.model
+    def _get_kind(self, code):
+        """Return how an exception with this code counts."""
+        if code in HELD_CODES:
+            return "held"
+        return "note" if code in NOTE_CODES else "failed"
+
+
+class InvoiceRun(models.Model):
+    """Nothing forgotten: due = invoiced + excluded + held + failed + nothing + to do.
+
+    Counts and untaxed amounts in company currency, by aggregates over documents and exceptions.
+    What was given back after it was invoiced is shown apart.
+    """
+
+    _inherit = "invoice.run"
+
+    due_count = fields.Integer("Due", compute="_compute_reconciliation")
+    due_amount = fields.Monetary("Amount Due", compute="_compute_reconciliation")
+    to_do_count = fields.Integer("To Do", compute="_compute_reconciliation")
+    to_do_amount = fields.Monetary("Amount to Do", compute="_compute_reconciliation")
+    invoiced_count = fields.Integer("Invoiced", compute="_compute_reconciliation")
+    invoiced_amount = fields.Monetary("Amount Invoiced", compute="_compute_reconciliation")
+    nothing_count = fields.Integer("Nothing to Invoice", compute="_compute_reconciliation")
+    nothing_amount = fields.Monetary("Amount of Nothing", compute="_compute_reconciliation")
+    excluded_count = fields.Integer("Excluded", compute="_compute_reconciliation")
+    excluded_amount = fields.Monetary("Amount Excluded", compute="_compute_reconciliation")
+    held_count = fields.Integer("Held", compute="_compute_reconciliation")
+    held_amount = fields.Monetary("Amount Held", compute="_compute_reconciliation")
+    not_invoiced_count = fields.Integer("Failed Documents", compute="_compute_reconciliation")
+    not_invoiced_amount = fields.Monetary("Amount Failed", compute="_compute_reconciliation")
+    released_count = fields.Integer("Given Back", compute="_compute_reconciliation")
+    released_amount = fields.Monetary("Amount Given Back", compute="_compute_reconciliation")
+    held_exception_count = fields.Integer(compute="_compute_reconciliation")
+    held_exception_amount = fields.Monetary(compute="_compute_reconciliation")
+    failed_exception_count = fields.Integer(compute="_compute_reconciliation")
+    failed_exception_amount = fields.Monetary(compute="_compute_reconciliation")
+    unknown_count = fields.Integer("Without Amount", compute="_compute_reconciliation")
+
+    @api.depends(
+        "document_ids.state",
+        "document_ids.is_above_max",
+        "document_ids.is_accepted",
+        "document_ids.company_amount_untaxed",
+        "exception_ids.kind",
+        "exception_ids.amount",
+    )
+    def _compute_reconciliation(self):
+        figures = self._get_reconciliation()
+        empty = self._get_no_figures()
+        for run in self:
+            run.update(figures.get(run.id, empty))
+
+    @api.model
+    def _get_no_figures(self):
+        names = (*PARTS, "due")
+        figures = {f"{name}_{what}": 0 for name in names for what in ("count", "amount")}
+        return {**figures, "unknown_count": 0}
+
+    def _get_reconciliation(self):
+        """Return {run id: counts and amounts}, with three aggregate queries."""
+        figures = {run_id: self._get_no_figures() for run_id in self.ids}
+        for run, name, count, amount in (*self._get_document_parts(), *self._get_open_parts()):
+            figures[run.id][f"{name}_count"] += count
+            figures[run.id][f"{name}_amount"] += amount
+        for run, count in self._get_unknown():
+            figures[run.id]["unknown_count"] = count
+        for values in figures.values():
+            for what in ("count", "amount"):
+                values[f"due_{what}"] = sum(values[f"{name}_{what}"] for name in PARTS)
+        return figures
+
+    def _get_document_parts(self):
+        """Yield (run, part, count, amount) of the documents."""
+        groups = self.env["invoice.run.document"]._read_group(
+            [("run_id", "in", self.ids)],
+            ["run_id", "state", "is_above_max", "is_accepted"],
+            ["__count", "company_amount_untaxed:sum"],
+        )
+        for run, state, above, accepted, count, amount in groups:
+            name = "not_invoiced" if state == "failed" else state
+            if state == "to_do" and above and not accepted:
+                name = "held"
+            yield run, name, count, amount
+
+    def _get_open_parts(self):
+        """Yield (run, part, count, amount) of what is due but on no document."""
+        groups = self.env["invoice.run.exception"]._read_group(
+            [("run_id", "in", self.ids), ("kind", "!=", "note")],
+            ["run_id", "kind"],
+            ["__count", "amount:sum"],
+        )
+        for run, kind, count, amount in groups:
+            yield run, f"{kind}_exception", count, amount
+
+    def _get_unknown(self):
+        """Return [(run, number of exceptions whose amount is not known)]."""
+        return self.env["invoice.run.exception"]._read_group(
+            [("run_id", "in", self.ids), ("kind", "!=", "note"), ("has_amount", "=", False)],
+            ["run_id"],
+            ["__count"],
+        )
+
+    # ------------------------------------------------------------------
+    # Each figure opens its list
+    # ------------------------------------------------------------------
+
+    def action_view_part(self):
+        """Open the documents of one part; the context says which: ``invoice_run_part``."""
+        part = self.env.context.get("invoice_run_part")
+        above = self._get_above_domain()
+        domains = {
+            "to_do": Domain("state", "=", "to_do") & ~above,
+            "held": Domain("state", "=", "held") | above,
+            "not_invoiced": Domain("state", "=", "failed"),
+        }
+        domain = domains.get(part, Domain("state", "=", part))
+        return self._get_list_action("invoice_run.invoice_run_document_action", list(domain))
+
+    def action_view_exceptions_of_kind(self):
+        """Open the exceptions of one kind; the context says which: ``invoice_run_part``."""
+        kind = self.env.context.get("invoice_run_part")
+        domain = [("kind", "=", kind)]
+        return self._get_list_action("invoice_run.invoice_run_exception_action", domain)
