@@ -119,18 +119,18 @@ class _Source:
                 if key in parent:
                     values.setdefault(key, parent.raw_get(key))
             parent = parent.get("/Parent")
-        data = DictionaryObject({NameObject(key): self.copy(values[key]) for key in values})
+        data = DictionaryObject({NameObject(key): self.convert(values[key]) for key in values})
         data[NameObject("/Parent")] = self.binder._refer(self.binder.tree)
         number = self.binder._reserve()
         self.binder._write(number, serialize(data))
         return number
 
-    def copy(self, value):
+    def convert(self, value):
         """Return ``value`` with the numbers of the bound file; write what it refers to."""
         if isinstance(value, IndirectObject):
             return self._copy_reference(value)
         if isinstance(value, ArrayObject):
-            return ArrayObject(self.copy(item) for item in value)
+            return ArrayObject(self.convert(item) for item in value)
         if isinstance(value, DictionaryObject):
             return self._copy_dictionary(value)
         return value
@@ -138,7 +138,7 @@ class _Source:
     def _copy_dictionary(self, value):
         result = type(value)() if isinstance(value, generic.StreamObject) else DictionaryObject()
         for key in value:
-            result[NameObject(key)] = self.copy(value.raw_get(key))
+            result[NameObject(key)] = self.convert(value.raw_get(key))
         if isinstance(value, generic.StreamObject):
             result._data = value._data
         return result
@@ -156,7 +156,7 @@ class _Source:
             # a link to another page of the source
             return generic.NullObject()
         self.open.add(key)
-        data = serialize(self.copy(target))
+        data = serialize(self.convert(target))
         self.open.discard(key)
         if key in self.numbers:
             self.binder._write(self.numbers[key], data)

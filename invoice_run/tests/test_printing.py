@@ -1,6 +1,7 @@
 import io
 import tracemalloc
 
+from PIL import Image
 from pypdf import PdfReader
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
@@ -8,6 +9,7 @@ from reportlab.pdfgen.canvas import Canvas
 from odoo.exceptions import UserError
 from odoo.tests import BaseCase, tagged
 from odoo.tools import mute_logger
+from odoo.tools.pdf import PdfReadError
 
 from ..pdf_binder import PdfBinder
 from .sending_common import SendingCommon
@@ -49,13 +51,12 @@ class TestPdfBinder(BaseCase):
         file = io.BytesIO()
         with PdfBinder(file) as binder:
             binder.append(make_pdf("One"))
-            with self.assertRaises(Exception), mute_logger("pypdf", "PyPDF2"):
+            with self.assertRaises(PdfReadError), mute_logger("pypdf", "PyPDF2"):
                 binder.append(b"<html>no PDF</html>")
             binder.append(make_pdf("Two"))
         self.assertEqual(self._get_texts(file.getvalue()), ["One", "Two"])
 
     def test_equal_objects_once_and_little_memory_for_3000(self):
-        from PIL import Image
 
         noise = Image.effect_noise((120, 120), 90)
         picture = ImageReader(noise)
