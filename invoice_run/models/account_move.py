@@ -2,6 +2,8 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
+from .account_move_send import SENT_MESSAGE
+
 #: Who sees that a run made an invoice: not the customers, who may read their own.
 ACCOUNTANTS = "account.group_account_invoice,account.group_account_readonly"
 
@@ -82,7 +84,7 @@ class AccountMove(models.Model):
     def _message_post_after_hook(self, new_message, message_values):
         # EXTENDS 'account': the document of a run follows the message that sends its invoice
         result = super()._message_post_after_hook(new_message, message_values)
-        if self.env.context.get("invoice_run_message"):
+        if self.env.context.get("invoice_run_message") is SENT_MESSAGE:
             self._get_document_to_follow()._note_message(new_message)
         return result
 

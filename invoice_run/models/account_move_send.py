@@ -6,6 +6,9 @@ from .invoice_run_invoicing import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 
+#: Marks the messages that Odoo's sending posts. An object: no RPC call can forge it.
+SENT_MESSAGE = object()
+
 
 class SendBatch:
     """What the steps of ``account.move.send`` share while they send documents of a run."""
@@ -36,11 +39,7 @@ class AccountMoveSend(models.AbstractModel):
         """
         batch = SendBatch(documents)
         # one company at a time: a run has one
-        send = self.with_company(documents.company_id).with_context(
-            invoice_run_batch=batch,
-            # nothing here touches journal items: Odoo need not add them up at every write
-            check_move_validity=False,
-        )
+        send = self.with_company(documents.company_id).with_context(invoice_run_batch=batch)
         # the moves carry the context into their messages: queued, not sent at once
         moves = documents.move_id.with_env(send.env).filtered(
             lambda move: send._prepare_run_settings(move, method)
@@ -253,5 +252,5 @@ class AccountMoveSend(models.AbstractModel):
     def _send_mail(self, move, mail_template, **kwargs):
         # EXTENDS 'account': the document follows the message, see `_message_post_after_hook`
         return super()._send_mail(
-            move.with_context(invoice_run_message=True), mail_template, **kwargs
+            move.with_context(invoice_run_message=SENT_MESSAGE), mail_template, **kwargs
         )

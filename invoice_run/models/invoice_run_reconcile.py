@@ -80,7 +80,8 @@ class InvoiceRunException(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         for vals in vals_list:
-            vals.setdefault("kind", self._get_kind(vals["code"]))
+            # without a code, which is required, Odoo says so itself
+            vals.setdefault("kind", self._get_kind(vals.get("code")))
         return super().create(vals_list)
 
     @api.model

@@ -36,6 +36,7 @@ class InvoiceRunDocument(models.Model):
         return self._reverse()
 
     def _reverse(self):
+        self.env["account.move"].check_access("create")
         moves = self.move_id
         credits = moves._reverse_to_bill_again() or moves._get_giving_back()
         if not credits:

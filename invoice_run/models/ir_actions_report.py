@@ -14,8 +14,6 @@ from odoo.tools import split_every
 INVOICES_PER_PROCESS = 10
 #: Core cuts tables of larger bodies, see `_run_wkhtmltopdf` there.
 LARGE_BODY = 4 * 1024 * 1024
-#: Milliseconds; Odoo's default of 1000 is for reports that draw with JavaScript.
-PRINT_DELAY = "1"
 
 
 class PdfPool:
@@ -189,13 +187,3 @@ class IrActionsReport(models.Model):
                 )
             )
         return process.content
-
-    @api.model
-    def _build_wkhtmltopdf_args(self, *args, **kwargs):
-        # EXTENDS 'base': invoices draw nothing with JavaScript, so nothing waits for it
-        result = super()._build_wkhtmltopdf_args(*args, **kwargs)
-        if "invoice_run_batch" in self.env.context:
-            parameters = self.env["ir.config_parameter"].sudo()
-            delay = parameters.get_param("invoice_run.print_delay", PRINT_DELAY)
-            result[result.index("--javascript-delay") + 1] = delay
-        return result

@@ -238,22 +238,40 @@ class TestRunFlow(InvoiceRunCommon):
         run = self._make_amounts(schedule.run_ids)
         self.assertEqual(run.document_ids.title, f"Rent January 2024 – {contract.name}")
 
-    def test_price_change_after_approval_is_refused(self):
+    def _make_taxed_run(self):
         tax = self.env["account.tax"].create(
             {"name": "10", "amount": 10, "type_tax_use": "sale", "company_id": self.company.id}
         )
         self._make_contract([{"tax_ids": [Command.set(tax.ids)]}], date_start="2024-01-01")
         run = self._make_amounts(self._make_run("2024-01-15"))
         self.assertEqual(run.amount_total, 110.0)
+        return run, tax
+
+    def test_tax_change_after_approval_is_refused(self):
+        run, tax = self._make_taxed_run()
         tax.amount = 20
         self._make_invoices(run)
         self.assertEqual(run.document_ids.state, "failed")
+        self.assertIn("Renew Outdated", run.document_ids.error)
+        self.assertFalse(run.invoice_ids)
+
+    def test_other_amounts_than_approved_are_refused(self):
+        """What nobody watches, here a change past the ORM, is seen when the invoice is made."""
+        run, tax = self._make_taxed_run()
+        self._set_tax_amount(tax, 20)
+        self._make_invoices(run)
+        self.assertEqual(run.document_ids.state, "failed")
         self.assertIn("was approved", run.document_ids.error)
-        tax.amount = 10
+        self._set_tax_amount(tax, 10)
         run.action_retry_failed()
         run._process_queue()
         self.assertEqual(run.state, "invoiced")
         self.assertEqual(run.invoice_ids.amount_total, 110.0)
+
+    def _set_tax_amount(self, tax, amount):
+        tax.flush_recordset()
+        self.env.cr.execute("UPDATE account_tax SET amount = %s WHERE id = %s", (amount, tax.id))
+        tax.invalidate_recordset(["amount"])
 
 
 @tagged("post_install", "-at_install")
