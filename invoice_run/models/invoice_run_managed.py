@@ -1,7 +1,6 @@
 from datetime import timedelta
 
 from odoo import api, fields, models
-from odoo.fields import Domain
 
 #: Documents that are worked on while the user looks on; more go to the background.
 WATCHED_LIMIT = 100
@@ -22,12 +21,19 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     is_managed = fields.Boolean("Made in the Invoice Manager", readonly=True, copy=False)
+    is_watched = fields.Boolean(
+        readonly=True, copy=False, help="The requests of who looks on carry out what is queued."
+    )
     is_approval_asked = fields.Boolean("Approval Asked For", readonly=True, copy=False)
 
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice_run'
-        return super()._get_engine_fields() | {"is_managed", "is_approval_asked"}
+        return super()._get_engine_fields() | {
+            "is_managed",
+            "is_watched",
+            "is_approval_asked",
+        }
 
     # ------------------------------------------------------------------
     # Approval
@@ -48,6 +54,11 @@ class InvoiceRun(models.Model):
         self.message_post(
             body=self.env._("%(user)s asks for approval.", user=self.env.user.display_name)
         )
+
+    def _tell_responsible(self, summary):
+        # EXTENDS 'invoice_run': not who looks on
+        watched = self.env.context.get("invoice_run_watched")
+        return None if watched else super()._tell_responsible(summary)
 
     def _can_approve(self):
         """Whether this user may approve the run."""
@@ -71,6 +82,11 @@ class InvoiceRun(models.Model):
     # Work
     # ------------------------------------------------------------------
 
+    def _queue_job(self, job):
+        # EXTENDS 'invoice_run'
+        self._write_engine({"is_watched": bool(self.env.context.get("invoice_run_watched"))})
+        return super()._queue_job(job)
+
     def _get_job_trigger(self):
         # EXTENDS 'invoice_run': the user's own requests do it, unless they stop coming
         if self.env.context.get("invoice_run_watched"):
@@ -92,19 +108,6 @@ class InvoiceRun(models.Model):
         # EXTENDS 'invoice_run': a step is one chunk, the user's next request goes on
         seconds = super()._commit_step(processed, remaining)
         return 0 if self.env.context.get("invoice_run_step") else seconds
-
-    def _count_job(self):
-        """Return how much there is to do, up to one more than what is done while one looks on."""
-        self.ensure_one()
-        if self.job == "amounts":
-            return len(self._get_open_payers())
-        domain = Domain("run_id", "=", self.id)
-        if self.job == "invoices":
-            domain = self._get_to_invoice_domain()
-        elif self.job == "send":
-            domain &= Domain("send_state", "=", "pending")
-        limit = WATCHED_LIMIT + 1
-        return self.env["invoice.run.document"].search_count(domain, limit=limit)
 
     def _notify_progress(self):
         """Tell the browser of who is responsible that something changed, at the next commit."""

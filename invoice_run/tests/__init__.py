@@ -14,6 +14,8 @@ from . import test_invariants
 from . import test_isolation
 from . import test_lifecycle
 from . import test_manager
+from . import test_manager_entries
+from . import test_manager_sending
 from . import test_names
 from . import test_periods
 from . import test_portal

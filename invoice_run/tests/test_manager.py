@@ -8,41 +8,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import tagged
 
-from .common import InvoiceRunCommon
-
-ALL = {"all": True, "ids": []}
-
-
-class ManagerCommon(InvoiceRunCommon):
-    """Presses the buttons of the Invoice Manager, as its browser does."""
-
-    def _open(self, user=None, **options):
-        manager = self.env["invoice.manager"].with_user(user or self.user)
-        started = manager.action_start(options)
-        return manager.browse(started["id"])
-
-    def _fetch(self, manager, scenario=None, **vals):
-        manager.action_choose((scenario or self.scenario).id)
-        vals.setdefault("invoice_date", "2024-01-31")
-        return self._work(manager, manager.action_fetch(vals))
-
-    def _work(self, manager, state):
-        """Look on until nothing is queued, as the browser does."""
-        for _number in range(50):
-            if not state["run"] or state["run"]["job"] == "none":
-                return state
-            state = manager.action_work()
-        self.fail("the work does not end")
-
-    def _process(self, manager, selection=None):
-        return self._work(manager, manager.action_process(selection or ALL))
-
-    def _get_statuses(self, manager):
-        return {row["customer"]: row["status"] for row in manager.get_rows()["rows"]}
-
-    def _select(self, manager, *names):
-        rows = manager.get_rows()["rows"]
-        return {"all": False, "ids": [row["id"] for row in rows if row["customer"] in names]}
+from .manager_common import ALL, ManagerCommon
 
 
 @tagged("post_install", "-at_install")
@@ -320,12 +286,13 @@ class TestManager(ManagerCommon, CronMixinCase):
         self._fetch(manager)
         self._accept(manager)
         manager.action_set_send(self._select(manager, "Other"), "print")
-        with self.assertRaisesRegex(UserError, "confirmed invoice"):
-            manager.action_print(ALL)
+        with self.assertRaisesRegex(UserError, "nothing to print"):
+            manager.action_print()
         state = self._process(manager)
         self.assertEqual(state["run"]["to_print"], 1)
-        action = manager.action_print(ALL)
-        self.assertIn(action["type"], ("ir.actions.report", "ir.actions.act_url"))
+        rows = {row["customer"]: row for row in manager.get_rows()["rows"]}
+        self.assertEqual(rows["Other"]["send_state"], "pending")
+        self.assertEqual(rows["Debtor"]["send_state"], "none")
 
     def test_totals_per_currency(self):
         chf = self.setup_other_currency("CHF", rates=[("2020-01-01", 2.0)])

@@ -1,3 +1,4 @@
+from odoo.fields import Command
 from odoo.tests import HttpCase, tagged
 
 from .common import InvoiceRunCommon
@@ -41,3 +42,93 @@ class TestTours(HttpCase, InvoiceRunCommon):
         self._work()
         self.assertEqual(run.state, "invoiced")
         self.start_tour(url, "invoice_run_open_invoice", login="run_user")
+
+
+@tagged("post_install", "-at_install")
+class TestManagerTours(HttpCase, InvoiceRunCommon):
+    """The Invoice Manager, clicked through by a user with the plain role."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other = cls._make_partner("Other")
+        cls._make_contract(date_start="2023-12-01", title="Blue")
+        cls._make_contract(date_start="2023-12-01", title="Red", partner_id=cls.other.id)
+        # to their end they owe two months, whatever day it is today
+        cls.env["billing.contract"].search([("company_id", "=", cls.company.id)]).write(
+            {"date_end": "2024-01-31"}
+        )
+
+    def _start(self, tour, user="run_user"):
+        self.start_tour("/odoo/invoice-manager", tour, login=user)
+        self.env.invalidate_all()
+
+    def _get_run(self):
+        return self.env["invoice.run"].search([("is_managed", "=", True)])
+
+    def test_from_a_card_to_the_invoices(self):
+        # nothing unusual, no first invoice: the company's setting approves
+        self.company.invoice_run_auto_approve = True
+        self._run_all("2023-12-15")
+        self._start("invoice_manager")
+        run = self._get_run()
+        self.assertEqual(run.state, "invoiced")
+        self.assertEqual(set(run.invoice_ids.mapped("state")), {"posted"})
+        self.assertEqual(
+            {doc.partner_id.name: doc.send_action for doc in run.document_ids},
+            {"Debtor": "print", "Other": "none"},
+        )
+
+    def test_approval_in_between(self):
+        self.company.invoice_run_reviewer_id = self.reviewer
+        self._make_contract(
+            date_start="2023-12-01",
+            date_end="2024-01-31",
+            partner_id=self._make_partner("Held").id,
+            billing_hold=True,
+            billing_hold_reason="quarrel",
+        )
+        self._run_all("2023-12-15")
+        self._start("invoice_manager_ask")
+        run = self._get_run()
+        self.assertEqual(run.activity_ids.user_id, self.reviewer)
+        self.assertFalse(run.invoice_ids)
+        run.with_user(self.reviewer).action_approve()
+        self._start("invoice_manager_go_on")
+        self.assertEqual(run.state, "invoiced")
+        self.assertEqual(len(run.invoice_ids), 2)
+
+    def test_values_are_asked_for(self):
+        rules = (
+            ("Begun", "date_start", "between"),
+            ("On hold", "billing_hold", "="),
+            ("Proration", "proration", "="),
+            ("Customer", "partner_id", "="),
+            ("Title", "title", "ilike"),
+            ("Price", "line_ids.price_unit", ">="),
+        )
+        self._make_scenario(
+            "Asking",
+            rule_ids=[
+                Command.create(
+                    {"name": name, "field_path": path, "operator": operator, "is_asked": True}
+                )
+                for name, path, operator in rules
+            ],
+        )
+        self._run_all("2023-12-15")
+        self._start("invoice_manager_rules")
+        run = self._get_run()
+        self.assertEqual(run.document_ids.partner_id, self.debtor)
+        answers = [run.rule_values[str(rule.id)] for rule in run.scenario_id.rule_ids]
+        self.assertEqual(
+            answers,
+            [
+                ["2023-12-01", False],
+                ["no", False],
+                ["actual", False],
+                [str(self.debtor.id), False],
+                ["lu", False],
+                ["95", False],
+            ],
+        )

@@ -5,6 +5,7 @@ from . import (
     billing_due,
     billing_forecast,
     invoice_manager,
+    invoice_manager_entries,
     invoice_manager_process,
     invoice_manager_rows,
     invoice_run_reason,

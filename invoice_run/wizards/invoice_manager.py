@@ -247,8 +247,6 @@ class InvoiceManager(models.TransientModel):
             run = self.env["invoice.run"].create(self._prepare_run_vals())
         run.schedule_id.write({**AUTOMATIC, "scenario_id": run.scenario_id.id})
         run._write_engine({"is_managed": True})
-        # what was asked, or answered, was about other amounts
-        run.activity_unlink(["mail.mail_activity_data_todo"])
         self.run_id = run
         # sudo: as the run that collects; only their number is looked at
         small = len(run.sudo()._get_selected_payers()) <= WATCHED_LIMIT
@@ -400,7 +398,8 @@ class InvoiceManager(models.TransientModel):
             "pending": run.pending_count,
             "exceptions": run.exception_count,
             "to_do": self._count_to_do(run),
-            "to_print": self._count_to_print(run),
+            "to_print": run.to_print_count,
+            "printed": len(run.print_attachment_ids),
             "unsent": self._count_unsent(run),
             "currency_id": run.currency_id.id,
             "amount_total": run.amount_total,
@@ -457,11 +456,6 @@ class InvoiceManager(models.TransientModel):
 
     def _count_to_do(self, run):
         return self._count_documents(run, [("state", "in", ("to_do", "failed"))])
-
-    def _count_to_print(self, run):
-        return self._count_documents(
-            run, [("send_action", "=", "print"), ("move_id.state", "=", "posted")]
-        )
 
     def _count_unsent(self, run):
         """Return how many invoices wait to be sent, or failed, otherwise than by print."""

@@ -39,9 +39,15 @@ class InvoiceManager(models.TransientModel):
         if not documents:
             raise UserError(self.env._("Select at least one row that is not processed yet."))
         if self._approve_run(run):
-            small = len(documents) <= WATCHED_LIMIT
-            documents.with_context(invoice_run_watched=small).action_generate_invoices()
+            self._start_invoices(run, documents, selection == {"all": True, "ids": []})
         return self.get_state()
+
+    def _start_invoices(self, run, documents, is_all):
+        watched = {"invoice_run_watched": len(documents) <= WATCHED_LIMIT}
+        if is_all and "failed" not in documents.mapped("state"):
+            run.with_context(**watched).action_generate_invoices()
+        else:
+            documents.with_context(**watched).action_generate_invoices()
 
     def _approve_run(self, run):
         """Approve the run if this user, or a setting, may; else ask the reviewer.
@@ -66,11 +72,11 @@ class InvoiceManager(models.TransientModel):
     def action_work(self):
         """Carry out a small step of what is queued, and return the state.
 
-        Large work, and what a worker is on, is left to the background.
+        Large work, and what another worker is on, is left to the background.
         """
         run = self._get_run()
         run.check_access("write")
-        if run.job != "none" and run._count_job() <= WATCHED_LIMIT:
+        if run.job != "none" and run.is_watched:
             run._process_step()
             run.invalidate_recordset()
         return self.get_state()
@@ -98,17 +104,17 @@ class InvoiceManager(models.TransientModel):
         documents.with_context(invoice_run_watched=small).action_send()
         return self.get_state()
 
-    def action_print(self, selection):
-        """Return the action that prints the selected invoices with billing action Print."""
-        self._get_run()
-        domain = self._get_selection_domain(selection)
-        domain &= Domain("send_action", "=", "print") & Domain("move_id.state", "=", "posted")
-        documents = self.env["invoice.run.document"].search(domain)
-        if not documents:
-            raise UserError(
-                self.env._("None of the selected rows has a confirmed invoice to print.")
-            )
-        return self.env.ref("account.account_invoices").report_action(documents.move_id)
+    def action_print(self):
+        """Make one PDF of what waits to be printed; the latest one again where nothing waits.
+
+        Many PDFs that are still to be made are made in the background; then it is pressed again.
+
+        :return: the action that opens the file, or nothing
+        """
+        run = self._get_run()
+        self._check_idle()
+        # not watched: what is made at once is made by this request, the rest is much
+        return run.action_print()
 
     def action_finish(self):
         """End this run: what was not processed is left out, its periods are billable again.

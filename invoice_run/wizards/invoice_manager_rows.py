@@ -124,10 +124,13 @@ class InvoiceManager(models.TransientModel):
 
     def _get_row_sending(self, document):
         labels = dict(document._fields["send_state"]._description_selection(self.env))
+        label = labels[document.send_state]
+        if document.send_state == "pending" and document.send_action == "print":
+            label = self.env._("To print")
         return {
             "send_action": document.send_action,
             "send_state": document.send_state,
-            "send_label": labels[document.send_state],
+            "send_label": label,
             "send_channel": document.send_channel or "",
             "send_error": document.send_error or "",
             "pdf": self._get_pdf_url(document.move_id),

@@ -464,10 +464,13 @@ export class InvoiceManager extends Component {
 
     print() {
         return this.press(async () => {
-            const action = await this.call("action_print", {all: true, ids: []});
-            await this.action.doAction(action);
+            const action = await this.call("action_print");
+            if (action) {
+                await this.action.doAction(action);
+            }
             this.apply(await this.call("get_state"));
             await this.loadRows();
+            this.watch();
         });
     }
 

@@ -1,0 +1,213 @@
+import {registry} from "@web/core/registry";
+
+const tours = registry.category("web_tour.tours");
+const ROW = ".o_invoice_manager_table tbody tr";
+
+function chooseCard(name) {
+    return [
+        {
+            content: `Choose ${name}`,
+            trigger: `.o_invoice_manager_card:contains('${name}')`,
+            run: "click",
+        },
+        {content: "Next", trigger: ".o_invoice_manager_next:enabled", run: "click"},
+    ];
+}
+
+function fillIn(label, selector, text) {
+    return {
+        content: `${label}: ${text}`,
+        trigger: selector,
+        run: `edit ${text} && click body`,
+    };
+}
+
+function fetchRows(count) {
+    return [
+        {content: "Fetch", trigger: ".o_invoice_manager_fetch:enabled", run: "click"},
+        {
+            content: `${count} found`,
+            trigger: `.o_invoice_manager_selected:contains('${count} selected')`,
+        },
+    ];
+}
+
+// From a card to sent invoices, with a look back, as a user with the plain role.
+tours.add("invoice_manager", {
+    steps: () => [
+        {
+            content: "The card counts what is due",
+            trigger: ".o_invoice_manager_card:contains('All contracts'):contains('2')",
+        },
+        ...chooseCard("All contracts"),
+        {
+            content: "Nothing is fetched yet",
+            trigger: ".o_invoice_manager_hint, .o_invoice_manager_process:disabled",
+        },
+        fillIn("Invoice date", ".o_invoice_date input", "01/31/2024"),
+        ...fetchRows(2),
+        {content: "Back", trigger: ".o_invoice_manager_back:enabled", run: "click"},
+        {
+            content: "The run is kept",
+            trigger: ".o_invoice_manager_runs:contains('Fetched, not processed')",
+        },
+        {content: "Next again", trigger: ".o_invoice_manager_next:enabled", run: "click"},
+        {
+            content: "The date is kept",
+            trigger: ".o_invoice_date input:value(01/31/2024)",
+        },
+        {
+            content: "So is what was found",
+            trigger: `${ROW}:contains('Debtor'):contains('100.00')`,
+        },
+        {
+            content: "Leave out Other",
+            trigger: `${ROW}:contains('Other') .o_select input`,
+            run: "click",
+        },
+        {
+            content: "The selection is counted",
+            trigger: ".o_invoice_manager_selected:contains('1 selected'):contains('100.00')",
+        },
+        {
+            content: "Print this one",
+            trigger: `${ROW}:contains('Debtor') .o_send_action select`,
+            run: "select print",
+        },
+        {
+            content: "Process the selected one",
+            trigger: ".o_invoice_manager_process:enabled:contains('Process 1')",
+            run: "click",
+        },
+        {
+            content: "It is processed and has its PDF",
+            trigger: `${ROW}[data-status='invoiced']:contains('Debtor') a.o_pdf[href]`,
+        },
+        {
+            content: "The other is not",
+            trigger: `${ROW}[data-status='to_do']:contains('Other')`,
+        },
+        {
+            content: "The page says what becomes of the rest",
+            trigger: ".o_invoice_manager .alert:contains('1 not processed')",
+        },
+        {
+            content: "Open the invoice",
+            trigger: `${ROW}:contains('Debtor') .o_invoice button`,
+            run: "click",
+        },
+        {
+            content: "It is confirmed",
+            trigger: ".o_form_view .o_arrow_button_current:contains('Posted')",
+        },
+        {
+            content: "Back by the breadcrumb",
+            trigger: ".o_breadcrumb a:contains('Invoice Manager'), .o_back_button a",
+            run: "click",
+        },
+        {
+            content: "All is as it was",
+            trigger: `${ROW}[data-status='invoiced']:contains('Debtor')`,
+        },
+        {
+            content: "Select the rest",
+            trigger: `${ROW}:contains('Other') .o_select input`,
+            run: "click",
+        },
+        {
+            content: "Process the rest",
+            trigger: ".o_invoice_manager_process:enabled:contains('Process 1')",
+            run: "click",
+        },
+        {
+            content: "All is done",
+            trigger: ".o_invoice_manager_done:contains('2')",
+        },
+        {content: "Begin anew", trigger: ".o_invoice_manager_restart:enabled", run: "click"},
+        {
+            content: "Nothing is due any more",
+            trigger: ".o_invoice_manager_card:contains('All contracts'):contains('0')",
+        },
+    ],
+});
+
+tours.add("invoice_manager_ask", {
+    steps: () => [
+        ...chooseCard("All contracts"),
+        fillIn("Invoice date", ".o_invoice_date input", "01/31/2024"),
+        ...fetchRows(2),
+        {
+            content: "What cannot be billed says why",
+            trigger: ".o_invoice_manager_exceptions:contains('quarrel')",
+        },
+        {
+            content: "Ask for approval",
+            trigger: ".o_invoice_manager_process:enabled:contains('Ask for Approval')",
+            run: "click",
+        },
+        {
+            content: "The reviewer is asked",
+            trigger: ".o_invoice_manager_asked:contains('Sent to the reviewer')",
+        },
+    ],
+});
+
+tours.add("invoice_manager_go_on", {
+    steps: () => [
+        {
+            content: "The run waits here",
+            trigger: ".o_invoice_manager_continue",
+            run: "click",
+        },
+        {
+            content: "It is approved",
+            trigger: ".o_invoice_manager .alert:contains('Approved by')",
+        },
+        {
+            content: "Process",
+            trigger: ".o_invoice_manager_process:enabled:contains('Process 2')",
+            run: "click",
+        },
+        {content: "All is done", trigger: ".o_invoice_manager_done"},
+    ],
+});
+
+// Every kind of value that a rule can ask for, by its widget.
+tours.add("invoice_manager_rules", {
+    steps: () => [
+        ...chooseCard("Asking"),
+        fillIn(
+            "From",
+            "[data-rule='Begun'] .o_invoice_manager_date:first-of-type input",
+            "12/01/2023"
+        ),
+        {
+            content: "On hold: no",
+            trigger: "[data-rule='On hold'] select",
+            run: "select no",
+        },
+        {
+            content: "Proration",
+            trigger: "[data-rule='Proration'] select",
+            run: "select actual",
+        },
+        {
+            content: "Customer",
+            trigger: "[data-rule='Customer'] input",
+            run: "edit Debtor",
+        },
+        {
+            content: "Choose the customer",
+            trigger: ".o-autocomplete--dropdown-item:contains('Debtor')",
+            run: "click",
+        },
+        fillIn("Title", "[data-rule='Title'] input", "lu"),
+        fillIn("Price", "[data-rule='Price'] input[type='number']", "95"),
+        fillIn("Invoice date", ".o_invoice_date input", "01/31/2024"),
+        ...fetchRows(1),
+        {
+            content: "The right one is found",
+            trigger: `${ROW}:contains('Debtor')`,
+        },
+    ],
+});

@@ -1,0 +1,175 @@
+"""From where people are into the Invoice Manager, and between what belongs together."""
+
+from odoo import api, fields, models
+from odoo.fields import Domain
+
+
+class BillingContract(models.Model):
+    _inherit = "billing.contract"
+
+    invoice_run_count = fields.Integer("Invoice Runs", compute="_compute_invoice_run_count")
+
+    def _compute_invoice_run_count(self):
+        counts = dict(
+            self.env["invoice.run.line"]._read_group(
+                [("contract_id", "in", self.ids)], ["contract_id"], ["run_id:count_distinct"]
+            )
+        )
+        for contract in self:
+            contract.invoice_run_count = counts.get(contract, 0)
+
+    def action_open_manager(self):
+        """Invoice these contracts in the Invoice Manager."""
+        self.check_access("read")
+        return self.env["invoice.manager"]._open_for(source="contract", record_ids=self.ids)
+
+    def action_view_runs(self):
+        """Open the runs that billed these contracts, or are about to."""
+        self.check_access("read")
+        return self.env["invoice.run"]._get_runs_action([("contract_id", "in", self.ids)])
+
+
+class SaleOrder(models.Model):
+    _inherit = "sale.order"
+
+    invoice_run_count = fields.Integer(
+        compute="_compute_invoice_run_count", groups="invoice_run.invoice_run_group_user"
+    )
+
+    def _compute_invoice_run_count(self):
+        counts = dict(
+            self.env["invoice.run.line"]._read_group(
+                [("sale_order_id", "in", self.ids)], ["sale_order_id"], ["run_id:count_distinct"]
+            )
+        )
+        for order in self:
+            order.invoice_run_count = counts.get(order, 0)
+
+    def action_open_manager(self):
+        """Invoice these orders in the Invoice Manager."""
+        self.check_access("read")
+        return self.env["invoice.manager"]._open_for(source="sale", record_ids=self.ids)
+
+    def action_view_invoice_runs(self):
+        """Open the runs that billed these orders, or are about to."""
+        self.check_access("read")
+        return self.env["invoice.run"]._get_runs_action([("sale_order_id", "in", self.ids)])
+
+
+class ResPartner(models.Model):
+    _inherit = "res.partner"
+
+    invoice_run_count = fields.Integer(
+        compute="_compute_invoice_run_count", groups="invoice_run.invoice_run_group_user"
+    )
+
+    def _compute_invoice_run_count(self):
+        documents = self.env["invoice.run.document"]
+        for partner in self:
+            rows = documents._read_group(
+                partner._get_run_documents_domain(), [], ["run_id:count_distinct"]
+            )
+            partner.invoice_run_count = rows[0][0]
+
+    def _get_run_documents_domain(self):
+        """Return the documents of these customers, their contacts and addresses included."""
+        return Domain("partner_id", "child_of", self.ids)
+
+    def action_open_manager(self):
+        """Invoice these customers in the Invoice Manager."""
+        self.check_access("read")
+        payers = self.commercial_partner_id
+        return self.env["invoice.manager"]._open_for(partner_ids=payers.ids)
+
+    def action_view_invoice_runs(self):
+        """Open the runs with documents of these customers."""
+        self.env["invoice.run"].check_access("read")
+        documents = self._get_run_documents_domain()
+        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_action")
+        domain = list(Domain("document_ids", "any", documents))
+        return {**action, "domain": domain, "context": {"create": False}}
+
+    def action_view_due(self):
+        """Show what is still to bill of the contracts of these customers, without a run."""
+        contracts = self.env["billing.contract"].search(
+            [("commercial_partner_id", "in", self.commercial_partner_id.ids)]
+        )
+        return contracts.action_view_due()
+
+
+class BillingScenario(models.Model):
+    _inherit = "billing.scenario"
+
+    def action_open_manager(self):
+        """Begin with this scenario in the Invoice Manager."""
+        self.ensure_one()
+        self.check_access("read")
+        return self.env["invoice.manager"]._open_for(scenario_id=self.id)
+
+
+class InvoiceRun(models.Model):
+    _inherit = "invoice.run"
+
+    contract_count = fields.Integer("Contracts", compute="_compute_contract_count")
+
+    def _compute_contract_count(self):
+        counts = dict(
+            self.env["invoice.run.line"]._read_group(
+                [("run_id", "in", self.ids)], ["run_id"], ["contract_id:count_distinct"]
+            )
+        )
+        for run in self:
+            run.contract_count = counts.get(run, 0)
+
+    @api.model
+    def _get_runs_action(self, lines):
+        """Return the action that opens the runs with amounts of the domain ``lines``."""
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_action")
+        domain = list(Domain("line_ids", "any", lines))
+        return {**action, "domain": domain, "context": {"create": False}}
+
+    def action_open_manager(self):
+        """Go on with this run in the Invoice Manager."""
+        self.ensure_one()
+        self.check_access("write")
+        return self.env["invoice.manager"]._open_for(run_id=self.id)
+
+    def action_view_contracts(self):
+        """Open the contracts that this run bills."""
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.billing_contract_action"
+        )
+        domain = list(Domain("run_line_ids", "any", [("run_id", "in", self.ids)]))
+        return {**action, "domain": domain, "context": {"create": False}}
+
+
+class AccountMove(models.Model):
+    _inherit = "account.move"
+
+    billing_contract_count = fields.Integer(
+        compute="_compute_billing_contract_count", groups="invoice_run.invoice_run_group_user"
+    )
+
+    def _compute_billing_contract_count(self):
+        rows = self.env["account.move.line"]._read_group(
+            [("move_id", "in", self.ids), ("invoice_run_line_id.contract_id", "!=", False)],
+            ["move_id", "invoice_run_line_id"],
+        )
+        contracts = {}
+        for move, line in rows:
+            contracts.setdefault(move, set()).add(line.contract_id.id)
+        for move in self:
+            move.billing_contract_count = len(contracts.get(move, ()))
+
+    def action_view_billing_contracts(self):
+        """Open the contracts that these invoices bill."""
+        self.check_access("read")
+        self.env["billing.contract"].check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.billing_contract_action"
+        )
+        lines = [("move_line_ids.move_id", "in", self.ids)]
+        domain = list(Domain("run_line_ids", "any", lines))
+        return {**action, "domain": domain, "context": {"create": False}}
