@@ -14,6 +14,7 @@ from . import billing_scenario_rule
 from . import billing_scenario_default
 from . import invoice_run_document
 from . import invoice_run_invoicing
+from . import invoice_run_early_payment
 from . import invoice_run_sending
 from . import account_move_send
 from . import ir_actions_report

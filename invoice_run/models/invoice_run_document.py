@@ -144,10 +144,15 @@ class InvoiceRunDocument(models.Model):
         AccountTax = self.env["account.tax"]
         rate = self._get_currency_rate()
         base_lines = [line._prepare_base_line(rate, sign) for line in self.line_ids]
-        AccountTax._add_tax_details_in_base_lines(base_lines, self.company_id)
-        AccountTax._round_base_lines_tax_details(base_lines, self.company_id)
-        summary = AccountTax._get_tax_totals_summary(base_lines, self.currency_id, self.company_id)
+        all_lines = base_lines + self._prepare_other_base_lines(rate, sign)
+        AccountTax._add_tax_details_in_base_lines(all_lines, self.company_id)
+        AccountTax._round_base_lines_tax_details(all_lines, self.company_id)
+        summary = AccountTax._get_tax_totals_summary(all_lines, self.currency_id, self.company_id)
         return summary, base_lines
+
+    def _prepare_other_base_lines(self, rate, sign):
+        """Return base lines that are no amounts, but that Odoo will add to the invoice."""
+        return []
 
     def _prepare_amount_vals(self, summary, sign):
         return {

@@ -17,10 +17,18 @@ class TestSaleInvoices(SaleRunCommon):
         self.assertEqual(run.document_ids.mapped("state"), ["invoiced"], run.document_ids.error)
         self.assertTwins(run.document_ids.move_id, twin_move, {order.name: twin.name})
         self.assertEqual(order.invoice_status, twin.invoice_status)
-        self.assertEqual(
-            order.order_line.mapped("qty_invoiced"), twin.order_line.mapped("qty_invoiced")
-        )
+        self.assertEqual(self._get_order_lines(order), self._get_order_lines(twin))
         return run
+
+    def _get_order_lines(self, order):
+        """Return what an invoice changes on the lines of its order."""
+        names = ("price_unit", "qty_invoiced", "qty_to_invoice", "invoice_status")
+        names += ("untaxed_amount_invoiced", "untaxed_amount_to_invoice")
+        # down payments are named after their invoices
+        return [
+            [line.is_downpayment or line.name, line.tax_ids, *(line[name] for name in names)]
+            for line in order.order_line
+        ]
 
     def test_ordered_quantity(self):
         order = self._make_order([{"tax_ids": self.tax.ids, "discount": 10.0}])
@@ -236,6 +244,32 @@ class TestSaleInvoices(SaleRunCommon):
         )
         move = self._check_twin(order).document_ids.move_id
         self.assertEqual((move.currency_id, move.fiscal_position_id), (currency, abroad))
+
+    def test_early_payment_discount_that_lowers_the_tax(self):
+        term = self.env["account.payment.term"].create(
+            {
+                "name": "2 % within 8 days",
+                "company_id": self.company.id,
+                "early_discount": True,
+                "discount_percentage": 2.0,
+                "discount_days": 8,
+                "early_pay_discount_computation": "mixed",
+                "line_ids": [Command.create({"value": "percent", "value_amount": 100})],
+            }
+        )
+        other = self.tax.copy({"amount": 7.0, "name": "7 %"})
+        for method in ("round_per_line", "round_globally"):
+            self.company.tax_calculation_rounding_method = method
+            lines = [
+                {"tax_ids": self.tax.ids, "price_unit": 33.337},
+                {"tax_ids": (self.tax | other).ids, "price_unit": 0.49, "product_uom_qty": 7.0},
+                {"price_unit": 5.0},
+            ]
+            with self.subTest(method=method):
+                self._check_twin(self._make_order(lines, payment_term_id=term.id))
+                # and of a credit note
+                lines = [{**line, "product_uom_qty": -1.0} for line in lines]
+                self._check_twin(self._make_order(lines, payment_term_id=term.id))
 
     def test_drafts(self):
         self.sale_scenario.invoice_state = "draft"
