@@ -155,6 +155,11 @@ class InvoiceRunDocument(models.Model):
             "has_missing_charge": bool(self._get_missing_lines(known)),
         }
 
+    @api.model
+    def _prepare_no_comparison_vals(self):
+        names = ("is_first", "is_outlier", "has_missing_charge")
+        return {"previous_amount": 0.0, "variance": 0.0, **dict.fromkeys(names, False)}
+
     def _get_amount_before(self, key, lines):
         """Return what this earlier document billed of ``key``, for as much time as ``lines``."""
         basis, key_id = key

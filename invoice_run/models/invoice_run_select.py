@@ -270,6 +270,7 @@ class InvoiceRunDocument(models.Model):
             self._move_lines(lines, origin)
         elif lines == self.line_ids:
             self.write({"state": "to_do", "excluded_from_id": False})
+            self._update_from_lines()
         else:
             self._move_lines(lines, self._copy_for("to_do"))
         run._withdraw_approval(always=True)
@@ -311,7 +312,10 @@ class InvoiceRunDocument(models.Model):
             )
         self._update_title()
         self._update_amounts()
-        self._update_comparison()
+        compared = self.filtered(lambda document: document.state in OPEN_STATES)
+        compared._update_comparison()
+        # what is left out is a part of a document, not to be compared with a whole one
+        (self - compared).write(self._prepare_no_comparison_vals())
 
 
 class InvoiceRunLine(models.Model):

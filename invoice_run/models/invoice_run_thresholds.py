@@ -1,7 +1,6 @@
 from odoo import api, fields, models
 from odoo.exceptions import AccessError
 from odoo.fields import Domain
-from odoo.tools.misc import format_amount
 
 
 class ResCompany(models.Model):
@@ -77,20 +76,15 @@ class InvoiceRunDocument(models.Model):
     @api.depends("state", "is_above_max", "is_accepted")
     def _compute_hold_reason(self):
         for document in self:
-            company = document.company_id
-            currency = company.currency_id
             reason = False
             if document.state == "held":
                 reason = self.env._(
-                    "Below the minimum of %(amount)s: its periods stay billable. “Include Again” "
-                    "invoices it all the same.",
-                    amount=format_amount(self.env, company.invoice_run_min_amount, currency),
+                    "Below the minimum: its periods stay billable. “Include Again” invoices it "
+                    "all the same."
                 )
             elif document._is_held_back():
                 reason = self.env._(
-                    "Above the maximum of %(amount)s: not invoiced before a reviewer marks it as "
-                    "checked.",
-                    amount=format_amount(self.env, company.invoice_run_max_amount, currency),
+                    "Above the maximum: not invoiced before a reviewer marks it as checked."
                 )
             document.hold_reason = reason
 

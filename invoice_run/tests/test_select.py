@@ -234,6 +234,7 @@ class TestExcludeLines(InvoiceRunCommon):
         self.assertFalse(self.parking.is_claimed)
         self.assertEqual(self.parking.document_id.state, "excluded")
         self.assertEqual(self.parking.document_id.amount_total, 20.0)
+        self.assertFalse(self.parking.document_id.is_first)
         self.assertEqual(self.run.amount_total, 100.0)
         moves = self._make_invoices(self.run)
         self.assertEqual(moves.amount_total, 100.0)
