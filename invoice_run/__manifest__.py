@@ -4,6 +4,7 @@
     "version": "19.0.1.0.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
+    "images": ["static/description/banner.png"],
     "license": "LGPL-3",
     "depends": ["account", "sale"],
     "data": [
@@ -38,6 +39,7 @@
         "views/sale_order_views.xml",
         "views/res_config_settings_views.xml",
         "views/portal_templates.xml",
+        "views/invoice_run_sample_views.xml",
         "views/menus.xml",
         "report/report_invoice.xml",
     ],

@@ -22,6 +22,8 @@ def uninstall_hook(env):
         # base_import may not be installed
         if holder in env:
             env[holder].with_context(active_test=False).search([(field, "in", own)]).unlink()
+    samples = [("module", "=like", r"\_\_invoice\_run\_sample\_%")]
+    env["ir.model.data"].search(samples).unlink()
     for model, added in _get_added_fields(env).items():
         _delete_filters(env, model, added)
         _delete_export_lines(env, model, added)

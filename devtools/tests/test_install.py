@@ -107,12 +107,13 @@ show({
     'interval': env.ref('invoice_run.invoice_run_cron').interval_number,
 })
 """
-UNINSTALL = "\nenv['ir.module.module'].search([('name', '=', 'invoice_run')])"
+UNINSTALL = "\nenv['invoice.run.sample'].action_load()\nenv.cr.commit()"
+UNINSTALL += "\nenv['ir.module.module'].search([('name', '=', 'invoice_run')])"
 UNINSTALL += ".button_immediate_uninstall()\n"
 # Rows of any table that name a model, an XML id or a table of the addon.
 LEFT = """
-NAMES = r'(billing|invoice)[._](asset|category|cluster|contract|cutoff|due|forecast|run|scenario'
-NAMES += r'|usage|manager)\\y'
+NAMES = r'billing[._](asset|category|cluster|contract|cutoff|due|forecast|scenario|usage)'
+NAMES += r'|invoice[._](run|manager)'
 SELF = ('ir_module_module', 'ir_module_module_dependency')
 env.cr.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
 left = {}

@@ -50,6 +50,7 @@ from . import sale_order_source
 from . import sale_order_invoicing
 from . import invoice_run_reversal
 from . import invoice_run_schedule
+from . import invoice_run_sample
 from . import invoice_run_schedule_runs
 from . import account_move
 from . import account_move_line

@@ -30,6 +30,7 @@ from . import test_run_flow
 from . import test_sale_claims
 from . import test_sale_invoices
 from . import test_sale_source
+from . import test_sample
 from . import test_scenario_rules
 from . import test_schedules
 from . import test_security
