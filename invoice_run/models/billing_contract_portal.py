@@ -28,6 +28,20 @@ class BillingContract(models.Model):
             & Domain("state", "in", ("active", "closed"))
         )
 
+    def _is_being_prepared(self):
+        """Whether a run holds amounts of this contract of which there is no invoice yet."""
+        self.ensure_one()
+        return bool(
+            self.env["invoice.run.line"].search_count(
+                [
+                    ("contract_id", "=", self.id),
+                    ("is_claimed", "=", True),
+                    ("document_id.state", "in", ("to_do", "failed")),
+                ],
+                limit=1,
+            )
+        )
+
     def _get_portal_invoices(self):
         """Return what confirmed invoices billed for this contract, the newest first.
 

@@ -47,6 +47,15 @@ class TestPortal(PortalCommon):
         self.assertIn(f"/my/invoices/{move.id}", text)
         self.assertIn("from <span>02/10/2020</span>", " ".join(text.split()))
 
+    def test_amounts_of_a_run_are_an_invoice_being_prepared(self):
+        run = self._make_amounts(self._make_run("2020-01-31"))
+        self.assertEqual(run.state, "amounts")
+        text = self._open(*self._own())[1]
+        self.assertIn("is being prepared", text)
+        self.assertIn("Nothing was invoiced yet", text)
+        run.action_delete_amounts("a mistake")
+        self.assertNotIn("is being prepared", self._open(*self._own())[1])
+
     def test_home_counts(self):
         self.authenticate("portal_debtor", "portal_debtor")
         result = self.make_jsonrpc_request("/my/counters", {"counters": ["billing_contract_count"]})
