@@ -13,6 +13,8 @@ USAGE = """\
 ./dev shell  an Odoo shell on the demo database; reads a script from standard input
              --scratch: on a throw-away copy of the test database
 ./dev bench  performance benchmarks
+./dev screenshots  the pictures of docs/ and of the app store's page, every screen checked with
+             axe-core; names of screens limit it; --check: no pictures
 ./dev stop   stop what this clone started
 ./dev lock   write requirements.lock anew from requirements.txt
 """
@@ -71,6 +73,12 @@ def _bench(args: list[str]) -> int:
     return bench.main(args)
 
 
+def _screenshots(args: list[str]) -> int:
+    from . import screenshots
+
+    return screenshots.main(args)
+
+
 def _stop(args: list[str]) -> int:
     from . import postgres, servers
 
@@ -103,6 +111,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "lint": _lint,
     "shell": _shell,
     "bench": _bench,
+    "screenshots": _screenshots,
     "stop": _stop,
     "lock": _lock,
     "help": _help,

