@@ -241,7 +241,8 @@ class InvoiceRunDocument(models.Model):
         }
         if sign < 0 and self.reversed_entry_id:
             vals["reversed_entry_id"] = self.reversed_entry_id.id
-        if "arrears" in self.contract_ids.mapped("billing_timing"):
+        if self.date_to:
+            # supplied when it is complete, whether billed before or after
             vals["delivery_date"] = self.date_to
         return vals
 

@@ -236,7 +236,7 @@ class TestNames(InvoiceRunCommon):
         self.assertEqual(move.invoice_date_due, self._date("2024-04-14"))
         self.assertEqual(move.invoice_user_id, salesman)
 
-    def test_arrears_deliver_on_the_last_day(self):
+    def test_delivered_on_the_last_day(self):
         self._make_contract(date_start="2024-02-01", billing_timing="arrears")
         move = self._run_named("Rent").document_ids.move_id
         self.assertEqual(move.delivery_date, self._date("2024-02-29"))
@@ -245,7 +245,7 @@ class TestNames(InvoiceRunCommon):
         )
         move = self._run_named("Rent").document_ids.move_id
         self.assertEqual(move.billing_contract_ids, contract)
-        self.assertFalse(move.delivery_date)
+        self.assertEqual(move.delivery_date, self._date("2024-03-31"))
 
     def test_arithmetic_where_quantity_and_price_cannot_say_it(self):
         self._make_contract(date_start="2024-03-16", period_anchor="calendar")
