@@ -15,6 +15,7 @@ USAGE = """\
 ./dev bench  performance benchmarks
 ./dev screenshots  the pictures of docs/ and of the app store's page, every screen checked with
              axe-core; names of screens limit it; --check: no pictures
+./dev translate  export the terms of the addons, update their translations, list what is missing
 ./dev stop   stop what this clone started
 ./dev lock   write requirements.lock anew from requirements.txt
 """
@@ -79,6 +80,13 @@ def _screenshots(args: list[str]) -> int:
     return screenshots.main(args)
 
 
+def _translate(args: list[str]) -> int:
+    from . import translations
+
+    _parse("translate", args)
+    return translations.main()
+
+
 def _stop(args: list[str]) -> int:
     from . import postgres, servers
 
@@ -112,6 +120,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "shell": _shell,
     "bench": _bench,
     "screenshots": _screenshots,
+    "translate": _translate,
     "stop": _stop,
     "lock": _lock,
     "help": _help,
