@@ -30,7 +30,9 @@ from . import invoice_run_queue
 from . import invoice_run_limits
 from . import invoice_run_activity
 from . import invoice_run_send_job
+from . import invoice_run_progress
 from . import invoice_run_managed
+from . import ir_websocket
 from . import invoice_run_printing
 from . import invoice_run_exception
 from . import invoice_run_line

@@ -69,6 +69,7 @@ class InvoiceRun(models.Model):
         Document = self.env["invoice.run.document"]
         while documents := Document.search(domain, limit=DRAFTS_PER_CHUNK):
             documents._process_confirm()
+            self._notify_progress()
             if not self._commit_step(remaining=1) or not self._lock_job("confirm"):
                 return False
         self._finish_confirm()
@@ -81,6 +82,7 @@ class InvoiceRun(models.Model):
         if self.draft_count:
             body = self.env._("%(count)s drafts could not be confirmed.", count=self.draft_count)
         self.message_post(body=body)
+        self._notify_progress()
         self._go_on_sending()
 
 

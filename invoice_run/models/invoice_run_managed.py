@@ -108,9 +108,3 @@ class InvoiceRun(models.Model):
         # EXTENDS 'invoice_run': a step is one chunk, the user's next request goes on
         seconds = super()._commit_step(processed, remaining)
         return 0 if self.env.context.get("invoice_run_step") else seconds
-
-    def _notify_progress(self):
-        """Tell the browser of who is responsible that something changed, at the next commit."""
-        for run in self.filtered("user_id"):
-            # sudo: the notification says no more than that run's number
-            run.user_id.sudo()._bus_send("invoice_run.progress", {"run_id": run.id})

@@ -183,6 +183,7 @@ class InvoiceRun(models.Model):
         missing = documents.filtered(lambda doc: not doc.move_id.invoice_pdf_report_id)
         for ids in split_every(PRINTS_PER_CHUNK, missing.ids):
             self.env["invoice.run.document"].browse(ids)._make_pdfs()
+            self._notify_progress()
             go_on = self._commit_step(remaining=1)
             self.env.invalidate_all()
             if not go_on or not self._lock_job("print"):
@@ -192,6 +193,7 @@ class InvoiceRun(models.Model):
         if documents:
             documents._print()
         self.write({"job": "none"})
+        self._notify_progress()
         self._commit_step()
         return True
 

@@ -34,6 +34,7 @@ class InvoiceRun(models.Model):
     def _queue_job(self, job):
         """Have the scheduled action do ``job`` for these runs as soon as it can."""
         self._write_engine({"job": job})
+        self._notify_progress()
         # sudo: the scheduled action is the system's
         self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger(self._get_job_trigger())
 
@@ -165,7 +166,8 @@ class InvoiceRun(models.Model):
             return True
         payers = self._get_open_payers()
         for start in range(0, len(payers), PAYERS_PER_CHUNK):
-            if not self._process_amounts(payers[start : start + PAYERS_PER_CHUNK]):
+            chunk = payers[start : start + PAYERS_PER_CHUNK]
+            if not self._process_amounts(chunk, left=len(payers) - start - len(chunk)):
                 return False
         self._finish_amounts()
         self._notify_progress()
@@ -183,8 +185,11 @@ class InvoiceRun(models.Model):
         )
         self._commit_step()
 
-    def _process_amounts(self, payers):
-        """Make the amounts of ``payers`` and commit; return whether to go on with the job."""
+    def _process_amounts(self, payers, left=0):
+        """Make the amounts of ``payers`` and commit; return whether to go on with the job.
+
+        :param left: how many customers are still to come, for who looks on
+        """
         try:
             self._generate_amounts(payers, look_again=self._can_commit())
         except CLAIM_ERRORS:
@@ -193,7 +198,7 @@ class InvoiceRun(models.Model):
             if not self._lock_job("amounts"):
                 return False
             self._generate_amounts(payers)
-        self._notify_progress()
+        self._notify_progress(left=left)
         return bool(self._commit_step(remaining=1)) and self._lock_job("amounts")
 
     def _check_not_busy(self):
@@ -236,7 +241,7 @@ class InvoiceRun(models.Model):
         self.invalidate_recordset()
         return self._take() and self.job == job
 
-    def _notify_progress(self):
+    def _notify_progress(self, **values):
         """Called before each commit of a job, so that whoever looks on can be told."""
 
     def _get_documents_to_invoice(self, limit=None):

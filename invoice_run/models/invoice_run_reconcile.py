@@ -200,8 +200,22 @@ class InvoiceRun(models.Model):
             "held": Domain("state", "=", "held") | above,
             "not_invoiced": Domain("state", "=", "failed"),
         }
-        domain = domains.get(part, Domain("state", "=", part))
+        domain = (domains | self._get_sending_domains()).get(part, Domain("state", "=", part))
         return self._get_list_action("invoice_run.invoice_run_document_action", list(domain))
+
+    @api.model
+    def _get_sending_domains(self):
+        """Return {part: documents} of what is sent, and of what is not."""
+        pending = Domain("send_state", "=", "pending")
+        to_print = Domain("send_action", "=", "print")
+        return {
+            "draft": Domain("state", "=", "invoiced") & Domain("move_id.state", "=", "draft"),
+            "sent": Domain("send_state", "in", ("sent", "printed")),
+            "to_send": pending & ~to_print,
+            "to_print": pending & to_print,
+            "not_sent": Domain("send_state", "=", "failed"),
+            "uncertain": Domain("is_send_uncertain", "=", True),
+        }
 
     def action_view_exceptions_of_kind(self):
         """Open the exceptions of one kind; the context says which: ``invoice_run_part``."""

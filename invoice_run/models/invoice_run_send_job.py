@@ -35,6 +35,7 @@ class InvoiceRun(models.Model):
     )
     to_print_count = fields.Integer("To Print", compute="_compute_send_counts")
     uncertain_count = fields.Integer("Perhaps Sent", compute="_compute_send_counts")
+    send_failed_count = fields.Integer("Not Sent", compute="_compute_send_counts")
 
     @api.model
     def _get_engine_fields(self):
@@ -43,18 +44,20 @@ class InvoiceRun(models.Model):
 
     @api.depends("document_ids.send_state", "document_ids.is_send_uncertain")
     def _compute_send_counts(self):
-        documents = self.env["invoice.run.document"]
-        of_runs = Domain("run_id", "in", self.ids)
         to_print = Domain("send_action", "=", "print") & Domain("send_state", "=", "pending")
-        printing = dict(documents._read_group(of_runs & to_print, ["run_id"], ["__count"]))
-        uncertain = dict(
-            documents._read_group(
-                of_runs & Domain("is_send_uncertain", "=", True), ["run_id"], ["__count"]
-            )
-        )
+        counts = {
+            "to_print_count": self._count_by_run(to_print),
+            "uncertain_count": self._count_by_run(Domain("is_send_uncertain", "=", True)),
+            "send_failed_count": self._count_by_run(Domain("send_state", "=", "failed")),
+        }
         for run in self:
-            run.to_print_count = printing.get(run, 0)
-            run.uncertain_count = uncertain.get(run, 0)
+            run.update({name: values.get(run, 0) for name, values in counts.items()})
+
+    def _count_by_run(self, domain):
+        """Return {run: number of its documents in ``domain``}."""
+        domain &= Domain("run_id", "in", self.ids)
+        documents = self.env["invoice.run.document"]
+        return dict(documents._read_group(domain, ["run_id"], ["__count"]))
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -234,6 +237,7 @@ class InvoiceRun(models.Model):
             self.write({"send_wait_until": moment})
             # sudo: the scheduled action is the system's
             self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger(moment)
+            self._notify_progress()
         self._commit_step()
         return False
 

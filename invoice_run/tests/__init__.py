@@ -21,6 +21,7 @@ from . import test_periods
 from . import test_portal
 from . import test_preview
 from . import test_printing
+from . import test_progress
 from . import test_rendering
 from . import test_reconcile
 from . import test_reports

@@ -1,0 +1,21 @@
+import re
+
+from odoo import models
+
+CHANNEL = re.compile(r"invoice\.run_(\d+)")
+
+
+class IrWebsocket(models.AbstractModel):
+    """Who has a run open hears of its progress."""
+
+    _inherit = "ir.websocket"
+
+    def _build_bus_channel_list(self, channels):
+        # EXTENDS 'bus': a channel per run, for who may read that run
+        wanted = {name: CHANNEL.fullmatch(name) for name in channels if isinstance(name, str)}
+        run_ids = [int(match[1]) for match in wanted.values() if match]
+        channels = [name for name in channels if not wanted.get(name)]
+        runs = self.env["invoice.run"]
+        if run_ids and runs.has_access("read"):
+            channels.extend(runs.search([("id", "in", run_ids)]))
+        return super()._build_bus_channel_list(channels)
