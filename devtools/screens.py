@@ -20,6 +20,7 @@ class Screen:
 
 SCREENS = (
     Screen("dashboard", f"{ACTION}invoice_run_dashboard_action", in_store=True),
+    Screen("first_steps", f"{ACTION}invoice_run_dashboard_action", login="newcomer"),
     Screen("contracts", f"{ACTION}billing_contract_action", in_store=True),
     Screen("contract", f"{ACTION}billing_contract_action/{{contract}}", in_store=True),
     Screen("usage", f"{ACTION}billing_usage_action"),

@@ -15,6 +15,7 @@
         "data/ir_sequence_data.xml",
         "data/ir_cron_data.xml",
         "data/mail_activity_type_data.xml",
+        "data/onboarding_data.xml",
         "wizards/invoice_run_reason_views.xml",
         "wizards/account_move_reversal_views.xml",
         "wizards/billing_contract_change_views.xml",

@@ -3,6 +3,7 @@
 from . import demo
 
 PORTAL = "portal"
+NEWCOMER = "newcomer"
 
 
 def work(env) -> dict:
@@ -18,6 +19,7 @@ def work(env) -> dict:
     invoiced = env["invoice.run"].search([("state", "=", "invoiced")], order="id", limit=1)
     contract = _get_periodic_contract(env)
     _make_portal_user(env, contract.partner_id)
+    _make_newcomer(env)
     env.cr.commit()
     return {
         "waiting": waiting.id,
@@ -53,13 +55,18 @@ def _get_periodic_contract(env):
 
 
 def _make_portal_user(env, partner) -> None:
-    users = env["res.users"].sudo().with_context(no_reset_password=True)
-    if not users.search([("login", "=", PORTAL)]):
-        users.create(
-            {
-                "login": PORTAL,
-                "password": PORTAL,
-                "partner_id": partner.id,
-                "group_ids": [(6, 0, [env.ref("base.group_portal").id])],
-            }
-        )
+    _make_user(env, PORTAL, "base.group_portal", partner_id=partner.id)
+
+
+def _make_newcomer(env) -> None:
+    """A manager of invoice runs in a company in which there is nothing yet."""
+    company = env["res.company"].create({"name": "New Company"})
+    group = "invoice_run.invoice_run_group_manager"
+    vals = {"company_id": company.id, "company_ids": [(6, 0, company.ids)]}
+    _make_user(env, NEWCOMER, group, name="Newcomer", **vals)
+
+
+def _make_user(env, login: str, group: str, **vals) -> None:
+    users = env["res.users"].with_context(no_reset_password=True)
+    groups = [(6, 0, [env.ref(group).id])]
+    users.create({"login": login, "password": login, "group_ids": groups, **vals})

@@ -52,6 +52,8 @@ from . import sale_order_source
 from . import sale_order_invoicing
 from . import invoice_run_reversal
 from . import invoice_run_schedule
+from . import invoice_run_onboarding
+from . import onboarding_step
 from . import invoice_run_sample
 from . import invoice_run_schedule_runs
 from . import account_move

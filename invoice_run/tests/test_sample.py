@@ -99,7 +99,44 @@ class TestSample(InvoiceRunCommon):
         self.assertFalse(partner.active)
         self.assertFalse(self.sample._get_records("res.partner"))
 
+    def _get_steps(self, user=None):
+        """Return {title of a first step: whether it is done}; empty when nothing is shown."""
+        panel = self.env["invoice.run"].with_user(user or self.user).get_first_steps()
+        return {step["title"]: step["done"] for step in panel["steps"]} if panel else {}
+
+    def test_first_steps_are_ticked_and_open_again(self):
+        nothing_yet = {"A contract": False, "A schedule": False, "The first run": False}
+        nothing_yet["What is invoiced"] = True
+        self.assertEqual(self._get_steps(), nothing_yet)
+        self._make_invoices(self._make_amounts(self._load()))
+        self.assertEqual(set(self._get_steps().values()), {True})
+        self.sample.action_remove()
+        self.assertEqual(self._get_steps(), nothing_yet)
+        self.env["invoice.run"].with_user(self.manager).close_first_steps()
+        self.assertFalse(self._get_steps())
+        other = self._make_other_company_user()
+        self.assertTrue(self._get_steps(other), "closed for one company only")
+
+    def _make_other_company_user(self):
+        company = self._create_company(name="Another")
+        return self._make_user("other_user", "invoice_run.invoice_run_group_user", company=company)
+
+    def test_first_invoices_end_the_first_steps(self):
+        self._make_contract(date_start="2025-03-01")
+        self.assertTrue(self._get_steps()["A contract"])
+        self._run_all("2025-03-31")
+        self.assertFalse(self._get_steps())
+
+    def test_first_steps_open_what_they_name(self):
+        steps = self.env["onboarding.onboarding.step"].with_user(self.user)
+        panel = self.env["invoice.run"].with_user(self.user).get_first_steps()
+        opened = [getattr(steps, step["method"])() for step in panel["steps"]]
+        models = ["billing.scenario", "billing.contract", "invoice.run.schedule", "invoice.run"]
+        self.assertEqual([action["res_model"] for action in opened], models)
+
     def test_managers_only(self):
+        with self.assertRaises(AccessError):
+            self.env["invoice.run"].with_user(self.user).close_first_steps()
         for user in (self.user, self.reviewer):
             for action in ("action_load", "action_remove"):
                 with self.assertRaises(AccessError):

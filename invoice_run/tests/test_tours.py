@@ -1,47 +1,78 @@
+from unittest.mock import patch
+
+from odoo.addons.base.models.ir_mail_server import IrMail_Server
 from odoo.fields import Command
 from odoo.tests import HttpCase, tagged
+from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
+from .sending_common import SendingCommon
 
 
 @tagged("post_install", "-at_install")
-class TestTours(HttpCase, InvoiceRunCommon):
-    """What people click; the scheduled action works between the tours."""
+class TestTours(HttpCase, SendingCommon):
+    """What people click, each in their role; what is queued is done within the click."""
 
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
         cls.company.invoice_run_auto_amounts = False
-        cls._make_contract(date_start="2024-01-01")
+        # who repairs an address
+        cls.user.group_ids += cls.env.ref("base.group_partner_manager")
 
-    def _work(self):
-        self.env.ref("invoice_run.invoice_run_cron").method_direct_trigger()
+    def setUp(self):
+        super().setUp()
+        model = self.env.registry["invoice.run"]
+        queue = model._queue_job
+
+        def queue_and_do(runs, job):
+            queue(runs, job)
+            runs._process_queue()
+
+        self.enterContext(patch.object(model, "_queue_job", queue_and_do))
+        self.enterContext(patch.object(IrMail_Server, "_disable_send", lambda server: False))
+
+    def _open_run(self, run, tour, login="run_user"):
+        self.start_tour(f"/odoo/action-invoice_run.invoice_run_action/{run.id}", tour, login=login)
         self.env.invalidate_all()
 
-    def test_schedule_to_posted_invoice(self):
+    def _check_one_mail(self, *addresses):
+        """Each of these had one mail; colleagues have theirs."""
+        recipients = self.inbox.get_recipients()
+        counts = {address: recipients.count(address) for address in addresses}
+        self.assertEqual(counts, dict.fromkeys(addresses, 1))
+
+    def test_month_end_from_schedule_to_sent(self):
+        self._make_contract(date_start="2024-01-01")
         self.start_tour(
             "/odoo/action-invoice_run.invoice_run_schedule_action/new",
             "invoice_run_schedule_to_amounts",
             login="run_user",
         )
-        schedule = self.env["invoice.run.schedule"].search([("name", "=", "Monthly rent")])
+        schedule = self.env["invoice.run.schedule"].search([("name", "=", "Rent of halls")])
         self.assertEqual(len(schedule.run_ids), 2)
-        self.start_tour(
-            f"/odoo/action-invoice_run.invoice_run_schedule_action/{schedule.id}",
-            "invoice_run_save_and_return",
-            login="run_user",
-        )
-        self.assertEqual(schedule.name, "Rent of halls")
         run = schedule.run_ids.sorted("number")[0]
-        self.assertEqual(run.job, "amounts")
-        self._work()
         self.assertEqual(run.state, "amounts")
-        url = f"/odoo/action-invoice_run.invoice_run_action/{run.id}"
-        self.start_tour(url, "invoice_run_approve_to_invoices", login="run_reviewer")
+        self._open_run(run, "invoice_run_reject_then_approve", login="run_reviewer")
         self.assertEqual(run.approved_by_id, self.reviewer)
-        self._work()
-        self.assertEqual(run.state, "invoiced")
-        self.start_tour(url, "invoice_run_open_invoice", login="run_user")
+        self.assertIn("Rejected: The price is old", " ".join(run.message_ids.mapped("body")))
+        self._open_run(run, "invoice_run_invoices_to_sent")
+        self.assertEqual(run.invoice_ids.state, "posted")
+        self._check_one_mail("debtor@example.com")
+
+    @mute_logger("odoo.addons.mail.models.mail_mail")
+    def test_failures_repaired_then_reversed(self):
+        run = self._make_run_to_send(self._make_customer("Silent", False), self.debtor)
+        run.action_send()
+        self.assertEqual(self._get_states(run), {"Silent": "failed", "Debtor": "sent"})
+        self._open_run(run, "invoice_run_repair_and_reverse")
+        self._check_one_mail("debtor@example.com", "found@example.com")
+        self.assertEqual(set(run.document_ids.mapped("state")), {"released"})
+        self.assertEqual(set(run.invoice_ids.mapped("payment_state")), {"reversed"})
+
+    def test_first_use_with_sample_data(self):
+        self.start_tour("/odoo/invoice-run-dashboard", "invoice_run_first_use", login="run_manager")
+        self.assertFalse(self.env["invoice.run.sample"]._get_records("billing.contract"))
 
 
 @tagged("post_install", "-at_install")

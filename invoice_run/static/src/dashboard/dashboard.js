@@ -1,4 +1,5 @@
 import {Component, onWillStart, useEffect, useRef, useState} from "@odoo/owl";
+import {FirstSteps} from "./first_steps";
 import {Layout} from "@web/search/layout";
 import {_t} from "@web/core/l10n/translation";
 import {cookie} from "@web/core/browser/cookie";
@@ -15,27 +16,28 @@ const {DateTime} = luxon;
 /** What is due, waiting, failed and sent; every figure opens its list. */
 export class InvoiceRunDashboard extends Component {
     static template = "invoice_run.Dashboard";
-    static components = {Layout};
+    static components = {FirstSteps, Layout};
     static props = {...standardActionServiceProps};
 
     setup() {
         this.orm = useService("orm");
         this.action = useService("action");
         this.canvas = useRef("canvas");
-        this.state = useState({figures: null, forecast: []});
-        onWillStart(async () => {
-            const [figures] = await Promise.all([
-                this.orm.call("invoice.run", "get_dashboard", []),
-                loadBundle("web.chartjs_lib"),
-            ]);
-            this.state.figures = figures;
-            // The forecast reads every contract: the page does not wait for it.
-            this.loadForecast();
-        });
+        this.state = useState({figures: null, forecast: [], firstSteps: null});
+        onWillStart(() => Promise.all([this.load(), loadBundle("web.chartjs_lib")]));
         useEffect(
             () => this.drawChart(),
-            () => [this.state.forecast]
+            () => [this.state.forecast, this.state.figures]
         );
+    }
+
+    async load() {
+        [this.state.figures, this.state.firstSteps] = await Promise.all([
+            this.orm.call("invoice.run", "get_dashboard", []),
+            this.orm.call("invoice.run", "get_first_steps", []),
+        ]);
+        // The forecast reads every contract: the page does not wait for it.
+        this.loadForecast();
     }
 
     get display() {

@@ -26,14 +26,22 @@ function clickHeaderButton(name) {
     };
 }
 
-function waitForWorker() {
+function confirmDialog() {
+    return {content: "Yes", trigger: ".modal-footer .btn-primary", run: "click"};
+}
+
+function checkState(name) {
     return {
-        content: "The work is queued for the background",
-        trigger: ".o_form_view .alert:contains('Working in the background')",
+        content: `The run is: ${name}`,
+        trigger: `.o_form_view .o_arrow_button_current:contains('${name}')`,
     };
 }
 
-// The scheduled action is carried out by the test between these tours.
+function goBack(name) {
+    return {content: `Back to ${name}`, trigger: ".o_breadcrumb .o_back_button a", run: "click"};
+}
+
+// What a click queues for the background is done before its answer: see the test.
 
 tours.add("invoice_run_schedule_to_amounts", {
     steps: () => [
@@ -81,12 +89,16 @@ tours.add("invoice_run_schedule_to_amounts", {
         },
         clickHeaderButton("action_submit"),
         clickHeaderButton("action_generate_amounts"),
-        waitForWorker(),
-    ],
-});
-
-tours.add("invoice_run_save_and_return", {
-    steps: () => [
+        checkState("Amounts"),
+        {
+            content: "The amount is there",
+            trigger: ".o_field_widget[name='amount_total']:contains('100.00')",
+        },
+        goBack("the schedule"),
+        {
+            content: "The schedule is there again",
+            trigger: ".o_form_statusbar button[name='action_save_and_return']",
+        },
         {
             content: "Rename the schedule",
             trigger: ".o_field_widget[name='name'] input",
@@ -104,20 +116,51 @@ tours.add("invoice_run_save_and_return", {
     ],
 });
 
-tours.add("invoice_run_approve_to_invoices", {
+tours.add("invoice_run_reject_then_approve", {
     steps: () => [
         {
             content: "The reviewer sees the amount",
             trigger: ".o_field_widget[name='amount_total']:contains('100.00')",
         },
+        clickHeaderButton("action_ask_reject_reason"),
+        {
+            content: "Say why",
+            trigger: ".modal .o_field_widget[name='reason'] input",
+            run: "edit The price is old",
+        },
+        {
+            content: "Reject",
+            trigger: ".modal-footer button:contains('Reject Amounts')",
+            run: "click",
+        },
+        {
+            content: "The responsible reads why",
+            trigger: ".o-mail-Message:contains('Rejected: The price is old')",
+        },
         clickHeaderButton("action_approve"),
-        clickHeaderButton("action_generate_invoices"),
-        waitForWorker(),
+        checkState("Approved"),
     ],
 });
 
-tours.add("invoice_run_open_invoice", {
+tours.add("invoice_run_invoices_to_sent", {
     steps: () => [
+        clickHeaderButton("action_generate_invoices"),
+        checkState("Invoiced"),
+        clickHeaderButton("action_send"),
+        {
+            content: "Nothing is left to send",
+            trigger: ".o_form_statusbar:not(:has(button[name='action_send']))",
+        },
+        {
+            content: "Open the documents",
+            trigger: ".o-form-buttonbox button[name='action_view_documents']",
+            run: "click",
+        },
+        {
+            content: "It was sent",
+            trigger: ".o_list_view .o_data_row:contains('Debtor'):contains('Sent')",
+        },
+        goBack("the run"),
         {
             content: "Open the invoices of the run",
             trigger: ".o-form-buttonbox button[name='action_view_invoices']",
@@ -135,6 +178,118 @@ tours.add("invoice_run_open_invoice", {
         {
             content: "It names its contract",
             trigger: ".o_form_view:contains('CTR-')",
+        },
+    ],
+});
+
+tours.add("invoice_run_repair_and_reverse", {
+    steps: () => [
+        {
+            content: "One failed: see why",
+            trigger: ".o_form_view .alert-danger button[name='action_view_failed']",
+            run: "click",
+        },
+        {
+            content: "Open the document",
+            trigger: ".o_list_view .o_data_row .o_data_cell:contains('Silent')",
+            run: "click",
+        },
+        {
+            content: "It says what is missing",
+            trigger: ".o_form_view .alert-danger:contains('email address')",
+        },
+        {
+            content: "Open the customer",
+            trigger: ".o_form_view .o_field_widget[name='partner_id'] a",
+            run: "click",
+        },
+        {
+            content: "Fill in the address",
+            trigger: ".o_form_view .o_field_widget[name='email'] input",
+            run: "edit found@example.com",
+        },
+        ...stepUtils.saveForm(),
+        goBack("the document"),
+        {
+            content: "The document is there again",
+            trigger: ".o_form_view .alert-danger:contains('email address')",
+        },
+        goBack("what failed"),
+        {
+            content: "The list is there again",
+            trigger: ".o_list_view .o_data_row:contains('Silent')",
+        },
+        goBack("the run"),
+        clickHeaderButton("action_retry_failed"),
+        {
+            content: "Nothing failed any more",
+            trigger: ".o_form_view:not(:has(button[name='action_view_failed'])) .o_form_statusbar",
+        },
+        clickHeaderButton("action_reverse"),
+        confirmDialog(),
+        {
+            content: "Two credit notes",
+            trigger: ".o_list_view:contains('RINV') tbody:has(.o_data_row:nth-child(2))",
+        },
+    ],
+});
+
+const FIRST_STEPS = ".o_invoice_run_first_steps";
+
+tours.add("invoice_run_first_use", {
+    steps: () => [
+        {
+            content: "The contract is still to be made",
+            trigger: `${FIRST_STEPS} li:contains('A contract'):not(:has(.o_done))`,
+        },
+        {
+            content: "Load sample data",
+            trigger: `${FIRST_STEPS} .o_sample button:contains('Load sample data')`,
+            run: "click",
+        },
+        {
+            content: "Open the first run",
+            trigger: ".o_list_view .o_data_row .o_data_cell[name='name']",
+            run: "click",
+        },
+        clickHeaderButton("action_submit"),
+        clickHeaderButton("action_generate_amounts"),
+        checkState("Amounts"),
+        clickHeaderButton("action_approve"),
+        clickHeaderButton("action_generate_invoices"),
+        checkState("Invoiced"),
+        {
+            content: "Open the menu",
+            trigger: "[data-menu-xmlid='invoice_run.invoice_run_menu_root']",
+            run: "click",
+        },
+        {
+            content: "Back to the dashboard",
+            trigger: "[data-menu-xmlid='invoice_run.invoice_run_dashboard_menu']",
+            run: "click",
+        },
+        {
+            content: "The first run is done",
+            trigger: `${FIRST_STEPS} li:contains('The first run'):has(.o_done)`,
+        },
+        {
+            content: "Remove sample data",
+            trigger: `${FIRST_STEPS} .o_sample button:contains('Remove sample data')`,
+            run: "click",
+        },
+        confirmDialog(),
+        {
+            content: "The contract is to be made again",
+            trigger: `${FIRST_STEPS} li:contains('A contract'):not(:has(.o_done))`,
+        },
+        {
+            content: "Make an own contract",
+            trigger: `${FIRST_STEPS} button[data-method='action_open_step_invoice_run_contract']`,
+            run: "click",
+        },
+        {
+            content: "An empty contract",
+            trigger: ".o_form_view .o_field_widget[name='partner_id'] input",
         },
     ],
 });

@@ -1,0 +1,96 @@
+from odoo import api, models
+from odoo.exceptions import AccessError
+
+PANEL = "invoice_run.onboarding_first_steps"
+RUN_STEP = "invoice_run.onboarding_step_run"
+COMPANY_STEP = "account.onboarding_onboarding_step_company_data"
+
+
+class InvoiceRun(models.Model):
+    """First steps on the dashboard: Odoo's onboarding, ticked by what there is."""
+
+    _inherit = "invoice.run"
+
+    @api.model
+    def get_first_steps(self):
+        """Return the first steps of the company in use; None when they are over or closed.
+
+        A step is done when its record exists, whoever made it: sample data tick steps, and
+        what is removed is open again. The first invoices of own data end the first steps.
+        """
+        self.check_access("read")
+        panel = self._get_first_steps_panel()
+        sample = bool(self.env["invoice.run.sample"]._get_records("billing.contract"))
+        over = not sample and self._exists_for_first_step(RUN_STEP)
+        if not panel or panel.is_onboarding_closed or over:
+            return None
+        steps = [self._prepare_first_step(step) for step in panel.step_ids]
+        steps = [step for step in steps if step]
+        manager = self.env.user.has_group("invoice_run.invoice_run_group_manager")
+        return {"steps": steps, "sample": sample, "manager": manager}
+
+    @api.model
+    def close_first_steps(self):
+        """Show the first steps to nobody of this company any more.
+
+        :raises AccessError: the user is no manager of invoice runs
+        """
+        if not self.env.user.has_group("invoice_run.invoice_run_group_manager"):
+            raise AccessError(self.env._("Only managers of invoice runs close the first steps."))
+        panel = self._get_first_steps_panel()
+        panel._search_or_create_progress()
+        panel.action_close()
+
+    @api.model
+    def _get_first_steps_panel(self):
+        # sudo: who works with runs has no right on the records of onboarding
+        panel = self.env.ref(PANEL, raise_if_not_found=False)
+        return (panel or self.env["onboarding.onboarding"]).sudo()
+
+    @api.model
+    def _prepare_first_step(self, step):
+        """Return what the dashboard shows of a step; None for what the user cannot do."""
+        xml_id = step.get_external_id()[step.id]
+        if xml_id == COMPANY_STEP and not self.env["res.company"].has_access("write"):
+            return None
+        return {
+            "id": step.id,
+            "title": step.title,
+            "description": step.description,
+            "button": step.button_text,
+            "method": step.panel_step_open_action_name,
+            "done": self._is_first_step_done(step, xml_id),
+        }
+
+    @api.model
+    def _is_first_step_done(self, step, xml_id):
+        if xml_id == COMPANY_STEP:
+            return bool(self.env.company.street)
+        if xml_id in self._get_first_step_domains():
+            return self._exists_for_first_step(xml_id)
+        return step.current_step_state != "not_done"
+
+    @api.model
+    def _exists_for_first_step(self, xml_id):
+        model, domain = self._get_first_step_domains()[xml_id]
+        domain = [("company_id", "=", self.env.company.id), *domain]
+        return bool(self.env[model].search_count(domain, limit=1))
+
+    @api.model
+    def _get_first_step_domains(self):
+        """Return {external id of the step: (model, domain of what makes it done)}."""
+        return {
+            "invoice_run.onboarding_step_scenario": ("billing.scenario", []),
+            "invoice_run.onboarding_step_contract": (
+                "billing.contract",
+                [("state", "in", ("active", "closed"))],
+            ),
+            "invoice_run.onboarding_step_schedule": (
+                "invoice.run.schedule",
+                [("cycle", "!=", "once")],
+            ),
+            RUN_STEP: (
+                "invoice.run.document",
+                [("state", "=", "invoiced")],
+            ),
+        }
