@@ -3,7 +3,8 @@
     template_<key>  the base modules with their assets; cached for all clones
     plain_<key>     nothing but what the addons depend on; cached for all clones
     ready_<key>     the template with this repository's addons installed
-    test_<pid>      what one test run works on, dropped at its end
+    test_<pid>      what one test run works on, dropped at its end; with a copy for
+                    each of its workers
 
 The key of each names everything that went into it, so a database that has the
 right name is right, and is never changed again. A database appears under its
@@ -63,7 +64,7 @@ BASES = {
     "plain": (("account", "sale"), PREPARE_BASE),
 }
 LOCK = STATE / "databases.lock"
-OF_A_PROCESS = re.compile(r"_?(?:new|test|scratch)_(\d+)$")
+OF_A_PROCESS = re.compile(r"_?(?:new|test|scratch)_(\d+)(?:-gw\d+)?$")
 NOT_INSTALLED = {"tests", "i18n", "description", "__pycache__"}
 
 

@@ -19,13 +19,19 @@ def main(args: list[str]) -> int:
         say("tests")
         return space.call(
             [venv.PYTHON, "-m", "pytest", *OPTIONS, "--odoo-config", workspace.CONFIG]
-            + ["--odoo-database", database, *_get_paths(args), *args]
+            + ["--odoo-database", database, *_get_whole_suite(args), *args]
         )
 
 
-def _get_paths(args: list[str]) -> list[str]:
-    """All tests of this repository, unless the arguments name some."""
+def _get_whole_suite(args: list[str]) -> list[str]:
+    """All tests of this repository on all cores, unless the arguments name some."""
     named = (arg.split("::")[0] for arg in args if not arg.startswith("-"))
     if any(os.path.exists(ROOT / name) for name in named if name):
         return []
-    return [*(folder.name for folder in addon_folders()), "devtools"]
+    paths = [folder.name for folder in addon_folders()]
+    return ["-n", str(_count_workers()), "--dist", "loadscope", *paths, "devtools"]
+
+
+def _count_workers() -> int:
+    """One for each core, each with its database and browser; more than four wait for the disk."""
+    return min(4, len(os.sched_getaffinity(0)))
