@@ -119,8 +119,8 @@ def test_a_stopped_server_is_not_confused_with_a_later_process(tmp_path, monkeyp
 
 
 def test_named_paths_replace_the_whole_suite():
-    assert testing._get_paths(["-k", "tour"]) != []
-    assert testing._get_paths(["devtools/tests::test_x", "-x"]) == []
+    assert testing._get_whole_suite(["-k", "tour"]) != []
+    assert testing._get_whole_suite(["devtools/tests::test_x", "-x"]) == []
 
 
 def test_the_table_shows_every_number():

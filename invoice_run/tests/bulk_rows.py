@@ -67,6 +67,9 @@ def read_rows(moves):
         result[table] = [_normalize(row, owners, ranks) for row in rows]
     # per journal item; in which order they were inserted says nothing
     result["account_analytic_line"].sort(key=lambda row: str(sorted(row.items(), key=str)))
+    # per message in the order of the invoices, whichever message was written first
+    for table in ("mail_tracking_value", "mail_notification"):
+        result[table].sort(key=lambda row: row["mail_message_id"])
     for table, (column, owner) in LINKS.items():
         query = f"SELECT * FROM {table} WHERE {column} = ANY(%(ids)s)"
         rows = _execute(moves, query, list(ranks[owner]))
