@@ -121,7 +121,7 @@ def _get_pip(folder: Path) -> list:
     try:
         venv.create(seed, with_pip=True, symlinks=True)
         return [seed / "bin" / "python", "-m", "pip"]
-    except Exception:  # noqa: BLE001 - ensurepip is missing in many ways
+    except Exception:  # ensurepip is missing in many ways: no module, no wheel, a failed call
         return [sys.executable, _get_debian_pip(folder / "debian")]
 
 

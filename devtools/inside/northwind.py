@@ -4,26 +4,20 @@ The payer is the customer, the date that of the order. Freight is not part of
 it, and nobody in Northwind pays a tax.
 """
 
-import os
 from datetime import date
 from pathlib import Path
 
 from odoo.tools.date_utils import end_of, start_of
 
 from . import northwind_data as data
-from .pipeline import Pipeline
 
 SCENARIO = "Northwind's orders"
 
 
 def work(env) -> dict:
     """Load what is not loaded yet, then invoice the month."""
-    pipeline = Pipeline(env)
-    folder = Path(os.environ["NORTHWIND_FOLDER"])
-    with pipeline.stage("load"):
-        _load(env, folder)
-    year, month = map(int, os.environ["NORTHWIND_MONTH"].split("-"))
-    return pipeline.carry_out(_get_run(env, date(year, month, 1)))
+    pipeline, day = data.begin(env, _load)
+    return pipeline.carry_out(_get_run(env, day))
 
 
 def _get_run(env, day: date):

@@ -4,9 +4,23 @@ Nobody in Northwind pays a tax; freight is left out.
 """
 
 import csv
+import os
+from collections.abc import Callable
+from datetime import date
 from pathlib import Path
 
+from .pipeline import Pipeline
+
 COUNTRIES = {"USA": "US", "UK": "GB"}
+
+
+def begin(env, load: Callable) -> tuple[Pipeline, date]:
+    """Load what is not loaded yet; return the pipeline and the first day of the month asked for."""
+    pipeline = Pipeline(env)
+    with pipeline.stage("load"):
+        load(env, Path(os.environ["NORTHWIND_FOLDER"]))
+    year, month = map(int, os.environ["NORTHWIND_MONTH"].split("-"))
+    return pipeline, date(year, month, 1)
 
 
 def read(folder: Path, name: str) -> list[dict[str, str]]:

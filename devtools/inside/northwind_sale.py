@@ -21,13 +21,9 @@ ALL = {"all": True, "ids": []}
 
 def work(env) -> dict:
     """Load what is not loaded yet, then invoice the month."""
-    pipeline = Pipeline(env)
-    folder = Path(os.environ["NORTHWIND_FOLDER"])
-    with pipeline.stage("load"):
-        load(env, folder)
-    year, month = map(int, os.environ["NORTHWIND_MONTH"].split("-"))
+    pipeline, day = data.begin(env, load)
     grouped = not os.environ.get("NORTHWIND_SEPARATE")
-    run = process(env, pipeline, date(year, month, 1), grouped)
+    run = process(env, pipeline, day, grouped)
     return pipeline.count(run, run.document_ids.browse())
 
 

@@ -18,6 +18,7 @@ SCRIPT = "from devtools.inside import {0}, pipeline; pipeline.main(env, {0}.work
 
 @pytest.fixture(scope="module")
 def database():
+    # the files are not ours to copy into the repository
     if not (FOLDER / "order_details.csv").is_file():
         pytest.skip(f"real input not present: {FOLDER}")
     space = workspace.prepare()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from devtools import databases, workspace
+from devtools import databases
 
 from .test_processes import START, WORKER, start
 
@@ -61,11 +61,6 @@ print(json.dumps({
     'claims': env['invoice.run.line'].search_count([('is_claimed', '=', True)]),
 }))
 """
-
-
-@pytest.fixture(scope="module")
-def space():
-    return workspace.prepare()
 
 
 @pytest.fixture

@@ -63,4 +63,5 @@ from . import invoice_run_bulk
 from . import res_company
 from . import res_config_settings
 from . import res_partner
+from . import res_users
 from . import invoice_run_stale_triggers

@@ -15,6 +15,13 @@ class BillingScenario(models.Model):
         language of the environment.
         """
         return {
+            **self._get_default_contract_scenarios(),
+            **self._get_default_usage_scenarios(),
+            **self._get_default_sale_scenarios(),
+        }
+
+    def _get_default_contract_scenarios(self):
+        return {
             "invoice_run.scenario_contracts_due": {
                 "name": self.env._("All contracts due"),
                 "description": self.env._(
@@ -39,6 +46,10 @@ class BillingScenario(models.Model):
                 "billing_mode": "date",
                 "split_periods": True,
             },
+        }
+
+    def _get_default_usage_scenarios(self):
+        return {
             "invoice_run.scenario_usage_previous_month": {
                 "name": self.env._("Usage of the previous month, collective"),
                 "description": self.env._(
@@ -59,6 +70,10 @@ class BillingScenario(models.Model):
                     )
                 ],
             },
+        }
+
+    def _get_default_sale_scenarios(self):
+        return {
             "invoice_run.scenario_sale_to_invoice": {
                 "name": self.env._("Sale orders to invoice"),
                 "description": self.env._(

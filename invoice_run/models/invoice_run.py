@@ -2,6 +2,7 @@ from dateutil.relativedelta import relativedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.fields import Domain
 
 from .. import cycles
 from .activity_types import APPROVE
@@ -398,7 +399,7 @@ class InvoiceRun(models.Model):
         :raises UserError: says what to do instead
         """
         self._check_amounts_state()
-        if self.document_ids.filtered("move_id"):
+        if self._has_invoices():
             raise UserError(
                 self.env._(
                     "%(run)s has invoices: its amounts cannot be changed. Reverse the run, or "
@@ -406,6 +407,15 @@ class InvoiceRun(models.Model):
                     run=self.reference,
                 )
             )
+
+    def _get_documents(self, domain, limit=None):
+        """Return the documents of these runs that ``domain`` selects, none of the others read."""
+        domain = Domain("run_id", "in", self.ids) & Domain(domain)
+        return self.env["invoice.run.document"].search(domain, limit=limit)
+
+    def _has_invoices(self):
+        """Whether one of these runs has an invoice, in whatever state."""
+        return bool(self._get_documents([("move_id", "!=", False)], limit=1))
 
     def _remove_amounts(self):
         """Release and delete all amounts, documents and exceptions of these runs."""
@@ -451,8 +461,7 @@ class InvoiceRun(models.Model):
             )
 
     def _check_reviewer(self):
-        reviewer = self.env.user.has_group("invoice_run.invoice_run_group_reviewer")
-        if not self.env.su and not reviewer:
+        if not self.env.su and not self.env.user._is_invoice_run_reviewer():
             raise AccessError(
                 self.env._("Only reviewers approve invoice runs. Ask %(who)s.", who=self._get_who())
             )
@@ -549,7 +558,7 @@ class InvoiceRun(models.Model):
         due_date = invoice_date + schedule._get_due_distance() if schedule.due_date else False
         self._write_engine({"invoice_date": invoice_date, "due_date": due_date})
         # sudo: documents are the engine's
-        documents = self.sudo().document_ids.filtered(lambda document: not document.move_id)
+        documents = self.sudo()._get_documents([("move_id", "=", False)])
         documents.write({"invoice_date": invoice_date, "invoice_date_due": due_date})
         documents.filtered(lambda doc: doc.currency_id != doc.company_currency_id)._update_amounts()
 
@@ -559,8 +568,7 @@ class InvoiceRun(models.Model):
         self._check_not_busy()
         for run in self:
             # sudo: documents are the engine's
-            documents = run.sudo().document_ids
-            failed = documents.filtered(lambda document: document.state == "failed")
+            failed = run.sudo()._get_documents([("state", "=", "failed")])
             if failed:
                 run._check_retry_allowed()
             failed.write({"state": "to_do", "error": False, "is_selected": True})
@@ -590,7 +598,7 @@ class InvoiceRun(models.Model):
         self.check_access("write")
         self._check_not_busy()
         for run in self.filtered(lambda run: run.state != "cancelled"):
-            moves = run.document_ids.move_id
+            moves = run._get_documents([("move_id", "!=", False)]).move_id
             posted = moves.filtered(lambda move: move.state == "posted")
             if posted:
                 raise UserError(

@@ -65,8 +65,7 @@ class InvoiceRun(models.Model):
         self.ensure_one()
         users = self.submitted_by_id | self.amounts_by_id
         four_eyes = self.company_id.invoice_run_four_eyes and self.env.user in users
-        reviewer = self.env.user.has_group("invoice_run.invoice_run_group_reviewer")
-        return reviewer and not four_eyes
+        return self.env.user._is_invoice_run_reviewer() and not four_eyes
 
     def _prepare_no_approval_vals(self):
         # EXTENDS 'invoice_run'

@@ -122,8 +122,7 @@ class InvoiceRunDocument(models.Model):
         return result
 
     def _check_may_accept(self):
-        reviewer = self.env.user.has_group("invoice_run.invoice_run_group_reviewer")
-        if not self.env.su and not reviewer:
+        if not self.env.su and not self.env.user._is_invoice_run_reviewer():
             raise AccessError(
                 self.env._("Only reviewers check documents that are above the maximum.")
             )

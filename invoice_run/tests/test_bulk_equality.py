@@ -36,63 +36,70 @@ class TestBulkEquality(InvoiceRunCommon):
 
     @classmethod
     def _make_taxes(cls):
-        tag = cls.env["account.account.tag"].create(
+        cls.tax_tag = cls.env["account.account.tag"].create(
             {"name": "Base", "applicability": "taxes", "country_id": cls.company.country_id.id}
         )
-        account = cls.company_data["default_account_tax_sale"]
+        included = cls._make_tax("7.7 % incl.", 7.7, price_include_override="tax_included")
+        excluded = cls._make_tax("21 %", 21.0)
+        split = cls._make_tax("Split", 13.0, factors=(33.3, 66.7), analytic=True)
+        fixed = cls._make_tax("Fixed", 1.25, amount_type="fixed")
+        base = cls._make_tax("On top", 5.0, include_base_amount=True, sequence=1)
+        single = [
+            excluded,
+            included,
+            cls._make_tax("Reverse charge", 20.0, factors=(100.0, -100.0)),
+            split,
+            cls._make_tax(
+                "Division", 9.5, amount_type="division", price_include_override="tax_included"
+            ),
+            cls._make_tax_group(),
+            cls._make_tax("0 %", 0.0),
+        ]
+        return [*single, base + excluded, excluded + fixed, split + included, excluded.browse()]
 
-        def repartition(*factors):
-            lines = [Command.create({"repartition_type": "base", "tag_ids": [(6, 0, tag.ids)]})]
-            lines += [
-                Command.create(
-                    {
-                        "repartition_type": "tax",
-                        "factor_percent": factor,
-                        "account_id": account.id if number == 0 else False,
-                        "tag_ids": [(6, 0, tag.ids)] if number else False,
-                    }
-                )
-                for number, factor in enumerate(factors)
-            ]
-            return lines
-
-        def make(name, amount, **vals):
-            factors = vals.pop("factors", (100.0,))
-            return cls.env["account.tax"].create(
-                {
-                    "name": name,
-                    "amount": amount,
-                    "type_tax_use": "sale",
-                    "company_id": cls.company.id,
-                    "invoice_repartition_line_ids": repartition(*factors),
-                    "refund_repartition_line_ids": repartition(*factors),
-                    **vals,
-                }
-            )
-
-        excluded = make("21 %", 21.0)
-        included = make("7.7 % incl.", 7.7, price_include_override="tax_included")
-        reverse = make("Reverse charge", 20.0, factors=(100.0, -100.0))
-        split = make("Split", 13.0, factors=(33.3, 66.7), analytic=True)
-        fixed = make("Fixed", 1.25, amount_type="fixed")
-        division = make(
-            "Division", 9.5, amount_type="division", price_include_override="tax_included"
+    @classmethod
+    def _make_tax(cls, name, amount, factors=(100.0,), **vals):
+        return cls.env["account.tax"].create(
+            {
+                "name": name,
+                "amount": amount,
+                "type_tax_use": "sale",
+                "company_id": cls.company.id,
+                "invoice_repartition_line_ids": cls._prepare_repartition(factors),
+                "refund_repartition_line_ids": cls._prepare_repartition(factors),
+                **vals,
+            }
         )
-        base = make("On top", 5.0, include_base_amount=True, sequence=1)
-        group = cls.env["account.tax"].create(
+
+    @classmethod
+    def _prepare_repartition(cls, factors):
+        """Return the base and a tax line per factor: the first has the account, others the tag."""
+        tag = [Command.set(cls.tax_tag.ids)]
+        account = cls.company_data["default_account_tax_sale"]
+        taxes = [
+            {
+                "repartition_type": "tax",
+                "factor_percent": factor,
+                "account_id": account.id if number == 0 else False,
+                "tag_ids": tag if number else False,
+            }
+            for number, factor in enumerate(factors)
+        ]
+        base = {"repartition_type": "base", "tag_ids": tag}
+        return [Command.create(vals) for vals in (base, *taxes)]
+
+    @classmethod
+    def _make_tax_group(cls):
+        children = cls._make_tax("A", 3.0) + cls._make_tax("B", 4.5)
+        return cls.env["account.tax"].create(
             {
                 "name": "Group",
                 "amount_type": "group",
                 "type_tax_use": "sale",
                 "company_id": cls.company.id,
-                "children_tax_ids": [
-                    Command.set((make("A", 3.0) + make("B", 4.5)).ids),
-                ],
+                "children_tax_ids": [Command.set(children.ids)],
             }
         )
-        none = make("0 %", 0.0)
-        single = [excluded, included, reverse, split, division, group, none]
-        return [*single, base + excluded, excluded + fixed, split + included, excluded.browse()]
 
     @classmethod
     def _make_currency(cls, code, rate, rounding):

@@ -14,6 +14,13 @@ APPROVE = "invoice_run.mail_activity_approve"
 ATTEND = "invoice_run.mail_activity_attend"
 
 
+def _pretend_to_send(run):
+    """Stand in for ``invoice.run._process_job_send``."""
+    run.document_ids.write({"send_state": "sent"})
+    run.write({"job": "none"})
+    return True
+
+
 class LifecycleCommon(InvoiceRunCommon):
     @classmethod
     def setUpClass(cls):
@@ -57,14 +64,7 @@ class TestAutomation(LifecycleCommon):
     def setUp(self):
         super().setUp()
         # what is sent is looked at in test_sending
-        self.patch(
-            self.env.registry["invoice.run"], "_process_job_send", type(self)._pretend_to_send
-        )
-
-    def _pretend_to_send(run):  # noqa: N805 - stands in for a method of the run
-        run.document_ids.write({"send_state": "sent"})
-        run.write({"job": "none"})
-        return True
+        self.patch(self.env.registry["invoice.run"], "_process_job_send", _pretend_to_send)
 
     def _get_reached(self, run):
         """Return the steps that are done, in order."""

@@ -8,6 +8,7 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ..models.invoice_run_reconcile import PARTS
 from .common import InvoiceRunCommon
 
 STEPS = 25
@@ -282,19 +283,6 @@ class TestReconcile(InvoiceRunCommon):
         run = self._make_run("2024-01-15")
         self.assertEqual((run.due_count, run.due_amount), (0, 0.0))
         self.assertFalse(self.env["invoice.run"].new({}).due_count)
-
-
-PARTS = (
-    "to_do",
-    "invoiced",
-    "nothing",
-    "excluded",
-    "held",
-    "not_invoiced",
-    "released",
-    "held_exception",
-    "failed_exception",
-)
 
 
 @tagged("post_install", "-at_install")

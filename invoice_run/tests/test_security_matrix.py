@@ -90,67 +90,68 @@ class TestSecurityMatrix(InvoiceRunCommon):
 
     def _get_create_vals(self, model):
         """Return values with which a record of ``model`` can be created."""
+        makers = {**self._get_data_makers(), **self._get_run_makers(), **self._get_wizard_makers()}
+        return makers.get(model, dict)()
+
+    def _get_data_makers(self):
+        """Return {model: function that returns values} of what is billed."""
         company = {"company_id": self.company.id}
-        line = self.contract.line_ids[:1]
-        makers = {
+        line = {"product_id": self.product.id}
+        return {
             "billing.asset": lambda: {"name": "Car", **company},
             "billing.category": lambda: {"name": "Rent", **company},
             "billing.cluster": lambda: {"name": "North", **company},
             "billing.contract": lambda: {"partner_id": self.debtor.id, **company},
-            "billing.contract.line": lambda: {
-                "contract_id": self.contract.id,
-                "product_id": self.product.id,
-            },
-            "billing.usage": lambda: {
-                "partner_id": self.debtor.id,
-                "product_id": self.product.id,
-                **company,
-            },
+            "billing.contract.line": lambda: {"contract_id": self.contract.id, **line},
+            "billing.usage": lambda: {"partner_id": self.debtor.id, **line, **company},
+        }
+
+    def _get_run_makers(self):
+        """Return {model: function that returns values} of runs and what belongs to them."""
+        company = {"company_id": self.company.id}
+        scenario = {"scenario_id": self.scenario.id}
+        rule = {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+        return {
             "billing.scenario": lambda: {"name": "Mine", **company},
-            "billing.scenario.rule": lambda: {
-                "scenario_id": self.scenario.id,
-                "name": "Begun",
-                "field_path": "date_start",
-                "operator": "<=",
-                "value": "today",
-            },
+            "billing.scenario.rule": lambda: {**scenario, **rule},
             "invoice.run.schedule": lambda: {
                 "name": "Monthly",
-                "scenario_id": self.scenario.id,
                 "date_from": "2024-01-01",
+                **scenario,
                 **company,
             },
-            "invoice.run": lambda: {
-                "scenario_id": self.scenario.id,
-                "invoice_date": "2024-01-15",
-            },
+            "invoice.run": lambda: {"invoice_date": "2024-01-15", **scenario},
             "invoice.run.reason": lambda: {"run_id": self.waiting.id, "reason": "because"},
+        }
+
+    def _get_wizard_makers(self):
+        """Return {model: function that returns values} of dialogs and reports."""
+        company = {"company_id": self.company.id}
+        contract = {"contract_id": self.contract.id}
+        line = {"contract_line_id": self.contract.line_ids[:1].id}
+        return {
             "billing.contract.change": lambda: {
                 "date": "2024-02-01",
-                "line_ids": [Command.create({"contract_line_id": line.id})],
+                "line_ids": [Command.create(line)],
             },
             "billing.contract.change.line": lambda: {
                 "change_id": self.env["billing.contract.change"].create({}).id,
-                "contract_line_id": line.id,
+                **line,
             },
             "billing.due": lambda: {"contract_ids": [Command.set(self.contract.ids)]},
-            "billing.due.line": lambda: {
-                "due_id": self._make("billing.due").id,
-                "contract_id": self.contract.id,
-            },
+            "billing.due.line": lambda: {"due_id": self._make("billing.due").id, **contract},
             "billing.forecast": lambda: company,
             "billing.forecast.line": lambda: {
                 "forecast_id": self._make("billing.forecast").id,
-                "contract_line_id": line.id,
                 "month": "2024-01-01",
+                **line,
             },
             "billing.cutoff": lambda: company,
             "billing.cutoff.line": lambda: {
                 "cutoff_id": self._make("billing.cutoff").id,
-                "contract_id": self.contract.id,
+                **contract,
             },
         }
-        return makers.get(model, dict)()
 
     def _make(self, model):
         """Return a record of ``model``: a new one, or one that the engine made."""

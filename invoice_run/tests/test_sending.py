@@ -277,24 +277,23 @@ class TestSending(SendingCommon):
         self.assertEqual(len(first.document_ids | second.document_ids), 8)
         self.assertEqual(second.job, "none")
 
-    def test_two_companies_with_templates_and_servers(self):
-        other = self.setup_other_company()["company"]
-        other.write({"email": "billing@other.example", "name": "Other Ltd"})
-        inbox, _server = self._make_mail_server("Other", from_filter="other.example")
-        self.server.from_filter = "own.example"
-        self.company.email = "billing@own.example"
+    def _make_other_company(self):
+        """Make a company with an email template of its own."""
         template = self.env.ref("account.email_template_edi_invoice").copy(
             {"subject": "From the other {{ object.name }}", "name": "Other"}
         )
-        other.invoice_run_mail_template_id = template
-        run = self._make_run_to_send()
-        user = self._make_user("other_user", "invoice_run.invoice_run_group_manager", company=other)
-        env = self.env(user=user, context={"allowed_company_ids": other.ids})
-        product = (
-            env["product.product"]
-            .sudo()
-            .create({"name": "Rent", "type": "service", "taxes_id": [Command.clear()]})
+        other = self.setup_other_company()["company"]
+        other.write(
+            {
+                "email": "billing@other.example",
+                "name": "Other Ltd",
+                "invoice_run_mail_template_id": template.id,
+            }
         )
+        return other
+
+    def _make_contract_of_other(self, env, other):
+        product = self._make_product("Rent", 70.0)
         partner = self._make_partner("Other Debtor", "other@example.com")
         partner.with_company(other).invoice_sending_method = "email"
         contract = env["billing.contract"].create(
@@ -306,15 +305,27 @@ class TestSending(SendingCommon):
             }
         )
         contract.action_activate()
+
+    def _make_run_of_other(self, user, other):
+        """Make the invoices of another company's run, as ``user`` of that company."""
+        env = self.env(user=user, context={"allowed_company_ids": other.ids})
+        self._make_contract_of_other(env, other)
         scenario = env["billing.scenario"].create({"name": "Other", "company_id": other.id})
-        second = env["invoice.run"].create(
-            {"scenario_id": scenario.id, "invoice_date": "2024-01-15"}
-        )
-        second.action_generate_amounts()
-        second._process_queue()
-        second.action_approve()
-        second.action_generate_invoices()
-        second._process_queue()
+        run = env["invoice.run"].create({"scenario_id": scenario.id, "invoice_date": "2024-01-15"})
+        run.action_generate_amounts()
+        run._process_queue()
+        run.action_approve()
+        run.action_generate_invoices()
+        run._process_queue()
+        return run
+
+    def test_two_companies_with_templates_and_servers(self):
+        other = self._make_other_company()
+        inbox, _server = self._make_mail_server("Other", from_filter="other.example")
+        self.server.from_filter = "own.example"
+        self.company.email = "billing@own.example"
+        user = self._make_user("other_user", "invoice_run.invoice_run_group_manager", company=other)
+        run, second = self._make_run_to_send(), self._make_run_of_other(user, other)
         for move in (run | second).sudo().document_ids.move_id:
             move.invoice_user_id = False
         self._send(run)

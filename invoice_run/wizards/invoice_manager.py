@@ -276,7 +276,7 @@ class InvoiceManager(models.TransientModel):
         if run.company_id != self.scenario_id.company_id:
             run.action_cancel()
             return run.browse()
-        if run.document_ids.filtered("move_id"):
+        if run._has_invoices():
             self._finish_run(run)
             return run.browse()
         return run

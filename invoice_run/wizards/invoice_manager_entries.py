@@ -4,17 +4,26 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 
 
+class InvoiceRunLine(models.Model):
+    _inherit = "invoice.run.line"
+
+    @api.model
+    def _get_counts(self, by, records, counted):
+        """Return {record: how many different ``counted`` its amounts have}.
+
+        :param by: field of an amount that holds one of ``records``
+        """
+        rows = self._read_group([(by, "in", records.ids)], [by], [f"{counted}:count_distinct"])
+        return dict(rows)
+
+
 class BillingContract(models.Model):
     _inherit = "billing.contract"
 
     invoice_run_count = fields.Integer("Invoice Runs", compute="_compute_invoice_run_count")
 
     def _compute_invoice_run_count(self):
-        counts = dict(
-            self.env["invoice.run.line"]._read_group(
-                [("contract_id", "in", self.ids)], ["contract_id"], ["run_id:count_distinct"]
-            )
-        )
+        counts = self.env["invoice.run.line"]._get_counts("contract_id", self, "run_id")
         for contract in self:
             contract.invoice_run_count = counts.get(contract, 0)
 
@@ -37,11 +46,7 @@ class SaleOrder(models.Model):
     )
 
     def _compute_invoice_run_count(self):
-        counts = dict(
-            self.env["invoice.run.line"]._read_group(
-                [("sale_order_id", "in", self.ids)], ["sale_order_id"], ["run_id:count_distinct"]
-            )
-        )
+        counts = self.env["invoice.run.line"]._get_counts("sale_order_id", self, "run_id")
         for order in self:
             order.invoice_run_count = counts.get(order, 0)
 
@@ -113,11 +118,7 @@ class InvoiceRun(models.Model):
     contract_count = fields.Integer("Contracts", compute="_compute_contract_count")
 
     def _compute_contract_count(self):
-        counts = dict(
-            self.env["invoice.run.line"]._read_group(
-                [("run_id", "in", self.ids)], ["run_id"], ["contract_id:count_distinct"]
-            )
-        )
+        counts = self.env["invoice.run.line"]._get_counts("run_id", self, "contract_id")
         for run in self:
             run.contract_count = counts.get(run, 0)
 

@@ -128,7 +128,7 @@ class InvoiceManager(models.TransientModel):
         return self.get_cards()
 
     def _finish_run(self, run):
-        if not run.document_ids.filtered("move_id"):
+        if not run._has_invoices():
             run.action_cancel()
             return
         rest = self.env["invoice.run.document"].search(
