@@ -23,6 +23,7 @@ from . import mail_mail
 from . import mail_notification
 from . import invoice_run
 from . import invoice_run_amounts
+from . import invoice_run_company_domain
 from . import invoice_run_selection
 from . import invoice_run_checks
 from . import invoice_run_dashboard

@@ -95,9 +95,13 @@ class BillingScenario(models.Model):
             scenario.source_model = models_by_source.get(scenario.source)
 
     def _get_source(self):
-        """Return the empty recordset of the source: a model with ``invoice.run.source``."""
+        """Return the empty recordset of the source: a model with ``invoice.run.source``.
+
+        In the company of the scenario alone: what differs by company is read there.
+        """
         self.ensure_one()
-        return self.env[self.source_model]
+        source = self.env[self.source_model]
+        return source.with_context(allowed_company_ids=self.company_id.ids)
 
     def _get_source_domain(self, run):
         """Return the selection and the rules of the scenario, as a domain on the source.

@@ -27,7 +27,7 @@ class InvoiceRun(models.Model):
         """Return what this run selects, as a domain on the source of its scenario."""
         self.ensure_one()
         source = self.scenario_id._get_source()
-        domain = self.scenario_id._get_source_domain(self)
+        domain = self._get_company_domain(source, self.scenario_id._get_source_domain(self))
         if self.partner_ids:
             payers = self.partner_ids.commercial_partner_id
             domain &= Domain(source._get_payer_field(), "in", payers.ids)
