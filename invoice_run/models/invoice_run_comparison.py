@@ -30,7 +30,7 @@ class InvoiceRunDocument(models.Model):
         readonly=True,
         help="Untaxed amount of the last invoice that runs made for the same contracts, for as "
         "many periods as here, without one-off charges and credits; without contract: for the "
-        "same customer.",
+        "same customer. In the currency of this one, by the rate of its date.",
     )
     variance = fields.Float(
         "Change %",
@@ -43,7 +43,7 @@ class InvoiceRunDocument(models.Model):
         "Unusual Amount",
         readonly=True,
         help="More than the previous invoice times the outlier factor of the company, or less "
-        "than it divided by that factor.",
+        "than it divided by that factor; or in another currency that has no rate.",
     )
     has_missing_charge = fields.Boolean(
         "Charge Missing",
@@ -136,13 +136,16 @@ class InvoiceRunDocument(models.Model):
         """
         self.ensure_one()
         amount = before = 0.0
-        known = self.browse()
+        known = unlike = self.browse()
         for key, lines in found.items():
             document = previous.get(key, self.browse())
             known |= document
-            if document.currency_id == self.currency_id:
+            rate = self._get_rate_from(document) if document else None
+            if rate:
                 amount += sum(lines.mapped("amount_untaxed"))
-                before += document._get_amount_before(key, lines)
+                before += document._get_amount_before(key, lines) * rate
+            else:
+                unlike |= document
         before = self.currency_id.round(before)
         factor = self.company_id.invoice_run_outlier_factor
         usual = abs(before)
@@ -151,9 +154,25 @@ class InvoiceRunDocument(models.Model):
             "previous_amount": before,
             "variance": 100.0 * (amount - before) / usual if usual else 0.0,
             "is_first": bool(found) and not known,
-            "is_outlier": bool(unusual),
+            # what cannot be compared has to be looked at as well
+            "is_outlier": bool(unusual or unlike),
             "has_missing_charge": bool(self._get_missing_lines(known)),
         }
+
+    def _get_rate_from(self, document):
+        """Return units of this document's currency per unit of an earlier document's; 0: no rate.
+
+        On the date of this one: a change of rates is no change of what is billed.
+        """
+        if document.currency_id == self.currency_id:
+            return 1.0
+        date = self.invoice_date or self.company_id._get_invoice_run_today()
+        source = self.run_id.scenario_id._get_source()
+        if source._get_currency_errors(document.currency_id, self.company_id, date):
+            return 0.0
+        return self.env["res.currency"]._get_conversion_rate(
+            document.currency_id, self.currency_id, self.company_id, date
+        )
 
     @api.model
     def _prepare_no_comparison_vals(self):

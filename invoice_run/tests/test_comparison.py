@@ -127,13 +127,29 @@ class TestComparison(InvoiceRunCommon):
         run.action_reverse()
         self.assertTrue(self._propose("2024-01-16").is_first)
 
-    def test_other_currency_is_not_compared(self):
-        other = self.setup_other_currency("EUR")
+    def test_other_currency_is_converted(self):
+        other = self.setup_other_currency("EUR", rates=[("2024-01-01", 3.0), ("2024-02-01", 2.0)])
         contract = self._make_contract(date_start="2024-01-01")
         self._run_all("2024-01-15")
         contract.currency_id = other
         document = self._propose("2024-02-15")
-        self.assertCompared(document, 0.0)
+        self.assertCompared(document, 200.0, -50.0)
+        self.assertFalse(document.is_first)
+        contract.line_ids.price_unit = 600.0
+        run = self._make_amounts(document.run_id)
+        self.assertCompared(run.document_ids, 200.0, 200.0, outlier=True)
+        self._make_invoices(run)
+        contract.currency_id = self.company.currency_id
+        self.assertCompared(self._propose("2024-03-15"), 300.0, 100.0)
+
+    def test_currency_without_rate_is_looked_at(self):
+        other = self.setup_other_currency("EUR", rates=[("2024-01-01", 2.0)])
+        contract = self._make_contract(date_start="2024-01-01", currency_id=other.id)
+        self._run_all("2024-01-15")
+        contract.currency_id = self.company.currency_id
+        other.rate_ids.unlink()
+        document = self._propose("2024-02-15")
+        self.assertCompared(document, 0.0, outlier=True)
         self.assertFalse(document.is_first)
 
     def test_weekly_contract(self):
