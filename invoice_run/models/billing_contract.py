@@ -515,13 +515,26 @@ class BillingContract(models.Model):
     @api.model
     def _get_run_domain(self, run):
         domain = self._get_run_selection_domain(run)
-        if run.scenario_id.billing_mode == "contract":
-            return domain & Domain("next_invoicing_date", "<=", run.target_date)
-        # the scenario bills otherwise than the contract's own date says: look at all open days
-        return domain & (
-            Domain("line_ids.next_period_from", "!=", False)
-            | Domain("line_ids.overbilled_from", "!=", False)
-        )
+        mode, target = run.scenario_id.billing_mode, run.target_date
+        if mode == "contract":
+            return domain & Domain("next_invoicing_date", "<=", target)
+        # the scenario bills otherwise than the contract's own date says
+        credit = Domain("line_ids.overbilled_from", "!=", False)
+        return domain & (self._get_mode_domain(mode, target) | credit)
+
+    @api.model
+    def _get_mode_domain(self, mode, target):
+        """Return the contracts of which ``mode``, the scenario's, has days to bill.
+
+        Until a date or the end a contract is due from its first open day on. By periods its own
+        date says it where it is billed by periods anyway; of the others all open days are looked
+        at, because only their grid knows.
+        """
+        if mode != "periodic":
+            return Domain("line_ids.next_period_from", "<=", target)
+        is_own = Domain("billing_mode", "=", mode)
+        own = is_own & Domain("next_invoicing_date", "<=", target)
+        return own | (~is_own & Domain("line_ids.next_period_from", "!=", False))
 
     @api.model
     def _get_run_count(self, run):

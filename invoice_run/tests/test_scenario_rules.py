@@ -297,6 +297,29 @@ class TestDueCount(InvoiceRunCommon):
         self.assertEqual(self._count(self.usage_scenario), 1)
 
     @freeze_time("2024-02-15")
+    def test_count_is_what_a_run_would_fetch_in_every_mode(self):
+        """Days that are open, but not due yet, do not count; the run finds what is counted."""
+        for vals in (
+            {"date_start": "2024-02-01"},
+            {"date_start": "2024-02-16"},
+            {"date_start": "2024-03-01"},
+            {"date_start": "2024-03-01", "prebilling_periods": 1},
+            {"date_start": "2024-02-01", "billing_timing": "arrears"},
+            {"date_start": "2024-02-16", "billing_mode": "end"},
+            {"date_start": "2024-02-01", "billing_mode": "date", "invoice_until": "2024-02-10"},
+        ):
+            partner = self._make_partner(str(vals))
+            self._make_contract(partner_id=partner.id, date_end="2024-12-31", **vals)
+        for mode, expected in (("contract", 3), ("date", 3), ("end", 3)):
+            scenario = self._make_scenario(mode, billing_mode=mode)
+            for due in (expected, 0):
+                self.assertEqual(self._count(scenario), due, mode)
+                run = self._make_amounts(self._make_run("2024-02-15", scenario))
+                self.assertEqual(len(run.document_ids.contract_ids), due, mode)
+                self.assertFalse(run.exception_ids.filtered(lambda one: one.code != "held"))
+            self.env["invoice.run"].search([("scenario_id", "=", scenario.id)]).action_cancel()
+
+    @freeze_time("2024-02-15")
     def test_count_changes_while_the_scenario_is_edited(self):
         self._make_contract(date_start="2024-02-01", title="Blue")
         edited = self.scenario.new(origin=self.scenario)
