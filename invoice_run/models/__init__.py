@@ -30,6 +30,7 @@ from . import invoice_run_dashboard
 from . import invoice_run_queue
 from . import invoice_run_limits
 from . import invoice_run_activity
+from . import invoice_run_trouble
 from . import invoice_run_send_job
 from . import invoice_run_progress
 from . import invoice_run_managed

@@ -16,7 +16,7 @@ class InvoiceRun(models.Model):
             self.activity_unlink([ATTEND])
         return result
 
-    def _replace_activity(self, xml_id, user, summary):
+    def _replace_activity(self, xml_id, user, summary, note=False):
         """Give ``user`` one activity of this kind; an earlier one is replaced.
 
         Nothing for a user who cannot see the run any more: the messages say so.
@@ -29,10 +29,15 @@ class InvoiceRun(models.Model):
         if not user:
             return
         if self._is_visible_to(user):
-            self.activity_schedule(xml_id, summary=summary, user_id=user.id)
+            self.activity_schedule(xml_id, summary=summary, note=note, user_id=user.id)
             return
         body = self.env._("%(user)s cannot see this run any more: nobody was told.", user=user.name)
         self.message_post(body=body)
+
+    def _drop_activity(self, xml_id, summary):
+        """Remove what nobody has to look at any more."""
+        activities = self.activity_search([xml_id])
+        activities.filtered(lambda activity: activity.summary == summary).unlink()
 
     def _is_visible_to(self, user):
         run = self.with_user(user).with_context(allowed_company_ids=user.company_ids.ids)
@@ -66,9 +71,12 @@ class InvoiceRun(models.Model):
     # The responsible
     # ------------------------------------------------------------------
 
-    def _tell_responsible(self, summary):
-        """Have who is responsible look at the run."""
-        self._replace_activity(ATTEND, self.user_id, summary)
+    def _tell_responsible(self, summary, note=False):
+        """Have who is responsible look at the run.
+
+        :param note: what to do, as HTML
+        """
+        self._replace_activity(ATTEND, self.user_id, summary, note)
 
     def _tell_result(self):
         """Tell who is responsible that the run is done, or that something failed."""

@@ -3,7 +3,7 @@ import logging
 import psycopg2
 from psycopg2 import errors as pg_errors
 
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.exceptions import RedirectWarning, UserError
 from odoo.tools import format_date
 from odoo.tools.misc import format_amount
@@ -76,9 +76,15 @@ class InvoiceRunDocument(models.Model):
 
     def _get_error_text(self, error):
         """Return the reason of a failure in words, and log what only a developer can read."""
+        if not isinstance(error, UserError | RedirectWarning):
+            _logger.exception("Invoice run: document %s failed", self.id)
+        return self._get_reason(error)
+
+    @api.model
+    def _get_reason(self, error):
+        """Return ``error`` in words."""
         if isinstance(error, UserError | RedirectWarning):
             return str(error.args[0] if error.args else error)
-        _logger.exception("Invoice run: document %s failed", self.id)
         if isinstance(error, psycopg2.IntegrityError):
             text = self._get_constraint_text(error)
         elif isinstance(error, psycopg2.Error):

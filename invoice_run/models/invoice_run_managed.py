@@ -55,10 +55,10 @@ class InvoiceRun(models.Model):
             body=self.env._("%(user)s asks for approval.", user=self.env.user.display_name)
         )
 
-    def _tell_responsible(self, summary):
+    def _tell_responsible(self, summary, note=False):
         # EXTENDS 'invoice_run': not who looks on
         watched = self.env.context.get("invoice_run_watched")
-        return None if watched else super()._tell_responsible(summary)
+        return None if watched else super()._tell_responsible(summary, note)
 
     def _can_approve(self):
         """Whether this user may approve the run."""

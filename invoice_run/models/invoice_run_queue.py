@@ -53,10 +53,13 @@ class InvoiceRun(models.Model):
     @api.model
     def _cron_process_runs(self):
         """Activate the runs whose day has come, then work on all that is queued."""
-        self.env["invoice.run.schedule"]._extend_schedules()
-        self._activate_due_runs()
-        self._update_pending_mails()
-        self._release_abandoned_runs()
+        for prepare in (
+            self.env["invoice.run.schedule"]._extend_schedules,
+            self._activate_due_runs,
+            self._update_pending_mails,
+            self._release_abandoned_runs,
+        ):
+            self._try_alone(prepare)
         self._commit_step()
         runs = self.search([("job", "!=", "none")], order="activation_date, id")
         for number, run in enumerate(runs):
@@ -66,9 +69,10 @@ class InvoiceRun(models.Model):
                 self.env.cr.rollback()
                 self._commit_step(remaining=1)
                 return
-            except Exception:  # one bad run never stops the others
+            except Exception as error:  # one bad run never stops the others
                 _logger.exception("Invoice run %s failed", run.id)
                 self.env.cr.rollback()
+                run._note_trouble(error)
             left = len(runs) - number - 1
             if not self._commit_step(processed=1, remaining=left):
                 # out of time: what is left, perhaps of this run too, goes on at once
@@ -83,7 +87,23 @@ class InvoiceRun(models.Model):
             today = company._get_invoice_run_today()
             due = Domain("company_id", "=", company.id) & Domain("activation_date", "<=", today)
             runs = self.search(domain & due, order="activation_date, number")
-            runs.try_lock_for_update().action_submit()
+            for run in runs.try_lock_for_update():
+                run._try_alone(run.action_submit)
+
+    def _try_alone(self, work):
+        """Carry out ``work``; a failure is kept on this run, if any, and never stops the rest.
+
+        :param work: function without arguments
+        """
+        try:
+            with self.env.cr.savepoint():
+                work()
+        except RETRY_ERRORS:
+            raise
+        except Exception as error:
+            _logger.exception("Invoice run %s: %s failed", self.id, work.__name__)
+            self.env.invalidate_all(flush=False)
+            self._note_trouble(error)
 
     @api.model
     def _release_abandoned_runs(self):
@@ -101,14 +121,7 @@ class InvoiceRun(models.Model):
             before = fields.Datetime.now() - timedelta(days=days)
             abandoned = Domain("company_id", "=", company.id) & Domain("amounts_date", "<", before)
             for run in self.search(domain & abandoned).try_lock_for_update():
-                try:
-                    with self.env.cr.savepoint():
-                        run._release_abandoned()
-                except RETRY_ERRORS:
-                    raise
-                except Exception:  # one bad run never stops the others
-                    _logger.exception("Invoice run %s is not released", run.id)
-                    self.env.invalidate_all(flush=False)
+                run._try_alone(run._release_abandoned)
 
     def _release_abandoned(self):
         """Give up what this run holds without an invoice; what is invoiced stays."""

@@ -7,7 +7,7 @@ from dateutil.relativedelta import relativedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools import SQL
+from odoo.tools import SQL, plaintext2html
 
 from .invoice_run_schedule import HORIZON_MONTHS, MAX_RUNS
 
@@ -145,9 +145,22 @@ class InvoiceRunSchedule(models.Model):
         except psycopg2.Error:  # a user has just made them; else in an hour
             self.env.invalidate_all(flush=False)
             _logger.info("Schedule %s is being changed by somebody else", self.id)
-        except UserError:  # one bad schedule never stops the others
+        except Exception as error:  # one bad schedule never stops the others
             self.env.invalidate_all(flush=False)
             _logger.warning("Schedule %s: its next runs cannot be made", self.id, exc_info=True)
+            self._tell_stopped(self.env["invoice.run.document"]._get_reason(error))
+
+    def _tell_stopped(self, reason):
+        """Tell who is responsible, once, that the next runs cannot be made."""
+        summary = self.env._("%(schedule)s: its next runs cannot be made", schedule=self.reference)
+        advice = self.env._("Correct the schedule, or close it. It is tried again every hour.")
+        if self.user_id and summary not in self.activity_ids.mapped("summary"):
+            self.activity_schedule(
+                "mail.mail_activity_data_todo",
+                summary=summary,
+                note=plaintext2html(f"{reason}\n\n{advice}"),
+                user_id=self.user_id.id,
+            )
 
     # ------------------------------------------------------------------
     # Runs that have not begun follow their schedule

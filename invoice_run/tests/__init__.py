@@ -41,5 +41,6 @@ from . import test_select
 from . import test_sending
 from . import test_sending_faults
 from . import test_tours
+from . import test_trouble
 from . import test_undo
 from . import test_usage
