@@ -351,6 +351,37 @@ class TestManager(ManagerCommon, CronMixinCase):
         self.assertEqual(set(manager.run_id.invoice_ids.mapped("state")), {"draft"})
         self.assertTrue(all(row["draft"] for row in manager.get_rows()["rows"]))
 
+    def test_drafts_are_chosen_for_this_run_and_confirmed(self):
+        manager = self._open()
+        state = self._fetch(manager)
+        self.assertEqual(state["choices"]["invoice_state"], "posted")
+        state = manager.action_set_invoice_state("draft")
+        self.assertEqual(state["choices"]["invoice_state"], "draft")
+        self.assertTrue(state["run"]["is_fetched"], "the rows stay")
+        self._accept(manager)
+        state = self._process(manager)
+        moves = manager.run_id.invoice_ids
+        self.assertEqual(set(moves.mapped("state")), {"draft"})
+        self.assertEqual((state["run"]["drafts"], state["run"]["to_do"]), (2, 0))
+        state = self._work(manager, manager.action_confirm())
+        self.assertEqual(set(moves.mapped("state")), {"posted"})
+        self.assertEqual(state["run"]["drafts"], 0)
+        with self.assertRaisesRegex(UserError, "no drafts"):
+            manager.action_confirm()
+        self.assertEqual(self.scenario.invoice_state, "posted")
+
+    def test_drafts_are_chosen_before_fetching_and_kept(self):
+        manager = self._open()
+        manager.action_choose(self.scenario.id)
+        manager.action_set_invoice_state("draft")
+        self._fetch(manager)
+        run = manager.run_id
+        self.assertEqual(run.invoice_state, "draft")
+        again = self._open(run_id=run.id)
+        self.assertEqual(again.get_state()["choices"]["invoice_state"], "draft")
+        with self.assertRaises(ValueError):
+            manager.action_set_invoice_state("nonsense")
+
     def test_busy_run_is_left_alone(self):
         manager = self._open()
         self._fetch(manager)

@@ -32,6 +32,11 @@ class InvoiceManager(models.TransientModel):
     invoice_date = fields.Date()
     target_date = fields.Date()
     rule_values = fields.Json(default=dict)
+    invoice_state = fields.Selection(
+        [("posted", "Confirmed"), ("draft", "Draft")],
+        "Invoices Are Made",
+        help="Empty: as the scenario says.",
+    )
     run_id = fields.Many2one("invoice.run", ondelete="set null")
 
     def _check_mine(self):
@@ -97,6 +102,7 @@ class InvoiceManager(models.TransientModel):
                 "scenario_id": run.scenario_id.id,
                 "invoice_date": run.invoice_date,
                 "target_date": run.target_date,
+                "invoice_state": run.invoice_state,
                 "rule_values": run.rule_values or {},
                 "record_ids": run.record_ids,
                 "source": run.scenario_id.source,
@@ -197,6 +203,7 @@ class InvoiceManager(models.TransientModel):
                     "scenario_id": scenario.id,
                     "invoice_date": self.invoice_date or today,
                     "target_date": False,
+                    "invoice_state": False,
                     "rule_values": {
                         str(rule.id): [rule.value or False, rule.value_to or False]
                         for rule in scenario.rule_ids.filtered("is_asked")
@@ -290,6 +297,7 @@ class InvoiceManager(models.TransientModel):
             "date_from": target,
             "date_to": target,
             "target_date": target,
+            "invoice_state": self.invoice_state,
             "rule_values": self.rule_values,
             "record_ids": self.record_ids,
             "partner_ids": [Command.set(self.partner_ids.ids)],
@@ -328,6 +336,8 @@ class InvoiceManager(models.TransientModel):
             ],
             "invoice_date": self.invoice_date,
             "target_date": self.target_date,
+            "invoice_state": self.invoice_state or scenario.invoice_state,
+            "invoice_states": self._fields["invoice_state"]._description_selection(self.env),
             "has_target": scenario.source != "usage" or bool(self.target_date),
         }
 
@@ -398,6 +408,7 @@ class InvoiceManager(models.TransientModel):
             "pending": run.pending_count,
             "exceptions": run.exception_count,
             "to_do": self._count_to_do(run),
+            "drafts": run.draft_count,
             "to_print": run.to_print_count,
             "printed": len(run.print_attachment_ids),
             "unsent": self._count_unsent(run),
@@ -414,6 +425,8 @@ class InvoiceManager(models.TransientModel):
         """Return how far the work on ``run`` is: done, of how much."""
         if run.job == "send":
             return {"done": run.sent_count, "total": run.sent_count + run.pending_count}
+        if run.job == "confirm":
+            return {"done": run.invoice_count - run.draft_count, "total": run.invoice_count}
         domain = Domain("is_selected", "=", True) if run.only_selected else Domain.TRUE
         left = self._count_documents(run, domain & Domain("state", "=", "to_do"))
         total = self._count_documents(run, domain)

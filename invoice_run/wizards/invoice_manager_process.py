@@ -20,6 +20,20 @@ class InvoiceManager(models.TransientModel):
             raise UserError(self.env._("Press “Fetch” first: there is nothing to process."))
         return run
 
+    def action_set_invoice_state(self, invoice_state):
+        """Choose whether the invoices of this run are made as drafts, or confirmed.
+
+        Those that are made already stay as they are.
+
+        :param invoice_state: ``draft`` or ``posted``
+        """
+        run = self._find_run()
+        self._check_idle()
+        self.invoice_state = invoice_state
+        if run:
+            run.invoice_state = invoice_state
+        return self.get_state()
+
     def action_process(self, selection):
         """Make the invoices of the selected rows, then send them as each row says.
 
@@ -102,6 +116,16 @@ class InvoiceManager(models.TransientModel):
             raise UserError(self.env._("None of the selected invoices waits to be sent."))
         small = len(documents) <= WATCHED_LIMIT
         documents.with_context(invoice_run_watched=small).action_send()
+        return self.get_state()
+
+    def action_confirm(self):
+        """Confirm the drafts that this run made; then they are sent as each row says."""
+        run = self._get_run()
+        if run.job == "confirm":
+            return self.get_state()  # pressed twice
+        self._check_idle()
+        small = run.draft_count <= WATCHED_LIMIT
+        run.with_context(invoice_run_watched=small).action_confirm_drafts()
         return self.get_state()
 
     def action_print(self):

@@ -261,6 +261,14 @@ export class InvoiceManager extends Component {
         }
     }
 
+    setInvoiceState(invoiceState) {
+        return this.press(async () => {
+            const {choices, run} = await this.call("action_set_invoice_state", invoiceState);
+            this.state.choices.invoice_state = choices.invoice_state;
+            this.state.run = run && {...run, is_fetched: this.run.is_fetched};
+        });
+    }
+
     toggleTarget() {
         this.state.showTarget = !this.state.showTarget;
         if (!this.state.showTarget) {
@@ -451,6 +459,13 @@ export class InvoiceManager extends Component {
         return this.press(async () => {
             this.apply(await this.call(method, this.selection.value));
             await this.loadRows();
+            this.watch();
+        });
+    }
+
+    confirmDrafts() {
+        return this.press(async () => {
+            this.apply({run: (await this.call("action_confirm")).run});
             this.watch();
         });
     }
