@@ -46,6 +46,7 @@ from . import invoice_run_confirm
 from . import invoice_run_thresholds
 from . import invoice_run_sale
 from . import invoice_run_reconcile
+from . import invoice_run_register
 from . import invoice_run_previous
 from . import invoice_run_flags
 from . import sale_order
