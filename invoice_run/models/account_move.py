@@ -66,6 +66,8 @@ class AccountMove(models.Model):
             self._check_not_given_back()
         elif vals.get("state") == "posted":
             self._check_given_back_once()
+        if vals.get("state") == "cancel":
+            self._forget_credit_documents()
         result = super().write(vals)
         if "state" in vals:
             # a draft holds its periods like a confirmed invoice: only what it reverses changes
@@ -76,10 +78,28 @@ class AccountMove(models.Model):
     def unlink(self):
         # EXTENDS 'account': a deleted credit note no longer gives periods back
         run_lines = self._get_affected_run_lines()
+        self._forget_credit_documents()
         result = super().unlink()
         if run_lines:
             run_lines.exists()._sync_claims()
         return result
+
+    def _forget_credit_documents(self):
+        """Do not send credit notes of a run that are deleted or cancelled before they left."""
+        # sudo: who cancels a credit note need not see the run that made it
+        documents = (
+            self.env["invoice.run.document"]
+            .sudo()
+            .search(
+                [
+                    ("move_id", "in", self.ids),
+                    ("state", "=", "credit"),
+                    ("send_state", "not in", ("sent", "printed")),
+                ]
+            )
+        )
+        documents._cancel_mails()
+        documents.unlink()
 
     def _message_post_after_hook(self, new_message, message_values):
         # EXTENDS 'account': the document of a run follows the message that sends its invoice

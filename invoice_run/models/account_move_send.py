@@ -53,18 +53,16 @@ class AccountMoveSend(models.AbstractModel):
         batch = self._get_run_batch()
         document = batch.documents[move.id]
         author = document.run_id.user_id or self.env.user
-        try:
-            with self.env.cr.savepoint():
-                settings = self._get_default_sending_settings(
-                    move,
-                    sending_methods=[method],
-                    author_user_id=author.id,
-                    author_partner_id=author.partner_id.id,
-                )
-        except RETRY_ERRORS:
-            raise
-        except Exception as error:
-            batch.errors[move.id] = document._get_error_text(error)
+        settings = self._try_step(
+            lambda: self._get_default_sending_settings(
+                move,
+                sending_methods=[method],
+                author_user_id=author.id,
+                author_partner_id=author.partner_id.id,
+            ),
+            lambda error: batch.errors.update({move.id: document._get_error_text(error)}),
+        )
+        if settings is None:
             return False
         if error := self._get_run_settings_error(move, method, settings):
             batch.errors[move.id] = error
@@ -175,14 +173,11 @@ class AccountMoveSend(models.AbstractModel):
             if self._get_default_mail_template_id(document.move_id) == template
             and (lang is None or batch.langs.get(document.move_id.id) == lang)
         ]
-        try:
-            with self.env.cr.savepoint():
-                return render(ids)
-        except RETRY_ERRORS:
-            raise
-        except Exception as error:
-            _logger.info("Invoice run: mails rendered one by one after: %s", error)
-            return {}
+        return self._try_step(lambda: render(ids), self._render_one_by_one)
+
+    def _render_one_by_one(self, error):
+        _logger.info("Invoice run: mails rendered one by one after: %s", error)
+        return {}
 
     # ------------------------------------------------------------------
     # Documents and errors
@@ -191,16 +186,24 @@ class AccountMoveSend(models.AbstractModel):
     @api.model
     def _prepare_invoice_pdf_report(self, invoices_data):
         # EXTENDS 'account': an invoice whose PDF fails does not hold the others
-        batch = self._get_run_batch()
-        if batch is None:
-            return super()._prepare_invoice_pdf_report(invoices_data)
+        prepare = super()._prepare_invoice_pdf_report
+        if self._get_run_batch() is None:
+            return prepare(invoices_data)
+        return self._try_step(
+            lambda: prepare(invoices_data),
+            lambda error: self._handle_pdf_error(invoices_data, error),
+        )
+
+    def _try_step(self, step, handle):
+        """Return what ``step`` returns; where it fails, undo it and return ``handle(error)``."""
         try:
             with self.env.cr.savepoint():
-                return super()._prepare_invoice_pdf_report(invoices_data)
+                return step()
         except RETRY_ERRORS:
             raise
         except Exception as error:
-            self._handle_pdf_error(invoices_data, error)
+            self.env.invalidate_all(flush=False)
+            return handle(error)
 
     def _handle_pdf_error(self, invoices_data, error):
         """Find the invoice to blame by halves; the others get their PDF."""
@@ -231,22 +234,22 @@ class AccountMoveSend(models.AbstractModel):
     @api.model
     def _send_mails(self, moves_data):
         # EXTENDS 'account': a mail that cannot be made does not hold the others
+        send = super()._send_mails
+        if self._get_run_batch() is None:
+            return send(moves_data)
+        return self._try_step(
+            lambda: send(moves_data), lambda error: self._handle_mail_error(moves_data, error)
+        )
+
+    def _handle_mail_error(self, moves_data, error):
+        """Try again one by one; what fails alone is noted."""
         batch = self._get_run_batch()
-        if batch is None:
-            return super()._send_mails(moves_data)
-        try:
-            with self.env.cr.savepoint():
-                return super()._send_mails(moves_data)
-        except RETRY_ERRORS:
-            raise
-        except Exception as error:
-            self.env.invalidate_all(flush=False)
-            if len(moves_data) == 1:
-                [move] = moves_data
-                batch.errors[move.id] = batch.documents[move.id]._get_error_text(error)
-                return
-        for move, data in moves_data.items():
-            self._send_mails({move: data})
+        if len(moves_data) > 1:
+            for move, data in moves_data.items():
+                self._send_mails({move: data})
+            return
+        [move] = moves_data
+        batch.errors[move.id] = batch.documents[move.id]._get_error_text(error)
 
     @api.model
     def _send_mail(self, move, mail_template, **kwargs):

@@ -181,6 +181,13 @@ class InvoiceRun(models.Model):
         totals = {}
         for run, state, send_state, action, flagged, stale, count, untaxed, tax, total in rows:
             values = totals.setdefault(run.id, dict.fromkeys(self._get_total_fields(), 0))
+            to_send = send_state == "pending" and action != "print"
+            values["pending_count"] += count if to_send else 0
+            values["sent_count"] += count if send_state in ("sent", "printed") else 0
+            values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
+            if state == "credit":
+                # sent like a document, but nothing that is due
+                continue
             values["amount_untaxed"] += untaxed
             values["amount_tax"] += tax
             values["amount_total"] += total
@@ -188,14 +195,10 @@ class InvoiceRun(models.Model):
             values["progress_total"] += count
             values["progress_done"] += count if state != "to_do" else 0
             values["invoice_count"] += count if state == "invoiced" else 0
-            values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
             values["flagged_count"] += count if flagged and state in ("to_do", "failed") else 0
             values["stale_count"] += count if stale and state in ("to_do", "failed") else 0
-            to_send = send_state == "pending" and action != "print"
-            values["pending_count"] += count if to_send else 0
-            values["sent_count"] += count if send_state in ("sent", "printed") else 0
         for values in totals.values():
-            values["progress"] = 100.0 * values["progress_done"] / values["progress_total"]
+            values["progress"] = 100.0 * values["progress_done"] / (values["progress_total"] or 1)
         return totals
 
     @api.depends("exception_ids")

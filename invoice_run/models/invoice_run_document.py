@@ -69,6 +69,7 @@ class InvoiceRunDocument(models.Model):
             ("held", "Held"),
             ("nothing", "Nothing to Invoice"),
             ("released", "Released"),
+            ("credit", "Credit Note"),
         ],
         required=True,
         default="to_do",
@@ -76,7 +77,7 @@ class InvoiceRunDocument(models.Model):
         readonly=True,
         help="Held: below the minimum of the company, for a later run. "
         "Released: its invoice was deleted, cancelled or credited to bill again; the next "
-        "run proposes its periods.",
+        "run proposes its periods. Credit note: takes a document back, and is sent as it was.",
     )
     error = fields.Text("Reason", readonly=True)
     move_id = fields.Many2one(

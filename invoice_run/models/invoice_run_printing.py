@@ -167,7 +167,11 @@ class InvoiceRun(models.Model):
         self.ensure_one()
         self.check_access("write")
         # sudo: documents are the engine's
-        printed = self.sudo().document_ids.filtered(lambda doc: doc.send_state == "printed")
+        printed = (
+            self.env["invoice.run.document"]
+            .sudo()
+            .search([("run_id", "=", self.id), ("send_state", "=", "printed")])
+        )
         return printed.with_env(self.env).action_print()
 
     def _get_documents_to_print(self):

@@ -159,7 +159,7 @@ class InvoiceRun(models.Model):
     def _get_document_parts(self):
         """Yield (run, part, count, amount) of the documents."""
         groups = self.env["invoice.run.document"]._read_group(
-            [("run_id", "in", self.ids)],
+            [("run_id", "in", self.ids), ("state", "!=", "credit")],
             ["run_id", "state", "is_above_max", "is_accepted"],
             ["__count", "company_amount_untaxed:sum"],
         )

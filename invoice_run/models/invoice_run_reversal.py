@@ -1,6 +1,9 @@
 from odoo import models
 from odoo.exceptions import UserError
 
+#: What the names of a document's amounts begin with.
+AMOUNTS = ("amount_", "company_amount_")
+
 
 class InvoiceRun(models.Model):
     """Take back what was invoiced: credit notes, after which the periods are billable again."""
@@ -37,7 +40,8 @@ class InvoiceRunDocument(models.Model):
 
     def _reverse(self):
         self.env["account.move"].check_access("create")
-        moves = self.move_id
+        billed = self.filtered(lambda document: document.state != "credit")
+        moves = billed.move_id
         credits = moves._reverse_to_bill_again() or moves._get_giving_back()
         if not credits:
             raise UserError(
@@ -46,4 +50,40 @@ class InvoiceRunDocument(models.Model):
                     "instead, documents without invoice are excluded."
                 )
             )
+        # sudo: documents are the engine's
+        billed.sudo()._create_credit_documents()
         return credits._get_records_action(name=self.env._("Credit Notes"))
+
+    def _create_credit_documents(self):
+        """Make a document of each credit note that takes these back, to send it like them.
+
+        Once per credit note; not where the customer never got the invoice.
+        """
+        credits = self.move_id._get_giving_back()
+        known = self.search([("move_id", "in", credits.ids)]).move_id
+        vals_list = [
+            document._prepare_credit_vals(credit)
+            for document in self
+            for credit in document.move_id._get_giving_back() - known
+        ]
+        self.create(vals_list)._prepare_sending()
+
+    def _prepare_credit_vals(self, credit):
+        self.ensure_one()
+        arrived = self.send_state in ("sent", "printed") or self.is_send_uncertain
+        names = ("run_id", "company_id", "partner_id", "payer_id", "currency_id", "category_id")
+        amounts = [name for name in self._fields if name.startswith(AMOUNTS)]
+        return {
+            **{name: self[name].id for name in names},
+            **{name: -self[name] for name in amounts},
+            "sequence": self.sequence,
+            "title": self.title,
+            "date_from": self.date_from,
+            "date_to": self.date_to,
+            "invoice_date": credit.invoice_date,
+            "journal_id": credit.journal_id.id,
+            "reversed_entry_id": self.move_id.id,
+            "move_id": credit.id,
+            "state": "credit",
+            "send_action": self.send_action if arrived else "none",
+        }

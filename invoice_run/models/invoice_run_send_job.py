@@ -95,12 +95,13 @@ class InvoiceRun(models.Model):
         """
         self.check_access("write")
         for run in self:
-            if not run.invoice_count:
+            documents = run._get_pending_documents()
+            if not (documents or run.invoice_count or run.sent_count):
                 raise UserError(
                     self.env._("%(run)s has no invoices to send yet.", run=run.reference)
                 )
             run._retry_waiting()
-            run._ask_sending(run._get_pending_documents())
+            run._ask_sending(documents)
 
     def _retry_waiting(self):
         """Do not wait any longer for a mail server that asked to come later."""
@@ -114,15 +115,19 @@ class InvoiceRun(models.Model):
         self.check_access("write")
         for run in self.filtered(lambda run: run.job == "send"):
             # sudo: documents are the engine's
-            run.sudo().document_ids.filtered("send_asked").write({"send_asked": False})
+            asked = self.env["invoice.run.document"].sudo().search(run._get_asked_domain())
+            asked.write({"send_asked": False})
             run._write_engine({"job": "none", "send_wait_until": False})
+
+    def _get_asked_domain(self):
+        return Domain("run_id", "in", self.ids) & Domain("send_asked", "=", True)
 
     def _retry_sending(self):
         """Try again exactly what failed; what perhaps left only a person sends again."""
         # sudo: documents are the engine's
-        failed = self.sudo().document_ids.filtered(
-            lambda doc: doc.send_state == "failed" and not doc.is_send_uncertain
-        )
+        documents = self.env["invoice.run.document"].sudo()
+        domain = [("run_id", "in", self.ids), ("send_state", "=", "failed")]
+        failed = documents.search([*domain, ("is_send_uncertain", "=", False)])
         failed._prepare_retry()
         failed.filtered(lambda doc: doc.send_action != "print").send_asked = True
         return failed

@@ -14,7 +14,7 @@ _logger = logging.getLogger(__name__)
 #: Minutes until a mail is offered again after "try again later" (greylisting, throttling).
 #: After the last one it counts as failed.
 TRY_AGAIN_MINUTES = (15, 30, 60, 120, 240)
-#: States of documents that have an invoice, or a credit note, to send.
+#: States of documents that have an invoice, or a credit note that takes it back, to send.
 SENDABLE_STATES = ("invoiced", "credit")
 
 

@@ -25,6 +25,7 @@ from . import test_printing
 from . import test_progress
 from . import test_rendering
 from . import test_reconcile
+from . import test_register
 from . import test_reports
 from . import test_review
 from . import test_rights
@@ -39,6 +40,7 @@ from . import test_security
 from . import test_security_matrix
 from . import test_select
 from . import test_sending
+from . import test_sending_credits
 from . import test_sending_faults
 from . import test_tours
 from . import test_trouble

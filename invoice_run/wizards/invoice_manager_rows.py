@@ -35,7 +35,7 @@ class InvoiceManager(models.TransientModel):
         """Return the documents of the run that ``query`` (``filter``, ``search``) asks for."""
         query = query or {}
         domain = Domain("run_id", "=", self._find_run().id)
-        domain &= Domain("state", "not in", ("excluded", "released"))
+        domain &= Domain("state", "not in", ("excluded", "released", "credit"))
         domain &= Domain(FILTERS.get(query.get("filter"), Domain.TRUE))
         if search := (query.get("search") or "").strip():
             domain &= self._get_search_domain(search)
