@@ -31,6 +31,7 @@ from . import invoice_run_queue
 from . import invoice_run_limits
 from . import invoice_run_activity
 from . import invoice_run_trouble
+from . import billing_contract_history
 from . import invoice_run_send_job
 from . import invoice_run_progress
 from . import invoice_run_managed
@@ -64,7 +65,9 @@ from . import account_move_line
 from . import account_move_bulk
 from . import invoice_run_bulk
 from . import res_company
+from . import res_company_checks
 from . import res_config_settings
+from . import invoice_run_automation
 from . import res_partner
 from . import res_users
 from . import invoice_run_stale_triggers

@@ -309,13 +309,8 @@ class BillingContract(models.Model):
 
     def _compute_amount_to_invoice(self):
         for contract in self:
-            target = contract.company_id._get_invoice_run_today()
-            due = [
-                charge["line"]["amount"]
-                for charge in contract._collect_due(target)
-                if "exception" not in charge
-            ]
-            contract.amount_to_invoice = sum(due)
+            charges = contract._get_charges_until_today()
+            contract.amount_to_invoice = sum(charge["line"]["amount"] for charge in charges)
 
     @api.constrains("date_start", "date_end", "invoice_until", "check_in_date", "check_out_date")
     def _check_years(self):

@@ -76,6 +76,7 @@ class InvoiceRun(models.Model):
         readonly=True,
         index=True,
         tracking=True,
+        group_expand="_group_expand_state",
     )
     job = fields.Selection(
         [
@@ -200,6 +201,12 @@ class InvoiceRun(models.Model):
         for values in totals.values():
             values["progress"] = 100.0 * values["progress_done"] / (values["progress_total"] or 1)
         return totals
+
+    @api.model
+    def _group_expand_state(self, states, domain):
+        """Show the open states in the order of the work, and of the others what is there."""
+        order = [name for name, _label in self._fields["state"].selection]
+        return [name for name in order if name in states or name in OPEN_STATES[1:]]
 
     @api.depends("exception_ids")
     def _compute_exception_count(self):

@@ -34,6 +34,55 @@ class ResPartner(models.Model):
         compute="_compute_billing_contract_count", groups="invoice_run.invoice_run_group_user"
     )
 
+    invoice_run_summary = fields.Text(
+        "What a Run Does",
+        compute="_compute_invoice_run_summary",
+        groups="invoice_run.invoice_run_group_user",
+    )
+
+    @api.depends_context("company")
+    @api.depends(
+        "email",
+        "child_ids.email",
+        "invoice_sending_method",
+        "allow_invoice_grouping",
+        "billing_hold",
+        "billing_hold_reason",
+        "is_company",
+        "parent_id",
+    )
+    def _compute_invoice_run_summary(self):
+        for partner in self:
+            pays = partner.is_company or not partner.parent_id
+            payer = partner if pays else partner.commercial_partner_id
+            partner.invoice_run_summary = payer._get_invoice_run_summary()
+
+    def _get_invoice_run_summary(self):
+        """Return what a run does for this customer, in whole sentences."""
+        if self.billing_hold:
+            text = self.env._("Runs bill nothing to this customer: blocked for invoicing.")
+            return f"{text} {self.billing_hold_reason or ''}".strip()
+        sentences = [
+            self.env._("A run puts all charges of this customer on one invoice.")
+            if self.allow_invoice_grouping
+            else self.env._("A run makes an invoice for each contract and period."),
+            self._get_sending_summary(),
+            self.env._("A scenario can say otherwise."),
+        ]
+        return " ".join(sentences)
+
+    def _get_sending_summary(self):
+        method = self.invoice_sending_method
+        if method in (False, "manual"):
+            return self.env._("It sends nothing: for that, choose how under “Invoice sending”.")
+        if method != "email":
+            label = dict(self._fields["invoice_sending_method"]._description_selection(self.env))
+            return self.env._("It sends the invoice: %(method)s.", method=label[method])
+        address = self.child_ids.filtered(lambda child: child.type == "invoice")[:1] or self
+        if not address.email:
+            return self.env._("It cannot email the invoice: the email address is missing.")
+        return self.env._("It emails the invoice to %(address)s.", address=address.email)
+
     @api.model
     def _get_stale_fields(self):
         # EXTENDS 'invoice.run.stale.mixin'

@@ -36,6 +36,7 @@ from . import test_sale_source
 from . import test_sample
 from . import test_scenario_rules
 from . import test_schedules
+from . import test_screens
 from . import test_security
 from . import test_security_matrix
 from . import test_select

@@ -1,0 +1,70 @@
+from odoo import api, fields, models
+
+#: Rows of what is still to bill that a contract's form shows; the rest has its own page.
+DUE_ROWS = 24
+
+
+class BillingContract(models.Model):
+    """What was invoiced of a contract, and what is still to bill, on its form."""
+
+    _inherit = "billing.contract"
+
+    invoiced_until = fields.Date(
+        compute="_compute_invoiced_until",
+        help="Up to this day all price lines are invoiced, or taken up by a run. Empty: one of "
+        "them never was.",
+    )
+    due_state = fields.Selection(
+        [("overdue", "Overdue"), ("due", "Due Today"), ("hold", "On Hold")],
+        "Due",
+        compute="_compute_due_state",
+        help="Overdue: a run should have billed it before today.",
+    )
+    due_html = fields.Html("Still to Bill", compute="_compute_due_html", sanitize=False)
+
+    @api.depends("line_ids.invoiced_until", "line_ids.next_period_from")
+    def _compute_invoiced_until(self):
+        for contract in self:
+            lines = contract.line_ids
+            unfinished = lines.filtered("next_period_from")
+            days = [line.invoiced_until for line in unfinished or lines]
+            if unfinished:
+                contract.invoiced_until = all(days) and min(days)
+            else:
+                contract.invoiced_until = max(filter(None, days), default=False)
+
+    @api.depends("next_invoicing_date", "billing_hold", "company_id")
+    def _compute_due_state(self):
+        for contract in self:
+            day = contract.next_invoicing_date
+            today = contract.company_id._get_invoice_run_today()
+            state = False
+            if day and day <= today:
+                state = "overdue" if day < today else "due"
+            contract.due_state = "hold" if contract.billing_hold else state
+
+    def _get_charges_until_today(self):
+        """Return what a run would bill today, by the run's own code; see ``_collect_due``."""
+        self.ensure_one()
+        target = self.company_id._get_invoice_run_today()
+        return [charge for charge in self._collect_due(target) if "exception" not in charge]
+
+    @api.depends("line_ids", "state", "next_invoicing_date", "billing_hold")
+    def _compute_due_html(self):
+        for contract in self:
+            due = list(contract._get_charges_until_today()) if contract.ids else []
+            values = {
+                "contract": contract,
+                "lines": [charge["line"] for charge in due[:DUE_ROWS]],
+                "more": max(0, len(due) - DUE_ROWS),
+            }
+            contract.due_html = self.env["ir.qweb"]._render("invoice_run.contract_due", values)
+
+
+class InvoiceRunLine(models.Model):
+    """Where an amount is now, for the lists that show it with its contract."""
+
+    _inherit = "invoice.run.line"
+
+    move_id = fields.Many2one(related="document_id.move_id", string="Invoice")
+    payment_state = fields.Selection(related="document_id.payment_state", string="Payment")
