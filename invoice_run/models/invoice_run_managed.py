@@ -83,7 +83,11 @@ class InvoiceRun(models.Model):
 
     def _queue_job(self, job):
         # EXTENDS 'invoice_run'
-        self._write_engine({"is_watched": bool(self.env.context.get("invoice_run_watched"))})
+        watched = bool(self.env.context.get("invoice_run_watched"))
+        self._write_engine({"is_watched": watched})
+        if not watched:
+            # who has the run open sees that work on it begins
+            self._notify_progress()
         return super()._queue_job(job)
 
     def _get_job_trigger(self):

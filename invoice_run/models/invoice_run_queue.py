@@ -34,7 +34,6 @@ class InvoiceRun(models.Model):
     def _queue_job(self, job):
         """Have the scheduled action do ``job`` for these runs as soon as it can."""
         self._write_engine({"job": job})
-        self._notify_progress()
         # sudo: the scheduled action is the system's
         self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger(self._get_job_trigger())
 
