@@ -4,6 +4,7 @@ from odoo.addons.base.models.ir_mail_server import IrMail_Server
 from odoo.fields import Command
 from odoo.tests import HttpCase, tagged
 from odoo.tools import mute_logger
+from odoo.tools.translate import TranslationImporter
 
 from .common import InvoiceRunCommon
 from .sending_common import SendingCommon
@@ -109,6 +110,17 @@ class TestManagerTours(HttpCase, InvoiceRunCommon):
             {doc.partner_id.name: doc.send_action for doc in run.document_ids},
             {"Debtor": "print", "Other": "none"},
         )
+
+    def test_in_dutch(self):
+        self.env["res.lang"]._activate_lang("nl_NL")
+        dutch = TranslationImporter(self.env.cr, verbose=False)
+        dutch.load_file("invoice_run/i18n/nl.po", "nl_NL")
+        dutch.save()
+        self.user.lang = "nl_NL"
+        self.company.invoice_run_auto_approve = True
+        self._run_all("2023-12-15")
+        self._start("invoice_manager_dutch")
+        self.assertEqual(set(self._get_run().invoice_ids.mapped("state")), {"posted"})
 
     def test_approval_in_between(self):
         self.company.invoice_run_reviewer_id = self.reviewer

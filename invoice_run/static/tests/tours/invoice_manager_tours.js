@@ -131,6 +131,42 @@ tours.add("invoice_manager", {
     ],
 });
 
+// The same way in Dutch: what it waits for is Dutch where the test loaded the translation.
+tours.add("invoice_manager_dutch", {
+    steps: () => [
+        {
+            content: "The page is Dutch",
+            trigger: ".o_invoice_manager h2:contains('Wat wil je factureren?')",
+        },
+        ...chooseCard("All contracts"),
+        fillIn("Invoice date", ".o_invoice_date input", "31-01-2024"),
+        {content: "Fetch", trigger: ".o_invoice_manager_fetch:enabled", run: "click"},
+        {
+            content: "Two are found, with Dutch amounts",
+            trigger: ".o_invoice_manager_selected:contains('2 geselecteerd'):contains('200,00')",
+        },
+        {
+            content: "Process them",
+            trigger: ".o_invoice_manager_process:enabled:contains('Verwerken')",
+            run: "click",
+        },
+        {
+            content: "All is done",
+            trigger: ".o_invoice_manager_done:contains('facturen gemaakt')",
+        },
+        {
+            content: "Open an invoice",
+            trigger: `${ROW}[data-status='invoiced']:contains('Debtor') .o_invoice button`,
+            run: "click",
+        },
+        {
+            content: "It is confirmed, and its button is Dutch",
+            trigger:
+                ".o_form_view:has(.o_arrow_button_current[data-value='posted']) .o-form-buttonbox:contains('Factuurrun')",
+        },
+    ],
+});
+
 tours.add("invoice_manager_ask", {
     steps: () => [
         ...chooseCard("All contracts"),
