@@ -7,6 +7,19 @@ from odoo import fields
 from odoo.tools import frozendict
 
 
+def assign(records, vals_list):
+    """Write values that differ from record to record, as computed fields are: in one update.
+
+    For fields without inverse method or constraint, in models whose ``write`` has nothing to say
+    about them. What depends on the fields is computed again.
+    """
+    names = set().union(*vals_list)
+    with records.env.protecting([records._fields[name] for name in names], records):
+        for record, vals in zip(records, vals_list, strict=True):
+            record.update(vals)
+    records.modified(names)
+
+
 class BulkCache:
     """What the invoices of one batch share."""
 

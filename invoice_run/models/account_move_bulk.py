@@ -128,6 +128,8 @@ BYPASSED_METHODS = {
 }
 #: What writing messages together does itself.
 CHATTER_METHODS = {
+    "_creation_message",
+    "_creation_subtype",
     "_message_create",
     "_message_post_after_hook",
     "_notify_get_recipients",
@@ -159,17 +161,25 @@ class AccountMove(models.Model):
             key for key, value in self.env.context.items() if value
         }:
             return
-        subtypes = {move: move._creation_subtype() for move in self}
-        notes = self.filtered(lambda move: not subtypes[move])
-        if notes:
-            notes._message_log_batch({move.id: move._creation_message() for move in notes})
-        posts = self - notes
-        watched = posts._get_watched()
+        watched = self._get_watched()
         for move in watched:
-            move.sudo().message_post(**move._prepare_creation_message(subtypes[move]))
-        (posts - watched)._create_messages(
-            [move._prepare_creation_message(subtypes[move]) for move in posts - watched]
-        )
+            move._log_created_alone()
+        # the others differ in nothing but what they are
+        for moves in (self - watched).grouped("move_type").values():
+            subtype = moves[0]._creation_subtype()
+            if subtype:
+                moves._create_messages(moves[0]._prepare_creation_message(subtype))
+            else:
+                body = moves[0]._creation_message()
+                moves._message_log_batch(dict.fromkeys(moves.ids, body))
+
+    def _log_created_alone(self):
+        """Write the creation message of one invoice, as ``mail.thread.create`` does."""
+        subtype = self._creation_subtype()
+        if subtype:
+            self.sudo().message_post(**self._prepare_creation_message(subtype))
+        else:
+            self._message_log_batch({self.id: self._creation_message()})
 
     def _get_watched(self):
         """Return the invoices whose creation message cannot be written with the others'."""
@@ -194,15 +204,13 @@ class AccountMove(models.Model):
             "body": body % self._creation_message(),
         }
 
-    def _create_messages(self, values_list):
+    def _create_messages(self, values):
         """Create a message on each of these records, as ``message_post`` would: nobody to notify.
 
-        :param values_list: arguments of ``message_post``, in the order of the records
+        :param values: arguments of ``message_post``
         """
-        if not self:
-            return
         records = self.sudo()._fallback_lang()
-        author_id, email_from = records._message_compute_author(values_list[0]["author_id"])
+        author_id, email_from = records._message_compute_author(values["author_id"])
         domains = records._mail_get_alias_domains(default_company=self.env.company)
         companies = records._mail_get_companies(default=self.env.company)
         reply_to = records._notify_get_reply_to(default=email_from, author_id=author_id)
@@ -230,7 +238,7 @@ class AccountMove(models.Model):
                     "record_company_id": companies[move.id].id,
                     "reply_to": reply_to[move.id],
                 }
-                for move, values in zip(self, values_list, strict=True)
+                for move in self
             ]
         )
 
@@ -336,6 +344,21 @@ class AccountMoveLine(models.Model):
         if self.env.context.get("invoice_run_bulk"):
             _protect(self, data_list, LINE_COMPUTES)
         return super()._create(data_list)
+
+    def _check_company(self, fnames=None):
+        # EXTENDS 'base': of new items that link to the same records one is checked
+        if fnames is None and self.env.context.get("invoice_run_bulk"):
+            # their company is that of their invoice
+            names = [
+                name
+                for name, field in self._fields.items()
+                if field.relational and field.check_company and name != "move_id"
+            ]
+            groups = self.grouped(
+                lambda line: (line.company_id.id, *(tuple(line[name]._ids) for name in names))
+            )
+            self = self.concat(*(lines[0] for lines in groups.values()))
+        return super()._check_company(fnames)
 
 
 def _protect(model, data_list, names):

@@ -550,6 +550,7 @@ class BillingContract(models.Model):
         domain = self._get_run_domain(run) & Domain("commercial_partner_id", "in", payers.ids)
         contracts = self.search(domain, order="name, id")
         claims = contracts.line_ids._get_taken_spans()
+        contracts.line_ids.fetch(["tax_ids"])
         yield from contracts._collect_records(
             run, lambda contract: contract._collect_contract_charges(run, claims)
         )

@@ -3,7 +3,10 @@ import logging
 from psycopg2 import errors as pg_errors
 
 from odoo import fields, models
-from odoo.tools import groupby
+from odoo.fields import Domain
+from odoo.tools import SQL, groupby
+
+from .invoice_run_source import KNOWN_JOURNALS
 
 _logger = logging.getLogger(__name__)
 
@@ -29,10 +32,17 @@ class InvoiceRun(models.Model):
         """
         self.ensure_one()
         payers = self._get_selected_payers()
-        done = self.env["invoice.run.document"].search([("run_id", "=", self.id)]).payer_id
-        failed = self.env["invoice.run.exception"].search([("run_id", "=", self.id)])
-        done |= failed.partner_id.commercial_partner_id
-        return (payers - done).sorted(lambda payer: (payer.name or "", payer.id))
+        return (payers - self._get_done_payers()).sorted(lambda payer: (payer.name or "", payer.id))
+
+    def _get_done_payers(self, payers=None):
+        """Return the customers, of ``payers`` or all, with documents or exceptions of this run."""
+        domain = failed_domain = Domain("run_id", "=", self.id)
+        if payers is not None:
+            domain &= Domain("payer_id", "in", payers.ids)
+            failed_domain &= Domain("partner_id.commercial_partner_id", "in", payers.ids)
+        groups = self.env["invoice.run.document"]._read_group(domain, ["payer_id"])
+        failed = self.env["invoice.run.exception"].search(failed_domain)
+        return failed.partner_id.commercial_partner_id.union(*(payer for (payer,) in groups))
 
     def _generate_amounts(self, payers, look_again=False):
         """Make documents, amounts, claims and exceptions of ``payers``, in this transaction.
@@ -77,7 +87,11 @@ class InvoiceRun(models.Model):
         )
 
     def _create_amounts(self, payers):
-        charges, exceptions = self._get_charges(payers)
+        self.env.cr.cache[KNOWN_JOURNALS] = {}
+        try:
+            charges, exceptions = self._get_charges(payers)
+        finally:
+            self.env.cr.cache.pop(KNOWN_JOURNALS, None)
         self.env["invoice.run.exception"].create(
             [{**vals, "run_id": self.id} for vals in exceptions]
         )
@@ -256,21 +270,51 @@ class InvoiceRun(models.Model):
     def _finish_amounts(self):
         """Put the documents in customer order and move the run on."""
         self.ensure_one()
-        documents = self.document_ids.sorted(
-            lambda doc: (
-                doc.partner_id.name or "",
-                doc.partner_id.id,
-                doc.contract_ids.sorted("name").mapped("name"),
-                doc.date_from,
-                doc.id,
-            )
-        )
-        for number, document in enumerate(documents, 1):
-            document.sequence = number
+        self._update_order()
         self._create_run_exceptions()
         self.write({"state": "amounts", "job": "none", "amounts_date": fields.Datetime.now()})
-        clean = documents and not self.exception_count and not self.flagged_count
+        clean = self.document_count and not self.exception_count and not self.flagged_count
         if self._is_automatic("approve") and clean:
             self._approve()
         else:
             self._ask_for_approval()
+
+    def _update_order(self):
+        """Number the documents: by customer, contracts and period.
+
+        In the database: of 100,000 documents none need be read.
+        """
+        documents = self.env["invoice.run.document"]
+        documents.flush_model(["run_id", "partner_id", "contract_ids", "date_from", "sequence"])
+        self.env["res.partner"].flush_model(["name"])
+        self.env["billing.contract"].flush_model(["name"])
+        self.env.cr.execute(
+            SQL(
+                """
+                UPDATE invoice_run_document document SET sequence = ordered.number
+                  FROM (
+                    SELECT document.id, row_number() OVER (
+                               ORDER BY COALESCE(partner.name, '') COLLATE "C", partner.id,
+                                        contracts.names, document.date_from, document.id
+                           ) AS number
+                      FROM invoice_run_document document
+                      JOIN res_partner partner ON partner.id = document.partner_id
+                      LEFT JOIN LATERAL (
+                        SELECT COALESCE(array_agg(
+                                   contract.name::text COLLATE "C"
+                                   ORDER BY contract.name COLLATE "C"
+                               ), '{}') AS names
+                          FROM billing_contract_invoice_run_document_rel rel
+                          JOIN billing_contract contract ON contract.id = rel.billing_contract_id
+                         WHERE rel.invoice_run_document_id = document.id
+                      ) contracts ON TRUE
+                     WHERE document.run_id = %(run)s
+                  ) ordered
+                 WHERE ordered.id = document.id
+                   AND document.sequence IS DISTINCT FROM ordered.number
+                """,
+                run=self.id,
+            )
+        )
+        documents.invalidate_model(["sequence"])
+        self.invalidate_recordset(["document_ids"])

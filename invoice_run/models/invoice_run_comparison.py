@@ -4,6 +4,7 @@ from odoo import api, fields, models
 from odoo.tools import SQL
 
 from .. import periods
+from ..bulk import assign
 
 #: What is compared with what: the key of a line, and which lines of earlier documents count.
 BASES = {
@@ -87,8 +88,11 @@ class InvoiceRunDocument(models.Model):
             for basis, keys in wanted.items()
             for key, document in self._get_previous(basis, keys).items()
         }
-        for document, found in amounts.items():
-            document.write(document._prepare_comparison_vals(found, previous))
+        comparisons = [
+            document._prepare_comparison_vals(found, previous)
+            for document, found in amounts.items()
+        ]
+        assign(self, comparisons)
 
     def _get_comparable_lines(self):
         """Return {(basis, id of contract or customer): lines} of what can be compared."""

@@ -3,6 +3,8 @@ import re
 from odoo import api, fields, models
 from odoo.tools import format_date
 
+from ..bulk import assign
+
 PLACEHOLDER = re.compile(r"\{(date_from|date_to|month|year|quarter|week)(?::([^{}]+))?\}")
 #: Babel patterns of the placeholders that need none, on the first day of the period.
 SHORTHANDS = {"month": "MMMM", "year": "yyyy", "quarter": "QQQ", "week": "w"}
@@ -123,21 +125,25 @@ class InvoiceRunDocument(models.Model):
 
         The same calls in the same order as the invoice makes, so they are its amounts.
         """
+        totals, untaxed, lines = [], [], []
         for document in self:
             summary, base_lines = document._get_tax_summary(1)
             sign = 1
             if summary["total_amount_currency"] < 0:
                 sign = -1
                 summary, base_lines = document._get_tax_summary(-1)
-            document.write(document._prepare_amount_vals(summary, sign))
+            totals.append(document._prepare_amount_vals(summary, sign))
             for base_line in base_lines:
                 details = base_line["tax_details"]
-                line = base_line["record"]
+                lines.append(base_line["record"])
                 # with its share of the difference when taxes are rounded per document
-                untaxed = (
+                untaxed.append(
                     details["total_excluded_currency"] + details["delta_total_excluded_currency"]
                 )
-                line.amount_untaxed = sign * untaxed
+                untaxed[-1] *= sign
+        assign(self, totals)
+        lines = self.env["invoice.run.line"].concat(*lines)
+        assign(lines, [{"amount_untaxed": amount} for amount in untaxed])
 
     def _get_tax_summary(self, sign):
         """Return the tax totals of this document and its base lines, see ``_prepare_base_line``."""
@@ -181,6 +187,7 @@ class InvoiceRunDocument(models.Model):
 
     def _update_title(self):
         """Write the invoice name: by the format of the schedule, in the customer's language."""
+        titles = []
         for document in self:
             schedule = document.run_id.schedule_id
             name = document._render_placeholders(schedule.invoice_name or document.run_id.name)
@@ -194,7 +201,8 @@ class InvoiceRunDocument(models.Model):
                 "debtor": [debtor],
             }[schedule.invoice_name_format]
             title = " – ".join(filter(None, [name, *parts]))
-            document.title = f"{title} ({document.part})" if document.part else title
+            titles.append(f"{title} ({document.part})" if document.part else title)
+        assign(self, [{"title": title} for title in titles])
 
     def _get_source_names(self):
         """Return the numbers of the contracts, or of what else this document bills."""

@@ -5,8 +5,11 @@ from psycopg2 import errors as pg_errors
 
 from odoo import api, fields, models
 from odoo.exceptions import RedirectWarning, UserError
+from odoo.fields import Domain
 from odoo.tools import format_date
 from odoo.tools.misc import format_amount
+
+from ..bulk import assign
 
 _logger = logging.getLogger(__name__)
 
@@ -99,6 +102,27 @@ class InvoiceRunDocument(models.Model):
         model = self.env[models_by_table.get(error.diag.table_name, "base")]
         return model._sql_error_to_message(error)
 
+    def _get_waiting_for_others(self, domain):
+        """Return those of these documents before which other documents of a contract come.
+
+        :param domain: the documents that are not invoiced yet
+        """
+        earlier = self.search(
+            domain
+            & Domain("id", "not in", self.ids)
+            & Domain("contract_ids", "in", self.contract_ids.ids)
+        )
+        first = {}
+        for document in earlier:
+            for contract in document.contract_ids:
+                first[contract] = min(first.get(contract, document.sequence), document.sequence)
+        return self.filtered(
+            lambda document: any(
+                first.get(contract, document.sequence) < document.sequence
+                for contract in document.contract_ids
+            )
+        )
+
     def _create_moves(self):
         """Create and, unless the scenario wants drafts, post the invoices of these documents.
 
@@ -110,8 +134,8 @@ class InvoiceRunDocument(models.Model):
         (self - to_invoice).write({"state": "nothing", "error": False})
         for company, documents in to_invoice.grouped("company_id").items():
             moves = documents.with_company(company)._create_account_moves()
-            for document, move in zip(documents, moves, strict=True):
-                document.write({"move_id": move.id, "state": "invoiced", "error": False})
+            assign(documents, [{"move_id": move} for move in moves])
+            documents.write({"state": "invoiced", "error": False})
             documents._refuse(lambda document: document._get_amount_error())
             if documents.run_id._get_invoice_state() == "posted":
                 moves._post_bulk()

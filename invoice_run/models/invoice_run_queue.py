@@ -4,12 +4,17 @@ from datetime import timedelta
 from odoo import api, fields, models, modules, tools
 from odoo.exceptions import UserError
 from odoo.fields import Domain
+from odoo.tools import SQL
 
 from .invoice_run_amounts import CLAIM_ERRORS, PAYERS_PER_CHUNK
 from .invoice_run_invoicing import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 
+#: Jobs on which several workers work at once.
+SHARED_JOBS = ("amounts", "invoices")
+#: When the scheduled action looks whether others ended a job on which they were.
+LOOK_AGAIN = timedelta(minutes=1)
 #: Invoices made in one transaction.
 INVOICES_PER_CHUNK = 250
 
@@ -34,8 +39,16 @@ class InvoiceRun(models.Model):
     def _queue_job(self, job):
         """Have the scheduled action do ``job`` for these runs as soon as it can."""
         self._write_engine({"job": job})
-        # sudo: the scheduled action is the system's
-        self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger(self._get_job_trigger())
+        for cron in self._get_worker_crons():
+            cron._trigger(self._get_job_trigger())
+
+    @api.model
+    def _get_worker_crons(self):
+        """Return the active scheduled actions that work on runs, the first one always."""
+        names = ["invoice_run_cron", *(f"invoice_run_cron_{number}" for number in (2, 3, 4))]
+        crons = [self.env.ref(f"invoice_run.{name}", raise_if_not_found=False) for name in names]
+        # sudo: scheduled actions are the administrator's; to wake them up is the button's work
+        return self.env["ir.cron"].sudo().union(*filter(None, crons)).filtered("active")
 
     def _get_job_trigger(self):
         """Return when the scheduled action should start on a queued job; None: at once."""
@@ -50,16 +63,13 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     @api.model
-    def _cron_process_runs(self):
-        """Activate the runs whose day has come, then work on all that is queued."""
-        for prepare in (
-            self.env["invoice.run.schedule"]._extend_schedules,
-            self._activate_due_runs,
-            self._update_pending_mails,
-            self._release_abandoned_runs,
-        ):
-            self._try_alone(prepare)
-        self._commit_step()
+    def _cron_process_runs(self, is_first=True):
+        """Activate the runs whose day has come, then work on all that is queued.
+
+        :param is_first: do what needs one worker only
+        """
+        if is_first:
+            self._prepare_runs()
         runs = self.search([("job", "!=", "none")], order="activation_date, id")
         for number, run in enumerate(runs):
             try:
@@ -77,6 +87,18 @@ class InvoiceRun(models.Model):
                 # out of time: what is left, perhaps of this run too, goes on at once
                 self._commit_step(remaining=left + 1)
                 return
+
+    @api.model
+    def _prepare_runs(self):
+        """Do what one worker does for all, each part for itself."""
+        for prepare in (
+            self.env["invoice.run.schedule"]._extend_schedules,
+            self._activate_due_runs,
+            self._update_pending_mails,
+            self._release_abandoned_runs,
+        ):
+            self._try_alone(prepare)
+        self._commit_step()
 
     @api.model
     def _activate_due_runs(self):
@@ -164,27 +186,64 @@ class InvoiceRun(models.Model):
         for run in self.sudo():
             while run.job != "none":
                 job = run.job
-                if not run._take():
+                if not run._lock_job(job):
                     break
                 finished = getattr(run, f"_process_job_{job}")()
                 if not finished:
                     break
 
     def _process_job_amounts(self):
-        """Make the amounts of all customers; return whether the job is finished."""
+        """Make the amounts of all customers; return whether the job is finished.
+
+        Several workers share the customers: each locks those of its chunk.
+        """
         selection_error = self.scenario_id._get_selection_error(self)
         if selection_error:
             self._stop_amounts(selection_error)
             return True
-        payers = self._get_open_payers()
-        for start in range(0, len(payers), PAYERS_PER_CHUNK):
-            chunk = payers[start : start + PAYERS_PER_CHUNK]
-            if not self._process_amounts(chunk, left=len(payers) - start - len(chunk)):
-                return False
+        seen = set()
+        while payers := self._get_open_payers().filtered(lambda payer: payer.id not in seen):
+            before = len(seen)
+            for start in range(0, len(payers), PAYERS_PER_CHUNK):
+                chunk = self._take_payers(payers[start : start + PAYERS_PER_CHUNK])
+                seen.update(chunk.ids)
+                left = max(0, len(payers) - start - PAYERS_PER_CHUNK)
+                if chunk and not self._process_amounts(chunk, left):
+                    return False
+            if len(seen) == before:
+                return self._leave_to_others()
+        if not self._lock_to_finish("amounts"):
+            return self._leave_to_others()
         self._finish_amounts()
         self._notify_progress()
         self._commit_step()
         return True
+
+    def _take_payers(self, payers):
+        """Return those of ``payers`` that no other worker has or had, locked to the next commit.
+
+        The locks say that nobody is at work on them, and a look from outside of this
+        transaction, which may have begun before another worker finished, that nobody was.
+        """
+        if not self._can_commit():
+            return payers
+        self.env.cr.execute(
+            SQL(
+                "SELECT id FROM unnest(%s) AS id WHERE pg_try_advisory_xact_lock(%s, id)",
+                payers.ids,
+                self.id,
+            )
+        )
+        free = {row[0] for row in self.env.cr.fetchall()}
+        with self.env.registry.cursor() as cr:
+            free -= set(self.with_env(self.env(cr=cr))._get_done_payers(payers).ids)
+        return payers.filtered(lambda payer: payer.id in free)
+
+    def _leave_to_others(self):
+        """End this worker's part: others are at the rest."""
+        self._look_again()
+        self._commit_step()
+        return False
 
     def _stop_amounts(self, message):
         """End the job with an exception: nothing can be selected until a person repairs it."""
@@ -209,7 +268,7 @@ class InvoiceRun(models.Model):
             self.env.cr.rollback()
             if not self._lock_job("amounts"):
                 return False
-            self._generate_amounts(payers)
+            self._generate_amounts(self._take_payers(payers))
         self._notify_progress(left=left)
         return bool(self._commit_step(remaining=1)) and self._lock_job("amounts")
 
@@ -234,22 +293,47 @@ class InvoiceRun(models.Model):
         )
 
     def _take(self):
-        """Keep others off this run until the next commit; False where somebody else is on it.
-
-        Then the scheduled action looks again in a minute: who has it may leave work behind.
-        """
+        """Keep all others off this run until the next commit; False where somebody is on it."""
         if self.try_lock_for_update(allow_referencing=True):
             return True
+        self._look_again()
+        return False
+
+    @api.model
+    def _look_again(self):
+        """Have the scheduled action look in a while: who is on a run may leave work behind."""
         # sudo: the scheduled action is the system's
         cron = self.env.ref("invoice_run.invoice_run_cron").sudo()
         now = fields.Datetime.now()
         domain = [("cron_id", "=", cron.id), ("call_at", ">", now)]
         if not self.env["ir.cron.trigger"].sudo().search_count(domain, limit=1):
-            cron._trigger(now + timedelta(minutes=1))
-        return False
+            cron._trigger(now + LOOK_AGAIN)
 
     def _lock_job(self, job):
-        """Take the run again after a commit; False when it is no longer ours to work on."""
+        """Take the run after a commit; False when it is no longer ours to work on.
+
+        Workers that share a job hold the run together; who changes it waits for their chunks.
+        """
+        self.invalidate_recordset()
+        if job not in SHARED_JOBS:
+            return self._lock_to_finish(job)
+        self.flush_recordset(["job"])
+        rows = self.env.execute_query(
+            SQL(
+                "SELECT id FROM invoice_run WHERE id = %s AND job = %s FOR SHARE SKIP LOCKED",
+                self.id,
+                job,
+            )
+        )
+        if not rows and self.job == job:
+            self._look_again()
+        return bool(rows)
+
+    def _lock_to_finish(self, job):
+        """Take the run for this worker alone; False when others hold it or the job is over."""
+        if job in SHARED_JOBS:
+            # of several that still hold it together none would get it
+            self._commit_step(remaining=1)
         self.invalidate_recordset()
         return self._take() and self.job == job
 
@@ -257,12 +341,28 @@ class InvoiceRun(models.Model):
         """Called before each commit of a job, so that whoever looks on can be told."""
 
     def _get_documents_to_invoice(self, limit=None):
-        """Return the next documents to invoice; those that wait for a failed period are not."""
+        """Return the next documents to invoice, locked; those of other workers are not.
+
+        Nor those that wait for a failed period, or for an earlier one that another worker has;
+        nor those of a later invoice date while there are any of an earlier one.
+        """
+        Document = self.env["invoice.run.document"]
+        domain = self._get_open_documents_domain()
+        Document.flush_model()
+        earliest = Document.search(domain, order="invoice_date", limit=1)
+        domain &= Domain("invoice_date", "=", earliest.invoice_date)
+        query = Document._search(domain, order="sequence, id", limit=limit)
+        rows = self.env.execute_query(
+            SQL("%s FOR UPDATE OF %s SKIP LOCKED", query.select(), SQL.identifier(query.table))
+        )
+        documents = Document.browse([row[0] for row in rows])
+        return documents - documents._get_waiting_for_others(domain)
+
+    def _get_open_documents_domain(self):
+        """Return what the job may invoice now, whoever is at work on it."""
         domain = self._get_to_invoice_domain()
         failed = self._get_failed_contracts()
-        if failed:
-            domain &= Domain("contract_ids", "not in", failed.ids)
-        return self.env["invoice.run.document"].search(domain, limit=limit)
+        return domain & Domain("contract_ids", "not in", failed.ids) if failed else domain
 
     def _get_to_invoice_domain(self):
         """Return the documents whose invoices the current job makes."""
@@ -282,6 +382,10 @@ class InvoiceRun(models.Model):
             self._notify_progress()
             if not self._commit_step(remaining=1) or not self._lock_job("invoices"):
                 return False
+        if self.env["invoice.run.document"].search_count(
+            self._get_open_documents_domain(), limit=1
+        ) or not self._lock_to_finish("invoices"):
+            return self._leave_to_others()
         self._finish_invoices()
         self._commit_step()
         return True
@@ -291,6 +395,7 @@ class InvoiceRun(models.Model):
         waiting = self.env["invoice.run.document"].search_count(
             [("run_id", "=", self.id), ("state", "=", "to_do")], limit=1
         )
+        self._update_sequence_gaps()
         self.write({"job": "none", "state": "approved" if waiting else "invoiced"})
         self._notify_progress()
         self._notify_finished()
@@ -303,6 +408,17 @@ class InvoiceRun(models.Model):
         elif self._get_documents_to_send(limit=1):
             # somebody asked for them while the others were being made
             self._queue_job("send")
+
+    def _update_sequence_gaps(self):
+        """Look again for gaps before the first numbers of chunks.
+
+        A worker whose chunk began before another's ended does not see the numbers before its
+        own, and Odoo notes a gap where there is none.
+        """
+        moves = self.env["account.move"].search(
+            [("invoice_run_id", "=", self.id), ("made_sequence_gap", "=", True)]
+        )
+        self.env.add_to_compute(moves._fields["made_sequence_gap"], moves)
 
     def _notify_finished(self):
         """Tell the responsible that the run finished, or that something failed."""

@@ -2,6 +2,9 @@ from odoo import api, models
 from odoo.fields import Domain
 from odoo.tools import format_date
 
+#: Key of the cursor's cache: {(company, currency): sales journal}, while there is such a cache.
+KNOWN_JOURNALS = "invoice_run.journals"
+
 
 class InvoiceRunSource(models.AbstractModel):
     """What a model must answer so that its records can be billed by an invoice run.
@@ -96,6 +99,14 @@ class InvoiceRunSource(models.AbstractModel):
         journal = category.journal_id or cluster.journal_id
         if journal:
             return journal
+        # while amounts of many customers are made
+        known = self.env.cr.cache.get(KNOWN_JOURNALS, {})
+        key = (company, currency)
+        if key not in known:
+            known[key] = self._find_run_journal(company, currency)
+        return known[key]
+
+    def _find_run_journal(self, company, currency):
         Journal = self.env["account.journal"]
         domain = Domain("type", "=", "sale") & Domain(Journal._check_company_domain(company))
         same_currency = Journal
@@ -108,6 +119,7 @@ class InvoiceRunSource(models.AbstractModel):
     def _get_run_fiscal_position(self, partner, company):
         """Return the fiscal position that Odoo would choose for an invoice to ``partner``."""
         delivery = partner.browse(partner.address_get(["delivery"])["delivery"])
+        delivery = delivery.with_prefetch(partner._prefetch_ids)
         return (
             self.env["account.fiscal.position"]
             .with_company(company)
