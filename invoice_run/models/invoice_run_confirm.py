@@ -1,12 +1,6 @@
-import logging
-
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-
-from .invoice_run_invoicing import RETRY_ERRORS
-
-_logger = logging.getLogger(__name__)
 
 #: Drafts that are confirmed in one transaction.
 DRAFTS_PER_CHUNK = 250
@@ -90,34 +84,17 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     def _process_confirm(self):
-        """Confirm the invoices of these documents: all at once, one by one where that fails."""
-        try:
-            with self.env.cr.savepoint():
-                self._confirm_moves()
-            return
-        except RETRY_ERRORS:
-            raise
-        except Exception as error:
-            _logger.info("Invoice run: %s drafts one by one after: %s", len(self), error)
-        self.env.invalidate_all(flush=False)
-        for document in self:
-            document._process_confirm_one()
+        """Confirm the invoices of these documents; what cannot be confirmed says why."""
+        self._attempt("_confirm_moves", "_set_unconfirmed")
 
-    def _process_confirm_one(self):
-        try:
-            with self.env.cr.savepoint():
-                self._confirm_moves()
-        except RETRY_ERRORS:
-            raise
-        except Exception as error:
-            self.env.invalidate_all(flush=False)
-            self.error = self._get_error_text(error)
+    def _set_unconfirmed(self, reason):
+        self.error = reason
 
     def _confirm_moves(self):
-        for document in self:
-            # a draft may have got another date by hand
-            errors = document._get_lock_date_errors(document.move_id.invoice_date)
-            if errors:
-                raise UserError("\n".join(errors))
-        # soft=False: a date in the future is meant, not to be waited for
-        self.move_id._post(soft=False)
+        # a draft may have got another date by hand
+        self._refuse(
+            lambda document: "\n".join(
+                document._get_lock_date_errors(document.move_id.invoice_date)
+            )
+        )
+        self.move_id._post_bulk()

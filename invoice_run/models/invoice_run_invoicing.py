@@ -38,36 +38,50 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     def _process_invoices(self):
-        """Make the invoices of these documents: all at once, in halves where that fails.
+        """Make the invoices of these documents.
 
         A document that fails keeps its reason and its claims; later periods of its contracts
-        wait for it. The halves are tried from first to last, so the numbers stay in order.
+        wait for it.
         """
-        documents = self._get_ready()
+        self._attempt("_create_moves", "_set_failed", ready="_get_ready")
+
+    def _attempt(self, work, set_failed, ready="exists"):
+        """Carry out ``work`` for these documents: all at once, in halves where that fails.
+
+        The halves are tried from first to last, so the numbers stay in order.
+
+        :param work: name of the method that does it, for all documents or for none
+        :param set_failed: name of the method that notes the reason on one document
+        :param ready: name of the method that returns those for which it can be tried now
+        :raises RETRY_ERRORS: the whole transaction must be repeated
+        """
+        documents = getattr(self, ready)()
         if not documents:
             return
         try:
             with self.env.cr.savepoint():
-                documents._create_moves()
+                getattr(documents, work)()
+            return
         except RETRY_ERRORS:
             raise
         except Exception as error:
             self.env.invalidate_all(flush=False)
-            documents._process_after_failure(error)
+            parts = documents._get_parts_after(error, set_failed)
+        for part in parts:
+            part._attempt(work, set_failed, ready)
 
-    def _process_after_failure(self, error):
-        """Note what made these documents fail together; try again without it, or in halves."""
+    def _get_parts_after(self, error, set_failed):
+        """Note what made these documents fail together; return what to try again, in parts."""
         if isinstance(error, DocumentsRefused):
             for document, reason in error.reasons.items():
-                document._set_failed(reason)
-            self.filtered(lambda document: document.state != "failed")._process_invoices()
-        elif len(self) == 1:
-            self._set_failed(self._get_error_text(error))
-        else:
-            _logger.info("Invoice run: %s documents in halves after: %s", len(self), error)
-            half = len(self) // 2
-            self[:half]._process_invoices()
-            self[half:]._process_invoices()
+                getattr(document, set_failed)(reason)
+            return [self - self.concat(*error.reasons)]
+        if len(self) == 1:
+            getattr(self, set_failed)(self._get_error_text(error))
+            return []
+        _logger.info("Invoice run: %s documents in halves after: %s", len(self), error)
+        half = len(self) // 2
+        return [self[:half], self[half:]]
 
     def _set_failed(self, reason):
         self.write({"state": "failed", "error": reason})
