@@ -31,8 +31,10 @@ class InvoiceRun(models.Model):
         customer is done or untouched.
         """
         self.ensure_one()
-        payers = self._get_selected_payers()
-        return (payers - self._get_done_payers()).sorted(lambda payer: (payer.name or "", payer.id))
+        payers = self._get_selected_payers() - self._get_done_payers()
+        # sorted by the database: of 100,000 customers none need be read
+        Partner = payers.with_context(active_test=False)
+        return Partner.search([("id", "in", payers.ids)], order="name, id").with_env(self.env)
 
     def _get_done_payers(self, payers=None):
         """Return the customers, of ``payers`` or all, with documents or exceptions of this run."""
