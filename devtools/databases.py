@@ -64,7 +64,7 @@ BASES = {
     "plain": (("account", "sale"), PREPARE_BASE),
 }
 LOCK = STATE / "databases.lock"
-OF_A_PROCESS = re.compile(r"_?(?:new|test|scratch)_(\d+)(?:-gw\d+)?$")
+OF_A_PROCESS = re.compile(r"_?(?:new|test|scratch|bench_[a-z]+)_(\d+)(?:-gw\d+)?$")
 NOT_INSTALLED = {"tests", "i18n", "description", "__pycache__"}
 
 

@@ -82,11 +82,11 @@ def _sync(uv: Path) -> None:
     )
 
 
-def install_into(folder: Path, pin: Path) -> None:
+def install_into(folder: Path, pin: Path, *options: str) -> None:
     """Install pinned packages into a folder outside of the environment."""
     run(
         [get_uv(), "pip", "install", "--quiet", "--python", PYTHON, "--require-hashes"]
-        + ["--target", folder, "-r", pin],
+        + ["--target", folder, *options, "-r", pin],
         problem=f"{pin.stem} could not be installed",
         advice=NETWORK,
         env=_uv_env(),
