@@ -24,6 +24,9 @@ def uninstall_hook(env):
             env[holder].with_context(active_test=False).search([(field, "in", own)]).unlink()
     samples = [("module", "=like", r"\_\_invoice\_run\_sample\_%")]
     env["ir.model.data"].search(samples).unlink()
+    # Odoo notes the foreign keys of an addon and deletes the notes of its own models only
+    keys = [("module.name", "=", ADDON), ("type", "=", "f")]
+    env["ir.model.constraint"].search(keys).unlink()
     for model, added in _get_added_fields(env).items():
         _delete_filters(env, model, added)
         _delete_export_lines(env, model, added)
