@@ -77,6 +77,7 @@ def open_screen(page, job: dict, screen: dict) -> None:
     for selector in screen["clicks"]:
         page.wait_for_timeout(SETTLE)
         page.click(selector)
+    page.mouse.move(0, 0)
     page.wait_for_load_state("load")
     if screen["show"]:
         page.locator(screen["show"]).first.evaluate("element => element.scrollIntoView()")

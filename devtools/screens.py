@@ -13,7 +13,7 @@ class Screen:
     path: str
     clicks: tuple[str, ...] = ()
     login: str = "admin"
-    show: str = ""  # what is scrolled to the top
+    show: str = ""  # what is waited for and scrolled to the top
     size: tuple[int, int] = (1440, 900)
     in_store: bool = False
 
@@ -40,7 +40,9 @@ SCREENS = (
         clicks=(
             "[data-menu-xmlid='invoice_run.invoice_run_menu_root']",
             "[data-menu-xmlid='invoice_run.billing_forecast_menu']",
+            ".modal-footer .btn-primary",
         ),
+        show=".o_graph_renderer, .o_pivot, .o_list_view",
     ),
     Screen(
         "customer",
