@@ -164,7 +164,7 @@ class TestSaleClaims(SaleRunCommon):
         run = self._run_sale()
         run.with_user(self.user).action_reverse()
         self.assertEqual(order.invoice_status, "to invoice")
-        self.assertEqual(run.document_ids.state, "released")
+        self.assertEqual(run.line_ids.document_id.state, "released")
         self._run_sale()
         self.assertEqual((order.invoice_status, order.invoice_count), ("invoiced", 3))
 

@@ -68,7 +68,7 @@ class TestTours(HttpCase, SendingCommon):
         self.assertEqual(self._get_states(run), {"Silent": "failed", "Debtor": "sent"})
         self._open_run(run, "invoice_run_repair_and_reverse")
         self._check_one_mail("debtor@example.com", "found@example.com")
-        self.assertEqual(set(run.document_ids.mapped("state")), {"released"})
+        self.assertEqual(set(run.document_ids.mapped("state")), {"released", "credit"})
         self.assertEqual(set(run.invoice_ids.mapped("payment_state")), {"reversed"})
 
     def test_first_use_with_sample_data(self):

@@ -326,8 +326,11 @@ class TestReverse(InvoiceRunCommon):
 
     def test_only_the_selected_ones(self):
         self.second.with_user(self.user).action_reverse()
-        states = self.run.document_ids.mapped("state")
-        self.assertEqual(states, ["invoiced", "released", "invoiced"])
+        documents = self.first | self.second | self.third
+        self.assertEqual(documents.mapped("state"), ["invoiced", "released", "invoiced"])
+        self.assertEqual(
+            (self.run.document_ids - documents).move_id.reversed_entry_id, self.second.move_id
+        )
         again = self._make_amounts(self._make_run("2024-03-15"))
         self.assertEqual(self._get_periods(again), ["2024-02-01/2024-02-29"])
 
@@ -339,7 +342,9 @@ class TestReverse(InvoiceRunCommon):
         (self.first | self.third).with_user(self.user).action_reverse()
         credit.unlink()
         self.run.with_user(self.user).action_reverse()
-        self.assertEqual(set(self.run.document_ids.mapped("state")), {"released"})
+        documents = self.first | self.second | self.third
+        self.assertEqual(set(documents.mapped("state")), {"released"})
+        self.assertEqual(set((self.run.document_ids - documents).mapped("state")), {"credit"})
 
     def test_nothing_to_reverse(self):
         drafts = self.second.move_id
