@@ -44,6 +44,7 @@ from . import test_sending
 from . import test_sending_credits
 from . import test_sending_faults
 from . import test_tours
+from . import test_translations
 from . import test_trouble
 from . import test_undo
 from . import test_usage

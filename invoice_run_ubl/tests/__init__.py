@@ -1,1 +1,2 @@
 from . import test_periods_in_xml
+from . import test_translations
