@@ -3,10 +3,11 @@
 import sys
 from collections.abc import Callable
 
-from . import bench_create, bench_manager, bench_send
+from . import bench_create, bench_equality, bench_manager, bench_send
 
 BENCHMARKS: dict[str, Callable] = {
     "create": bench_create.main,
+    "equality": bench_equality.main,
     "manager": bench_manager.main,
     "send": bench_send.main,
 }

@@ -1,0 +1,170 @@
+"""Invoices in bulk against plain ones, with the charts of accounts of several countries.
+
+Random contracts over all sales taxes, fiscal positions and payment terms of a chart; every
+column of the invoices' rows is compared. Nothing is committed.
+"""
+
+import json
+import random
+
+from freezegun import freeze_time
+
+from odoo.addons.invoice_run.tests.bulk_rows import get_differences, read_rows
+from odoo.fields import Command
+
+#: {chart: country}; their modules are named in ``devtools.bench_equality``.
+CHARTS = {"be_comp": "be", "nl": "nl", "ch": "ch", "fr": "fr"}
+COUNTRIES = ("be", "nl", "ch", "fr", "de", "us")
+DATE = "2024-03-15"
+NOW = "2024-03-20 10:00:00"
+CONTRACTS = 80
+
+
+def main(env) -> None:
+    """The last line of the output is {chart: what was found}."""
+    type(env["invoice.run"])._can_commit = lambda run: False
+    commit, type(env.cr).commit = type(env.cr).commit, _refuse_commit
+    # what a country suggests beyond the modules that are here already
+    type(env["res.company"]).install_l10n_modules = lambda company: False
+    obstacles = env["invoice.run.bulk"]._get_registry_obstacles()
+    charts = {chart: _compare(env, chart, country) for chart, country in CHARTS.items()}
+    env.cr.rollback()
+    type(env.cr).commit = commit
+    print(json.dumps({"obstacles": obstacles, "charts": charts}), flush=True)
+
+
+def _refuse_commit(cursor):
+    raise AssertionError("Nothing is committed here.")
+
+
+def _compare(env, chart: str, country: str) -> dict:
+    company = env["res.company"].create(
+        {"name": f"Company {chart}", "country_id": env.ref(f"base.{country}").id}
+    )
+    env.user.company_ids |= company
+    env["account.chart.template"].try_loading(chart, company, install_demo=False)
+    env = env(context={**env.context, "allowed_company_ids": company.ids})
+    _make_contracts(env, company)
+    scenario = env["billing.scenario"].create(
+        {"name": chart, "company_id": company.id, "send_action": "none"}
+    )
+    run = env["invoice.run"].create({"scenario_id": scenario.id, "invoice_date": DATE})
+    run.action_generate_amounts()
+    run._process_queue()
+    run.action_approve()
+    run.action_generate_invoices()
+    # payment references may be made of the invoice's id
+    env.cr.execute("SELECT nextval('account_move_id_seq')")
+    [(first,)] = env.cr.fetchall()
+    plain, _bulk = _invoice(run, in_bulk=False)
+    env.cr.execute("SELECT setval('account_move_id_seq', %s)", (first,))
+    rows, bulk = _invoice(run, in_bulk=True)
+    return {
+        "invoices": len(rows["account_move"]),
+        "in_bulk": bulk,
+        "items": len(rows["account_move_line"]),
+        "taxes": len({row["tax_line_id"] for row in rows["account_move_line"]} - {None}),
+        "failed": run.failed_count,
+        "exceptions": run.exception_ids.mapped("message")[:3],
+        "differences": get_differences(plain, rows)[:20],
+    }
+
+
+def _make_contracts(env, company):
+    draw = random.Random(17)
+    countries = [env.ref(f"base.{code}") for code in COUNTRIES]
+    partners = env["res.partner"].create(
+        [
+            {
+                "name": f"{company.name}: customer {number}",
+                "country_id": country.id,
+                "is_company": number % 2 == 0,
+                "company_id": company.id,
+            }
+            for number in range(3)
+            for country in countries
+        ]
+    )
+    taxes = env["account.tax"].search(
+        [("company_id", "=", company.id), ("type_tax_use", "=", "sale")]
+    )
+    positions = env["account.fiscal.position"].search([("company_id", "=", company.id)])
+    terms = env["account.payment.term"].search([("company_id", "in", (False, company.id))])
+    products = env["product.product"].create(
+        [{"name": f"Service {number}", "type": "service"} for number in range(4)]
+    )
+    currencies = [company.currency_id, *_get_currencies(env, company)]
+
+    def draw_line(sign):
+        return {
+            "product_id": draw.choice(products).id,
+            "name": f"Service {draw.random():.3f}",
+            "quantity": sign * draw.choice([1, 2, 3.5, 1.234]),
+            "price_unit": draw.choice([100.0, 21.53, 0.07, 1234.567, 33.333]),
+            "discount": draw.choice([0, 0, 10, 33.33]),
+            # none: the product's, by the fiscal position
+            "tax_ids": [Command.set(draw.choice([*taxes, taxes.browse()]).ids)],
+        }
+
+    contracts = env["billing.contract"].create(
+        [
+            {
+                "partner_id": draw.choice(partners).id,
+                "company_id": company.id,
+                "currency_id": draw.choice(currencies).id,
+                "payment_term_id": draw.choice([*terms, terms.browse()]).id,
+                "fiscal_position_id": draw.choice([*positions, positions.browse()]).id,
+                "date_start": "2024-03-01",
+                "line_ids": [
+                    Command.create(draw_line(sign)) for _line in range(draw.choice([1, 2, 3]))
+                ],
+            }
+            for sign in [1, 1, 1, -1] * (CONTRACTS // 4)
+        ]
+    )
+    contracts.action_activate()
+
+
+def _get_currencies(env, company):
+    currencies = env.ref("base.USD") | env.ref("base.JPY")
+    currencies.active = True
+    env["res.currency.rate"].create(
+        [
+            {
+                "currency_id": currency.id,
+                "company_id": company.id,
+                "name": "2020-01-01",
+                "rate": rate,
+            }
+            for currency, rate in zip(currencies, (1.09, 161.2), strict=True)
+        ]
+    )
+    return currencies
+
+
+def _invoice(run, in_bulk: bool):
+    """Invoice the run and return the rows, and how many were made in bulk; undo it."""
+    env = run.env
+    env["ir.config_parameter"].set_param("invoice_run.bulk_create", str(int(in_bulk)))
+    Bulk = type(env["invoice.run.bulk"])
+    original, made = Bulk._create_bulk, []
+
+    def counting(bulk, vals_list, cache):
+        made.extend(vals_list)
+        return original(bulk, vals_list, cache)
+
+    Bulk._create_bulk = counting
+    env.flush_all()
+    savepoint = env.cr.savepoint()
+    env.invalidate_all()
+    with freeze_time(NOW):
+        run._process_queue()
+    errors = run.document_ids.filtered("error").mapped("error")
+    assert not errors, errors[:3]
+    rows = read_rows(run.document_ids.move_id.sorted("id"))
+    savepoint.close(rollback=True)
+    Bulk._create_bulk = original
+    env.invalidate_all(flush=False)
+    env.cr.cache.clear()
+    env.cr.precommit.clear()
+    return rows, len(made)
