@@ -67,7 +67,11 @@ class BillingContract(models.Model):
         precompute=True,
     )
     cluster_id = fields.Many2one(
-        "billing.cluster", check_company=True, index="btree_not_null", tracking=True
+        "billing.cluster",
+        check_company=True,
+        index="btree_not_null",
+        tracking=True,
+        help="The business unit by which schedules and scenarios select contracts.",
     )
     category_id = fields.Many2one("billing.category", "Invoice Category", check_company=True)
     date_start = fields.Date(
@@ -107,6 +111,8 @@ class BillingContract(models.Model):
         required=True,
         default="periodic",
         tracking=True,
+        help="Periodically: period by period. Until a date or the end: everything up to "
+        "then at once.",
     )
     invoice_until = fields.Date("Bill Until", help="Last day to bill, included.")
     period_count = fields.Integer("Billing Period", required=True, default=1, tracking=True)
@@ -124,6 +130,7 @@ class BillingContract(models.Model):
         required=True,
         default="advance",
         tracking=True,
+        help="In advance: a period is due from its first day. In arrears: after its last day.",
     )
     period_anchor = fields.Selection(
         [("start", "Start of the contract"), ("calendar", "Calendar")],
@@ -143,6 +150,7 @@ class BillingContract(models.Model):
         required=True,
         default="actual",
         tracking=True,
+        help="How the days of a month count that is billed only in part.",
     )
     payment_term_id = fields.Many2one(
         "account.payment.term", check_company=True, help="Empty: the customer's."
@@ -159,7 +167,9 @@ class BillingContract(models.Model):
         domain="[('payment_type', '=', 'inbound'), ('company_id', 'parent_of', company_id)]",
         help="Empty: the customer's.",
     )
-    client_order_ref = fields.Char("Customer Reference")
+    client_order_ref = fields.Char(
+        "Customer Reference", help="The customer's order number, named on the invoices."
+    )
     user_id = fields.Many2one(
         "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
     )

@@ -66,6 +66,7 @@ class BillingContractLine(models.Model):
         "Per",
         required=True,
         default="month",
+        help="The price is for this length of time; other lengths are billed in proportion.",
     )
     discount = fields.Float("Discount %", digits="Discount")
     tax_ids = fields.Many2many(
@@ -76,7 +77,12 @@ class BillingContractLine(models.Model):
         help="Empty: the product's taxes, mapped by the fiscal position. "
         "For no tax at all choose a tax of 0 %.",
     )
-    asset_id = fields.Many2one("billing.asset", check_company=True, index="btree_not_null")
+    asset_id = fields.Many2one(
+        "billing.asset",
+        check_company=True,
+        index="btree_not_null",
+        help="What is let, lent or serviced.",
+    )
     date_start = fields.Date("Start", help="First day. Empty: the contract's start.")
     date_end = fields.Date("End", help="Last day, included. Empty: the contract's end.")
     initial_invoiced_until = fields.Date(

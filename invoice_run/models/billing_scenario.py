@@ -31,7 +31,12 @@ class BillingScenario(models.Model):
         help="Contracts: with the usage that belongs to them.",
     )
     source_model = fields.Char(compute="_compute_source_model")
-    domain = fields.Char("Selection", default="[]", required=True)
+    domain = fields.Char(
+        "Selection",
+        default="[]",
+        required=True,
+        help="Only records that match are billed. Without a condition: all.",
+    )
     cluster_ids = fields.Many2many("billing.cluster", string="Clusters", check_company=True)
     only_checked_in = fields.Boolean(
         help="Only contracts whose customer has checked in and not yet out."
@@ -45,6 +50,7 @@ class BillingScenario(models.Model):
         ],
         required=True,
         default="contract",
+        help="How far contracts are billed; all but the first override what the contract says.",
     )
     split_periods = fields.Boolean(
         "One Invoice per Period",
@@ -54,7 +60,11 @@ class BillingScenario(models.Model):
         "Collective Invoices", help="One invoice per customer, whatever the customer's setting."
     )
     send_action = fields.Selection(
-        selection="_selection_send_action", string="Send By", required=True, default="partner"
+        selection="_selection_send_action",
+        string="Send By",
+        required=True,
+        default="partner",
+        help="How invoices leave; it can be changed for each invoice before it is sent.",
     )
     mail_template_id = fields.Many2one(
         "mail.template",
@@ -67,6 +77,7 @@ class BillingScenario(models.Model):
         "Invoices Are Made",
         required=True,
         default="posted",
+        help="Drafts have no number yet; they are confirmed from the run.",
     )
     rule_ids = fields.One2many("billing.scenario.rule", "scenario_id", "Rules", copy=True)
     active = fields.Boolean(default=True)

@@ -36,7 +36,11 @@ class InvoiceRun(models.Model):
     )
     number = fields.Integer(readonly=True, copy=False, help="0 is the schedule's first run.")
     scenario_id = fields.Many2one(
-        "billing.scenario", required=True, check_company=True, ondelete="restrict"
+        "billing.scenario",
+        required=True,
+        check_company=True,
+        ondelete="restrict",
+        help="What is billed: contracts, usage or sale orders, and which of them.",
     )
     company_id = fields.Many2one(
         "res.company",
@@ -46,9 +50,16 @@ class InvoiceRun(models.Model):
         default=lambda self: self.env.company,
     )
     currency_id = fields.Many2one(related="company_id.currency_id")
-    cluster_ids = fields.Many2many("billing.cluster", string="Clusters", check_company=True)
-    date_from = fields.Date("Period From", required=True)
-    date_to = fields.Date("Period To", required=True)
+    cluster_ids = fields.Many2many(
+        "billing.cluster",
+        string="Clusters",
+        check_company=True,
+        help="Only these business units. Empty: those of the scenario, else all.",
+    )
+    date_from = fields.Date(
+        "Period From", required=True, help="First day of the period that the run is made for."
+    )
+    date_to = fields.Date("Period To", required=True, help="Last day of that period, included.")
     target_date = fields.Date(
         required=True, help="Bill up to the period that contains this day; usage up to it."
     )
@@ -58,7 +69,7 @@ class InvoiceRun(models.Model):
         "Only for a run made by hand.",
     )
     activation_date = fields.Date(help="The run is submitted on this day. Empty: by hand.")
-    invoice_date = fields.Date(required=True)
+    invoice_date = fields.Date(required=True, help="The date of all invoices of the run.")
     due_date = fields.Date(help="Empty: by the payment terms.")
     state = fields.Selection(
         [
@@ -98,7 +109,11 @@ class InvoiceRun(models.Model):
     line_ids = fields.One2many("invoice.run.line", "run_id", "Amounts")
     exception_ids = fields.One2many("invoice.run.exception", "run_id", "Exceptions")
     invoice_ids = fields.One2many("account.move", "invoice_run_id", "Invoices")
-    reviewer_id = fields.Many2one("res.users", check_company=True)
+    reviewer_id = fields.Many2one(
+        "res.users",
+        check_company=True,
+        help="Is asked to approve the run when its amounts are made. Empty: any reviewer may.",
+    )
     user_id = fields.Many2one(
         "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
     )

@@ -45,7 +45,11 @@ class InvoiceRunSchedule(models.Model):
         default=lambda self: self.env.company,
     )
     scenario_id = fields.Many2one(
-        "billing.scenario", required=True, check_company=True, ondelete="restrict"
+        "billing.scenario",
+        required=True,
+        check_company=True,
+        ondelete="restrict",
+        help="What is billed: contracts, usage or sale orders, and which of them.",
     )
     cluster_ids = fields.Many2many(
         "billing.cluster",
@@ -53,7 +57,9 @@ class InvoiceRunSchedule(models.Model):
         check_company=True,
         help="Only these business units. Empty: those of the scenario, else all.",
     )
-    date_from = fields.Date("First Period From", required=True)
+    date_from = fields.Date(
+        "First Period From", required=True, help="First day of the period of the first run."
+    )
     date_to = fields.Date(
         "First Period To",
         required=True,
@@ -77,6 +83,7 @@ class InvoiceRunSchedule(models.Model):
         ],
         required=True,
         default="monthly",
+        help="How often a run is made; each has the period after the one before.",
     )
     run_count = fields.Integer(
         "Number of Runs", help=f"0: until the end date, else {HORIZON_MONTHS} months ahead."
@@ -112,6 +119,8 @@ class InvoiceRunSchedule(models.Model):
         ],
         required=True,
         default="schedule",
+        help="By the schedule: the first invoice date, moved on with each period. Day of "
+        "generation: the day on which the invoices are made.",
     )
     activation_rule = fields.Selection(
         [
@@ -122,6 +131,7 @@ class InvoiceRunSchedule(models.Model):
         ],
         required=True,
         default="before_start",
+        help="The day on which a waiting run is submitted by itself.",
     )
     activation_days = fields.Integer(
         compute="_compute_activation_days",
@@ -134,13 +144,33 @@ class InvoiceRunSchedule(models.Model):
         "Collective Invoices", help="One invoice per customer, whatever the customer's setting."
     )
     auto_amounts = fields.Selection(
-        AUTO_SELECTION, "Generate Amounts", required=True, default="company"
+        AUTO_SELECTION,
+        "Generate Amounts",
+        required=True,
+        default="company",
+        help="By hand: a run stops here until somebody presses the button.",
     )
-    auto_approve = fields.Selection(AUTO_SELECTION, "Approve", required=True, default="company")
+    auto_approve = fields.Selection(
+        AUTO_SELECTION,
+        "Approve",
+        required=True,
+        default="company",
+        help="By hand: a run stops here until somebody presses the button.",
+    )
     auto_invoices = fields.Selection(
-        AUTO_SELECTION, "Generate Invoices", required=True, default="company"
+        AUTO_SELECTION,
+        "Generate Invoices",
+        required=True,
+        default="company",
+        help="By hand: a run stops here until somebody presses the button.",
     )
-    auto_send = fields.Selection(AUTO_SELECTION, "Send", required=True, default="company")
+    auto_send = fields.Selection(
+        AUTO_SELECTION,
+        "Send",
+        required=True,
+        default="company",
+        help="By hand: a run stops here until somebody presses the button.",
+    )
     send_when = fields.Selection(
         [("at_once", "As soon as the invoices are made"), ("later", "Days after the invoice date")],
         "Send On",

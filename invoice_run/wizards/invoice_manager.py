@@ -29,8 +29,8 @@ class InvoiceManager(models.TransientModel):
     source = fields.Char(help="Only scenarios of this source are proposed.")
     record_ids = fields.Json(help="Ids of the source's records that are to be invoiced.")
     partner_ids = fields.Many2many("res.partner", help="Only these customers are invoiced.")
-    invoice_date = fields.Date()
-    target_date = fields.Date()
+    invoice_date = fields.Date(help="The date of all invoices made here.")
+    target_date = fields.Date(help="Bill up to the period that contains this day; usage up to it.")
     rule_values = fields.Json(default=dict)
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
