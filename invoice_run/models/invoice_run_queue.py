@@ -270,7 +270,10 @@ class InvoiceRun(models.Model):
                 return False
             self._generate_amounts(self._take_payers(payers))
         self._notify_progress(left=left)
-        return bool(self._commit_step(remaining=1)) and self._lock_job("amounts")
+        made = self._get_done_payers(payers)
+        seconds = self._commit_step(remaining=1)
+        # where nothing was made, nothing keeps the next worker from these customers: pass them
+        return bool(seconds or not made) and self._lock_job("amounts")
 
     def _check_not_busy(self):
         """Keep others off these runs until the end of the transaction, or say that one is busy.

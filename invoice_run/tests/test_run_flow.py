@@ -138,10 +138,8 @@ class TestRunFlow(InvoiceRunCommon):
             cron.method_direct_trigger()
         self.assertEqual(len(run.invoice_ids), 1)
 
-    def test_worker_out_of_time_goes_on_at_once(self):
-        self._make_contract(date_start="2024-01-01")
-        run = self._make_run("2024-01-15")
-        run.action_generate_amounts()
+    def _leave_no_time(self):
+        """Have each step use up a worker's time; return what the steps say is left to do."""
         steps = []
 
         def out_of_time(_model, processed=0, remaining=None):
@@ -149,6 +147,13 @@ class TestRunFlow(InvoiceRunCommon):
             return 0.0
 
         self.patch(self.env.registry["invoice.run"], "_commit_step", out_of_time)
+        return steps
+
+    def test_worker_out_of_time_goes_on_at_once(self):
+        self._make_contract(date_start="2024-01-01")
+        run = self._make_run("2024-01-15")
+        run.action_generate_amounts()
+        steps = self._leave_no_time()
         self.env["invoice.run"]._cron_process_runs()
         self.assertEqual(run.job, "amounts")
         self.assertTrue(run.document_ids)
@@ -156,6 +161,18 @@ class TestRunFlow(InvoiceRunCommon):
         self.env["invoice.run"]._cron_process_runs()
         self.assertEqual(run.state, "amounts")
         self.assertEqual(len(run.document_ids), 1)
+
+    def test_customers_without_anything_to_bill_do_not_keep_a_run_busy(self):
+        self._make_contract(date_start="2024-01-01")
+        run = self._make_run("2024-01-15")
+        run.action_generate_amounts()
+        self._leave_no_time()
+        # an addon's source that finds customers, but nothing to bill for them
+        self.patch(self.env.registry["invoice.run"], "_get_charges", lambda *_args: ([], []))
+        self.assertTrue(run._get_open_payers())
+        self.env["invoice.run"]._cron_process_runs()
+        self.assertEqual((run.state, run.job), ("amounts", "none"))
+        self.assertFalse(run.document_ids)
 
     def _make_schedule(self, **vals):
         return self.env["invoice.run.schedule"].create(
