@@ -5,9 +5,30 @@ missing, and the suite stays green. The only reason to skip that counts here is
 input that the machine cannot have.
 """
 
+import os
+import shutil
+from pathlib import Path
+
 import pytest
 
+from odoo.tools import config
+
 ALLOWED = "real input not present:"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_filestore(load_registry, worker_id):
+    """Files of a worker's own: pytest-odoo shares one store, which each cleans up for all."""
+    if worker_id == "master":
+        yield
+        return
+    shared = Path(config.filestore.return_value)
+    own = shared.with_name(f"{shared.name}-{worker_id}")
+    if shared.is_dir():
+        shutil.copytree(shared, own, copy_function=os.link)
+    config.filestore.return_value = str(own)
+    yield
+    shutil.rmtree(own, ignore_errors=True)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -24,6 +24,11 @@ class OnboardingStep(models.Model):
 
     @api.model
     def _open_invoice_run(self, xml_id, new=False):
+        """Return the action, for who works with runs.
+
+        :raises AccessError: the user has none of the roles of invoice runs
+        """
+        self.env["invoice.run"].check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(f"invoice_run.{xml_id}")
         if new:
             action["views"] = [(False, "form")]
