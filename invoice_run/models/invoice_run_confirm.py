@@ -61,7 +61,8 @@ class InvoiceRun(models.Model):
         """Confirm all drafts, chunk by chunk; return whether the job is finished."""
         domain = self._get_drafts_domain() & Domain("error", "=", False)
         Document = self.env["invoice.run.document"]
-        while documents := Document.search(domain, limit=DRAFTS_PER_CHUNK):
+        size = self._get_chunk_size(DRAFTS_PER_CHUNK, self.invoice_count)
+        while documents := Document.search(domain, limit=size):
             documents._process_confirm()
             self._notify_progress()
             if not self._commit_step(remaining=1) or not self._lock_job("confirm"):

@@ -96,11 +96,10 @@ class InvoiceRun(models.Model):
             return fields.Datetime.now() + timedelta(minutes=TAKE_OVER_MINUTES)
         return super()._get_job_trigger()
 
-    def _get_chunk_size(self, size):
+    def _get_chunk_size(self, size, total=None):
         # EXTENDS 'invoice_run'
-        if self.env.context.get("invoice_run_step"):
-            return min(size, STEP_SIZE)
-        return super()._get_chunk_size(size)
+        size = super()._get_chunk_size(size, total)
+        return min(size, STEP_SIZE) if self.env.context.get("invoice_run_step") else size
 
     def _process_step(self):
         """Carry out one small chunk of what is queued, unless a worker is on it."""

@@ -17,6 +17,10 @@ SHARED_JOBS = ("amounts", "invoices")
 LOOK_AGAIN = timedelta(minutes=1)
 #: Invoices made in one transaction.
 INVOICES_PER_CHUNK = 250
+#: A smaller set is done in so many transactions: who looks on sees it move.
+FEWEST_CHUNKS = 4
+#: But never in smaller ones than this.
+SMALLEST_CHUNK = 25
 
 
 class InvoiceRun(models.Model):
@@ -54,9 +58,15 @@ class InvoiceRun(models.Model):
         """Return when the scheduled action should start on a queued job; None: at once."""
         return None
 
-    def _get_chunk_size(self, size):
-        """Return how much is done in one transaction where ``size`` is the most."""
-        return size
+    def _get_chunk_size(self, size, total=None):
+        """Return how much is done in one transaction.
+
+        :param size: the most
+        :param total: what the whole job does, where that is known
+        """
+        if total is None:
+            return size
+        return min(size, max(SMALLEST_CHUNK, -(-total // FEWEST_CHUNKS)))
 
     # ------------------------------------------------------------------
     # Scheduled action
@@ -379,7 +389,8 @@ class InvoiceRun(models.Model):
 
     def _process_job_invoices(self):
         """Make all invoices, chunk by chunk; return whether the job is finished."""
-        size = self._get_chunk_size(INVOICES_PER_CHUNK)
+        _done, total = self._count_progress_invoices()
+        size = self._get_chunk_size(INVOICES_PER_CHUNK, total)
         while documents := self._get_documents_to_invoice(size):
             documents._process_invoices()
             self._notify_progress()
