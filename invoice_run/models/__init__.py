@@ -12,6 +12,7 @@ from . import billing_usage
 from . import billing_scenario
 from . import billing_scenario_rule
 from . import billing_scenario_default
+from . import ir_module_module
 from . import invoice_run_document
 from . import invoice_run_invoicing
 from . import invoice_run_early_payment

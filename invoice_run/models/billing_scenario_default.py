@@ -1,6 +1,24 @@
 from odoo import api, models
 from odoo.fields import Command
 
+TEXTS = ("name", "description")
+
+
+def translate_unchanged(records, english, translated):
+    """Write the texts of ``records``, in their language, where they are still the English ones.
+
+    :param english: {field: text} that the records were made with
+    :param translated: the same in the language of the records
+    """
+    for record in records:
+        source = record.with_context(lang="en_US")
+        vals = {
+            name: translated[name]
+            for name in TEXTS
+            if name in english and source[name] == record[name] == english[name] != translated[name]
+        }
+        record.write(vals)
+
 
 class BillingScenario(models.Model):
     """The scenarios that every company begins with; people change and delete them freely."""
@@ -113,12 +131,34 @@ class BillingScenario(models.Model):
 
     @api.model
     def _translate_default_scenarios(self, scenarios):
-        """Write the texts of ``scenarios``, by key, in the language of the environment."""
+        """Write the texts of ``scenarios``, by key, in the language of the environment.
+
+        What somebody wrote instead of the English text, or translated, stays.
+        """
+        english = self.with_context(lang="en_US")._get_default_scenarios()
         defaults = self._get_default_scenarios()
         for key, scenario in scenarios.items():
-            vals = defaults[key]
             translated = scenario.with_context(lang=self.env.lang)
-            translated.write({"name": vals["name"], "description": vals["description"]})
-            rules = zip(translated.rule_ids, vals.get("rule_ids", []), strict=True)
-            for rule, (_command, _id, rule_vals) in rules:
-                rule.name = rule_vals["name"]
+            translate_unchanged(translated, english[key], defaults[key])
+            rules = zip(
+                english[key].get("rule_ids", []), defaults[key].get("rule_ids", []), strict=True
+            )
+            for (*_command, english_vals), (*_command, vals) in rules:
+                translate_unchanged(translated.rule_ids, english_vals, vals)
+
+    @api.model
+    def _translate_all_default_scenarios(self, langs):
+        """Translate what all companies have of the default scenarios into ``langs``."""
+        for (company,) in self.with_context(active_test=False)._read_group([], ["company_id"]):
+            scenarios = self._find_default_scenarios(company)
+            for lang in langs:
+                self.with_context(lang=lang)._translate_default_scenarios(scenarios)
+
+    @api.model
+    def _find_default_scenarios(self, company):
+        """Return {key: scenario} of what ``company`` still has."""
+        found = {
+            key: self.env.ref(f"{key}_{company.id}", raise_if_not_found=False)
+            for key in self._get_default_scenarios()
+        }
+        return {key: scenario for key, scenario in found.items() if scenario}

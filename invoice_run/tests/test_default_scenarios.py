@@ -89,20 +89,43 @@ class TestDefaultScenarios(SaleRunCommon):
             except ValidationError as error:
                 self.fail(f"{key}: {error}")
 
-    def test_texts_of_installed_languages(self):
-        self.env["res.lang"]._activate_lang("fr_FR")
+    def _translate(self, **french):
+        """Have the default scenarios' texts of ``french`` in that language."""
         scenarios = self.env["billing.scenario"]
-        french = {"name": "Toutes", "description": "Ce qui est dû"}
         original = type(scenarios)._get_default_scenarios
 
         def translated(model):
             defaults = original(model)
             if model.env.lang == "fr_FR":
                 defaults["invoice_run.scenario_contracts_due"] |= french
+                rule = defaults["invoice_run.scenario_usage_previous_month"]["rule_ids"][0][2]
+                rule["name"] = "Utilisé"
             return defaults
 
         self.patch(type(scenarios), "_get_default_scenarios", translated)
+
+    def test_texts_of_installed_languages(self):
+        self.env["res.lang"]._activate_lang("fr_FR")
+        self._translate(name="Toutes", description="Ce qui est dû")
         company = self.env["res.company"].create({"name": "New"})
         scenario = self._get_default("contracts_due", company)
         self.assertEqual(scenario.with_context(lang="fr_FR").name, "Toutes")
         self.assertEqual(scenario.with_context(lang="en_US").name, "All contracts due")
+
+    def test_texts_of_a_language_that_is_added_later(self):
+        due, usage = self._get_default("contracts_due"), self._get_default("usage_previous_month")
+        due.description = "Ours"
+        self._translate(name="Toutes", description="Ce qui est dû")
+        self.env["res.lang"]._activate_lang("fr_FR")
+        # what "Add Languages" calls
+        self.env["ir.module.module"]._load_module_terms(["invoice_run"], ["fr_FR"])
+        french = due.with_context(lang="fr_FR")
+        self.assertEqual((french.name, french.description), ("Toutes", "Ours"))
+        self.assertEqual(due.with_context(lang="en_US").name, "All contracts due")
+        rule = usage.rule_ids.with_context(lang="fr_FR")
+        self.assertEqual(rule.name, "Utilisé")
+        self.assertEqual(rule.with_context(lang="en_US").name, "Used until")
+        # a second time: what was translated by hand stays
+        french.name = "Les contrats"
+        self.env["ir.module.module"]._load_module_terms(["invoice_run"], ["fr_FR"])
+        self.assertEqual(french.name, "Les contrats")
