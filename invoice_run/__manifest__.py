@@ -6,7 +6,7 @@
     "author": "Invoice Run contributors",
     "images": ["static/description/banner.png"],
     "license": "LGPL-3",
-    "depends": ["account", "sale"],
+    "depends": ["account", "base_import", "sale"],
     "data": [
         "security/invoice_run_groups.xml",
         "security/ir.model.access.csv",

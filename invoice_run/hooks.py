@@ -19,9 +19,7 @@ def uninstall_hook(env):
     """
     own = [name for name, model in env.registry.items() if model._original_module == ADDON]
     for holder, field in BY_NAME.items():
-        # base_import may not be installed
-        if holder in env:
-            env[holder].with_context(active_test=False).search([(field, "in", own)]).unlink()
+        env[holder].with_context(active_test=False).search([(field, "in", own)]).unlink()
     samples = [("module", "=like", r"\_\_invoice\_run\_sample\_%")]
     env["ir.model.data"].search(samples).unlink()
     # Odoo notes the foreign keys of an addon and deletes the notes of its own models only

@@ -207,13 +207,22 @@ class TestFaultyImport(ImportCommon):
         self.assertEqual([error[0] for error in errors], [1])
         self.assertIn("no day is left", errors[0][2])
 
-    def test_bad_date_names_line_and_column(self):
-        result = self._upload_rows(self._row(1), self._row(2, Start="31 February"))
-        self.assertFalse(result.get("ids"))
-        (message,) = result["messages"]
-        self.assertIn("31 February", message["message"])
-        self.assertIn("date_start", message["message"])
-        self.assertIn("line 2", message["message"])
+    def test_unreadable_dates(self):
+        result = self._upload_rows(
+            self._row(1),
+            self._row(2, Start="31 February"),
+            self._row(3, line_start="2025-01-311"),
+            self._row(4, End="soon"),
+        )
+        errors = self._get_errors(result)
+        # the last one is Odoo's: without its start, the row has none
+        self.assertEqual(
+            [error[:2] for error in errors],
+            [(1, "date_start"), (2, "line_ids"), (3, "date_end"), (1, None)],
+        )
+        self.assertIn("“31 February”", errors[0][2])
+        self.assertIn("valid date", errors[0][2])
+        self.assertIn("“2025-01-311”", errors[1][2])
 
     def test_missing_customer(self):
         result = self._upload_rows(self._row(1), self._row(2, Customer=""))

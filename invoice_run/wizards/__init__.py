@@ -1,5 +1,6 @@
 from . import (
     account_move_reversal,
+    base_import_import,
     billing_contract_change,
     billing_cutoff,
     billing_due,
