@@ -115,53 +115,53 @@ class InvoiceRunSample(models.AbstractModel):
     def _create_contracts(self):
         """Create active contracts: in advance, in arrears, cut, and one that is on hold."""
         cluster = self._create("billing.cluster", [{"name": self.env._("Sample"), "code": "SMP"}])
-        office, copier = self._create(
-            "product.product",
-            [
-                {"name": self.env._("Office (sample)"), "type": "service", "list_price": 950.0},
-                {"name": self.env._("Copier (sample)"), "type": "service", "list_price": 60.0},
-            ],
-        )
-        first, second = self._create(
-            "res.partner",
-            [
-                {"name": self.env._("Lakeside Studio (sample)"), "is_company": True},
-                {"name": self.env._("Corner Bakery (sample)"), "is_company": True},
-            ],
-        )
-        start = self._get_month_start()
-        contracts = self._create(
-            "billing.contract",
-            [
-                {**vals, "cluster_id": cluster.id, "company_id": self.env.company.id}
-                for vals in (
-                    self._prepare_contract_vals(self.env._("Office"), first, start, office),
-                    self._prepare_contract_vals(
-                        self.env._("Copier"), first, start, copier, billing_timing="arrears"
-                    ),
-                    self._prepare_contract_vals(
-                        self.env._("Workshop"),
-                        second,
-                        start + relativedelta(day=10),
-                        office,
-                        period_anchor="calendar",
-                    ),
-                    self._prepare_contract_vals(
-                        self.env._("Storage room"),
-                        second,
-                        start,
-                        office,
-                        billing_hold=True,
-                        billing_hold_reason=self.env._("waits for the signature"),
-                    ),
-                )
-            ],
-        )
+        common = {"cluster_id": cluster.id, "company_id": self.env.company.id}
+        vals_list = self._prepare_contracts_vals(self._create_products(), self._create_customers())
+        contracts = self._create("billing.contract", [{**vals, **common} for vals in vals_list])
         contracts.action_activate()
         return contracts
 
     @api.model
+    def _create_products(self):
+        office, copier = self.env._("Office (sample)"), self.env._("Copier (sample)")
+        vals_list = [{"name": office, "list_price": 950.0}, {"name": copier, "list_price": 60.0}]
+        return self._create("product.product", [{**vals, "type": "service"} for vals in vals_list])
+
+    @api.model
+    def _create_customers(self):
+        names = (self.env._("Lakeside Studio (sample)"), self.env._("Corner Bakery (sample)"))
+        return self._create("res.partner", [{"name": name, "is_company": True} for name in names])
+
+    @api.model
+    def _prepare_contracts_vals(self, products, customers):
+        office, copier = products
+        first, second = customers
+        start = self._get_month_start()
+        return [
+            self._prepare_contract_vals(self.env._("Office"), first, start, office),
+            self._prepare_contract_vals(
+                self.env._("Copier"), first, start, copier, billing_timing="arrears"
+            ),
+            self._prepare_contract_vals(
+                self.env._("Workshop"),
+                second,
+                start + relativedelta(day=10),
+                office,
+                period_anchor="calendar",
+            ),
+            self._prepare_contract_vals(
+                self.env._("Storage room"),
+                second,
+                start,
+                office,
+                billing_hold=True,
+                billing_hold_reason=self.env._("waits for the signature"),
+            ),
+        ]
+
+    @api.model
     def _prepare_contract_vals(self, title, partner, start, product, **vals):
+        """Return the values of a contract with one price; ``vals`` are what is special on it."""
         line = {"product_id": product.id, "price_unit": product.list_price}
         return {
             "title": title,
