@@ -81,6 +81,7 @@ class InvoiceRun(models.Model):
             ("invoiced", "Invoiced"),
             ("cancelled", "Cancelled"),
         ],
+        "Status",
         required=True,
         default="draft",
         copy=False,

@@ -73,6 +73,7 @@ class InvoiceRunDocument(models.Model):
             ("released", "Released"),
             ("credit", "Credit Note"),
         ],
+        "Status",
         required=True,
         default="to_do",
         index=True,

@@ -215,7 +215,7 @@ class InvoiceRun(models.Model):
         )
         self._write_engine({"print_attachment_ids": [Command.link(attachment.id)]})
         self.message_post(
-            body=self.env._("%(count)s invoices printed.", count=count),
+            body=self.env._("%(count)s documents printed.", count=count),
             attachment_ids=attachment.ids,
         )
         return attachment

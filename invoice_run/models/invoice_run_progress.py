@@ -37,8 +37,8 @@ class InvoiceRun(models.Model):
             "amounts": self.env._("customers"),
             "invoices": self.env._("documents"),
             "confirm": self.env._("invoices"),
-            "send": self.env._("invoices"),
-            "print": self.env._("invoices"),
+            "send": self.env._("documents"),
+            "print": self.env._("documents"),
         }
 
     def _count_progress_amounts(self):

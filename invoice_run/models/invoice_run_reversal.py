@@ -51,11 +51,11 @@ class InvoiceRunDocument(models.Model):
                 )
             )
         # sudo: documents are the engine's
-        billed.sudo()._create_credit_documents()
+        billed.sudo()._create_credit_documents()._tell_run_of_credits()
         return credits._get_records_action(name=self.env._("Credit Notes"))
 
     def _create_credit_documents(self):
-        """Make a document of each credit note that takes these back, to send it like them.
+        """Return a new document of each credit note that takes these back, to send it like them.
 
         Once per credit note; not where the customer never got the invoice.
         """
@@ -66,7 +66,19 @@ class InvoiceRunDocument(models.Model):
             for document in self
             for credit in document.move_id._get_giving_back() - known
         ]
-        self.create(vals_list)._prepare_sending()
+        documents = self.create(vals_list)
+        documents._prepare_sending()
+        return documents
+
+    def _tell_run_of_credits(self):
+        """Say in the chatter of each run how many of these credit notes are its."""
+        for run, documents in self.grouped("run_id").items():
+            run.message_post(
+                body=self.env._(
+                    "%(count)s credit notes made: the periods are billable again.",
+                    count=len(documents),
+                )
+            )
 
     def _prepare_credit_vals(self, credit):
         self.ensure_one()

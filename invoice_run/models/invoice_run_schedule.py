@@ -193,6 +193,7 @@ class InvoiceRunSchedule(models.Model):
     )
     state = fields.Selection(
         [("active", "Active"), ("paused", "Paused"), ("closed", "Closed")],
+        "Status",
         required=True,
         default="active",
         copy=False,

@@ -251,7 +251,7 @@ class InvoiceRun(models.Model):
         self.invalidate_recordset(["sent_count", "failed_count"])
         self.message_post(
             body=self.env._(
-                "%(sent)s invoices sent, %(failed)s failed.",
+                "%(sent)s documents sent, %(failed)s failed.",
                 sent=self.sent_count,
                 failed=self.failed_count,
             )

@@ -9,6 +9,7 @@ class SaleOrder(models.Model):
     _inherit = ["sale.order", "invoice.run.source", "invoice.run.stale.mixin"]
 
     approved_for_invoicing = fields.Boolean(
+        "Approved for Invoicing",
         tracking=True,
         copy=False,
         help="Somebody with the right to invoice has looked at the order. Billing scenarios can "

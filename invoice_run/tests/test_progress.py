@@ -45,7 +45,7 @@ class TestProgress(InvoiceRunCommon):
         self.assertEqual(self._get_counts(), ("invoices", 1, 2, "documents"))
         run._process_queue()
         run.action_send()
-        self.assertEqual(self._get_counts(), ("send", 0, 2, "invoices"))
+        self.assertEqual(self._get_counts(), ("send", 0, 2, "documents"))
 
     def test_drafts_and_prints(self):
         run = self.invoice_run
@@ -57,7 +57,24 @@ class TestProgress(InvoiceRunCommon):
         self.assertEqual(self._get_counts(), ("confirm", 0, 2, "invoices"))
         run._process_queue()
         run._queue_job("print")
-        self.assertEqual(self._get_counts(), ("print", 0, 2, "invoices"))
+        self.assertEqual(self._get_counts(), ("print", 0, 2, "documents"))
+
+    def test_a_small_set_moves_too(self):
+        sizes = [self.invoice_run._get_chunk_size(250, total) for total in (0, 90, 150, 250, 999)]
+        self.assertEqual(sizes, [25, 25, 38, 63, 250])
+        self.assertEqual(self.invoice_run._get_chunk_size(10, 5000), 10)
+        watched = self.invoice_run.with_context(invoice_run_step=True)
+        self.assertEqual(watched._get_chunk_size(250, 100), 10)
+        self._make_amounts(self.invoice_run)
+        self.invoice_run.with_user(self.reviewer).action_approve()
+        self.invoice_run.action_generate_invoices()
+        with (
+            patch("odoo.addons.invoice_run.models.invoice_run_queue.SMALLEST_CHUNK", 1),
+            patch("odoo.addons.invoice_run.models.invoice_run_queue.FEWEST_CHUNKS", 2),
+        ):
+            messages = self._listen(self.invoice_run._process_queue)
+        # one for each of the two chunks, one at the end
+        self.assertEqual(len(messages), 3)
 
     def test_who_has_it_open_hears_of_start_chunks_and_end(self):
         messages = self._listen(self.invoice_run.action_generate_amounts)
