@@ -1,5 +1,6 @@
 import {deserializeDate, formatDate} from "@web/core/l10n/dates";
 import {Component} from "@odoo/owl";
+import {_t} from "@web/core/l10n/translation";
 import {formatCurrency} from "@web/core/currency";
 
 const BADGES = {
@@ -34,6 +35,18 @@ export class DocumentTable extends Component {
         onSendAction: Function,
         onOpen: Function,
     };
+
+    getSelectLabel(row) {
+        return _t("Select %s", row.customer);
+    }
+
+    getPdfLabel(row) {
+        return _t("PDF of %s", row.move_name);
+    }
+
+    getSendLabel(row) {
+        return _t("Billing action for %s", row.customer);
+    }
 
     getBadge(row) {
         return this.isInProgress(row) ? "text-bg-info" : BADGES[row.status] || "text-bg-secondary";

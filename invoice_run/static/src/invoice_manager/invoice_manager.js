@@ -1,4 +1,4 @@
-import {Component, onWillStart, onWillUnmount, useState} from "@odoo/owl";
+import {Component, onWillStart, onWillUnmount, useRef, useState} from "@odoo/owl";
 import {
     deserializeDate,
     deserializeDateTime,
@@ -51,6 +51,7 @@ export class InvoiceManager extends Component {
             choices: false,
             run: false,
             showTarget: false,
+            showChoices: false,
             sendActions: [],
             query: {filter: "", search: "", order: "sequence", desc: false},
             offset: 0,
@@ -60,6 +61,7 @@ export class InvoiceManager extends Component {
             exceptions: false,
             busy: false,
         });
+        this.page = useRef("page");
         this.selection = new Selection(this.state);
         this.search = useDebounced((text) => this.setQuery({search: text}), 300);
         this.listen();
@@ -189,11 +191,18 @@ export class InvoiceManager extends Component {
         });
     }
 
+    /** Change to the other step; a long page begins at its top. */
+    showStep(step) {
+        this.state.step = step;
+        this.page.el?.scrollIntoView();
+    }
+
     async enterStepTwo() {
         const {invoice_date, target_date} = this.state.choices;
         this.state.showTarget = Boolean(target_date) && target_date !== invoice_date;
-        this.state.step = 2;
+        this.showStep(2);
         this.state.offset = 0;
+        this.state.showChoices = false;
         this.selection.selectAll();
         await this.showRows();
     }
@@ -226,13 +235,19 @@ export class InvoiceManager extends Component {
     back() {
         return this.press(async () => {
             this.apply(await this.call("get_cards"));
-            this.state.step = 1;
+            this.showStep(1);
         });
     }
 
     // ------------------------------------------------------------------
     // Step two: what to fetch
     // ------------------------------------------------------------------
+
+    /** On a phone what was found comes first; how it was chosen opens on demand. */
+    get isCompact() {
+        const {showChoices, run} = this.state;
+        return Boolean(this.env.isSmall && run && run.is_fetched && !showChoices);
+    }
 
     get invoiceDate() {
         const day = this.state.choices.invoice_date;
@@ -305,6 +320,7 @@ export class InvoiceManager extends Component {
     async doFetch() {
         this.apply(await this.call("action_fetch", this.getChosenValues()));
         this.state.offset = 0;
+        this.state.showChoices = false;
         this.state.query = {filter: "", search: "", order: "sequence", desc: false};
         this.selection.selectAll();
         await this.showRows();
@@ -353,6 +369,10 @@ export class InvoiceManager extends Component {
                 await this.loadRows();
             },
         };
+    }
+
+    get hasPages() {
+        return this.state.total > PAGE_SIZE;
     }
 
     get isSearching() {
@@ -503,12 +523,12 @@ export class InvoiceManager extends Component {
 
     async close() {
         this.apply({...(await this.call("action_finish")), ...(await this.call("get_state"))});
-        this.state.step = 1;
+        this.showStep(1);
     }
 
     /** Leave a run that is done, and begin anew. */
     restart() {
-        return this.press(() => this.open({}).then(() => (this.state.step = 1)));
+        return this.press(() => this.open({}).then(() => this.showStep(1)));
     }
 
     /**
