@@ -78,6 +78,8 @@ def open_screen(page, job: dict, screen: dict) -> None:
         page.wait_for_timeout(SETTLE)
         page.click(selector)
     page.mouse.move(0, 0)
+    if screen["until"]:
+        page.wait_for_selector(screen["until"])
     page.wait_for_load_state("load")
     if screen["show"]:
         page.locator(screen["show"]).first.evaluate("element => element.scrollIntoView()")

@@ -4,6 +4,20 @@ from dataclasses import dataclass
 
 ACTION = "/odoo/action-invoice_run."
 
+MANAGER = "/odoo/invoice-manager"
+FETCH = ".o_invoice_manager_fetch:enabled"
+CONTINUE = ".o_invoice_manager_continue >> nth=0"
+PROCESS = ".o_invoice_manager_process:enabled >> nth=0"
+MANAGER_ROW = ".o_invoice_manager_table tbody tr"
+MANAGER_DONE = ".o_invoice_manager_done"
+NARROW = (390, 844)
+OTHER_INFO = ".o_notebook a[name='other_information']"
+
+
+def _choose(scenario: str) -> tuple[str, ...]:
+    """The clicks on a card of the Invoice Manager, and on to its second step."""
+    return (f".o_invoice_manager_card:has-text('{scenario}')", ".o_invoice_manager_next:enabled")
+
 
 @dataclass(frozen=True)
 class Screen:
@@ -13,6 +27,7 @@ class Screen:
     path: str
     clicks: tuple[str, ...] = ()
     login: str = "admin"
+    until: str = ""  # what is waited for
     show: str = ""  # what is waited for and scrolled to the top
     size: tuple[int, int] = (1440, 900)
     in_store: bool = False
@@ -31,6 +46,12 @@ SCREENS = (
     Screen("run_waiting", f"{ACTION}invoice_run_action/{{waiting}}", in_store=True),
     Screen("run_invoiced", f"{ACTION}invoice_run_action/{{invoiced}}"),
     Screen("documents", f"{ACTION}invoice_run_document_action"),
+    Screen("run_on_hold", f"{ACTION}invoice_run_action/{{run_on_hold}}"),
+    Screen("run_submitted", f"{ACTION}invoice_run_action/{{run_submitted}}"),
+    Screen("run_cancelled", f"{ACTION}invoice_run_action/{{run_cancelled}}"),
+    Screen("run_reversed", f"{ACTION}invoice_run_action/{{run_reversed}}"),
+    Screen("orders", "/odoo/action-sale.action_orders"),
+    Screen("order", "/odoo/action-sale.action_orders/{order}", clicks=(OTHER_INFO,)),
     Screen("exceptions", f"{ACTION}invoice_run_exception_action"),
     Screen("invoice", "/odoo/action-account.action_move_out_invoice_type/{move}"),
     Screen("scenario", f"{ACTION}billing_scenario_action/{{scenario}}"),
@@ -57,17 +78,29 @@ SCREENS = (
     ),
     Screen("runs_kanban", f"{ACTION}invoice_run_action", clicks=(".o_switch_view.o_kanban",)),
     Screen("runs_calendar", f"{ACTION}invoice_run_action", clicks=(".o_switch_view.o_calendar",)),
-    Screen("manager", "/odoo/invoice-manager"),
+    Screen("manager", MANAGER),
+    Screen("manager_asked", MANAGER, clicks=_choose("Orders of a team")),
     Screen(
-        "manager_rows",
-        "/odoo/invoice-manager",
-        clicks=(
-            ".o_invoice_manager_card >> nth=0",
-            ".o_invoice_manager_next:enabled",
-            ".o_invoice_manager_fetch:enabled",
-        ),
+        "manager_rows", MANAGER, clicks=(*_choose("All contracts due"), FETCH), until=MANAGER_ROW
     ),
-    Screen("run_narrow", f"{ACTION}invoice_run_action/{{waiting}}", size=(390, 844)),
+    Screen("manager_done", MANAGER, clicks=(CONTINUE, PROCESS), until=MANAGER_DONE),
+    Screen("manager_narrow", MANAGER, size=NARROW),
+    Screen("manager_asked_narrow", MANAGER, clicks=_choose("Orders of a team"), size=NARROW),
+    Screen(
+        "manager_rows_narrow",
+        MANAGER,
+        clicks=(*_choose("Sale orders to invoice"), FETCH),
+        until=MANAGER_ROW,
+        size=NARROW,
+    ),
+    Screen(
+        "manager_done_narrow",
+        MANAGER,
+        clicks=(CONTINUE, PROCESS),
+        until=MANAGER_DONE,
+        size=NARROW,
+    ),
+    Screen("run_narrow", f"{ACTION}invoice_run_action/{{waiting}}", size=NARROW),
     Screen("portal_home", "/my/home", login="portal"),
     Screen("portal_contracts", "/my/contracts", login="portal"),
     Screen("portal_contract", "/my/contracts/{portal_contract}", login="portal", in_store=True),

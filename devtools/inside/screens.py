@@ -1,5 +1,8 @@
 """Demo data in every state that a screen shows; the ids of what the screens open."""
 
+from odoo import Command, fields
+from odoo.tools import date_utils
+
 from . import demo
 
 PORTAL = "portal"
@@ -16,21 +19,121 @@ def work(env) -> dict:
     (waiting | others).action_submit()
     (waiting | others).action_generate_amounts()
     (waiting | others)._process_queue()
-    invoiced = env["invoice.run"].search([("state", "=", "invoiced")], order="id", limit=1)
+    invoiced = env["invoice.run"].search([("state", "=", "invoiced")], order="id")
     contract = _get_periodic_contract(env)
     _make_portal_user(env, contract.partner_id)
     _make_newcomer(env)
+    _make_something_due(env)
+    asking = _make_asking_scenario(env)
+    runs = _leave_at_other_steps(later[2:], invoiced[-1:])
     env.cr.commit()
     return {
         "waiting": waiting.id,
-        "invoiced": invoiced.id,
+        "invoiced": invoiced[:1].id,
         "schedule": waiting.schedule_id.id,
         "scenario": waiting.scenario_id.id,
+        "asking": asking.id,
         "contract": contract.id,
         "portal_contract": contract.id,
         "customer": contract.partner_id.id,
-        "move": invoiced.invoice_ids[:1].id,
+        "move": invoiced[:1].invoice_ids[:1].id,
+        "order": env["sale.order"].search([("opportunity_id", "!=", False)], limit=1).id,
+        **runs,
     }
+
+
+def _leave_at_other_steps(later, invoiced) -> dict:
+    """Runs on hold, submitted, cancelled and reversed."""
+    submitted, cancelled = later[:1], later[1:2]
+    submitted.schedule_id.auto_amounts = "no"
+    submitted.action_submit()
+    cancelled.action_cancel()
+    invoiced.action_reverse()
+    invoiced._process_queue()
+    return {
+        "run_on_hold": _get_next_run(submitted.schedule_id).id,
+        "run_submitted": submitted.id,
+        "run_cancelled": cancelled.id,
+        "run_reversed": invoiced.id,
+    }
+
+
+def _make_something_due(env) -> None:
+    """Contracts, usage and orders that no run has taken yet, for the Invoice Manager."""
+    partners = env["res.partner"].search([("email", "like", "example.com")], order="id", limit=8)
+    partners = partners.filtered("invoice_sending_method") | partners
+    today = fields.Date.context_today(env["res.users"])
+    product = env.ref("invoice_run.demo_product_service_costs")
+    contracts = env["billing.contract"].create(
+        [
+            {
+                "title": f"Parking space {number}",
+                "partner_id": partner.id,
+                "date_start": date_utils.start_of(today, "month"),
+                "line_ids": [Command.create({"product_id": product.id, "price_unit": 85.0})],
+            }
+            for number, partner in enumerate(partners[:6], 11)
+        ]
+    )
+    contracts.action_activate()
+    env["billing.usage"].create(
+        [
+            {
+                "partner_id": partner.id,
+                "product_id": product.id,
+                "date": date_utils.subtract(today, days=number),
+                "name": "Meeting room, by the hour",
+                "quantity": number,
+                "price_unit": 35.0,
+            }
+            for number, partner in enumerate(partners[:4], 1)
+        ]
+    )
+    _make_orders(env, partners[:5])
+
+
+def _make_orders(env, partners) -> None:
+    """Confirmed orders, each of an opportunity, the first with two lines."""
+    products = [env.ref(f"invoice_run.demo_product_{name}") for name in ("delivery", "cleaning")]
+    for number, partner in enumerate(partners, 1):
+        lead = env["crm.lead"].create(
+            {"name": f"Move of {partner.name}", "type": "opportunity", "partner_id": partner.id}
+        )
+        order = env["sale.order"].create(
+            {
+                "partner_id": partner.id,
+                "opportunity_id": lead.id,
+                "order_line": [
+                    Command.create({"product_id": product.id, "product_uom_qty": number})
+                    for product in products
+                ],
+            }
+        )
+        order.action_confirm()
+        lead.action_set_won()
+
+
+def _make_asking_scenario(env):
+    """A scenario that asks for a value of each kind."""
+    asked = (
+        ("Ordered", "date_order", "between", "previous_month_start", "month_end"),
+        ("Approved", "approved_for_invoicing", "=", "", ""),
+        ("Delivery", "order_line.product_id.type", "in", "service", ""),
+        ("Sales team", "team_id", "=", "", ""),
+        ("Salespersons", "user_id", "in", "", ""),
+        ("Customer reference", "client_order_ref", "ilike", "", ""),
+        ("Total", "amount_total", ">=", "100", ""),
+    )
+    names = ("name", "field_path", "operator", "value", "value_to")
+    rules = [dict(zip(names, values, strict=True)) for values in asked]
+    return env["billing.scenario"].create(
+        {
+            "name": "Orders of a team",
+            "description": "What a sales team sold and delivered, as you choose it.",
+            "source": "sale",
+            "rule_ids": [Command.create({**rule, "is_asked": True}) for rule in rules],
+        }
+    )
 
 
 def _get_next_run(schedule):
