@@ -3,12 +3,23 @@
 import sys
 from collections.abc import Callable
 
-from . import bench_create, bench_equality, bench_manager, bench_send
+from . import (
+    bench_amounts,
+    bench_create,
+    bench_equality,
+    bench_manager,
+    bench_scale,
+    bench_screens,
+    bench_send,
+)
 
 BENCHMARKS: dict[str, Callable] = {
+    "amounts": bench_amounts.main,
     "create": bench_create.main,
     "equality": bench_equality.main,
     "manager": bench_manager.main,
+    "scale": bench_scale.main,
+    "screens": bench_screens.main,
     "send": bench_send.main,
 }
 

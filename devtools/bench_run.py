@@ -16,7 +16,7 @@ from .paths import CACHE, ROOT, addon_names, fingerprint
 from .shell import DevError, building, is_built, locked, say
 
 PINS = Path(__file__).with_name("pins")
-SCRIPT = "from devtools.inside import bench; bench.main(env, bench.{function})"
+SCRIPT = "from devtools.inside import bench, {module}; bench.main(env, {module}.{name})"
 
 
 class Bench:
@@ -26,7 +26,7 @@ class Bench:
         self.space, self.database, self.count, self.options = space, database, count, options
 
     def run(self, function: str, database: str = "") -> dict:
-        """Call a function of `devtools.inside.bench` in a process of its own; its result."""
+        """Call a function of `devtools.inside`, as `module.name`, in a process of its own."""
         process = self.start(function, database)
         return finish(process)
 
@@ -42,7 +42,8 @@ class Bench:
             cwd=ROOT,
             env={**self.space.env, "BENCH_COUNT": str(self.count)},
         )
-        process.stdin.write(SCRIPT.format(function=function))
+        module, _dot, name = function.rpartition(".")
+        process.stdin.write(SCRIPT.format(module=module or "bench", name=name))
         process.stdin.close()
         process.stdin = None
         return process

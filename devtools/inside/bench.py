@@ -7,59 +7,25 @@ returns what it measured.
 import io
 import json
 import os
-import resource
 import time
-from contextlib import contextmanager
-from pathlib import Path
+from datetime import UTC
 
-from odoo import sql_db
 from odoo.fields import Command, Date
+
+from . import copying
+from .measuring import measured
 
 LINES = 3
 DATE = "2026-01-15"
 #: As many as our own engine makes in one transaction.
 CHUNK = 250
+#: Contracts that are made one by one; more are copied from them.
+TO_COPY = 1000
 
 
 def main(env, function) -> None:
     """Run one of the functions below; the last line of the output is its result."""
     print(json.dumps(function(env, int(os.environ["BENCH_COUNT"]))), flush=True)
-
-
-@contextmanager
-def measured(env, result: dict, count: int):
-    """Time, statements and memory of what is done inside, per invoice where that says more.
-
-    ``cpu_seconds`` are those of this process and of its database process: they say more than
-    the time where others work on the same machine.
-    """
-    memory, cpu = _get_memory(), _get_cpu_seconds(env)
-    started, statements = time.time(), sql_db.sql_counter
-    yield
-    seconds = time.time() - started
-    result.update(
-        started=started,
-        ended=started + seconds,
-        seconds=seconds,
-        cpu_seconds=_get_cpu_seconds(env) - cpu,
-        per_second=count / seconds,
-        queries_per_invoice=(sql_db.sql_counter - statements) / count,
-        memory_mb=_get_memory(),
-        memory_growth_mb=_get_memory() - memory,
-    )
-
-
-def _get_memory() -> float:
-    """The most that this process has used so far, in MB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-
-
-def _get_cpu_seconds(env) -> float:
-    stat = Path(f"/proc/{env.cr._cnx.info.backend_pid}/stat")
-    if not stat.exists():  # the database is on another machine
-        return time.process_time()
-    ticks = stat.read_text().rpartition(")")[2].split()[11:13]
-    return time.process_time() + sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
 
 
 # ----------------------------------------------------------------------
@@ -83,39 +49,33 @@ def _make_basics(env, count: int):
         ]
     )
     partners = env["res.partner"].with_context(tracking_disable=True)
-    for start in range(0, count, 5000):
-        numbers = range(start, min(start + 5000, count))
-        partners |= partners.create([{"name": f"Customer {number:06}"} for number in numbers])
-        env.cr.commit()
+    partners = partners.create([{"name": f"Customer {number:06}"} for number in range(count)])
     return products, partners
 
 
 def make_ours(env, count: int) -> dict:
     """Contracts and a run that goes from amounts to posted invoices by itself."""
-    products, partners = _make_basics(env, count)
+    first = TO_COPY if count % TO_COPY == 0 else count
+    products, partners = _make_basics(env, first)
     lines = [
         {"product_id": product.id, "name": product.name, "price_unit": product.list_price}
         for product in products
     ]
-    for start in range(0, count, 1000):
-        contracts = (
-            env["billing.contract"]
-            .with_context(tracking_disable=True)
-            .create(
-                [
-                    {
-                        "partner_id": partner.id,
-                        "date_start": "2026-01-01",
-                        "period_anchor": "calendar",
-                        "line_ids": [Command.create(line) for line in lines],
-                    }
-                    for partner in partners[start : start + 1000]
-                ]
-            )
-        )
-        contracts.action_activate()
-        env.cr.commit()
-        env.invalidate_all()
+    contracts = env["billing.contract"].with_context(tracking_disable=True)
+    contracts = contracts.create(
+        [
+            {
+                "partner_id": partner.id,
+                "date_start": "2026-01-01",
+                "period_anchor": "calendar",
+                "line_ids": [Command.create(line) for line in lines],
+            }
+            for partner in partners
+        ]
+    )
+    contracts.action_activate()
+    env.cr.commit()
+    copying.copy_contracts(env, contracts, count // first - 1)
     env.company.write({"invoice_run_auto_approve": True, "invoice_run_auto_invoices": True})
     scenario = env["billing.scenario"].create({"name": "All", "send_action": "none"})
     env["invoice.run"].create({"scenario_id": scenario.id, "invoice_date": DATE})
@@ -194,6 +154,9 @@ def _check(env, result: dict, count: int):
         domain, aggregates=["__count", "amount_total:sum"]
     )
     assert invoices == count, f"{invoices} invoices, {count} expected"
+    if "invoice.run" in env:
+        approved = env["invoice.run"].search([], limit=1).approved_date
+        result["approved"] = approved.replace(tzinfo=UTC).timestamp()
     return {**result, "invoices": invoices, "total": round(total, 2)}
 
 
@@ -207,6 +170,21 @@ def run_ours(env, count: int) -> dict:
         env.cr.commit()
         _work(env)
     return _check(env, result, count)
+
+
+def run_amounts(env, count: int) -> dict:
+    """Amounts alone: what is due, claims, documents, taxes, comparison, checks, commits."""
+    _warm_up(env)
+    env.company.invoice_run_auto_approve = False
+    run = env["invoice.run"].search([], limit=1)
+    env.cr.commit()
+    result = {}
+    with measured(env, result, count):
+        run.action_generate_amounts()
+        env.cr.commit()
+        _work(env)
+    assert run.state == "amounts" and run.document_count == count, run.document_count
+    return {**result, "total": run.amount_total}
 
 
 def run_worker(env, count: int) -> dict:
