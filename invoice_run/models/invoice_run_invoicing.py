@@ -9,7 +9,7 @@ from odoo.fields import Domain
 from odoo.tools import format_date
 from odoo.tools.misc import format_amount
 
-from ..bulk import assign
+from ..bulk import assign, remember, remembering
 
 _logger = logging.getLogger(__name__)
 
@@ -75,7 +75,7 @@ class InvoiceRunDocument(models.Model):
         if isinstance(error, DocumentsRefused):
             for document, reason in error.reasons.items():
                 getattr(document, set_failed)(reason)
-            return [self - self.concat(*error.reasons)]
+            return [self - self.browse().concat(*error.reasons)]
         if len(self) == 1:
             getattr(self, set_failed)(self._get_error_text(error))
             return []
@@ -143,7 +143,8 @@ class InvoiceRunDocument(models.Model):
         :raises DocumentsRefused: some cannot be invoiced: a date is locked, an amount differs
             from what was approved, …
         """
-        self._refuse(lambda document: "\n".join(document._get_invoice_errors()))
+        with remembering(self.env):
+            self._refuse(lambda document: "\n".join(document._get_invoice_errors()))
         to_invoice = self.filtered(lambda document: not document._is_nothing())
         (self - to_invoice).write({"state": "nothing", "error": False})
         for company, documents in to_invoice.grouped("company_id").items():
@@ -240,6 +241,13 @@ class InvoiceRunDocument(models.Model):
         """
         date = date or self.invoice_date
         has_tax = bool(self.line_ids.tax_ids)
+        return remember(
+            self.env,
+            ("lock dates", self.company_id, date, has_tax, self.journal_id),
+            lambda: self._find_lock_date_errors(date, has_tax),
+        )
+
+    def _find_lock_date_errors(self, date, has_tax):
         locks = self.company_id._get_violated_lock_dates(date, has_tax, self.journal_id)
         if not locks:
             return []

@@ -125,6 +125,15 @@ class TestIsolation(InvoiceRunCommon):
         numbers = documents.move_id.mapped("sequence_number")
         self.assertEqual(numbers, list(range(numbers[0], numbers[0] + len(numbers))))
 
+    def test_refused_documents_do_not_hold_those_of_their_batch(self):
+        contracts = self._make_contracts(4)
+        run = self._make_amounts(self._make_run("2024-02-15"))
+        self._approve(run)
+        contracts.partner_id[1].billing_hold = True
+        run.document_ids.sudo()._process_invoices()
+        states = run.document_ids.sorted("sequence").mapped("state")
+        self.assertEqual(states, ["invoiced", "failed", "invoiced", "invoiced"])
+
     @mute_logger(*SILENT)
     def test_seven_of_a_thousand(self):
         contracts = self._make_contracts(CONTRACTS, BROKEN)
