@@ -3,8 +3,63 @@
 The values are those that ``account.move.create`` computes; the docstrings name the methods.
 """
 
+from contextlib import contextmanager
+
 from odoo import fields
 from odoo.tools import frozendict
+
+#: Key of the cursor's cache: what :func:`remember` keeps, while there is such a memory.
+MEMORY = "invoice_run.memory"
+
+
+@contextmanager
+def remembering(env):
+    """Within this, :func:`remember` asks once for what many records share.
+
+    For the time in which they are only read: what changes meanwhile is not seen.
+    """
+    cache = env.cr.cache
+    if MEMORY in cache:
+        yield
+        return
+    cache[MEMORY] = {}
+    try:
+        yield
+    finally:
+        # gone with the transaction, where that ended meanwhile
+        env.cr.cache.pop(MEMORY, None)
+
+
+def remember(env, key, make):
+    """Return what ``make()`` returned the first time for ``key``; outside a memory, make it.
+
+    :param key: hashable; all on which the result depends
+    """
+    memory = env.cr.cache.get(MEMORY)
+    if memory is None:
+        return make()
+    if key not in memory:
+        memory[key] = make()
+    return memory[key]
+
+
+@contextmanager
+def environments_kept(records):
+    """Keep the environments that the ORM changes to for each amount and each link.
+
+    An environment that nobody holds is made anew each time: that took an eighth of a run.
+    """
+    kept = []
+    for origin in (records, records.with_context(bin_size=False)):
+        superuser = origin.sudo()
+        kept += [
+            origin.env,
+            superuser.env,
+            superuser.with_context(prefetch_fields=False).env,
+            superuser.with_context(active_test=False).env,
+        ]
+    yield
+    kept.clear()
 
 
 def assign(records, vals_list):
@@ -14,7 +69,8 @@ def assign(records, vals_list):
     about them. What depends on the fields is computed again.
     """
     names = set().union(*vals_list)
-    with records.env.protecting([records._fields[name] for name in names], records):
+    fields_ = [records._fields[name] for name in names]
+    with environments_kept(records), records.env.protecting(fields_, records):
         for record, vals in zip(records, vals_list, strict=True):
             record.update(vals)
     records.modified(names)

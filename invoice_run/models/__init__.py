@@ -1,4 +1,5 @@
 from . import invoice_run_guarded
+from . import invoice_run_bulk_mixin
 from . import invoice_run_stale_mixin
 from . import invoice_run_import_mixin
 from . import invoice_run_source

@@ -4,6 +4,8 @@ from markupsafe import Markup
 
 from odoo import api, models
 
+from ..bulk import environments_kept
+
 #: What creation in bulk puts into the values instead of having it computed, and by which method
 #: ``create`` would compute it. See :mod:`odoo.addons.invoice_run.models.invoice_run_bulk`.
 MOVE_COMPUTES = {
@@ -78,6 +80,7 @@ LINE_COMPUTES = {
 }
 #: What creation in bulk does itself; an unknown override of one of these needs plain ``create``.
 BYPASSED_METHODS = {
+    "res.partner": {"_check_company_domain"},
     "account.move": {
         *MOVE_COMPUTES.values(),
         "_compute_always_tax_exigible",
@@ -138,8 +141,24 @@ CHATTER_METHODS = {
 }
 
 
+#: Links of which nearly each new invoice has one of its own: their companies are compared.
+OWN_LINKS = ("commercial_partner_id", "partner_id", "partner_shipping_id")
+#: What confirming does not change, though Odoo's fields say that it could.
+AMOUNT_COMPUTES = ("_compute_amount", "_compute_needed_terms", "_compute_invoice_date_due")
+
+
 class AccountMove(models.Model):
-    _inherit = "account.move"
+    _name = "account.move"
+    _inherit = ["account.move", "invoice.run.bulk.mixin"]
+
+    def _is_created_in_bulk(self):
+        return bool(self.env.context.get("invoice_run_bulk"))
+
+    def _check_company(self, fnames=None):
+        # EXTENDS 'base': of new invoices that link to the same records one is checked
+        if fnames is None and self.env.context.get("invoice_run_bulk"):
+            self = _get_of_each_kind(self)
+        return super()._check_company(fnames)
 
     def _create(self, data_list):
         # EXTENDS 'base': what creation in bulk knows is not computed again
@@ -251,9 +270,11 @@ class AccountMove(models.Model):
         ranks = {}
         data = self.env.cr.precommit.data
         data["invoice_run.ranks"], data["invoice_run.formats"] = ranks, {}
+        moves = self.with_context(invoice_run_bulk_post=True)
         try:
-            # soft=False: a date in the future is meant, not to be waited for
-            posted = self.with_context(invoice_run_bulk_post=True)._post(soft=False)
+            with environments_kept(moves):
+                # soft=False: a date in the future is meant, not to be waited for
+                posted = moves._post(soft=False)
         finally:
             del data["invoice_run.ranks"], data["invoice_run.formats"]
         self.env["res.partner"]._increase_ranks(ranks)
@@ -261,12 +282,18 @@ class AccountMove(models.Model):
 
     def write(self, vals):
         # EXTENDS 'account': to confirm changes no amount, so no journal item is looked at again
-        if self.env.context.get("invoice_run_bulk_post") and set(vals) == {
-            "state",
-            "posted_before",
-        }:
-            self = self.with_context(skip_invoice_sync=True)
-        return super().write(vals)
+        is_confirmed = set(vals) == {"state", "posted_before"}
+        if not is_confirmed or not self.env.context.get("invoice_run_bulk_post"):
+            return super().write(vals)
+        moves = super(AccountMove, self.with_context(skip_invoice_sync=True))
+        with self.env.protecting(self._get_fields_kept_at_post(), self):
+            return moves.write(vals)
+
+    def _get_fields_kept_at_post(self):
+        """Return the fields that follow from the state by their declaration, not by their value."""
+        if self.env["invoice.run.bulk"]._get_registry_obstacles():
+            return []
+        return [field for field in self._fields.values() if field.compute in AMOUNT_COMPUTES]
 
     def _get_next_sequence_format(self):
         # EXTENDS 'account': once per journal, date and kind in one confirmation
@@ -312,7 +339,11 @@ class ResPartner(models.Model):
 
 
 class AccountMoveLine(models.Model):
-    _inherit = "account.move.line"
+    _name = "account.move.line"
+    _inherit = ["account.move.line", "invoice.run.bulk.mixin"]
+
+    def _is_created_in_bulk(self):
+        return bool(self.env.context.get("invoice_run_bulk"))
 
     def _add_precomputed_values(self, vals_list):
         # EXTENDS 'base': creation in bulk has all values, but for those that follow from others
@@ -348,17 +379,28 @@ class AccountMoveLine(models.Model):
     def _check_company(self, fnames=None):
         # EXTENDS 'base': of new items that link to the same records one is checked
         if fnames is None and self.env.context.get("invoice_run_bulk"):
-            # their company is that of their invoice
-            names = [
-                name
-                for name, field in self._fields.items()
-                if field.relational and field.check_company and name != "move_id"
-            ]
-            groups = self.grouped(
-                lambda line: (line.company_id.id, *(tuple(line[name]._ids) for name in names))
-            )
-            self = self.concat(*(lines[0] for lines in groups.values()))
+            self = _get_of_each_kind(self)
         return super()._check_company(fnames)
+
+
+def _get_of_each_kind(records):
+    """Return one record of each kind for ``_check_company``: the same company, the same links."""
+    # the company of an item is that of its invoice
+    names = [
+        name
+        for name, field in records._fields.items()
+        if field.relational and field.check_company and name != "move_id"
+    ]
+
+    def get_kind(record):
+        # sudo: as the check does
+        links = [record.sudo()[name] for name in names]
+        pairs = zip(names, links, strict=True)
+        ids = [(link.company_id if name in OWN_LINKS else link)._ids for name, link in pairs]
+        return record.company_id.id, *ids
+
+    kinds = records.grouped(get_kind).values()
+    return records.browse(kind.ids[0] for kind in kinds)
 
 
 def _protect(model, data_list, names):

@@ -5,6 +5,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL, format_date, formatLang
 
 from .. import periods
+from ..bulk import remember
 from .invoice_run_line import ONCE_DAY
 from .possible_dates import check_years
 
@@ -453,11 +454,16 @@ class BillingContractLine(models.Model):
         lang = self.contract_id._get_invoice_lang()
         parts = [self.name or self.product_id.display_name]
         if self.price_interval != "once":
-            days = [format_date(self.env, day, lang_code=lang) for day in span]
+            days = [self._format_day(day, lang) for day in span]
             parts.append(" – ".join(days))
         if note:
             parts.append(note)
         return "\n".join(parts)
+
+    def _format_day(self, day, lang):
+        return remember(
+            self.env, ("day", day, lang), lambda: format_date(self.env, day, lang_code=lang)
+        )
 
     # ------------------------------------------------------------------
     # Changes during the contract

@@ -6,7 +6,7 @@ from odoo import fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, groupby
 
-from .invoice_run_source import KNOWN_JOURNALS
+from ..bulk import environments_kept, remembering
 
 _logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class InvoiceRun(models.Model):
         """
         self.ensure_one()
         try:
-            with self.env.cr.savepoint():
+            with environments_kept(self), self.env.cr.savepoint():
                 self._create_amounts(payers)
             return
         except self._get_retry_errors():
@@ -89,11 +89,8 @@ class InvoiceRun(models.Model):
         )
 
     def _create_amounts(self, payers):
-        self.env.cr.cache[KNOWN_JOURNALS] = {}
-        try:
+        with remembering(self.env):
             charges, exceptions = self._get_charges(payers)
-        finally:
-            self.env.cr.cache.pop(KNOWN_JOURNALS, None)
         self.env["invoice.run.exception"].create(
             [{**vals, "run_id": self.id} for vals in exceptions]
         )

@@ -10,6 +10,7 @@ from .account_move_bulk import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES
 KNOWN_MODULES = {
     "account",
     "analytic",
+    "base",
     "hr_expense",
     "invoice_run",
     "mail",

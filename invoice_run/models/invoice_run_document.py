@@ -15,7 +15,7 @@ class InvoiceRunDocument(models.Model):
 
     _name = "invoice.run.document"
     _description = "Invoice Run Document"
-    _inherit = ["invoice.run.guarded"]
+    _inherit = ["invoice.run.guarded", "invoice.run.bulk.mixin"]
     _order = "run_id, sequence, id"
     _check_company_auto = True
     _rec_name = "title"

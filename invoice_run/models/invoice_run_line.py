@@ -19,7 +19,7 @@ class InvoiceRunLine(models.Model):
 
     _name = "invoice.run.line"
     _description = "Amount to be Invoiced"
-    _inherit = ["analytic.mixin"]
+    _inherit = ["analytic.mixin", "invoice.run.bulk.mixin"]
     _order = "document_id, sequence, id"
     _check_company_auto = True
 

@@ -2,8 +2,7 @@ from odoo import api, models
 from odoo.fields import Domain
 from odoo.tools import format_date
 
-#: Key of the cursor's cache: {(company, currency): sales journal}, while there is such a cache.
-KNOWN_JOURNALS = "invoice_run.journals"
+from ..bulk import remember
 
 
 class InvoiceRunSource(models.AbstractModel):
@@ -99,12 +98,11 @@ class InvoiceRunSource(models.AbstractModel):
         journal = category.journal_id or cluster.journal_id
         if journal:
             return journal
-        # while amounts of many customers are made
-        known = self.env.cr.cache.get(KNOWN_JOURNALS, {})
-        key = (company, currency)
-        if key not in known:
-            known[key] = self._find_run_journal(company, currency)
-        return known[key]
+        return remember(
+            self.env,
+            ("journal", company, currency),
+            lambda: self._find_run_journal(company, currency),
+        )
 
     def _find_run_journal(self, company, currency):
         Journal = self.env["account.journal"]
@@ -134,6 +132,14 @@ class InvoiceRunSource(models.AbstractModel):
         """
         if taxes:
             return taxes
+        return remember(
+            self.env,
+            ("taxes", product, company, fiscal_position),
+            lambda: self._find_run_taxes(product, company, fiscal_position),
+        )
+
+    def _find_run_taxes(self, product, company, fiscal_position):
+        taxes = self.env["account.tax"]
         found = product.taxes_id.filtered_domain(taxes._check_company_domain(company))
         if not found:
             account = self._get_run_account(product, company, fiscal_position)
@@ -194,6 +200,13 @@ class InvoiceRunSource(models.AbstractModel):
         Odoo would take the journal's default account, without a word.
         """
         company, fiscal_position = records["company_id"], records["fiscal_position_id"]
+        return remember(
+            self.env,
+            ("account errors", product, company, fiscal_position),
+            lambda: self._find_account_errors(product, company, fiscal_position),
+        )
+
+    def _find_account_errors(self, product, company, fiscal_position):
         account = self._get_run_account(product, company, fiscal_position)
         if not account:
             message = self.env._(

@@ -2,7 +2,9 @@ import random
 
 from freezegun import freeze_time
 
+from odoo.exceptions import UserError
 from odoo.fields import Command
+from odoo.models import BaseModel
 from odoo.tests import tagged
 
 from ..bulk import BulkCache
@@ -301,6 +303,44 @@ class TestBulkEquality(InvoiceRunCommon):
         )
         moves = self._assert_equal()
         self.assertEqual({str(day) for day in moves.mapped("invoice_date_due")}, {"2024-04-30"})
+
+    def _prepare_vals_list(self, count):
+        """Return the values of ``count`` invoices of customers of their own, all for the bulk."""
+        taxes = [Command.set(self.taxes[0].ids)]
+        for number in range(count):
+            partner = self._make_partner(f"{number}", f"{number}@example.com")
+            self._make_contract([{"tax_ids": taxes}], partner_id=partner.id)
+        run = self._make_amounts(self._make_run("2020-01-15")).sudo()
+        bulk = self.env["invoice.run.bulk"].with_company(self.company).sudo()
+        return bulk, [document._prepare_move_vals() for document in run.document_ids]
+
+    def test_links_to_another_company_are_refused(self):
+        """One of many alike is checked: one that is not alike is found, wherever it stands."""
+        other = self.env["res.company"].create({"name": "Other"})
+        bulk, vals_list = self._prepare_vals_list(4)
+        product = self._make_product("Foreign", 1.0, company_id=other.id)
+        line_vals = vals_list[2]["invoice_line_ids"][0][2]
+        own, line_vals["product_id"] = line_vals["product_id"], product.id
+        with self.assertRaisesRegex(UserError, "Foreign"):
+            bulk._create_moves(vals_list)
+        line_vals["product_id"] = own
+        self.env["res.partner"].browse(vals_list[3]["partner_id"]).company_id = other
+        with self.assertRaisesRegex(UserError, "crossover"):
+            bulk._create_moves(vals_list)
+
+    def test_one_of_each_kind_is_checked(self):
+        bulk, vals_list = self._prepare_vals_list(4)
+        checked = []
+
+        def counting(records, fnames=None):
+            if fnames is None:
+                checked.append((records._name, len(records)))
+
+        self.patch(BaseModel, "_check_company", counting)
+        self.assertEqual(len(bulk._create_moves(vals_list)), 4)
+        self.assertIn(("account.move", 1), checked)
+        # the product, its tax, the receivable
+        self.assertIn(("account.move.line", 3), checked)
 
     def _get_obstacles(self, **vals):
         self._make_contract([{"tax_ids": [Command.set(self.taxes[0].ids)]}], **vals)
