@@ -3,6 +3,7 @@
     template_<key>  the base modules with their assets; cached for all clones
     plain_<key>     nothing but what the addons depend on; cached for all clones
     ready_<key>     the template with this repository's addons installed
+    tests_<key>     the ready one with the records that every test class begins with
     test_<pid>      what one test run works on, dropped at its end; with a copy for
                     each of its workers
 
@@ -19,8 +20,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 from . import postgres
@@ -63,8 +64,14 @@ BASES = {
     "template": (BASE_MODULES, PREPARE_BASE + PREPARE_ASSETS),
     "plain": (("account", "sale"), PREPARE_BASE),
 }
+# What every test class begins with is made once; these files say what that is.
+KEEP_RECORDS = """
+from odoo.addons.invoice_run.tests import common, kept
+kept.keep_records(common.InvoiceRunCommon)
+"""
+KEPT_BY = ("invoice_run/tests/common.py", "invoice_run/tests/kept.py")
 LOCK = STATE / "databases.lock"
-OF_A_PROCESS = re.compile(r"_?(?:new|test|scratch|bench_[a-z]+)_(\d+)(?:-gw\d+)?$")
+OF_A_PROCESS = re.compile(r"_?(?:new|test|scratch|bench)(?:_[a-z]+)?_(\d+)(?:-gw\d+)?$")
 NOT_INSTALLED = {"tests", "i18n", "description", "__pycache__"}
 
 
@@ -74,27 +81,39 @@ def get_ready(workspace: Workspace) -> str:
         return _get_ready(workspace)
 
 
-@contextmanager
-def temporary_clone(workspace: Workspace, kind: str) -> Iterator[str]:
+def get_tests(workspace: Workspace) -> str:
+    """The ready database with the records that every test class begins with."""
+    with _locked():
+        return _get_tests(workspace)
+
+
+def temporary_clone(workspace: Workspace, kind: str) -> AbstractContextManager[str]:
     """A clone of the ready database that is dropped at the end."""
-    name = get_name(f"{kind}_{os.getpid()}")
-    try:
-        with _locked():
-            _drop_left_over()
-            clone(_get_ready(workspace), name)
-        yield name
-    finally:
-        drop(name)
+    return _temporary(kind, lambda: _get_ready(workspace))
+
+
+def temporary_copy(source: str, kind: str) -> AbstractContextManager[str]:
+    """A copy of any database that is dropped at the end."""
+    return _temporary(kind, lambda: source)
+
+
+def tests_clone(workspace: Workspace, kind: str) -> AbstractContextManager[str]:
+    """A clone of the database of the tests that is dropped at the end."""
+    return _temporary(kind, lambda: _get_tests(workspace))
+
+
+def plain_clone(workspace: Workspace, kind: str) -> AbstractContextManager[str]:
+    """A database with Accounting and Sales alone, without our addons; dropped at the end."""
+    return _temporary(kind, lambda: _get_template(workspace, "plain"))
 
 
 @contextmanager
-def plain_clone(workspace: Workspace, kind: str) -> Iterator[str]:
-    """A database with Accounting and Sales alone, without our addons; dropped at the end."""
+def _temporary(kind: str, get_source: Callable[[], str]) -> Iterator[str]:
     name = get_name(f"{kind}_{os.getpid()}")
     try:
         with _locked():
             _drop_left_over()
-            clone(_get_template(workspace, "plain"), name)
+            clone(get_source(), name)
         yield name
     finally:
         drop(name)
@@ -132,6 +151,18 @@ def _get_ready(workspace: Workspace) -> str:
             workspace.script(name, PREPARE_ASSETS, problem="The assets were not made")
         _drop_others("ready_", ready)
     return ready
+
+
+def _get_tests(workspace: Workspace) -> str:
+    ready = _get_ready(workspace)
+    tests = get_name(f"tests_{fingerprint(ready, *(_hash_file(ROOT / path) for path in KEPT_BY))}")
+    if not exists(tests):
+        say("test database: companies, users and products")
+        with _new(tests) as name:
+            clone(ready, name)
+            workspace.script(name, KEEP_RECORDS, problem="The records of the tests were not made")
+        _drop_others("tests_", tests)
+    return tests
 
 
 def _make(workspace: Workspace, name: str, demo: bool) -> None:

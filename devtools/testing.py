@@ -13,9 +13,9 @@ def main(args: list[str]) -> int:
     """Run pytest with these arguments; without a path, on every addon."""
     space = workspace.prepare()
     with browser.fetching() as program:
-        databases.get_ready(space)
+        databases.get_tests(space)
         browser.prepare_browser(program.result())
-    with databases.temporary_clone(space, "test") as database:
+    with databases.tests_clone(space, "test") as database:
         say("tests")
         return space.call(
             [venv.PYTHON, "-m", "pytest", *OPTIONS, "--odoo-config", workspace.CONFIG]

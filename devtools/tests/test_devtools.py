@@ -107,7 +107,8 @@ def test_a_database_of_an_ended_process_is_recognised():
     ended.wait()
     assert not databases._is_alive(ended.pid)
     assert databases._is_alive(os.getpid())
-    assert databases.OF_A_PROCESS.match(f"test_{ended.pid}")
+    for kind in ("test", "new", "scratch", "scratch_contracts", "bench_equality"):
+        assert databases.OF_A_PROCESS.match(f"{kind}_{ended.pid}").group(1) == str(ended.pid)
     assert not databases.OF_A_PROCESS.match("template_1234567890ab")
 
 

@@ -1,15 +1,15 @@
 from odoo import fields
-from odoo.addons.account.tests.common import AccountTestInvoicingCommon
 from odoo.fields import Command
 from odoo.tests import new_test_user
 
+from .kept import KeptCommon
 
-class InvoiceRunCommon(AccountTestInvoicingCommon):
+
+class InvoiceRunCommon(KeptCommon):
     """Partners, products and users of the real roles; makers of contracts and runs."""
 
     @classmethod
-    def setUpClass(cls):
-        super().setUpClass()
+    def _make_records(cls):
         cls.company = cls.company_data["company"]
         cls.company.partner_id.tz = "Europe/Brussels"
         cls.user = cls._make_user("run_user", "invoice_run.invoice_run_group_user")
