@@ -129,59 +129,62 @@ class InvoiceRun(models.Model):
 
     def _get_register_totals(self):
         company = self.company_id.currency_id.name
-        amounts = [
+        return [
+            self._get_due_section(company),
+            self._get_currency_section(),
+            self._get_tax_section(company),
+            self._get_account_section(company),
+            self._get_cluster_section(),
+        ]
+
+    def _get_due_section(self, company):
+        columns = [
+            Column(self.env._("What became of it"), "text", 30),
+            self._get_count_column(),
+            Column("", "amount", 14),
+        ]
+        title = self.env._("What is due (untaxed, %(currency)s)", currency=company)
+        return Section(title, columns, self._get_due_rows, has_total=True)
+
+    def _get_currency_section(self):
+        columns = [
+            Column(self.env._("Currency"), "text", 16),
+            self._get_count_column(),
             Column(self.env._("Untaxed"), "amount", 14),
             Column(self.env._("Taxes"), "amount", 14),
             Column(self.env._("Total"), "amount", 14),
         ]
-        count = Column(self.env._("Documents"), "count", 12)
-        return [
-            Section(
-                self.env._("What is due (untaxed, %(currency)s)", currency=company),
-                [
-                    Column(self.env._("What became of it"), "text", 30),
-                    count,
-                    Column("", "amount", 14),
-                ],
-                self._get_due_rows,
-                has_total=True,
-            ),
-            Section(
-                self.env._("Per currency"),
-                [Column(self.env._("Currency"), "text", 16), count, *amounts],
-                self._get_currency_rows,
-            ),
-            Section(
-                self.env._("Per tax (%(currency)s)", currency=company),
-                [
-                    Column(self.env._("Tax"), "text", 42),
-                    Column(self.env._("Base"), "amount", 14),
-                    Column(self.env._("Tax Amount"), "amount", 14),
-                ],
-                self._get_tax_rows,
-                has_total=True,
-            ),
-            Section(
-                self.env._("Per account, invoices made (%(currency)s)", currency=company),
-                [
-                    Column(self.env._("Account"), "text", 42),
-                    Column(self.env._("Debit"), "amount", 14),
-                    Column(self.env._("Credit"), "amount", 14),
-                ],
-                self._get_account_rows,
-                has_total=True,
-            ),
-            Section(
-                self.env._("Per billing cluster"),
-                [
-                    Column(self.env._("Cluster"), "text", 28),
-                    Column(self.env._("Currency"), "text", 12),
-                    count,
-                    amounts[0],
-                ],
-                self._get_cluster_rows,
-            ),
+        return Section(self.env._("Per currency"), columns, self._get_currency_rows)
+
+    def _get_tax_section(self, company):
+        columns = [
+            Column(self.env._("Tax"), "text", 42),
+            Column(self.env._("Base"), "amount", 14),
+            Column(self.env._("Tax Amount"), "amount", 14),
         ]
+        title = self.env._("Per tax (%(currency)s)", currency=company)
+        return Section(title, columns, self._get_tax_rows, has_total=True)
+
+    def _get_account_section(self, company):
+        columns = [
+            Column(self.env._("Account"), "text", 42),
+            Column(self.env._("Debit"), "amount", 14),
+            Column(self.env._("Credit"), "amount", 14),
+        ]
+        title = self.env._("Per account, invoices made (%(currency)s)", currency=company)
+        return Section(title, columns, self._get_account_rows, has_total=True)
+
+    def _get_cluster_section(self):
+        columns = [
+            Column(self.env._("Cluster"), "text", 28),
+            Column(self.env._("Currency"), "text", 12),
+            self._get_count_column(),
+            Column(self.env._("Untaxed"), "amount", 14),
+        ]
+        return Section(self.env._("Per billing cluster"), columns, self._get_cluster_rows)
+
+    def _get_count_column(self):
+        return Column(self.env._("Documents"), "count", 12)
 
     def _get_due_rows(self):
         parts = [
