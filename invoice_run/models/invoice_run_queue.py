@@ -48,7 +48,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _get_worker_crons(self):
-        """Return the active scheduled actions that work on runs, the first one always."""
+        """Return the scheduled actions that work on runs, but those that are switched off."""
         names = ["invoice_run_cron", *(f"invoice_run_cron_{number}" for number in (2, 3, 4))]
         crons = [self.env.ref(f"invoice_run.{name}", raise_if_not_found=False) for name in names]
         # sudo: scheduled actions are the administrator's; to wake them up is the button's work

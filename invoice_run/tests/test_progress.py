@@ -117,3 +117,15 @@ class TestProgress(InvoiceRunCommon):
         for user in (accountant, stranger):
             with self.assertRaises(AccessError):
                 self.invoice_run.with_user(user).get_progress()
+
+    def test_a_job_wakes_the_scheduled_actions_that_are_switched_on(self):
+        first = self.env.ref("invoice_run.invoice_run_cron")
+        second = self.env.ref("invoice_run.invoice_run_cron_2")
+        triggers = self.env["ir.cron.trigger"].sudo()
+        for on, off in ((first, second), (second, first)):
+            on.active, off.active = True, False
+            triggers.search([]).unlink()
+            self.invoice_run.action_generate_amounts()
+            self.assertEqual(triggers.search([]).cron_id, on)
+            self.invoice_run._process_queue()
+            self.invoice_run.action_delete_amounts("a reason")
