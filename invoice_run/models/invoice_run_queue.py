@@ -41,10 +41,19 @@ class InvoiceRun(models.Model):
         return choice == "yes"
 
     def _queue_job(self, job):
-        """Have the scheduled action do ``job`` for these runs as soon as it can."""
+        """Have ``job`` done for these runs in the background as soon as possible."""
         self._write_engine({"job": job})
+        self._start_workers(self._get_job_trigger())
+
+    def _start_workers(self, moment=None):
+        """Have who works in the background look at these runs: the scheduled actions.
+
+        Override to have another queue carry out :meth:`_process_queue`.
+
+        :param moment: not before, in UTC; None: at once
+        """
         for cron in self._get_worker_crons():
-            cron._trigger(self._get_job_trigger())
+            cron._trigger(moment)
 
     @api.model
     def _get_worker_crons(self):
@@ -55,7 +64,7 @@ class InvoiceRun(models.Model):
         return self.env["ir.cron"].sudo().union(*filter(None, crons)).filtered("active")
 
     def _get_job_trigger(self):
-        """Return when the scheduled action should start on a queued job; None: at once."""
+        """Return when somebody should start on a queued job; None: at once."""
         return None
 
     def _get_chunk_size(self, size, total=None):
@@ -80,7 +89,7 @@ class InvoiceRun(models.Model):
         """
         if is_first:
             self._prepare_runs()
-        runs = self.search([("job", "!=", "none")], order="activation_date, id")
+        runs = self._get_queued_runs()
         for number, run in enumerate(runs):
             try:
                 run._process_queue()
@@ -97,6 +106,11 @@ class InvoiceRun(models.Model):
                 # out of time: what is left, perhaps of this run too, goes on at once
                 self._commit_step(remaining=left + 1)
                 return
+
+    @api.model
+    def _get_queued_runs(self):
+        """Return the runs on which the scheduled action works, in their order."""
+        return self.search([("job", "!=", "none")], order="activation_date, id")
 
     @api.model
     def _prepare_runs(self):
