@@ -7,6 +7,8 @@ from .paths import ROOT, addon_folders
 from .shell import say
 
 OPTIONS = ("-W", "ignore", "--odoo-http", "--durations=15", "--durations-min=0.5")
+# The tests' web server would be a job runner too: each in the other's way.
+NO_RUNNER = {"ODOO_QUEUE_JOB_CHANNELS": "root:0"}
 
 
 def main(args: list[str]) -> int:
@@ -19,7 +21,8 @@ def main(args: list[str]) -> int:
         say("tests")
         return space.call(
             [venv.PYTHON, "-m", "pytest", *OPTIONS, "--odoo-config", workspace.CONFIG]
-            + ["--odoo-database", database, *_get_whole_suite(args), *args]
+            + ["--odoo-database", database, *_get_whole_suite(args), *args],
+            env=NO_RUNNER,
         )
 
 

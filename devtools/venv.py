@@ -14,7 +14,10 @@ from . import apt
 from .paths import CACHE, LOCK_FILE, ROOT, VENV, fingerprint, lock_fingerprint
 from .shell import DevError, building, is_built, locked, remove, run, say, succeeds
 
-UV_PIN = Path(__file__).with_name("pins") / "uv.txt"
+PINS = Path(__file__).with_name("pins")
+UV_PIN = PINS / "uv.txt"
+# packages that others ask for and that are no business of pip: Odoo itself
+ELSEWHERE = PINS / "elsewhere.txt"
 PYTHON = VENV / "bin" / "python"
 NETWORK = "Check the network and pip's configuration (`pip config list`)."
 
@@ -50,7 +53,8 @@ def compile_lock() -> None:
     run(
         [get_uv(), "pip", "compile", "--quiet", "--upgrade", "--universal"]
         + ["--python-version", "3.11", "--generate-hashes", "--no-header"]
-        + ["--no-annotate", "--output-file", LOCK_FILE, ROOT / "requirements.txt"],
+        + ["--no-annotate", "--output-file", LOCK_FILE]
+        + ["--excludes", ELSEWHERE, ROOT / "requirements.txt"],
         problem="requirements.lock could not be made",
         advice=NETWORK,
         env=_uv_env(),
