@@ -8,10 +8,12 @@ import json
 from .workers import (
     AMOUNTS,
     CONTRACTS,
-    INVOICES,
     PERSON,
     START,
+    TO_INVOICE,
+    WORK,
     WORKER,
+    ask,
     assert_all_invoiced,
     count,
     finish,
@@ -85,6 +87,7 @@ print('TOLD ' + json.dumps(sorted(told)))
 )
 RESULT = """
 import json
+env.cr.rollback()
 documents = env['invoice.run.document'].search([('state', '!=', 'released')])
 print(json.dumps({
     'invoiced': [
@@ -117,13 +120,12 @@ def test_two_people_press_every_button_at_once(space, database, tmp_path):
 
 
 def test_contracts_change_while_they_are_invoiced(space, database, tmp_path):
-    space.script(database, AMOUNTS + START, problem="The amounts were not made")
-    space.script(database, INVOICES + "\nenv.cr.commit()", problem="Nothing was queued")
+    space.script(database, TO_INVOICE, problem="Nothing was queued")
     editor = start(space, database, EDITOR, MEETING=tmp_path)
     worker = start(space, database, SLOW_WORKER, MEETING=tmp_path)
     told = get_told(finish(editor, worker)[0])
     assert not any(told), "who edits is not disturbed by the worker"
-    result = json.loads(space.script(database, RESULT, problem="Nothing was counted"))
+    [result] = ask(space, database, RESULT)
     assert result["invoiced"] and result["errors"], "some before the change, some after it"
     for invoiced, approved, price, _now in result["invoiced"]:
         assert (invoiced, price) == (approved, 100.0), "what was approved, nothing else"
@@ -142,8 +144,7 @@ run.action_approve()
 run.action_generate_invoices()
 """
     )
-    space.script(database, renew + START, problem="The rest was not invoiced")
-    result = json.loads(space.script(database, RESULT, problem="Nothing was counted"))
+    [result] = ask(space, database, renew, START, RESULT)
     assert result["claimed_twice"] == 0
     assert result["contracts"] + result["on_hold"] >= CONTRACTS, "nothing is lost"
     for invoiced, approved, _price, _now in result["invoiced"]:
@@ -151,29 +152,25 @@ run.action_generate_invoices()
 
 
 def press_while_two_work(space, database, folder, *button):
-    """Two workers, and somebody who presses ``button`` until it can be done; what he was told."""
+    """Two workers, and somebody who presses ``button`` until it can be done; what is left then."""
     worker = PERSON + "\nmeet('start', 3)\nwork()\n"
     people = [start(space, database, worker, MEETING=folder) for _number in range(2)]
     button = json.dumps(button)
     people.append(start(space, database, IMPATIENT, MEETING=folder, BUTTON=button))
     told = get_told(finish(*people)[-1])
     assert all(BUSY in text for text in told), told
-    space.script(database, WORKER + START, problem="Something is still queued")
-    return told
+    return count(space, database, WORK)
 
 
 def test_amounts_deleted_while_two_workers_make_them(space, database, tmp_path):
     space.script(database, AMOUNTS + "\nenv.cr.commit()", problem="Nothing was queued")
-    press_while_two_work(space, database, tmp_path, "action_delete_amounts", "a reason")
-    result = count(space, database)
+    result = press_while_two_work(space, database, tmp_path, "action_delete_amounts", "a reason")
     assert (result["state"], result["documents"], result["claims"]) == ("submitted", 0, 0)
 
 
 def test_run_cancelled_while_two_workers_make_its_drafts(space, database, tmp_path):
     drafts = "\nenv['billing.scenario'].search([]).invoice_state = 'draft'\n"
-    space.script(database, AMOUNTS + drafts + START, problem="The amounts were not made")
-    space.script(database, INVOICES + "\nenv.cr.commit()", problem="Nothing was queued")
-    press_while_two_work(space, database, tmp_path, "action_cancel")
-    result = count(space, database)
+    space.script(database, drafts + TO_INVOICE, problem="Nothing was queued")
+    result = press_while_two_work(space, database, tmp_path, "action_cancel")
     assert (result["state"], result["claims"], result["invoices"]) == ("cancelled", 0, 0)
     assert result["documents"] == 0, "all are released"

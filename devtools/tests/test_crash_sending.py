@@ -15,7 +15,7 @@ import pytest
 
 from devtools import servers
 
-from .workers import START, WORKER, finish, start
+from .workers import START, WORKER, ask, start
 
 CUSTOMERS = 10
 MAKE = f"""
@@ -36,6 +36,7 @@ env['billing.contract'].create([
 """
 # The run of one month, with its invoices confirmed and their sending queued.
 MAKE_RUN = """
+import os
 scenario = env['billing.scenario'].search([('name', '=', 'All')])
 run = env['invoice.run'].create({
     'scenario_id': scenario.id, 'invoice_date': os.environ['DAY'], 'name': os.environ['DAY']})
@@ -45,6 +46,7 @@ run.action_approve()
 run.action_generate_invoices()
 run._process_queue()
 run.action_send()
+env.cr.commit()
 """
 SENDER = (
     WORKER
@@ -74,6 +76,7 @@ env.cr.commit()
 """
 SENT = """
 import json
+env.cr.rollback()
 run = env['invoice.run'].search([], order='id desc', limit=1)
 print(json.dumps({
     'job': run.job, 'invoices': run.invoice_count, 'sent': run.sent_count,
@@ -115,14 +118,12 @@ def get_recipients(folder):
 
 def send_and_die(space, database, day, where):
     """Make the run of ``day``, kill the worker that sends it, and let the next one finish."""
-    make = "import os\n" + MAKE_RUN + "env.cr.commit()"
-    space.script(database, make, problem="There is nothing to send", DAY=day)
-    victim = start(space, database, SENDER + START, WHERE=json.dumps(where))
+    script = MAKE_RUN + SENDER + START
+    victim = start(space, database, script, DAY=day, WHERE=json.dumps(where))
     output, _errors = victim.communicate(timeout=240)
     assert victim.returncode == -signal.SIGKILL, output
-    finish(start(space, database, SENDER + START))
-    space.script(database, LATER, problem="The queue of mails failed")
-    return json.loads(space.script(database, SENT, problem="Nothing was counted"))
+    [result] = ask(space, database, SENDER, START, LATER, SENT)
+    return result
 
 
 def assert_sent(result, uncertain=0):
@@ -154,6 +155,6 @@ def test_killed_while_sending(space, database, sink):
     assert get_recipients(sink) == dict.fromkeys(ALL - set(result["uncertain"]), 1)
     again = "run.document_ids.filtered('is_send_uncertain').action_send()"
     run = "run = env['invoice.run'].search([], order='id desc', limit=1)\n"
-    finish(start(space, database, SENDER + run + again + START))
+    [after] = ask(space, database, SENDER, run, again, START, SENT)
     assert get_recipients(sink) == dict.fromkeys(result["uncertain"], 1), "a person decided"
-    assert_sent(json.loads(space.script(database, SENT, problem="Nothing was counted")))
+    assert_sent(after)

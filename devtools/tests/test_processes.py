@@ -3,17 +3,19 @@
 Odoo's test cases keep one transaction, in which none of this can go wrong.
 """
 
-import json
 import signal
-import time
 
 from .workers import (
     AMOUNTS,
     BOTH_AMOUNTS,
     CONTRACTS,
+    COUNT,
     INVOICES,
     START,
+    TO_INVOICE,
+    WORK,
     WORKER,
+    ask,
     assert_all_invoiced,
     count,
     start,
@@ -25,17 +27,16 @@ def test_killed_while_making_amounts_and_invoices(space, database):
         victim = start(space, database, script + START, DIE=die)
         output, _errors = victim.communicate(timeout=120)
         assert victim.returncode == -signal.SIGKILL, output
-        halfway = count(space, database)
+        # counted, then finished by the next worker
+        halfway, result = ask(space, database, COUNT, WORK, COUNT)
         what = die.split()[0]
         done = halfway["documents"] if what == "amounts" else halfway["invoices"]
         assert 0 < done < CONTRACTS, "some chunks are kept, the one that died is gone"
-        space.script(database, WORKER + START, problem="The next worker did not finish")
-    assert_all_invoiced(count(space, database))
+    assert_all_invoiced(result)
 
 
 def test_two_workers_on_one_run(space, database):
-    space.script(database, AMOUNTS + START, problem="The amounts were not made")
-    space.script(database, INVOICES + "\nenv.cr.commit()", problem="Nothing was queued")
+    space.script(database, TO_INVOICE, problem="Nothing was queued")
     workers = [start(space, database, WORKER + START) for _number in range(2)]
     for worker in workers:
         output, _errors = worker.communicate(timeout=120)
@@ -60,18 +61,22 @@ def test_two_users_press_the_same_button(space, database):
     workers = [start(space, database, AMOUNTS + START) for _number in range(2)]
     outputs = [worker.communicate(timeout=120)[0] for worker in workers]
     assert any(worker.returncode == 0 for worker in workers), outputs
-    space.script(database, WORKER + START, problem="The work was not finished")
-    result = count(space, database)
+    result = count(space, database, WORK)
     assert result["claims"] == result["documents"] == CONTRACTS
 
 
 BOTH_GENERATE = """
-import os, time
+import os, pathlib, time
 from odoo.service.model import retrying
+meeting = pathlib.Path(os.environ['MEETING'])
 schedule = env['invoice.run.schedule'].search([('cycle', '=', 'monthly')])
 def press():
     schedule.run_ids.mapped('number')  # both have looked before one of them writes
-    time.sleep(max(0, float(os.environ['AT']) - time.time()))
+    (meeting / str(os.getpid())).touch()
+    deadline = time.monotonic() + 120
+    while len(list(meeting.iterdir())) < 2:
+        assert time.monotonic() < deadline, 'nobody came'
+        time.sleep(0.01)
     schedule.action_generate_runs()
     time.sleep(1)
 retrying(press, env)
@@ -79,15 +84,14 @@ env.cr.commit()
 """
 
 
-def test_two_users_generate_the_runs_of_a_schedule(space, database):
+def test_two_users_generate_the_runs_of_a_schedule(space, database, tmp_path):
     make = """
 env['invoice.run.schedule'].create({'name': 'Rent', 'date_from': '2024-01-01', 'run_count': 12,
     'scenario_id': env['billing.scenario'].search([], limit=1).id})
 env.cr.commit()
 """
     space.script(database, make, problem="The schedule was not made")
-    moment = str(time.time() + 30)
-    workers = [start(space, database, BOTH_GENERATE, AT=moment) for _number in range(2)]
+    workers = [start(space, database, BOTH_GENERATE, MEETING=tmp_path) for _number in range(2)]
     for worker in workers:
         output, _errors = worker.communicate(timeout=180)
         assert worker.returncode == 0, output
@@ -97,5 +101,5 @@ import json
 schedule = env['invoice.run.schedule'].search([('cycle', '=', 'monthly')])
 print(json.dumps(sorted(schedule.run_ids.mapped('number'))))
 """
-    found = json.loads(space.script(database, numbers, problem="Nothing was counted"))
+    [found] = ask(space, database, numbers)
     assert found == list(range(12)), "each run once"

@@ -1,12 +1,10 @@
 """Somebody invoices orders in Sales while a run invoices them: real processes, one invoice each."""
 
-import json
-
 import pytest
 
 from devtools import databases
 
-from .test_processes import START, WORKER, start
+from .workers import START, WORKER, ask, start
 
 ORDERS = 3
 MAKE = f"""
@@ -79,7 +77,7 @@ def test_sales_and_a_run_at_once(space, database, tmp_path):
     for worker in workers:
         output, _errors = worker.communicate(timeout=120)
         assert worker.returncode == 0, output
-    result = json.loads(space.script(database, COUNT, problem="Nothing was counted"))
+    [result] = ask(space, database, COUNT)
     assert result["invoices"] == [1] * ORDERS
     assert result["quantities"] == [1.0] * ORDERS
     assert set(result["states"]) <= {"invoiced", "failed"}
