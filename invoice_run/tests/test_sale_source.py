@@ -1,6 +1,7 @@
 from odoo.exceptions import AccessError
 from odoo.fields import Command
 from odoo.tests import freeze_time, tagged
+from odoo.tools import SQL
 
 from .sale_common import SaleRunCommon
 
@@ -232,3 +233,64 @@ class TestManyOrders(SaleRunCommon):
             self.assertEqual(len(orders.invoice_ids), number)
             self.assertEqual(run.amount_untaxed, 26.0 * number)
         self.assertLess(queries[100], queries[20])
+
+    def _copy_rows(self, records, parent, step, times):
+        """Copy rows ``times`` times, each ``step`` further on, and so are their ``parent``'s."""
+        moved = [name for name in ("id", parent) if name]
+        columns = [
+            SQL.identifier(name)
+            for name, field in records._fields.items()
+            if field.store and field.column_type and name not in moved
+        ]
+        self.env.cr.execute(
+            SQL(
+                "INSERT INTO %(table)s (%(moved)s, %(columns)s) SELECT %(further)s, %(columns)s"
+                " FROM %(table)s, generate_series(1, %(times)s) AS number WHERE id IN %(ids)s",
+                table=SQL.identifier(records._table),
+                moved=SQL(", ").join(map(SQL.identifier, moved)),
+                further=SQL(", ").join(
+                    SQL("%s + %s * number", SQL.identifier(name), step) for name in moved
+                ),
+                columns=SQL(", ").join(columns),
+                times=times,
+                ids=tuple(records.ids),
+            )
+        )
+
+    def _multiply(self, orders, factor):
+        """Return ``factor`` times ``orders``: rows that Odoo wrote, and copies of them.
+
+        Sales takes longer to make a thousand orders than a run takes to invoice them.
+        """
+        self.env.flush_all()
+        step = max(orders.ids + orders.order_line.ids)
+        self._copy_rows(orders, None, step, factor - 1)
+        self._copy_rows(orders.order_line, "order_id", step, factor - 1)
+        self.env.invalidate_all()
+        return orders.browse(id_ + step * number for number in range(factor) for id_ in orders.ids)
+
+    def test_a_thousand_orders(self):
+        """One scenario over 1,000 orders of 25 customers: all found, each on one invoice, once."""
+        orders = self.env["sale.order"].union(
+            *(
+                self._make_order(
+                    [{"price_unit": number}],
+                    partner_id=self._make_partner(f"Customer {number}").id,
+                )
+                for number in range(1, 26)
+            )
+        )
+        orders = self._multiply(orders, 40)
+        self.sale_scenario.enforce_collective = True
+        self.assertEqual(self.sale_scenario.due_count, 1000)
+        run = self._run_sale()
+        self.assertEqual(run.state, "invoiced")
+        self.assertEqual((len(run.document_ids), len(run.line_ids)), (25, 1000))
+        self.assertEqual(
+            sorted(run.document_ids.move_id.mapped("amount_untaxed")),
+            [40 * 2.0 * number for number in range(1, 26)],
+        )
+        self.assertEqual(len(orders.exists()), 1000)
+        self.assertEqual(set(orders.mapped("invoice_status")), {"invoiced"})
+        self.assertEqual(set(orders.mapped("invoice_count")), {1})
+        self.assertFalse(self._run_sale().document_ids)
