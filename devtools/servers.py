@@ -48,6 +48,9 @@ def odoo_server(
     workspace: Workspace, database: str, port: int, crons: int
 ) -> Iterator[subprocess.Popen]:
     """Odoo's web server on this database, until the block ends."""
+    if not _is_free(port):
+        # who answers there would be taken for ours
+        raise DevError(f"Port {port} has been taken meanwhile.", "Start the command again.")
     log = STATE / "server.log"
     with log.open("a") as output:
         process = subprocess.Popen(

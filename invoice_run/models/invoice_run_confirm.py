@@ -61,7 +61,7 @@ class InvoiceRun(models.Model):
         """Confirm all drafts, chunk by chunk; return whether the job is finished."""
         domain = self._get_drafts_domain() & Domain("error", "=", False)
         Document = self.env["invoice.run.document"]
-        size = self._get_chunk_size(DRAFTS_PER_CHUNK, self.invoice_count)
+        size = self._get_chunk_size(DRAFTS_PER_CHUNK, "confirm")
         while documents := Document.search(domain, limit=size):
             documents._process_confirm()
             self._notify_progress()

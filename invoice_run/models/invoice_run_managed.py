@@ -6,6 +6,10 @@ from odoo import api, fields, models
 WATCHED_LIMIT = 100
 #: Documents of one step while the user looks on: their status shows as it comes.
 STEP_SIZE = 10
+#: A set that is too large for this is done in at least so many chunks: who looks on sees it move.
+FEWEST_CHUNKS = 4
+#: But never in smaller ones.
+SMALLEST_CHUNK = 25
 #: After this time the scheduled action takes over what the user left unfinished.
 TAKE_OVER_MINUTES = 2
 
@@ -96,10 +100,15 @@ class InvoiceRun(models.Model):
             return fields.Datetime.now() + timedelta(minutes=TAKE_OVER_MINUTES)
         return super()._get_job_trigger()
 
-    def _get_chunk_size(self, size, total=None):
+    def _get_chunk_size(self, size, job=None):
         # EXTENDS 'invoice_run'
-        size = super()._get_chunk_size(size, total)
-        return min(size, STEP_SIZE) if self.env.context.get("invoice_run_step") else size
+        size = super()._get_chunk_size(size, job)
+        if self.env.context.get("invoice_run_step"):
+            return min(size, STEP_SIZE)
+        if self.is_managed and job:
+            _done, total = getattr(self, f"_count_progress_{job}")()
+            return min(size, max(SMALLEST_CHUNK, -(-total // FEWEST_CHUNKS)))
+        return size
 
     def _process_step(self):
         """Carry out one small chunk of what is queued, unless a worker is on it."""

@@ -17,10 +17,6 @@ SHARED_JOBS = ("amounts", "invoices")
 LOOK_AGAIN = timedelta(minutes=1)
 #: Invoices made in one transaction.
 INVOICES_PER_CHUNK = 250
-#: A smaller set is done in so many transactions: who looks on sees it move.
-FEWEST_CHUNKS = 4
-#: But never in smaller ones than this.
-SMALLEST_CHUNK = 25
 
 
 class InvoiceRun(models.Model):
@@ -67,15 +63,13 @@ class InvoiceRun(models.Model):
         """Return when somebody should start on a queued job; None: at once."""
         return None
 
-    def _get_chunk_size(self, size, total=None):
+    def _get_chunk_size(self, size, job=None):
         """Return how much is done in one transaction.
 
         :param size: the most
-        :param total: what the whole job does, where that is known
+        :param job: the job, where its total can be counted
         """
-        if total is None:
-            return size
-        return min(size, max(SMALLEST_CHUNK, -(-total // FEWEST_CHUNKS)))
+        return size
 
     # ------------------------------------------------------------------
     # Scheduled action
@@ -403,8 +397,7 @@ class InvoiceRun(models.Model):
 
     def _process_job_invoices(self):
         """Make all invoices, chunk by chunk; return whether the job is finished."""
-        _done, total = self._count_progress_invoices()
-        size = self._get_chunk_size(INVOICES_PER_CHUNK, total)
+        size = self._get_chunk_size(INVOICES_PER_CHUNK, "invoices")
         while documents := self._get_documents_to_invoice(size):
             documents._process_invoices()
             self._notify_progress()

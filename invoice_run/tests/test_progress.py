@@ -59,19 +59,26 @@ class TestProgress(InvoiceRunCommon):
         run._queue_job("print")
         self.assertEqual(self._get_counts(), ("print", 0, 2, "documents"))
 
-    def test_a_small_set_moves_too(self):
-        sizes = [self.invoice_run._get_chunk_size(250, total) for total in (0, 90, 150, 250, 999)]
-        self.assertEqual(sizes, [25, 25, 38, 63, 250])
-        self.assertEqual(self.invoice_run._get_chunk_size(10, 5000), 10)
-        watched = self.invoice_run.with_context(invoice_run_step=True)
-        self.assertEqual(watched._get_chunk_size(250, 100), 10)
+    def test_a_small_set_in_the_manager_moves_too(self):
+        run = self.invoice_run
+        run._write_engine({"is_managed": True})
+        counted = patch.object(type(run), "_count_progress_invoices", autospec=True)
+        with counted as count:
+            for total, size in ((0, 25), (90, 25), (150, 38), (250, 63), (999, 250)):
+                count.return_value = (0, total)
+                self.assertEqual(run._get_chunk_size(250, "invoices"), size)
+            watched = run.with_context(invoice_run_step=True)
+            self.assertEqual(watched._get_chunk_size(250, "invoices"), 10)
+            run._write_engine({"is_managed": False})
+            self.assertEqual(run._get_chunk_size(250, "invoices"), 250)
+
+    def test_who_looks_on_hears_of_each_chunk(self):
         self._make_amounts(self.invoice_run)
         self.invoice_run.with_user(self.reviewer).action_approve()
         self.invoice_run.action_generate_invoices()
-        with (
-            patch("odoo.addons.invoice_run.models.invoice_run_queue.SMALLEST_CHUNK", 1),
-            patch("odoo.addons.invoice_run.models.invoice_run_queue.FEWEST_CHUNKS", 2),
-        ):
+        self.invoice_run._write_engine({"is_managed": True})
+        managed = "odoo.addons.invoice_run.models.invoice_run_managed"
+        with patch(f"{managed}.SMALLEST_CHUNK", 1), patch(f"{managed}.FEWEST_CHUNKS", 2):
             messages = self._listen(self.invoice_run._process_queue)
         # one for each of the two chunks, one at the end
         self.assertEqual(len(messages), 3)
