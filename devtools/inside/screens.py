@@ -25,7 +25,7 @@ def work(env) -> dict:
     _make_newcomer(env)
     _make_something_due(env)
     asking = _make_asking_scenario(env)
-    runs = _leave_at_other_steps(later[2:], invoiced[-1:])
+    runs = _leave_at_other_steps(later[2:], invoiced[1:2])
     env.cr.commit()
     return {
         "waiting": waiting.id,
@@ -64,9 +64,11 @@ def _make_something_due(env) -> None:
     partners = partners.filtered("invoice_sending_method") | partners
     today = fields.Date.context_today(env["res.users"])
     product = env.ref("invoice_run.demo_product_service_costs")
+    cluster = env["billing.cluster"].create({"name": "Parking", "code": "PRK"})
     contracts = env["billing.contract"].create(
         [
             {
+                "cluster_id": cluster.id,
                 "title": f"Parking space {number}",
                 "partner_id": partner.id,
                 "date_start": date_utils.start_of(today, "month"),
