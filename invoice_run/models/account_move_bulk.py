@@ -143,6 +143,8 @@ CHATTER_METHODS = {
 
 #: Links of which nearly each new invoice has one of its own: their companies are compared.
 OWN_LINKS = ("commercial_partner_id", "partner_id", "partner_shipping_id")
+#: What sending writes, see ``account.move.send``.
+SENDING_VALUES = {"is_move_sent", "message_main_attachment_id", "sending_data"}
 #: What confirming does not change, though Odoo's fields say that it could.
 AMOUNT_COMPUTES = ("_compute_amount", "_compute_needed_terms", "_compute_invoice_date_due")
 
@@ -281,7 +283,9 @@ class AccountMove(models.Model):
         return posted.with_env(self.env)
 
     def write(self, vals):
-        # EXTENDS 'account': to confirm changes no amount, so no journal item is looked at again
+        # EXTENDS 'account': to confirm or to send changes no amount: no item is looked at again
+        if "invoice_run_batch" in self.env.context and SENDING_VALUES.issuperset(vals):
+            self = self.with_context(skip_invoice_sync=True)
         is_confirmed = set(vals) == {"state", "posted_before"}
         if not is_confirmed or not self.env.context.get("invoice_run_bulk_post"):
             return super().write(vals)

@@ -1,10 +1,13 @@
 import io
+from unittest.mock import patch
 
 import pypdfium2
 from pypdf import PdfReader
 
-from odoo.tests import tagged
+from odoo.service import server
+from odoo.tests import HOST, tagged
 
+from .. import stylesheet
 from .sending_common import SendingCommon
 
 
@@ -17,6 +20,36 @@ class TestRendering(SendingCommon):
         return [page.render(scale=1.5).to_pil().convert("RGB") for page in pdf]
 
     def test_batch_looks_like_odoo_alone(self):
+        """With stylesheets that are read in part, fonts from the server."""
+        port = server.server.httpd.server_port
+        self.env["ir.config_parameter"].set_param("report.url", f"http://{HOST}:{port}")
+        sizes = self._make_stylesheets()
+        attempts = self._check_batch()
+        self.assertTrue(sizes)
+        self.assertLess(max(sizes), 60_000, "of 400,000")
+        self.assertEqual(attempts, {2})
+
+    def test_batch_looks_like_odoo_alone_without_server(self):
+        """Nothing to be had from the server: printed as Odoo does, not without letters."""
+        self._make_stylesheets()
+        # nobody listens there; the first one is never asked
+        for url in ("http://127.0.0.1:1", "http://127.0.0.1:9999"):
+            self.env["ir.config_parameter"].set_param("report.url", url)
+            self.assertEqual(self._check_batch(), {1})
+
+    def _check_batch(self):
+        """Compare with stock; return how many attempts the processes had left."""
+        left, wait_allowed = set(), self._wait_allowed
+
+        def watched(process):
+            wait_allowed(process)
+            left.add(len(process.attempts))
+
+        with patch.object(self, "_wait_allowed", watched):
+            self._compare_batch()
+        return left
+
+    def _compare_batch(self):
         other = self._make_customer("Other", "other@example.com", street="1 Long Road")
         long = self._make_customer("Long", "long@example.com")
         lines = [{"price_unit": 10.0 + number} for number in range(45)]
@@ -49,6 +82,19 @@ class TestRendering(SendingCommon):
                 for content in (pages[name], stock)
             ]
             self.assertEqual(*texts)
+
+    def _make_stylesheets(self):
+        """Have Odoo's stylesheets made; return the sizes of those that are read in part."""
+        for name in ("web.report_assets_common", "web.report_assets_pdf"):
+            self.env["ir.qweb"]._get_asset_bundle(name, css=True, js=False, autoprefix=True).css()
+        get_used, sizes = stylesheet.get_used, []
+
+        def measured(rules, words):
+            sizes.append(len(get_used(rules, words)))
+            return get_used(rules, words)
+
+        self.patch(stylesheet, "get_used", measured)
+        return sizes
 
     def _render_stock(self, move):
         report = self.env["ir.actions.report"].with_context(force_report_rendering=True)
