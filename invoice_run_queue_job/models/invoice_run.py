@@ -188,9 +188,9 @@ class InvoiceRun(models.Model):
         self._commit_step()
         raise RetryableJobError(str(error)) from error
 
-    def _get_chunk_size(self, size, total=None):
+    def _get_chunk_size(self, size, job=None):
         # EXTENDS 'invoice_run'
-        size = super()._get_chunk_size(size, total)
+        size = super()._get_chunk_size(size, job)
         in_job = self.env.context.get("invoice_run_share")
         return min(size, MAILS_PER_CHUNK) if in_job and self.job == "send" else size
 
