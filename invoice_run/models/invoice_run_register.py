@@ -12,6 +12,8 @@ from ..register_xlsx import RegisterXlsx
 #: Rows read at a time: memory does not grow with the run.
 ROWS_PER_READ = 2000
 FIRST_SEQUENCE = -(2**31)
+#: What a file of this kind begins with.
+PNG = b"\x89PNG"
 #: Documents that count in no total, as on the run's form.
 NOT_COUNTED = ("excluded", "held", "released", "credit")
 
@@ -84,10 +86,12 @@ class InvoiceRun(models.Model):
     def _get_register_logo(self):
         # sudo: as above
         logo = self.company_id.sudo().logo_web
-        # small, and of a kind that reportlab reads
         if not logo:
             return None
-        return image_process(base64.b64decode(logo), (360, 84), output_format="PNG")
+        # small, and of a kind that reportlab reads
+        picture = image_process(base64.b64decode(logo), (360, 84), output_format="PNG")
+        # Odoo leaves SVG and WEBP as they are
+        return picture if picture.startswith(PNG) else None
 
     def _get_register_facts(self):
         state = dict(self._fields["state"]._description_selection(self.env))[self.state]

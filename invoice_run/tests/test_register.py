@@ -1,3 +1,4 @@
+import base64
 import io
 
 from openpyxl import load_workbook
@@ -148,6 +149,15 @@ class TestRegister(InvoiceRunCommon):
         book = load_workbook(io.BytesIO(run._render_register("xlsx")))
         cell = book["Documents"]["B2"]
         self.assertEqual((cell.value, cell.data_type), ("=HYPERLINK(1)", "s"))
+
+    def test_a_logo_that_cannot_be_drawn_is_left_out(self):
+        run = self._make_amounts(self._make_run("2024-03-15"))
+        drawing = b'<svg xmlns="http://www.w3.org/2000/svg" width="20" height="10"></svg>'
+        webp = b"RIFF\x1a\x00\x00\x00WEBPVP8L\r\x00\x00\x00/\x00\x00\x00" + bytes(10)
+        for logo in (drawing, webp):
+            self.company.logo = base64.b64encode(logo)
+            self.assertTrue(self.company.logo_web)
+            self.assertIn(run.reference, self._get_text(run)[0])
 
     def test_an_empty_run(self):
         run = self._make_amounts(self._make_run("2024-03-15"))
