@@ -425,8 +425,10 @@ class InvoiceRun(models.Model):
     def _go_on_sending(self):
         """Send the invoices that are confirmed now, where that is automatic or was asked for."""
         if self._is_automatic("send"):
-            self._ask_sending(self._get_pending_documents())
-        elif self._get_documents_to_send(limit=1):
+            # credit notes of what was reversed wait for a person
+            pending = self._get_pending_documents()
+            self._ask_sending(pending.filtered(lambda document: document.state != "credit"))
+        if self.job == "none" and self._get_documents_to_send(limit=1):
             # somebody asked for them while the others were being made
             self._queue_job("send")
 

@@ -41,6 +41,18 @@ class TestSendingCredits(SendingCommon):
         self.assertFalse(run.document_count, "what was given back is not counted")
         self.assertFalse(run.amount_total)
 
+    def test_automatic_sending_leaves_them_to_a_person(self):
+        run = self._make_run_to_send()
+        self._send(run)
+        credit = self._reverse(run)
+        run.schedule_id.auto_send = "yes"
+        run.sudo()._go_on_sending()
+        self.assertEqual((run.job, credit.send_asked), ("none", False))
+        # asked for while others were being made: queued when they are
+        credit._write_engine({"send_asked": True})
+        run.sudo()._go_on_sending()
+        self.assertEqual(run.job, "send")
+
     def test_not_to_who_never_got_the_invoice(self):
         run = self._make_run_to_send()
         credit = self._reverse(run)
