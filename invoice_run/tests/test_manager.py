@@ -290,6 +290,9 @@ class TestManager(ManagerCommon, CronMixinCase):
             manager.action_print()
         state = self._process(manager)
         self.assertEqual(state["run"]["to_print"], 1)
+        manager.run_id._write_engine({"job": "print"})
+        self.assertEqual(manager.get_state()["run"]["progress"], {"done": 0, "total": 1})
+        manager.run_id._write_engine({"job": "none"})
         rows = {row["customer"]: row for row in manager.get_rows()["rows"]}
         self.assertEqual(rows["Other"]["send_state"], "pending")
         self.assertEqual(rows["Debtor"]["send_state"], "none")

@@ -132,6 +132,12 @@ class TestManagerTours(HttpCase, InvoiceRunCommon):
             billing_hold_reason="quarrel",
         )
         self._run_all("2023-12-15")
+        taken = self._make_contract(
+            date_start="2024-01-01",
+            date_end="2024-01-31",
+            partner_id=self._make_partner("Taken").id,
+        )
+        self._make_amounts(self._make_run("2024-01-31", record_ids=taken.ids))
         self._start("invoice_manager_ask")
         run = self._get_run()
         self.assertEqual(run.activity_ids.user_id, self.reviewer)
@@ -139,7 +145,7 @@ class TestManagerTours(HttpCase, InvoiceRunCommon):
         run.with_user(self.reviewer).action_approve()
         self._start("invoice_manager_go_on")
         self.assertEqual(run.state, "invoiced")
-        self.assertEqual(len(run.invoice_ids), 2)
+        self.assertEqual(len(run.invoice_ids), 3)
 
     def test_values_are_asked_for(self):
         rules = (

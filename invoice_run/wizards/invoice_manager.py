@@ -423,8 +423,8 @@ class InvoiceManager(models.TransientModel):
 
     def _get_progress(self, run):
         """Return how far the work on ``run`` is: done, of how much; 0: not known."""
-        if run.job == "amounts":
-            done, total = run._count_progress_amounts()
+        if run.job in ("amounts", "print"):
+            done, total = getattr(run, f"_count_progress_{run.job}")()
             return {"done": done, "total": total}
         if run.job == "send":
             return {"done": run.sent_count, "total": run.sent_count + run.pending_count}

@@ -133,6 +133,7 @@ export class InvoiceManager extends Component {
     async open(options) {
         const {id, ...data} = await this.orm.call(MODEL, "action_start", [options]);
         this.id = id;
+        this.isOutdated = false;
         this.apply(data);
         const [only] = this.state.scenarios;
         this.state.chosen =
@@ -151,6 +152,11 @@ export class InvoiceManager extends Component {
         if ("run" in data) {
             this.props.updateActionState?.({resId: data.run ? data.run.id : false});
         }
+    }
+
+    /** Show what became of the run; values that were typed since it was fetched stay. */
+    applyRun({run}) {
+        this.apply({run: run && {...run, is_fetched: run.is_fetched && !this.isOutdated}});
     }
 
     /** Carry out what a button asks for, one at a time; errors show and leave all as it is. */
@@ -186,7 +192,14 @@ export class InvoiceManager extends Component {
 
     next() {
         return this.press(async () => {
-            this.apply(await this.call("action_choose", this.state.chosen));
+            const isSame = this.state.choices?.scenario?.id === this.state.chosen;
+            const data = await this.call("action_choose", this.state.chosen);
+            if (isSame && this.isOutdated) {
+                this.applyRun(data);
+            } else {
+                this.isOutdated = false;
+                this.apply(data);
+            }
             await this.enterStepTwo();
         });
     }
@@ -271,6 +284,7 @@ export class InvoiceManager extends Component {
 
     /** What is shown is not what the values above ask for any more. */
     outdate() {
+        this.isOutdated = true;
         if (this.run) {
             this.run.is_fetched = false;
         }
@@ -278,9 +292,9 @@ export class InvoiceManager extends Component {
 
     setInvoiceState(invoiceState) {
         return this.press(async () => {
-            const {choices, run} = await this.call("action_set_invoice_state", invoiceState);
-            this.state.choices.invoice_state = choices.invoice_state;
-            this.state.run = run && {...run, is_fetched: this.run.is_fetched};
+            const data = await this.call("action_set_invoice_state", invoiceState);
+            this.state.choices.invoice_state = data.choices.invoice_state;
+            this.applyRun(data);
         });
     }
 
@@ -319,6 +333,7 @@ export class InvoiceManager extends Component {
 
     async doFetch() {
         this.apply(await this.call("action_fetch", this.getChosenValues()));
+        this.isOutdated = false;
         this.state.offset = 0;
         this.state.showChoices = false;
         this.state.query = {filter: "", search: "", order: "sequence", desc: false};
@@ -422,7 +437,7 @@ export class InvoiceManager extends Component {
 
     release(exception) {
         return this.press(async () => {
-            this.apply(await this.call("action_release", exception.id));
+            this.applyRun(await this.call("action_release", exception.id));
             this.outdate();
             await this.loadExceptions();
         });
@@ -477,7 +492,7 @@ export class InvoiceManager extends Component {
 
     act(method) {
         return this.press(async () => {
-            this.apply(await this.call(method, this.selection.value));
+            this.applyRun(await this.call(method, this.selection.value));
             await this.loadRows();
             this.watch();
         });
@@ -485,14 +500,14 @@ export class InvoiceManager extends Component {
 
     confirmDrafts() {
         return this.press(async () => {
-            this.apply({run: (await this.call("action_confirm")).run});
+            this.applyRun(await this.call("action_confirm"));
             this.watch();
         });
     }
 
     renew() {
         return this.press(async () => {
-            this.apply(await this.call("action_renew"));
+            this.applyRun(await this.call("action_renew"));
             this.watch();
         });
     }
@@ -503,7 +518,7 @@ export class InvoiceManager extends Component {
             if (action) {
                 await this.action.doAction(action);
             }
-            this.apply(await this.call("get_state"));
+            this.applyRun(await this.call("get_state"));
             await this.loadRows();
             this.watch();
         });
@@ -522,7 +537,7 @@ export class InvoiceManager extends Component {
     }
 
     async close() {
-        this.apply({...(await this.call("action_finish")), ...(await this.call("get_state"))});
+        this.apply({...(await this.call("action_finish")), run: false});
         this.showStep(1);
     }
 
@@ -551,8 +566,8 @@ export class InvoiceManager extends Component {
 
     async look() {
         const before = JSON.stringify(this.run);
-        const {run} = await this.call("action_work");
-        this.apply({run});
+        this.applyRun(await this.call("action_work"));
+        const {run} = this;
         const changed = JSON.stringify(run) !== before;
         if (!run || this.isGone) {
             return;

@@ -26,6 +26,10 @@ function fetchRows(count) {
     return [
         {content: "Fetch", trigger: ".o_invoice_manager_fetch:enabled", run: "click"},
         {
+            content: "It is fetched with these values",
+            trigger: ".o_invoice_manager_fetch:enabled:contains('Fetch Again')",
+        },
+        {
             content: `${count} found`,
             trigger: `.o_invoice_manager_selected:contains('${count} selected')`,
         },
@@ -60,6 +64,19 @@ tours.add("invoice_manager", {
             content: "So is what was found",
             trigger: `${ROW}:contains('Debtor'):contains('100.00')`,
         },
+        fillIn("Another date", ".o_invoice_date input", "02/15/2024"),
+        {content: "Back", trigger: ".o_invoice_manager_back:enabled", run: "click"},
+        {content: "Next again", trigger: ".o_invoice_manager_next:enabled", run: "click"},
+        {
+            content: "The other date is kept, though nothing is fetched with it",
+            trigger: ".o_invoice_date input:value(02/15/2024)",
+        },
+        {
+            content: "So it cannot be processed",
+            trigger: ".o_invoice_manager_process:disabled",
+        },
+        fillIn("Invoice date", ".o_invoice_date input", "01/31/2024"),
+        ...fetchRows(2),
         {
             content: "Leave out Other",
             trigger: `${ROW}:contains('Other') .o_select input`,
@@ -120,8 +137,9 @@ tours.add("invoice_manager", {
             run: "click",
         },
         {
-            content: "All is done",
-            trigger: ".o_invoice_manager_done:contains('2')",
+            content: "All is done, but for the one to print",
+            trigger:
+                ".o_invoice_manager_done:contains('2 invoices'):contains('1 still to send or print')",
         },
         {content: "Begin anew", trigger: ".o_invoice_manager_restart:enabled", run: "click"},
         {
@@ -176,6 +194,22 @@ tours.add("invoice_manager_ask", {
             content: "What cannot be billed says why",
             trigger: ".o_invoice_manager_exceptions:contains('quarrel')",
         },
+        fillIn("Another date", ".o_invoice_date input", "02/15/2024"),
+        {
+            content: "Release what another run holds",
+            trigger: ".o_invoice_manager_exceptions button:enabled:contains('Release from')",
+            run: "click",
+        },
+        {
+            content: "It is released",
+            trigger: ".o_invoice_manager_exceptions:not(:contains('Release from'))",
+        },
+        {
+            content: "The date that was typed stays",
+            trigger: ".o_invoice_date input:value(02/15/2024)",
+        },
+        fillIn("Invoice date", ".o_invoice_date input", "01/31/2024"),
+        ...fetchRows(3),
         {
             content: "Ask for approval",
             trigger: ".o_invoice_manager_process:enabled:contains('Ask for Approval')",
@@ -201,7 +235,7 @@ tours.add("invoice_manager_go_on", {
         },
         {
             content: "Process",
-            trigger: ".o_invoice_manager_process:enabled:contains('Process 2')",
+            trigger: ".o_invoice_manager_process:enabled:contains('Process 3')",
             run: "click",
         },
         {content: "All is done", trigger: ".o_invoice_manager_done"},
