@@ -68,7 +68,7 @@ class InvoiceRun(models.Model):
         return done, done + left
 
     def _count_progress_print(self):
-        moves = self._get_documents_to_print().move_id
+        moves = self._get_documents_to_print(self.is_reprint).move_id
         return len(moves.filtered("invoice_pdf_report_id")), len(moves)
 
     def _count_documents(self, *domains):

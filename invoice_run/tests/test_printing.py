@@ -92,17 +92,18 @@ class TestPrinting(SendingCommon):
         return run.with_user(self.user)
 
     def _give_pdf(self, move):
-        self.env["ir.attachment"].create(
-            {
-                "name": f"{move.name}.pdf",
-                "raw": make_pdf(f"Page of {move.name}"),
-                "mimetype": "application/pdf",
-                "res_model": "account.move",
-                "res_id": move.id,
-                "res_field": "invoice_pdf_report_file",
-            }
-        )
+        self.env["ir.attachment"].create(self._prepare_pdf_vals(move))
         move.invalidate_recordset()
+
+    def _prepare_pdf_vals(self, move):
+        return {
+            "name": f"{move.name}.pdf",
+            "raw": make_pdf(f"Page of {move.name}"),
+            "mimetype": "application/pdf",
+            "res_model": "account.move",
+            "res_id": move.id,
+            "res_field": "invoice_pdf_report_file",
+        }
 
     def _get_texts(self, action):
         attachment_id = int(action["url"].split("/web/content/")[1].split("?")[0])
@@ -179,6 +180,111 @@ class TestPrinting(SendingCommon):
         broken.move_id.sudo().invoice_pdf_report_id.raw = make_pdf(f"Page of {broken.move_id.name}")
         run.action_retry_failed()
         self.assertEqual(self._get_texts(run.action_print()), self._get_expected(broken))
+
+    def test_a_file_that_is_gone(self):
+        run = self._make_printed_run(2)
+        gone, other = run.document_ids
+        self._lose_file(gone)
+        run.sudo()._queue_job("print")
+        run._process_queue()
+        self.assertEqual(
+            (run.job, other.send_state, gone.send_state), ("none", "printed", "failed")
+        )
+        self.assertIn("missing on the server", gone.send_error)
+        run.action_retry_failed()
+        run.sudo()._queue_job("print")
+        run._process_queue()
+        self.assertEqual((run.job, gone.send_state), ("none", "failed"), "no file is no crash")
+        self.assertEqual(len(run.print_attachment_ids), 1)
+
+    def _lose_file(self, document):
+        attachment = document.move_id.sudo().invoice_pdf_report_id
+        attachment.flush_recordset()
+        self.env.cr.execute(
+            "UPDATE ir_attachment SET store_fname = '00/gone' WHERE id = %s", [attachment.id]
+        )
+        attachment.invalidate_recordset()
+
+    def test_what_accounting_is_about_to_send_is_left_to_it(self):
+        run = self._make_printed_run(1)
+        queued = self._make_run_to_send()
+        queued.document_ids.move_id.sending_data = {"author_user_id": self.user.id}
+        self._make_pdfs_without_rendering()
+        with self.assertRaisesRegex(UserError, "in its queue for sending"):
+            queued.with_user(self.user).action_print()
+        queued.sudo()._queue_job("print")
+        queued._process_queue()
+        self.assertEqual((queued.job, queued.to_print_count), ("none", 1))
+        self.assertTrue(queued.document_ids.move_id.sending_data)
+        # its PDF is there: printed, and still sent by Accounting
+        run.document_ids.move_id.sudo().sending_data = {"author_user_id": self.user.id}
+        run.action_print()
+        self.assertEqual(run.document_ids.send_state, "printed")
+        self.assertTrue(run.document_ids.move_id.sending_data)
+
+    def test_an_invoice_that_stops_all_stands_alone(self):
+        run = self._make_run_to_send(*[self.debtor] * 3).with_user(self.user)
+        bad = run.document_ids[1]
+        self._make_pdfs_without_rendering(bad.move_id)
+        run.sudo()._queue_job("print")
+        run._process_queue()
+        self.assertEqual(run.job, "none")
+        self.assertEqual(run.document_ids.mapped("send_state"), ["printed", "failed", "printed"])
+        self.assertEqual(bad.send_error, "no report for this customer")
+        with self.assertRaisesRegex(UserError, "no report for this customer"):
+            bad.action_print()
+        # who is not to be printed has no reason in the row, and sees it at once
+        bad.send_action = "none"
+        with self.assertRaisesRegex(UserError, "no report for this customer"):
+            bad.action_print()
+
+    def _make_pdfs_without_rendering(self, bad=None):
+        """Stub the rendering; ``bad`` is refused before, outside of the steps for each invoice."""
+        send = type(self.env["account.move.send"])
+        reason = "no report for this customer"
+
+        def check(this, moves, **settings):
+            if bad and bad in moves:
+                raise UserError(reason)
+
+        def prepare(this, invoices_data):
+            for move, data in invoices_data.items():
+                data["pdf_attachment_values"] = self._prepare_pdf_vals(move)
+
+        self.patch(send, "_check_invoice_report", check)
+        self.patch(send, "_prepare_invoice_pdf_report", prepare)
+
+    def test_send_pressed_while_printing(self):
+        run = self._make_printed_run(2)
+        run.document_ids[0].send_action = "email"
+        run.sudo()._queue_job("print")
+        self._send(run)
+        self.assertEqual(run.job, "none")
+        self.assertEqual(run.document_ids.mapped("send_state"), ["sent", "printed"])
+        self.assertIn("debtor@example.com", self.inbox.get_recipients())
+
+    def test_documents_of_two_runs_are_refused(self):
+        first, second = self._make_printed_run(1), self._make_printed_run(1)
+        with self.assertRaisesRegex(UserError, "of several runs"):
+            (first | second).document_ids.action_print()
+        self.assertEqual((first | second).mapped("to_print_count"), [1, 1])
+        self.assertFalse((first | second).print_attachment_ids)
+
+    def test_much_to_bind_is_background_work(self):
+        run = self._make_printed_run(2)
+        self.patch(self._get_module(), "BIND_AT_ONCE", 1)
+        for press, count in ((run.action_print, 1), (run.action_reprint, 2)):
+            self.assertIsNone(press())
+            self.assertEqual(run.job, "print")
+            self.assertEqual(run.get_progress()["total"], 2)
+            run._process_queue()
+            self.assertEqual(run.job, "none")
+            self.assertEqual(len(run.print_attachment_ids), count)
+            texts = self._get_texts(run._get_download_action())
+            self.assertEqual(texts, self._get_expected(run.document_ids))
+            self.assertEqual(set(run.document_ids.mapped("send_state")), {"printed"})
+        with self.assertRaisesRegex(UserError, "at most 1"):
+            run.document_ids.action_print()
 
     def test_nothing_to_print(self):
         self.scenario.send_action = "none"
