@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 from odoo.fields import Domain
+from odoo.tools import SQL
 
 #: What a run selects; the manager who lets a schedule approve by itself has seen these.
 SELECTION_FIELDS = {
@@ -156,24 +157,31 @@ class InvoiceRun(models.Model):
         documents.line_ids.unlink()
         documents.unlink()
 
-    def _get_open_payers(self):
+    def _get_done_payers(self, payers=None):
         # EXTENDS 'invoice_run': customers that are renewed may have other documents
-        payers = super()._get_open_payers()
-        if not self.renew_payer_ids:
-            return payers
-        due = self.scenario_id._get_source()._get_run_payers(self)
-        return (payers | (due & self.renew_payer_ids)).sorted(
-            lambda payer: (payer.name or "", payer.id)
-        )
+        return super()._get_done_payers(payers) - self.renew_payer_ids
 
-    def _create_amounts(self, payers):
+    def _generate_amounts(self, payers, look_again=False):
         # EXTENDS 'invoice_run'
-        result = super()._create_amounts(payers)
-        renewed = self.renew_payer_ids & payers
-        if renewed:
-            commands = [fields.Command.unlink(payer.id) for payer in renewed]
-            self.write({"renew_payer_ids": commands})
+        result = super()._generate_amounts(payers, look_again=look_again)
+        if self.renew_payer_ids & payers:
+            self._note_renewed(payers)
         return result
+
+    def _note_renewed(self, payers):
+        """Note that these customers are renewed: in the link's table, for workers share the run."""
+        field = self._fields["renew_payer_ids"]
+        self.env.cr.execute(
+            SQL(
+                "DELETE FROM %s WHERE %s = %s AND %s = ANY(%s)",
+                SQL.identifier(field.relation),
+                SQL.identifier(field.column1),
+                self.id,
+                SQL.identifier(field.column2),
+                payers.ids,
+            )
+        )
+        self.invalidate_recordset(["renew_payer_ids"])
 
     def _get_charges(self, payers):
         # EXTENDS 'invoice_run': what somebody excluded does not come back by being renewed
@@ -202,6 +210,28 @@ class InvoiceRun(models.Model):
     def _get_charge_key(self, vals):
         """Return what an amount with these values bills: price line and first day, or item."""
         return (*(vals.get(name) or 0 for name in CHARGE_KEYS), vals["billing_date_from"])
+
+    def _stop_work(self):
+        # EXTENDS 'invoice_run': the run goes on without those who were to be renewed
+        payers = self.renew_payer_ids if self.job == "amounts" else self.renew_payer_ids.browse()
+        result = super()._stop_work()
+        if payers:
+            self._write_engine({"state": "amounts", "renew_payer_ids": [fields.Command.clear()]})
+            self._create_not_renewed(payers)
+        return result
+
+    def _create_not_renewed(self, payers):
+        message = self.env._(
+            "The work was stopped before the amounts of this customer were renewed. They are not "
+            "in this run; what is due comes with the next one."
+        )
+        # sudo: exceptions are the engine's
+        self.env["invoice.run.exception"].sudo().create(
+            [
+                {"run_id": self.id, "partner_id": payer.id, "code": "error", "message": message}
+                for payer in payers
+            ]
+        )
 
     def _finish_amounts(self):
         # EXTENDS 'invoice_run': of some nothing is due any more

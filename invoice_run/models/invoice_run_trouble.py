@@ -82,10 +82,13 @@ class InvoiceRun(models.Model):
         for run in self.filtered(lambda run: run.job_error and run.job != "none"):
             run._queue_job(run.job)
 
+    def _stop_work(self):
+        self._write_engine({"job": "none"})
+
     def action_stop_work(self):
         """End work that stopped, so that the run can be changed; what was done stays done."""
         self.check_access("write")
         self._check_not_busy()
         for run in self.filtered("job_error"):
-            run._write_engine({"job": "none"})
+            run._stop_work()
             run.message_post(body=self.env._("The work was stopped by hand."))

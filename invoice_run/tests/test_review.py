@@ -290,6 +290,27 @@ class TestStale(InvoiceRunCommon):
         self.assertEqual(self.run.state, "invoiced")
         self.assertEqual(self.run.amount_total, 330.0)
 
+    def test_renewal_that_stopped_ends_without_those_customers(self):
+        second = self._make_contract(date_start="2024-01-01")
+        self._make_amounts(self.run)
+        self.run.with_user(self.reviewer).action_approve()
+        self._get_document(second).with_user(self.user).action_generate_invoices()
+        self.run._process_queue()
+        self.contract.line_ids.price_unit = 130.0
+        self.run.action_renew_stale()
+        self.run._write_engine({"job_error": "disk is full"})
+        self.run.with_user(self.user).action_stop_work()
+        self.assertEqual((self.run.state, self.run.job), ("amounts", "none"))
+        exception = self.run.exception_ids
+        self.assertEqual(exception.partner_id, self.debtor)
+        self.assertIn("before the amounts of this customer were renewed", exception.message)
+        self.assertIn(
+            self.steady, self._make_invoices(self.run).invoice_run_document_id.contract_ids
+        )
+        again = self._make_amounts(self._make_run("2024-01-31"))
+        self.assertEqual(again.document_ids.contract_ids, self.contract, "not lost")
+        self.assertEqual(again.amount_total, 130.0)
+
     def test_renewing_leaves_out_what_was_excluded(self):
         second = self._make_contract([{}, {"price_unit": 5.0}], date_start="2024-01-01")
         self._make_amounts(self.run)
