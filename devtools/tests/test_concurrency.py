@@ -41,11 +41,13 @@ together('action_generate_invoices')
 print('TOLD ' + json.dumps(told))
 """
 )
+# A second contract of each customer: some are invoiced, others of the same customer outdated.
+SECOND = "\nenv['billing.contract'].search([]).copy().action_activate()\n"
 EDITOR = (
     PERSON
     + """
 told = []
-contracts = env['billing.contract'].search([], order='id')
+contracts = env['billing.contract'].search([], order='id', limit=30)
 edits = {
     0: lambda contract: (contract.line_ids, 'write', {'price_unit': 250.0}),
     1: lambda contract: (contract, 'write', {'billing_hold': True}),
@@ -85,6 +87,51 @@ while message := press(run, *json.loads(os.environ['BUTTON'])):
 print('TOLD ' + json.dumps(sorted(told)))
 """
 )
+LOCKS = """
+import threading, time
+from odoo import SUPERUSER_ID, api
+run = env['invoice.run'].search([], order='id', limit=1)
+run.action_generate_amounts()
+env.cr.commit()
+def see(cr, uid=SUPERUSER_ID):
+    return api.Environment(cr, uid, {})['invoice.run'].browse(run.id)
+def save():
+    with env.registry.cursor() as cr:
+        see(cr, env.ref('base.user_admin').id).write({'name': 'mine'})
+def is_waiting(cr):
+    cr.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+    return cr.fetchone()[0]
+with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.cursor() as third:
+    assert see(one)._lock_job('amounts') and see(other)._lock_job('amounts'), 'they share it'
+    other.commit()
+    person = threading.Thread(target=save)
+    person.start()
+    deadline = time.monotonic() + 60
+    while not is_waiting(third):
+        assert time.monotonic() < deadline and person.is_alive(), 'saved while a worker is at it'
+    assert not see(other)._lock_job('amounts'), 'no further chunk before who waits'
+    other.commit()
+    one.commit()
+    person.join(60)
+    third.commit()
+    assert not person.is_alive() and see(third).name == 'mine'
+    assert see(other)._lock_job('amounts'), 'the work goes on'
+    other.commit()
+    # one sends, whatever is committed meanwhile
+    with see(one)._sending_alone() as first:
+        one.commit()
+        with see(other)._sending_alone() as second:
+            assert (first, second) == (True, False)
+    with see(other)._sending_alone() as second:
+        assert second
+    try:
+        with see(other)._sending_alone():
+            other.execute('SELECT 1 / 0')
+    except Exception as error:
+        assert 'division' in str(error), error
+    with see(one)._sending_alone() as first:
+        assert first, 'given up after an error'
+"""
 RESULT = """
 import json
 env.cr.rollback()
@@ -120,7 +167,7 @@ def test_two_people_press_every_button_at_once(space, database, tmp_path):
 
 
 def test_contracts_change_while_they_are_invoiced(space, database, tmp_path):
-    space.script(database, TO_INVOICE, problem="Nothing was queued")
+    space.script(database, SECOND + TO_INVOICE, problem="Nothing was queued")
     editor = start(space, database, EDITOR, MEETING=tmp_path)
     worker = start(space, database, SLOW_WORKER, MEETING=tmp_path)
     told = get_told(finish(editor, worker)[0])
@@ -146,9 +193,13 @@ run.action_generate_invoices()
     )
     [result] = ask(space, database, renew, START, RESULT)
     assert result["claimed_twice"] == 0
-    assert result["contracts"] + result["on_hold"] >= CONTRACTS, "nothing is lost"
+    assert result["contracts"] + result["on_hold"] >= 2 * CONTRACTS, "nothing is lost"
     for invoiced, approved, _price, _now in result["invoiced"]:
         assert invoiced == approved
+
+
+def test_who_waits_for_workers_gets_a_turn(space, database):
+    space.script(database, LOCKS, problem="A lock is not what it should be")
 
 
 def press_while_two_work(space, database, folder, *button):

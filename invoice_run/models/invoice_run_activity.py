@@ -90,7 +90,7 @@ class InvoiceRun(models.Model):
             )
         elif self.state == "invoiced" and self.job == "none":
             summary = self.env._(
-                "%(run)s is done: %(invoices)s invoices, %(sent)s sent",
+                "%(run)s is done. Invoices: %(invoices)s, sent: %(sent)s",
                 run=self.reference,
                 invoices=self.invoice_count,
                 sent=self.sent_count,

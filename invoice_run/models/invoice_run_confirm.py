@@ -75,7 +75,9 @@ class InvoiceRun(models.Model):
         self.write({"job": "none"})
         body = self.env._("Drafts confirmed.")
         if self.draft_count:
-            body = self.env._("%(count)s drafts could not be confirmed.", count=self.draft_count)
+            body = self.env._(
+                "Drafts that could not be confirmed: %(count)s.", count=self.draft_count
+            )
         self.message_post(body=body)
         self._notify_progress()
         self._go_on_sending()
@@ -99,3 +101,10 @@ class InvoiceRunDocument(models.Model):
             )
         )
         self.move_id._post_bulk()
+        # an approval of another addon, for example
+        self._refuse(
+            lambda document: (
+                document.move_id.state == "draft"
+                and self.env._("Odoo left the invoice a draft. Confirm it in Accounting.")
+            )
+        )

@@ -301,7 +301,7 @@ class InvoiceRun(models.Model):
         )
         self._write_engine({"print_attachment_ids": [Command.link(attachment.id)]})
         self.message_post(
-            body=self.env._("%(count)s documents printed.", count=count),
+            body=self.env._("Documents printed: %(count)s.", count=count),
             attachment_ids=attachment.ids,
         )
         return attachment

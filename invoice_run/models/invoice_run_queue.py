@@ -13,10 +13,14 @@ _logger = logging.getLogger(__name__)
 
 #: Jobs on which several workers work at once.
 SHARED_JOBS = ("amounts", "invoices")
+#: Key of the advisory lock by which people get their turn on a run; the lower half is its id.
+GATE = 0x1D5C << 32
 #: When the scheduled action looks whether others ended a job on which they were.
 LOOK_AGAIN = timedelta(minutes=1)
 #: Invoices made in one transaction.
 INVOICES_PER_CHUNK = 250
+#: Smaller chunks cost more than they even out.
+SMALLEST_CHUNK = 25
 
 
 class InvoiceRun(models.Model):
@@ -71,6 +75,25 @@ class InvoiceRun(models.Model):
         """
         return size
 
+    @api.model
+    def _count_workers(self):
+        """Return how many workers may be at one run at the same time."""
+        return len(self._get_worker_crons())
+
+    def _get_share(self, size, left):
+        """Return how much of what is left one worker takes, so that all end at the same time.
+
+        "Guided self-scheduling" (Polychronopoulos and Kuck, 1987): the shares shrink with the
+        rest. Two for each worker, for those who come to nothing in theirs.
+
+        :param size: the most that is done in one transaction
+        :param left: what is left for all workers together
+        """
+        workers = self._count_workers()
+        if workers < 2:
+            return size
+        return min(size, max(SMALLEST_CHUNK, -(-left // (2 * workers))))
+
     # ------------------------------------------------------------------
     # Scheduled action
     # ------------------------------------------------------------------
@@ -81,15 +104,14 @@ class InvoiceRun(models.Model):
 
         :param is_first: do what needs one worker only
         """
-        if is_first:
-            self._prepare_runs()
+        if is_first and not self._prepare_runs():
+            return
         runs = self._get_queued_runs()
         for number, run in enumerate(runs):
             try:
                 run._process_queue()
             except RETRY_ERRORS:
-                self.env.cr.rollback()
-                self._commit_step(remaining=1)
+                self._begin_anew()
                 return
             except Exception as error:  # one bad run never stops the others
                 _logger.exception("Invoice run %s failed", run.id)
@@ -108,15 +130,26 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _prepare_runs(self):
-        """Do what one worker does for all, each part for itself."""
+        """Do what one worker does for all, each part for itself; False: begin anew."""
         for prepare in (
             self.env["invoice.run.schedule"]._extend_schedules,
             self._activate_due_runs,
             self._update_pending_mails,
             self._release_abandoned_runs,
         ):
-            self._try_alone(prepare)
-        self._commit_step()
+            try:
+                self._try_alone(prepare)
+                self._commit_step()
+            except RETRY_ERRORS:
+                self._begin_anew()
+                return False
+        return True
+
+    @api.model
+    def _begin_anew(self):
+        """Undo what another transaction got in the way of, and have it done again at once."""
+        self.env.cr.rollback()
+        self._commit_step(remaining=1)
 
     @api.model
     def _activate_due_runs(self):
@@ -222,11 +255,9 @@ class InvoiceRun(models.Model):
         seen = set()
         while payers := self._get_open_payers().filtered(lambda payer: payer.id not in seen):
             before = len(seen)
-            for start in range(0, len(payers), PAYERS_PER_CHUNK):
-                chunk = self._take_payers(payers[start : start + PAYERS_PER_CHUNK])
-                seen.update(chunk.ids)
-                left = max(0, len(payers) - start - PAYERS_PER_CHUNK)
-                if chunk and not self._process_amounts(chunk, left):
+            for share, left in self._get_payer_shares(payers):
+                chunk = self._take_payers(share)
+                if chunk and not self._process_amounts(chunk, seen, left):
                     return False
             if len(seen) == before:
                 return self._leave_to_others()
@@ -236,6 +267,14 @@ class InvoiceRun(models.Model):
         self._notify_progress()
         self._commit_step()
         return True
+
+    def _get_payer_shares(self, payers):
+        """Yield parts of ``payers`` for one transaction each, and how many come after them."""
+        start = 0
+        while start < len(payers):
+            end = start + self._get_share(PAYERS_PER_CHUNK, len(payers) - start)
+            yield payers[start:end], max(0, len(payers) - end)
+            start = end
 
     def _take_payers(self, payers):
         """Return those of ``payers`` that no other worker has or had, locked to the next commit.
@@ -274,9 +313,10 @@ class InvoiceRun(models.Model):
         )
         self._commit_step()
 
-    def _process_amounts(self, payers, left=0):
+    def _process_amounts(self, payers, seen, left=0):
         """Make the amounts of ``payers`` and commit; return whether to go on with the job.
 
+        :param seen: ids of the customers that this worker is done with; they are added
         :param left: how many customers are still to come, for who looks on
         """
         try:
@@ -286,12 +326,31 @@ class InvoiceRun(models.Model):
             self.env.cr.rollback()
             if not self._lock_job("amounts"):
                 return False
-            self._generate_amounts(self._take_payers(payers))
+            # those whom another worker has now are not ours any more
+            payers = self._take_payers(payers)
+            self._generate_amounts(payers)
+        seen.update(payers.ids)
         self._notify_progress(left=left)
         made = self._get_done_payers(payers)
         seconds = self._commit_step(remaining=1)
         # where nothing was made, nothing keeps the next worker from these customers: pass them
         return bool(seconds or not made) and self._lock_job("amounts")
+
+    def _wait_for_turn(self):
+        """Wait for the chunks that workers have in hand; until the commit they begin no other.
+
+        Of a lock that several share somebody always has a part: without this a button or a form
+        would wait for the end of the whole job.
+        """
+        for run in self.sorted("id"):
+            if run.job in SHARED_JOBS:
+                self.env.execute_query(SQL("SELECT pg_advisory_xact_lock(%s)", GATE + run.id))
+
+    def write(self, vals):
+        # EXTENDS 'base': who saves the form; the engine has its own locks
+        if not self.env.su:
+            self._wait_for_turn()
+        return super().write(vals)
 
     def _check_not_busy(self):
         """Keep others off these runs until the end of the transaction, or say that one is busy.
@@ -301,6 +360,7 @@ class InvoiceRun(models.Model):
 
         :raises UserError: a worker or another user is on one of the runs at this moment
         """
+        self._wait_for_turn()
         busy = self - self.try_lock_for_update(allow_referencing=True)
         if not busy:
             return
@@ -327,13 +387,15 @@ class InvoiceRun(models.Model):
         cron = self.env.ref("invoice_run.invoice_run_cron").sudo()
         now = fields.Datetime.now()
         domain = [("cron_id", "=", cron.id), ("call_at", ">", now)]
+        domain += [("call_at", "<=", now + LOOK_AGAIN)]
         if not self.env["ir.cron.trigger"].sudo().search_count(domain, limit=1):
             cron._trigger(now + LOOK_AGAIN)
 
     def _lock_job(self, job):
         """Take the run after a commit; False when it is no longer ours to work on.
 
-        Workers that share a job hold the run together; who changes it waits for their chunks.
+        Workers that share a job hold the run together; who changes it waits for their chunks,
+        and no worker begins another one before him: see :meth:`_wait_for_turn`.
         """
         self.invalidate_recordset()
         if job not in SHARED_JOBS:
@@ -341,9 +403,14 @@ class InvoiceRun(models.Model):
         self.flush_recordset(["job"])
         rows = self.env.execute_query(
             SQL(
-                "SELECT id FROM invoice_run WHERE id = %s AND job = %s FOR SHARE SKIP LOCKED",
+                """
+                SELECT id FROM invoice_run
+                 WHERE id = %s AND job = %s AND pg_try_advisory_xact_lock_shared(%s + id)
+                   FOR SHARE SKIP LOCKED
+                """,
                 self.id,
                 job,
+                GATE,
             )
         )
         if not rows and self.job == job:
@@ -398,18 +465,30 @@ class InvoiceRun(models.Model):
     def _process_job_invoices(self):
         """Make all invoices, chunk by chunk; return whether the job is finished."""
         size = self._get_chunk_size(INVOICES_PER_CHUNK, "invoices")
-        while documents := self._get_documents_to_invoice(size):
+        while documents := self._get_documents_to_invoice(self._get_invoice_share(size)):
             documents._process_invoices()
             self._notify_progress()
             if not self._commit_step(remaining=1) or not self._lock_job("invoices"):
                 return False
-        if self.env["invoice.run.document"].search_count(
-            self._get_open_documents_domain(), limit=1
-        ) or not self._lock_to_finish("invoices"):
+        if self._has_open_documents() or not self._lock_to_finish("invoices"):
             return self._leave_to_others()
+        if self._has_open_documents():
+            # asked for in the last moment
+            return self._process_job_invoices()
         self._finish_invoices()
         self._commit_step()
         return True
+
+    def _has_open_documents(self):
+        domain = self._get_open_documents_domain()
+        return bool(self.env["invoice.run.document"].search_count(domain, limit=1))
+
+    def _get_invoice_share(self, size):
+        """Return how many invoices this worker makes in its next transaction."""
+        if self._count_workers() < 2:
+            return size
+        left = self.env["invoice.run.document"].search_count(self._get_open_documents_domain())
+        return self._get_share(size, left)
 
     def _finish_invoices(self):
         """Move the run on; documents that wait for a repair keep it approved."""
@@ -446,7 +525,7 @@ class InvoiceRun(models.Model):
     def _notify_finished(self):
         """Tell the responsible that the run finished, or that something failed."""
         body = self.env._(
-            "%(invoices)s invoices made, %(failed)s failed.",
+            "Invoices made: %(invoices)s. Failed: %(failed)s.",
             invoices=self.invoice_count,
             failed=self.failed_count,
         )

@@ -75,7 +75,7 @@ class InvoiceRunDocument(models.Model):
         for run, documents in self.grouped("run_id").items():
             run.message_post(
                 body=self.env._(
-                    "%(count)s credit notes made: the periods are billable again.",
+                    "Credit notes made: %(count)s. The periods are billable again.",
                     count=len(documents),
                 )
             )

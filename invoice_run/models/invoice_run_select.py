@@ -35,6 +35,7 @@ class InvoiceRun(models.Model):
 
         A worker that finishes must not overlook what is added to its work.
         """
+        self._wait_for_turn()
         query = SQL("SELECT id FROM invoice_run WHERE id = ANY(%s) FOR NO KEY UPDATE", self.ids)
         self.env.execute_query(query)
 

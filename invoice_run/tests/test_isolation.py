@@ -199,6 +199,21 @@ class TestIsolation(InvoiceRunCommon):
         self.assertEqual(sizes, [10, 10, 5])
         self.assertNumbersInOrder(run.document_ids)
 
+    def test_several_workers_end_at_the_same_time(self):
+        self.patch(self._get_queue(), "INVOICES_PER_CHUNK", 10)
+        self.patch(self._get_queue(), "PAYERS_PER_CHUNK", 10)
+        self.patch(self._get_queue(), "SMALLEST_CHUNK", 3)
+        self.env.ref("invoice_run.invoice_run_cron_2").active = True
+        contracts = self._make_contracts(45)
+        shares = list(self._make_run("2024-02-15")._get_payer_shares(contracts.partner_id))
+        self.assertEqual([len(share) for share, _left in shares], [10, 9, 7, 5, 4, 3, 3, 3, 1])
+        self.assertEqual([left for _share, left in shares], [35, 26, 19, 14, 10, 7, 4, 1, 0])
+        run = self._make_amounts(self._make_run("2024-02-15"))
+        with self._counting() as sizes:
+            self._make_invoices(run)
+        self.assertEqual(sizes, [10, 9, 7, 5, 4, 3, 3, 3, 1])
+        self.assertNumbersInOrder(run.document_ids)
+
     @mute_logger(*SILENT)
     def test_unforeseen_errors_are_found_in_halves(self):
         contracts = self._make_contracts(16)

@@ -123,7 +123,7 @@ class TestPrinting(SendingCommon):
         self.assertEqual(set(run.document_ids.mapped("send_state")), {"printed"})
         self.assertEqual(run.sent_count, 3)
         self.assertEqual(run.print_attachment_ids, run.document_ids.print_attachment_id)
-        self.assertIn("3 documents printed", run.message_ids[:1].body)
+        self.assertIn("Documents printed: 3", run.message_ids[:1].body)
         # nothing new: the same file is opened again
         self.assertEqual(run.action_print(), action)
         self.assertEqual(len(run.print_attachment_ids), 1)

@@ -195,6 +195,19 @@ class TestSelectDocuments(InvoiceRunCommon):
         self.assertEqual(self.anna.move_id.state, "posted")
         self.assertFalse(self.anna.error)
 
+    def test_draft_that_an_addon_keeps_a_draft_says_so(self):
+        self.scenario.invoice_state = "draft"
+        self._make_invoices(self.run)
+        kept = self.bert.move_id
+        Move = self.env.registry["account.move"]
+        post = Move._post
+        self.patch(Move, "_post", lambda moves, soft=True: post(moves - kept, soft=soft))
+        self.run.with_user(self.user).action_confirm_drafts()
+        self.run._process_queue()
+        self.assertEqual((self.run.job, self.run.draft_count), ("none", 1))
+        self.assertIn("left the invoice a draft", self.bert.error)
+        self.assertEqual((self.anna | self.carl).move_id.mapped("state"), ["posted"] * 2)
+
     def test_sending_waits_for_the_confirmation(self):
         self.company.invoice_run_auto_send = True
         self.scenario.write({"invoice_state": "draft", "send_action": "email"})

@@ -195,6 +195,12 @@ class InvoiceRun(models.Model):
         return min(size, MAILS_PER_CHUNK) if in_job and self.job == "send" else size
 
     @api.model
+    def _count_workers(self):
+        # EXTENDS 'invoice_run'
+        in_job = self.env.context.get("invoice_run_share")
+        return self._get_worker_count() if in_job else super()._count_workers()
+
+    @api.model
     def _commit_step(self, processed=0, remaining=None):
         # EXTENDS 'invoice_run': a job's time is over before a web worker's is
         seconds = super()._commit_step(processed, remaining)
