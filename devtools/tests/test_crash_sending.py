@@ -81,6 +81,7 @@ run = env['invoice.run'].search([], order='id desc', limit=1)
 print(json.dumps({
     'job': run.job, 'invoices': run.invoice_count, 'sent': run.sent_count,
     'failed': run.failed_count, 'pending': run.pending_count,
+    'left_behind': env['mail.mail'].search_count([('state', '=', 'sent')]),
     'uncertain': run.document_ids.filtered('is_send_uncertain').mapped('partner_id.email'),
 }))
 """
@@ -132,6 +133,7 @@ def assert_sent(result, uncertain=0):
     assert result["sent"] == CUSTOMERS - uncertain
     assert (result["failed"], len(result["uncertain"])) == (uncertain, uncertain)
     assert result["pending"] == 0
+    assert result["left_behind"] == 0, "mails that left are deleted, as Odoo does"
 
 
 def test_killed_while_sending(space, database, sink):

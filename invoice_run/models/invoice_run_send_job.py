@@ -1,14 +1,18 @@
+from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
+from odoo.tools import SQL
 
 from .invoice_run_sending import SENDABLE_STATES
 
 #: Invoices rendered and mails handed over in one go.
 MAILS_PER_CHUNK = 50
+#: Key of the advisory lock of who sends a run; the lower half is its id.
+SENDING = 0x1D5D << 32
 
 
 class InvoiceRun(models.Model):
@@ -190,12 +194,37 @@ class InvoiceRun(models.Model):
 
     def _process_job_send(self):
         """Send all that was asked for, chunk by chunk; return whether the job is finished."""
+        with self._sending_alone() as is_alone:
+            return self._process_sending() if is_alone else self._leave_to_others()
+
+    @contextmanager
+    def _sending_alone(self):
+        """Keep other workers off the sending of this run, beyond the commit of each mail.
+
+        By a lock of the connection: who dies gives it up. Gives False where somebody has it.
+        """
+        cr, key = self.env.cr, SENDING + self.id
+        if not self._can_commit():
+            yield True
+            return
+        [(is_free,)] = self.env.execute_query(SQL("SELECT pg_try_advisory_lock(%s)", key))
+        try:
+            yield is_free
+        except Exception:
+            # what it did is undone in any case; in a failed transaction nothing can be unlocked
+            cr.rollback()
+            raise
+        finally:
+            if is_free:
+                cr.execute(SQL("SELECT pg_advisory_unlock(%s)", key))
+
+    def _process_sending(self):
         if self.send_after and self.send_after > fields.Datetime.now():
             return self._wait_to_send(self.send_after)
         last_id = 0
         size = self._get_chunk_size(MAILS_PER_CHUNK)
         while documents := self._get_documents_to_send(last_id, size):
-            allowed, free_at = self.company_id._get_mails_allowed(len(documents))
+            allowed, free_at = self.company_id._take_mails(len(documents))
             if not allowed:
                 return self._wait_to_send(free_at)
             documents = documents[:allowed]
@@ -251,7 +280,7 @@ class InvoiceRun(models.Model):
         self.invalidate_recordset(["sent_count", "failed_count"])
         self.message_post(
             body=self.env._(
-                "%(sent)s documents sent, %(failed)s failed.",
+                "Documents sent: %(sent)s. Failed: %(failed)s.",
                 sent=self.sent_count,
                 failed=self.failed_count,
             )

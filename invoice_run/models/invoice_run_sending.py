@@ -92,13 +92,32 @@ class InvoiceRunDocument(models.Model):
         ]
 
     def write(self, vals):
-        """Follow a change of the way of sending, as long as nothing was sent."""
+        """Follow a change of the way of sending, as long as nothing was sent.
+
+        An earlier attempt is forgotten, so that nothing leaves by the old way. What perhaps left
+        stays as it is: only a person who names it sends it again.
+        """
         result = super().write(vals)
         if "send_action" in vals:
             open_documents = self.filtered(lambda doc: doc.send_state not in ("sent", "printed"))
             # sudo: states are the engine's; who may write the document may choose the way
-            open_documents.sudo()._prepare_sending()
+            open_documents.sudo()._change_sending()
         return result
+
+    def _change_sending(self):
+        certain = self.filtered(lambda doc: not doc._is_perhaps_sent())
+        certain.filtered("send_message_id")._prepare_retry()
+        certain.filtered(lambda doc: doc.send_action in ("print", "none")).send_asked = False
+        certain._prepare_sending()
+
+    def _is_perhaps_sent(self):
+        """Whether a mail may have left without an answer, or is leaving at this moment."""
+        # sudo: notifications of the customers' mails
+        notifications = self.sudo().send_message_id.notification_ids
+        return self.is_send_uncertain or any(
+            item.failure_type == UNKNOWN and item.notification_status == "exception"
+            for item in notifications
+        )
 
     def _prepare_sending(self):
         """Mark what waits to be sent or printed after its invoice was made."""
@@ -148,7 +167,10 @@ class InvoiceRunDocument(models.Model):
         between leaves queued mails; the next one hands over those, and makes no second ones.
         """
         queued = self.filtered("send_message_id")
-        later = queued.filtered("send_next_try")
+        # of a worker that died before it deleted them
+        queued._get_mails(["sent"]).filtered("auto_delete").unlink()
+        # what perhaps left says so, whatever it waited for
+        later = queued.filtered(lambda doc: doc.send_next_try and not doc._is_perhaps_sent())
         (queued - later)._update_send_state()
         later._renew_mails()
         for method, documents in (self - queued).grouped("send_action").items():
@@ -195,6 +217,8 @@ class InvoiceRunDocument(models.Model):
             _logger.info("Invoice run: %s mails one by one after: %s", len(self), error)
             for document in self:
                 document._send_by(method)
+                # the next one may fail too, and is undone alone
+                self.env["invoice.run"]._commit_step(remaining=1)
             return
         for document in self:
             document._set_send_failed(document._get_error_text(error))
@@ -299,6 +323,8 @@ class InvoiceRunDocument(models.Model):
         left = self._get_mails(["outgoing"]).mail_message_id
         for document in self.filtered(lambda doc: doc.send_message_id in left):
             document._set_try_again(self.env._("The mail server closed the connection."))
+        # sudo: see `_get_mails`
+        self.env["mail.mail"].sudo().browse(answers.done).exists().unlink()
 
     def _update_send_state(self, answers=None):
         """Read from Odoo's notifications whether the mail server took each mail.

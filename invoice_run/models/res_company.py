@@ -2,6 +2,10 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from odoo import SUPERUSER_ID, api, fields, models
+from odoo.tools import SQL
+
+#: Key of the advisory lock of who counts a company's mails; the lower half is its id.
+MAILS = 0x1D5E << 32
 
 
 class ResCompany(models.Model):
@@ -65,6 +69,18 @@ class ResCompany(models.Model):
         self.ensure_one()
         # sudo: the time zone of the company's own contact, whoever asks
         return ZoneInfo(self.sudo().partner_id.tz or self.env.user.tz or "UTC")
+
+    def _take_mails(self, wanted):
+        """As :meth:`_get_mails_allowed`; others of this company wait until the next commit.
+
+        Counted from outside of this transaction, which may have begun before another worker
+        noted the mails of its run.
+        """
+        if self.invoice_run_mails_per_hour <= 0 or not self.env["invoice.run"]._can_commit():
+            return self._get_mails_allowed(wanted)
+        self.env.cr.execute(SQL("SELECT pg_advisory_xact_lock(%s)", MAILS + self.id))
+        with self.env.registry.cursor() as cr:
+            return self.with_env(self.env(cr=cr))._get_mails_allowed(wanted)
 
     def _get_mails_allowed(self, wanted):
         """Return how many of ``wanted`` mails may leave now, and when the next one may.

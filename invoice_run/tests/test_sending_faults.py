@@ -7,6 +7,7 @@ from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ..models.mail_notification import UNKNOWN
 from .sending_common import SendingCommon
 
 MAIL = "odoo.addons.mail.models.mail_mail"
@@ -126,6 +127,46 @@ class TestSendingFaults(SendingCommon):
         self.assertEqual(document.send_state, "sent")
         self.assertEqual(run.job, "none")
         self.assertEqual(len(document.send_message_ids), 1)
+
+    def test_changed_way_forgets_what_failed(self):
+        partner = self._make_customer("Moved", "refused@example.com")
+        document = self._check_fault(partner, "550 5.1.1")
+        partner.email = "moved@example.com"
+        document.with_user(self.user).send_action = "email"
+        self.assertEqual((document.send_state, document.send_error), ("pending", False))
+        self._send(document.run_id)
+        self.assertEqual(document.send_state, "sent")
+        self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com", "moved@example.com"])
+
+    def test_changed_way_leaves_no_mail_behind(self):
+        partner = self._make_customer("Grey", "later@example.com")
+        start = fields.Datetime.now()
+        document = self._check_fault(partner, "450 4.2.0 Greylisted", state="pending")
+        document.with_user(self.user).send_action = "print"
+        self.inbox.forgiven = ("later",)
+        with freeze_time(start + timedelta(hours=1)), self._real_sending():
+            document.run_id._process_queue()
+            self.env["mail.mail"].process_email_queue()
+        self.assertEqual((document.send_state, document.send_asked), ("pending", False))
+        self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com"])
+
+    def test_perhaps_sent_is_not_tried_again_by_itself(self):
+        """A worker died while a mail was leaving, the next one found the invoice locked."""
+        run = self._make_run_to_send(self.debtor)
+        document = run.document_ids.sudo()
+        with self._real_sending():
+            run.action_send()
+            document._process_send()
+        document._get_mails(["outgoing"]).state = "exception"
+        document.send_message_id.notification_ids.with_context(invoice_run_hand_over=True).write(
+            {"notification_status": "exception", "failure_type": UNKNOWN}
+        )
+        document.send_next_try = fields.Datetime.now()
+        document.with_user(self.user).send_action = "email"
+        with self._real_sending():
+            run._process_queue()
+        self.assertEqual((document.send_state, document.is_send_uncertain), ("failed", True))
+        self.assertFalse(self.inbox.mails)
 
     def test_greylisting_fails_in_the_end(self):
         partner = self._make_customer("Grey", "later@example.com")
