@@ -271,14 +271,18 @@ class AccountMove(models.Model):
         """Confirm these invoices, at most 1,000 in one batch: beyond it Odoo mixes the numbers."""
         ranks = {}
         data = self.env.cr.precommit.data
-        data["invoice_run.ranks"], data["invoice_run.formats"] = ranks, {}
+        data["invoice_run.ranks"] = ranks
+        if self.env["invoice.run.bulk"]._is_numbering_known():
+            data["invoice_run.formats"] = {}
         moves = self.with_context(invoice_run_bulk_post=True)
         try:
             with environments_kept(moves):
                 # soft=False: a date in the future is meant, not to be waited for
                 posted = moves._post(soft=False)
         finally:
-            del data["invoice_run.ranks"], data["invoice_run.formats"]
+            # gone already where somebody's override opened a savepoint
+            data.pop("invoice_run.ranks", None)
+            data.pop("invoice_run.formats", None)
         self.env["res.partner"]._increase_ranks(ranks)
         return posted.with_env(self.env)
 

@@ -20,6 +20,17 @@ KNOWN_MODULES = {
     "sms",
     "stock_account",
 }
+#: What decides the next number of an invoice.
+NUMBERING_METHODS = (
+    "_deduce_sequence_number_reset",
+    "_get_last_sequence",
+    "_get_last_sequence_domain",
+    "_get_next_sequence_format",
+    "_get_sequence_format_param",
+    "_get_starting_sequence",
+)
+#: Who may override that: ``account_debit_note`` counts debit notes apart, a run makes none.
+KNOWN_NUMBERING = {"account", "account_debit_note", "invoice_run"}
 #: Values that the bulk path was compared with. Others may have a meaning for ``create``.
 KNOWN_MOVE_VALUES = {
     "move_type",
@@ -137,6 +148,22 @@ class InvoiceRunBulk(models.AbstractModel):
                 *self._get_unknown_fields("account.move.line", LINE_COMPUTES),
             ]
         return registry._invoice_run_bulk_obstacles
+
+    @api.model
+    def _is_numbering_known(self):
+        """Whether the number of an invoice depends on nothing but its journal, date and type.
+
+        A localisation may count its kinds of documents apart, which only its own methods know.
+        """
+        registry = self.env.registry
+        if getattr(registry, "_invoice_run_numbering", None) is None:
+            modules = {
+                module
+                for name in NUMBERING_METHODS
+                for module in self._get_modules("account.move", name)
+            }
+            registry._invoice_run_numbering = modules <= KNOWN_NUMBERING
+        return registry._invoice_run_numbering
 
     @api.model
     def _get_overridden_methods(self, methods):

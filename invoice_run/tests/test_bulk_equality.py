@@ -397,6 +397,36 @@ class TestBulkEquality(InvoiceRunCommon):
             bulk._get_registry_obstacles(), ["account.move._compute_needed_terms (stranger)"]
         )
 
+    def test_numbers_that_a_localisation_counts_apart(self):
+        bulk = self.env["invoice.run.bulk"]
+        self.assertTrue(bulk._is_numbering_known())
+        Bulk, Move = self.env.registry["invoice.run.bulk"], self.env.registry["account.move"]
+        get_modules = Bulk._get_modules
+        start, domain = Move._get_starting_sequence, Move._get_last_sequence_domain
+        self._make_contracts(7, 24)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        others = run.document_ids[::2]
+
+        def get_kind(move):
+            return "B" if move.invoice_run_document_id in others else "A"
+
+        def get_domain(move, relaxed=False):
+            where, params = domain(move, relaxed=relaxed)
+            return where + " AND name LIKE %(kind)s", {**params, "kind": get_kind(move) + "%"}
+
+        self.patch(
+            Bulk,
+            "_get_modules",
+            lambda model, *names: [*get_modules(model, *names), "localisation"],
+        )
+        self.patch(self.env.registry, "_invoice_run_numbering", None)
+        self.patch(Move, "_get_starting_sequence", lambda move: get_kind(move) + start(move))
+        self.patch(Move, "_get_last_sequence_domain", get_domain)
+        moves = self._make_invoices(run)
+        for move in moves:
+            self.assertTrue(move.name.startswith(get_kind(move)), move.name)
+        self.assertEqual({move.name[0] for move in moves}, set("AB"))
+
     def test_obstacles_among_others(self):
         """The order of the documents is that of the invoices, whichever way they are made."""
         term = self.terms[3].copy({"early_discount": True})
