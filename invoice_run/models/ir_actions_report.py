@@ -56,11 +56,13 @@ class PdfPool:
 class PdfProcess:
     """The PDF of a few documents: their HTML, the process that prints it, its result."""
 
-    def __init__(self, ids, html, prepared, attempts):
+    def __init__(self, report, ids, html, prepared, attempts):
         """
+        :param report: the report that is printed; below us others may render another one
         :param prepared: what ``_prepare_html`` returned
         :param attempts: [(bodies, header and footer, arguments)], the quickest first
         """
+        self.report = report
         self.ids = ids
         self.html = html
         self.prepared = prepared
@@ -78,12 +80,12 @@ class PdfProcess:
         for option, text in (("--header-html", header), ("--footer-html", footer)):
             if text:
                 name = path / f"report{option}.html"
-                name.write_text(str(text))
+                name.write_text(str(text), encoding="utf-8")
                 files += [option, str(name)]
         for number, body in enumerate(bodies):
             # the layout's script takes the number of the document after the path's third dot
             name = path / f"report.body.tmp.{number}.html"
-            name.write_text(str(body))
+            name.write_text(str(body), encoding="utf-8")
             files.append(str(name))
         with (path / "errors").open("w") as errors:
             self.process = subprocess.Popen(
@@ -182,7 +184,7 @@ class IrActionsReport(models.Model):
             (self._get_slim_pages(bodies, header, footer), self._without_needless_delay(args)),
             ((bodies, header, footer), args),
         ]
-        process = PdfProcess(ids, html, prepared, attempts)
+        process = PdfProcess(report, ids, html, prepared, attempts)
         if all(len(body) < LARGE_BODY for body in bodies):
             pool.start(process)
         return process
@@ -246,9 +248,13 @@ class IrActionsReport(models.Model):
     def _render_qweb_html(self, report_ref, docids, data=None):
         # EXTENDS 'base': made ahead
         process = self.env.context.get("invoice_run_pdf")
-        if process and list(docids or []) == process.ids:
+        if process and self._is_made_ahead(process, report_ref, docids):
             return process.html, "html"
         return super()._render_qweb_html(report_ref, docids, data=data)
+
+    def _is_made_ahead(self, process, report_ref, ids):
+        # a payment slip of the same invoices is another report
+        return list(ids or []) == process.ids and self._get_report(report_ref) == process.report
 
     def _prepare_html(self, html, report_model=False):
         # EXTENDS 'base': made ahead

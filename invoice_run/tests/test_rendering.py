@@ -8,6 +8,7 @@ from odoo.service import server
 from odoo.tests import HOST, tagged
 
 from .. import stylesheet
+from ..models.ir_actions_report import PdfProcess
 from .sending_common import SendingCommon
 
 
@@ -36,6 +37,19 @@ class TestRendering(SendingCommon):
         for url in ("http://127.0.0.1:1", "http://127.0.0.1:9999"):
             self.env["ir.config_parameter"].set_param("report.url", url)
             self.assertEqual(self._check_batch(), {1})
+
+    def test_another_report_of_the_same_invoices_is_not_this_one(self):
+        """A payment slip, say, that a localisation renders while we print."""
+        Report = self.env["ir.actions.report"]
+        moves = self._make_run_to_send(self.debtor).document_ids.move_id
+        report = Report._get_report("account.account_invoices")
+        process = PdfProcess(report, moves.ids, "made ahead", (["body"],), [])
+        self.addCleanup(process.close)
+        ahead = Report.with_context(invoice_run_pdf=process)
+        for ref in ("account.account_invoices", report.report_name, report.id):
+            self.assertEqual(ahead._render_qweb_html(ref, moves.ids)[0], "made ahead")
+        slip = "account.account_invoices_without_payment"
+        self.assertIn(moves.name, str(ahead._render_qweb_html(slip, moves.ids)[0]))
 
     def _check_batch(self):
         """Compare with stock; return how many attempts the processes had left."""
