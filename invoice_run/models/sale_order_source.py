@@ -67,7 +67,9 @@ class SaleOrder(models.Model):
             yield {"exception": self._prepare_exception_vals("order", str(error))}
             return
         records = order._get_run_document_records(invoice_vals)
-        errors = order._get_order_errors(run, records, lines)
+        # in the language of who reads them, not of the customer
+        reader = self.with_company(self.company_id)
+        errors = reader._get_order_errors(run, records, lines)
         get_charges = partial(order._get_order_charges, invoice_vals, records, lines)
         yield from order._get_exceptions(run, errors, get_charges)
         if not errors:

@@ -202,6 +202,13 @@ class TestSaleSelection(SaleRunCommon):
         self.assertFalse(run.document_ids)
         self.assertIn("no income account", run.exception_ids.message)
 
+    def test_exceptions_are_in_the_language_of_who_reads_them(self):
+        self.env["res.lang"]._activate_lang("nl_NL")
+        self.debtor.write({"lang": "nl_NL", "billing_hold": True})
+        self._make_order()
+        run = self._make_sale_amounts()
+        self.assertIn("is blocked for invoicing", run.exception_ids.message)
+
     def test_archived_products_are_invoiced(self):
         self._make_order()
         self.goods.active = False
