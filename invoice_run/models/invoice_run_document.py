@@ -16,11 +16,12 @@ class InvoiceRunDocument(models.Model):
     _name = "invoice.run.document"
     _description = "Invoice Run Document"
     _inherit = ["invoice.run.guarded", "invoice.run.bulk.mixin"]
-    _order = "run_id, sequence, id"
+    # by the id: sorted by an index, without a look at the runs
+    _order = "run_id.id desc, sequence, id"
     _check_company_auto = True
     _rec_name = "title"
 
-    run_id = fields.Many2one("invoice.run", required=True, index=True, ondelete="restrict")
+    run_id = fields.Many2one("invoice.run", required=True, ondelete="restrict")
     company_id = fields.Many2one("res.company", required=True, index=True)
     sequence = fields.Integer(default=10)
     title = fields.Char("Invoice Name")
@@ -90,6 +91,9 @@ class InvoiceRunDocument(models.Model):
     payment_state = fields.Selection(related="move_id.payment_state")
 
     _run_state_idx = models.Index("(run_id, state)")
+    _run_payer_idx = models.Index("(run_id, payer_id)")
+    _run_sequence_idx = models.Index("(run_id DESC, sequence, id)")
+    _to_do_idx = models.Index("(run_id, invoice_date, sequence, id) WHERE state = 'to_do'")
 
     @api.model
     def _get_engine_fields(self):

@@ -20,10 +20,11 @@ class InvoiceRunLine(models.Model):
     _name = "invoice.run.line"
     _description = "Amount to be Invoiced"
     _inherit = ["analytic.mixin", "invoice.run.bulk.mixin"]
-    _order = "document_id, sequence, id"
+    # by the id: sorted by an index, without a look at the documents
+    _order = "document_id.id, sequence, id"
     _check_company_auto = True
 
-    run_id = fields.Many2one("invoice.run", required=True, index=True, ondelete="restrict")
+    run_id = fields.Many2one("invoice.run", required=True, ondelete="restrict")
     document_id = fields.Many2one(
         "invoice.run.document", required=True, index=True, ondelete="cascade"
     )
@@ -59,6 +60,7 @@ class InvoiceRunLine(models.Model):
     )
     move_line_ids = fields.One2many("account.move.line", "invoice_run_line_id", "Invoice Lines")
 
+    _run_document_idx = models.Index("(run_id, document_id, sequence, id)")
     _period_complete = models.Constraint(
         """CHECK (
             contract_line_id IS NULL OR (period_from IS NOT NULL AND period_to >= period_from)
@@ -76,7 +78,7 @@ class InvoiceRunLine(models.Model):
         "Some of these days are already billed, or claimed by another run.",
     )
     _usage_claimed_once = models.UniqueIndex(
-        "(usage_id) WHERE is_claimed",
+        "(usage_id) WHERE is_claimed AND usage_id IS NOT NULL",
         "This usage item is already billed, or claimed by another run.",
     )
 
