@@ -11,6 +11,8 @@ from . import (
     bench_scale,
     bench_screens,
     bench_send,
+    postgres,
+    workspace,
 )
 
 BENCHMARKS: dict[str, Callable] = {
@@ -29,4 +31,6 @@ def main(args: list[str]) -> int:
     if not args or args[0] not in BENCHMARKS:
         print(f"Benchmarks: {names}.", file=sys.stderr)
         return 2
-    return BENCHMARKS[args[0]](args[1:])
+    workspace.prepare()
+    with postgres.real_settings():
+        return BENCHMARKS[args[0]](args[1:])

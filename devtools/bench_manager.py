@@ -8,28 +8,24 @@ import json
 import os
 import platform
 
-from . import databases, servers, workspace
+from .bench_mail import mailing
 from .paths import STATE
-from .shell import DevError, remove, say
+from .shell import say
 
 FOLDER = STATE / "bench_manager"
 
 
 def main(args: list[str]) -> int:
     options = _parse(args)
-    remove(FOLDER)
-    mail = FOLDER / "mail"
-    mail.mkdir(parents=True)
-    space = workspace.prepare()
-    databases.get_ready(space)
-    with databases.temporary_clone(space, "scratch") as database:
-        port = servers.choose_port()
-        with servers.mail_sink(space, mail) as smtp_port:
-            with servers.odoo_server(space, database, port, crons=0):
-                say(f"{options.rounds} rounds of {options.count} orders")
-                _measure(space, database, options, port, smtp_port)
-    result = json.loads((FOLDER / "result.json").read_text())
-    _check_mails(mail, result["mails"])
+    with mailing(FOLDER) as bench:
+        say(f"{options.rounds} rounds of {options.count} orders")
+        result = bench.run(
+            "managing.main",
+            count=options.count,
+            rounds=options.rounds,
+            send="none" if options.no_mail else "email",
+        )
+        bench.check_mails(result["mails"])
     _print(result, options.json)
     return 0
 
@@ -41,27 +37,6 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--no-mail", action="store_true", help="invoices only, nothing is sent")
     parser.add_argument("--json", action="store_true", help="one JSON object, the last line")
     return parser.parse_args(args)
-
-
-def _measure(space, database: str, options, port: int, smtp_port: int) -> None:
-    space.script(
-        database,
-        "from devtools.inside import managing; managing.main(env)",
-        problem="The benchmark failed",
-        DEMO_URL=f"http://127.0.0.1:{port}",
-        DEMO_SMTP_PORT=smtp_port,
-        BENCH_COUNT=options.count,
-        BENCH_ROUNDS=options.rounds,
-        BENCH_SEND="none" if options.no_mail else "email",
-        BENCH_FOLDER=FOLDER,
-    )
-
-
-def _check_mails(mail, wanted: int) -> None:
-    """Only what arrived was sent."""
-    arrived = sum(1 for _ in mail.glob("*.eml"))
-    if arrived != wanted:
-        raise DevError(f"{arrived} mails arrived instead of {wanted}.")
 
 
 def _print(result: dict, as_json: bool) -> None:

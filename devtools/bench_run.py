@@ -25,12 +25,12 @@ class Bench:
     def __init__(self, space: workspace.Workspace, database: str, count: int, options: tuple):
         self.space, self.database, self.count, self.options = space, database, count, options
 
-    def run(self, function: str, database: str = "") -> dict:
+    def run(self, function: str, database: str = "", **variables: str) -> dict:
         """Call a function of `devtools.inside`, as `module.name`, in a process of its own."""
-        process = self.start(function, database)
+        process = self.start(function, database, **variables)
         return finish(process)
 
-    def start(self, function: str, database: str = "") -> subprocess.Popen:
+    def start(self, function: str, database: str = "", **variables: str) -> subprocess.Popen:
         process = subprocess.Popen(
             self.space.command(
                 *("shell", "-d", database or self.database, *self.options),
@@ -40,7 +40,7 @@ class Bench:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            env={**self.space.env, "BENCH_COUNT": str(self.count)},
+            env={**self.space.env, "BENCH_COUNT": str(self.count), **variables},
         )
         module, _dot, name = function.rpartition(".")
         process.stdin.write(SCRIPT.format(module=module or "bench", name=name))
@@ -115,7 +115,7 @@ def run_workers(bench: Bench, database: str, workers: int) -> dict:
         while process.stdout.readline().strip() != "ready":
             if process.poll() is not None:
                 raise DevError("A worker ended before it began.")
-    started = bench.run("start", database)["started"]
+    started = bench.run("start", database, BENCH_WORKERS=str(workers))["started"]
     results = [finish(process) for process in processes]
     seconds = max(result["ended"] for result in results) - started
     return {

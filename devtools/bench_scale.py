@@ -21,6 +21,7 @@ def main(args: list[str]) -> int:
 
 def _measure(space, count: int, workers: int) -> dict:
     with bench_run.prepared(space, "ours", count) as bench:
+        bench.run("copying.vary_prices")
         say(f"{count} contracts, {workers} workers")
         result = bench_run.run_workers(bench, bench.database, workers)
         say(f"screens of a run with {count} documents")

@@ -20,6 +20,7 @@ def main(args: list[str]) -> int:
     space = bench_run.get_space()
     with bench_run.prepared(space, "ours", MADE) as bench:
         say(f"{MADE} documents")
+        bench.run("copying.vary_prices")
         bench.run("run_ours")
         bench.count = options.count
         say(f"{options.count} documents")

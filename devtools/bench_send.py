@@ -6,9 +6,10 @@ import os
 import platform
 import statistics
 
-from . import databases, servers, workspace
+from .bench_mail import MailBench, mailing
+from .bench_run import show
 from .paths import STATE
-from .shell import DevError, remove, say
+from .shell import say
 
 FOLDER = STATE / "bench_send"
 WAYS = {
@@ -20,53 +21,56 @@ WAYS = {
 
 def main(args: list[str]) -> int:
     options = _parse(args)
-    remove(FOLDER)
-    mail = FOLDER / "mail"
-    mail.mkdir(parents=True)
-    space = workspace.prepare()
-    databases.get_ready(space)
-    with databases.temporary_clone(space, "scratch") as database:
-        port = servers.choose_port()
-        with servers.mail_sink(space, mail) as smtp_port:
-            with servers.odoo_server(space, database, port, crons=0):
-                say(f"{options.rounds} rounds of {options.count} invoices, three ways")
-                _measure(space, database, options, port, smtp_port)
-    result = json.loads((FOLDER / "result.json").read_text())
-    _check_mails(mail, options)
-    _print(result, options.json)
-    return 0
+    with mailing(FOLDER) as bench:
+        return _measure_memory(bench, options) if options.memory else _measure(bench, options)
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("./dev bench send", description=__doc__)
     parser.add_argument("--count", type=int, default=30, help="invoices (default: 30)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
+    parser.add_argument(
+        "--memory",
+        type=int,
+        nargs="+",
+        metavar="COUNT",
+        help="instead: the memory of a worker that sends runs of so many invoices",
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object, the last line")
     return parser.parse_args(args)
 
 
-def _measure(space, database: str, options, port: int, smtp_port: int) -> None:
-    space.script(
-        database,
-        "from devtools.inside import sending; sending.main(env)",
-        problem="The benchmark failed",
-        DEMO_URL=f"http://127.0.0.1:{port}",
-        DEMO_SMTP_PORT=smtp_port,
-        BENCH_COUNT=options.count,
-        BENCH_ROUNDS=options.rounds,
-        BENCH_FOLDER=FOLDER,
-    )
-    if not (FOLDER / "result.json").exists():
-        raise DevError("The benchmark left no result.", f"See {STATE}/server.log.")
-
-
-def _check_mails(mail, options) -> None:
-    """Only what arrived was sent."""
-    arrived = sum(1 for _ in mail.glob("*.eml"))
+def _measure(bench: MailBench, options) -> int:
+    say(f"{options.rounds} rounds of {options.count} invoices, three ways")
+    result = bench.run("sending.main", count=options.count, rounds=options.rounds)
     # every way but the first is warmed up by a round that does not count
-    wanted = options.count * (options.rounds * len(WAYS) + len(WAYS) - 1)
-    if arrived != wanted:
-        raise DevError(f"{arrived} mails arrived instead of {wanted}.")
+    bench.check_mails(options.count * (options.rounds * len(WAYS) + len(WAYS) - 1))
+    _print(result, options.json)
+    return 0
+
+
+def _measure_memory(bench: MailBench, options) -> int:
+    results = []
+    for count in options.memory:
+        say(f"a run of {count} invoices")
+        bench.run("sending.prepare", count=count)
+        say("sending it")
+        results.append(bench.run("sending.send", count=count))
+    bench.check_mails(sum(options.memory))
+    rows = [
+        (
+            result["count"],
+            f"{result['seconds']:.0f}",
+            f"{result['count'] / result['seconds']:.1f}",
+            f"{result['memory_before']:.0f}",
+            f"{result['memory']:.0f}",
+        )
+        for result in results
+    ]
+    show(rows, ("mails", "s", "mails/s", "MB before", "MB at most"))
+    if options.json:
+        print(json.dumps({"benchmark": "send", "memory": results}), flush=True)
+    return 0
 
 
 def _print(result: dict, as_json: bool) -> None:

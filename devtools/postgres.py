@@ -9,6 +9,8 @@ stops it.
 import os
 import re
 import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -32,9 +34,9 @@ SETTINGS = [
     "shared_buffers=256MB",
     "max_wal_size=2GB",
     "checkpoint_timeout=30min",
-    "autovacuum_naptime=1h",
-    "jit=off",
 ]
+#: Left alone between tests; benchmarks have the defaults that a real server has.
+FOR_TESTS = {"autovacuum_naptime": "1h", "jit": "off"}
 
 
 def is_external() -> bool:
@@ -51,6 +53,19 @@ def start() -> None:
     with locked(STATE / "postgres.lock", "the database server"):
         if not is_running():
             _start_own()
+
+
+@contextmanager
+def real_settings() -> Iterator[None]:
+    """Statistics of tables are kept up as on a real server, and queries compiled."""
+    if is_external():
+        yield
+        return
+    _change_settings(f"RESET {name}" for name in FOR_TESTS)
+    try:
+        yield
+    finally:
+        _set_for_tests()
 
 
 def stop() -> bool:
@@ -127,6 +142,17 @@ def _start_own() -> None:
         advice=f"Its log is {log}.",
         start_new_session=True,
     )
+    _set_for_tests()
+
+
+def _set_for_tests() -> None:
+    _change_settings(f"SET {name} = '{value}'" for name, value in FOR_TESTS.items())
+
+
+def _change_settings(changes: Iterable[str]) -> None:
+    for change in changes:
+        query(f"ALTER SYSTEM {change}")
+    query("SELECT pg_reload_conf()")
 
 
 def _initdb() -> None:

@@ -1,6 +1,17 @@
 """Rows of one kind by the thousand: copies of what the engine has made."""
 
 
+def vary_prices(env, count: int) -> dict:
+    """Each contract has prices of its own: of the same amount on the same day, Odoo looks for
+    invoices that were made twice, and among a hundred thousand equal ones it finds many.
+    """
+    env.cr.execute(
+        "UPDATE billing_contract_line SET price_unit = price_unit + (contract_id % 9973) * 0.01"
+    )
+    env.cr.commit()
+    return {}
+
+
 def copy_contracts(env, contracts, times: int):
     """More contracts of the same kind, each with a customer of its own; in a moment."""
     number = f"+ copy * {len(contracts)}"

@@ -72,57 +72,71 @@ def _compare(env, chart: str, country: str) -> dict:
 
 def _make_contracts(env, company):
     draw = random.Random(17)
-    countries = [env.ref(f"base.{code}") for code in COUNTRIES]
-    partners = env["res.partner"].create(
+    basics = _make_basics(env, company)
+    signs = [1, 1, 1, -1] * (CONTRACTS // 4)
+    contracts = env["billing.contract"].create(
+        [_draw_contract(draw, company, basics, sign) for sign in signs]
+    )
+    contracts.action_activate()
+
+
+def _make_basics(env, company) -> dict:
+    """What contracts are drawn from; an empty record leaves the choice to Odoo."""
+    of_company = [("company_id", "=", company.id)]
+    taxes = env["account.tax"].search([*of_company, ("type_tax_use", "=", "sale")])
+    positions = env["account.fiscal.position"].search(of_company)
+    terms = env["account.payment.term"].search([("company_id", "in", (False, company.id))])
+    products = [{"name": f"Service {number}", "type": "service"} for number in range(4)]
+    return {
+        "partners": _make_partners(env, company),
+        "products": env["product.product"].create(products),
+        "currencies": [company.currency_id, *_get_currencies(env, company)],
+        "taxes": [*taxes, taxes.browse()],
+        "positions": [*positions, positions.browse()],
+        "terms": [*terms, terms.browse()],
+    }
+
+
+def _make_partners(env, company):
+    return env["res.partner"].create(
         [
             {
                 "name": f"{company.name}: customer {number}",
-                "country_id": country.id,
+                "country_id": env.ref(f"base.{code}").id,
                 "is_company": number % 2 == 0,
                 "company_id": company.id,
             }
             for number in range(3)
-            for country in countries
+            for code in COUNTRIES
         ]
     )
-    taxes = env["account.tax"].search(
-        [("company_id", "=", company.id), ("type_tax_use", "=", "sale")]
-    )
-    positions = env["account.fiscal.position"].search([("company_id", "=", company.id)])
-    terms = env["account.payment.term"].search([("company_id", "in", (False, company.id))])
-    products = env["product.product"].create(
-        [{"name": f"Service {number}", "type": "service"} for number in range(4)]
-    )
-    currencies = [company.currency_id, *_get_currencies(env, company)]
 
-    def draw_line(sign):
-        return {
-            "product_id": draw.choice(products).id,
-            "name": f"Service {draw.random():.3f}",
-            "quantity": sign * draw.choice([1, 2, 3.5, 1.234]),
-            "price_unit": draw.choice([100.0, 21.53, 0.07, 1234.567, 33.333]),
-            "discount": draw.choice([0, 0, 10, 33.33]),
-            # none: the product's, by the fiscal position
-            "tax_ids": [Command.set(draw.choice([*taxes, taxes.browse()]).ids)],
-        }
 
-    contracts = env["billing.contract"].create(
-        [
-            {
-                "partner_id": draw.choice(partners).id,
-                "company_id": company.id,
-                "currency_id": draw.choice(currencies).id,
-                "payment_term_id": draw.choice([*terms, terms.browse()]).id,
-                "fiscal_position_id": draw.choice([*positions, positions.browse()]).id,
-                "date_start": "2024-03-01",
-                "line_ids": [
-                    Command.create(draw_line(sign)) for _line in range(draw.choice([1, 2, 3]))
-                ],
-            }
-            for sign in [1, 1, 1, -1] * (CONTRACTS // 4)
-        ]
-    )
-    contracts.action_activate()
+def _draw_contract(draw, company, basics, sign) -> dict:
+    return {
+        "partner_id": draw.choice(basics["partners"]).id,
+        "company_id": company.id,
+        "currency_id": draw.choice(basics["currencies"]).id,
+        "payment_term_id": draw.choice(basics["terms"]).id,
+        "fiscal_position_id": draw.choice(basics["positions"]).id,
+        "date_start": "2024-03-01",
+        "line_ids": [
+            Command.create(_draw_line(draw, basics, sign))
+            for _line in range(draw.choice([1, 2, 3]))
+        ],
+    }
+
+
+def _draw_line(draw, basics, sign) -> dict:
+    return {
+        "product_id": draw.choice(basics["products"]).id,
+        "name": f"Service {draw.random():.3f}",
+        "quantity": sign * draw.choice([1, 2, 3.5, 1.234]),
+        "price_unit": draw.choice([100.0, 21.53, 0.07, 1234.567, 33.333]),
+        "discount": draw.choice([0, 0, 10, 33.33]),
+        # none: the product's, by the fiscal position
+        "tax_ids": [Command.set(draw.choice(basics["taxes"]).ids)],
+    }
 
 
 def _get_currencies(env, company):

@@ -16,7 +16,7 @@ def measured(env, result: dict, count: int):
     ``cpu_seconds`` are those of this process and of its database process: they say more than
     the time where others work on the same machine.
     """
-    memory, cpu = _get_memory(), _get_cpu_seconds(env)
+    memory, cpu = get_memory(), _get_cpu_seconds(env)
     started, statements = time.time(), sql_db.sql_counter
     yield
     seconds = time.time() - started
@@ -27,12 +27,12 @@ def measured(env, result: dict, count: int):
         cpu_seconds=_get_cpu_seconds(env) - cpu,
         per_second=count / seconds,
         queries_per_invoice=(sql_db.sql_counter - statements) / count,
-        memory_mb=_get_memory(),
-        memory_growth_mb=_get_memory() - memory,
+        memory_mb=get_memory(),
+        memory_growth_mb=get_memory() - memory,
     )
 
 
-def _get_memory() -> float:
+def get_memory() -> float:
     """The most that this process has used so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 

@@ -12,11 +12,13 @@ import statistics
 import time
 from contextlib import contextmanager
 from importlib.metadata import version
+from pathlib import Path
 
 from odoo import release
 from odoo.fields import Command
 from odoo.tools import SQL
 
+from .measuring import get_memory
 from .pipeline import connect
 
 MONTH = "2024-01-01"
@@ -199,10 +201,8 @@ class Bench:
 
 def main(env):
     """Measure in turns and leave the result for ./dev."""
-    connect(env)
-    env = env(user=env.ref("base.user_admin"), context={"lang": "en_US"})
     count, rounds = int(os.environ["BENCH_COUNT"]), int(os.environ["BENCH_ROUNDS"])
-    bench = Bench(env, count)
+    bench = Bench(_connect(env), count)
     names = ("stock_single", "stock_batch", "invoice_run")
     taken = {name: [] for name in names}
     pdfs = {}
@@ -219,14 +219,54 @@ def main(env):
         "rounds": rounds,
         "ways": {name: _summarize(rows, count) for name, rows in taken.items()},
         "ratios": _get_ratios(taken),
-        "versions": _get_versions(env),
+        "versions": _get_versions(bench.env),
     }
-    folder = os.environ["BENCH_FOLDER"]
     for name, content in pdfs.items():
-        with open(f"{folder}/{name}.pdf", "wb") as file:
-            file.write(content)
-    with open(f"{folder}/result.json", "w") as file:
-        json.dump(result, file)
+        (_get_folder() / f"{name}.pdf").write_bytes(content)
+    _leave(result)
+
+
+def prepare(env):
+    """Make a run whose invoices are confirmed and wait to be sent."""
+    bench = Bench(_connect(env), int(os.environ["BENCH_COUNT"]))
+    run = bench.prepare_run()
+    run.action_generate_invoices()
+    run._process_queue()
+    env.cr.commit()
+    _leave({"documents": run.document_count})
+
+
+def send(env):
+    """Send the last run, in a process that did nothing else, and leave what it took."""
+    run = _connect(env)["invoice.run"].search([], order="id desc", limit=1)
+    before, started = get_memory(), time.perf_counter()
+    run.action_send()
+    run._process_queue()
+    env.cr.commit()
+    seconds = time.perf_counter() - started
+    count = int(os.environ["BENCH_COUNT"])
+    assert run.sent_count == count, f"{run.sent_count} were sent"
+    _leave(
+        {
+            "count": count,
+            "seconds": seconds,
+            "memory_before": before,
+            "memory": get_memory(),
+        }
+    )
+
+
+def _connect(env):
+    connect(env)
+    return env(user=env.ref("base.user_admin"), context={"lang": "en_US"})
+
+
+def _get_folder():
+    return Path(os.environ["BENCH_FOLDER"])
+
+
+def _leave(result):
+    (_get_folder() / "result.json").write_text(json.dumps(result))
 
 
 def _summarize(rows, count):
