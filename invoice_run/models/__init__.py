@@ -21,6 +21,7 @@ from . import invoice_run_sending
 from . import account_move_send
 from . import ir_actions_report
 from . import ir_mail_server
+from . import ir_qweb
 from . import mail_mail
 from . import mail_notification
 from . import invoice_run

@@ -20,6 +20,7 @@ class SendBatch:
         self.templates = {}
         self.langs = {}
         self.rendered = {}
+        self.compiled = {}
 
 
 class AccountMoveSend(models.AbstractModel):

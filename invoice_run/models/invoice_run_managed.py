@@ -2,14 +2,14 @@ from datetime import timedelta
 
 from odoo import api, fields, models
 
-from .invoice_run_queue import SMALLEST_CHUNK
-
 #: Documents that are worked on while the user looks on; more go to the background.
 WATCHED_LIMIT = 100
 #: Documents of one step while the user looks on: their status shows as it comes.
 STEP_SIZE = 10
 #: A set that is too large for this is done in at least so many chunks: who looks on sees it move.
 FEWEST_CHUNKS = 4
+#: But never in smaller ones.
+SMALLEST_CHUNK = 25
 #: After this time the scheduled action takes over what the user left unfinished.
 TAKE_OVER_MINUTES = 2
 

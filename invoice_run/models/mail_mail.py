@@ -16,7 +16,8 @@ MAX_CONNECTIONS = 3
 class Answers(dict):
     """Refusals of one hand-over; each is another one, for contexts are compared by value.
 
-    ``done``: ids of the mails that Odoo would have deleted one by one.
+    ``done``: ids of the mails that Odoo would have deleted one by one. ``bounce_address``: where
+    what cannot be delivered comes back to; empty: nowhere.
     """
 
     __hash__ = object.__hash__
@@ -25,6 +26,7 @@ class Answers(dict):
     def __init__(self):
         super().__init__()
         self.done = set()
+        self.bounce_address = None
 
 
 class MailMail(models.Model):

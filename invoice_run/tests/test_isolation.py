@@ -202,7 +202,7 @@ class TestIsolation(InvoiceRunCommon):
     def test_several_workers_end_at_the_same_time(self):
         self.patch(self._get_queue(), "INVOICES_PER_CHUNK", 10)
         self.patch(self._get_queue(), "PAYERS_PER_CHUNK", 10)
-        self.patch(self._get_queue(), "SMALLEST_CHUNK", 3)
+        self.patch(self._get_queue(), "SMALLEST_SHARE", 3)
         self.env.ref("invoice_run.invoice_run_cron_2").active = True
         contracts = self._make_contracts(45)
         shares = list(self._make_run("2024-02-15")._get_payer_shares(contracts.partner_id))
