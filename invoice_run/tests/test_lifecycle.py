@@ -256,7 +256,7 @@ class TestActivities(LifecycleCommon):
         run.action_retry_failed()
         run._process_queue()
         self.assertEqual(run.state, "invoiced")
-        self.assertIn("1 invoices", self._get_activities(run, ATTEND).summary)
+        self.assertIn("Invoices: 1", self._get_activities(run, ATTEND).summary)
 
     def test_who_and_when_are_in_the_chatter(self):
         run = self._make_scheduled_run()
