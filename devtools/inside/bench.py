@@ -17,6 +17,9 @@ from .measuring import measured
 
 LINES = 3
 DATE = "2026-01-15"
+#: Invoices that there are before: PostgreSQL treats an empty table otherwise than any later one.
+EARLIER = 200
+EARLIER_DATE = "2025-12-15"
 #: As many as our own engine makes in one transaction.
 CHUNK = 250
 #: Contracts that are made one by one; more are copied from them.
@@ -48,9 +51,18 @@ def _make_basics(env, count: int):
             for number in range(LINES)
         ]
     )
+    # first: the ids of customers are counted on when their contracts are copied
+    _make_earlier(env)
     partners = env["res.partner"].with_context(tracking_disable=True)
     partners = partners.create([{"name": f"Customer {number:06}"} for number in range(count)])
     return products, partners
+
+
+def _make_earlier(env):
+    partners = env["res.partner"].create(
+        [{"name": f"Earlier {number}"} for number in range(EARLIER)]
+    )
+    _create_plain(env, partners, EARLIER_DATE)._post(soft=False)
 
 
 def make_ours(env, count: int) -> dict:
@@ -150,6 +162,7 @@ def _warm_up(env):
 def _check(env, result: dict, count: int):
     """Add what was made: a way that makes less is no faster."""
     domain = [("move_type", "=", "out_invoice"), ("state", "=", "posted")]
+    domain += [("invoice_date", "=", DATE)]
     [(invoices, total)] = env["account.move"]._read_group(
         domain, aggregates=["__count", "amount_total:sum"]
     )
@@ -263,7 +276,7 @@ def run_plain(env, count: int) -> dict:
     return _check(env, result, count)
 
 
-def _create_plain(env, partners):
+def _create_plain(env, partners, date=DATE):
     products = env["product.product"].search([("name", "like", "Service")], order="id")
     lines = [
         Command.create({"product_id": product.id, "price_unit": product.list_price})
@@ -274,7 +287,7 @@ def _create_plain(env, partners):
             {
                 "move_type": "out_invoice",
                 "partner_id": partner.id,
-                "invoice_date": DATE,
+                "invoice_date": date,
                 "invoice_line_ids": lines,
             }
             for partner in partners
@@ -293,14 +306,18 @@ def _post_chunks(env, moves):
 # The floor
 # ----------------------------------------------------------------------
 
-LINE_IDS = "SELECT id FROM account_move_line WHERE move_id IN (SELECT id FROM account_move)"
+MADE = f"date > '{EARLIER_DATE}'"
+MADE_ITEMS = f"account_move_line_id IN (SELECT id FROM account_move_line WHERE {MADE})"
 #: {table: (rows, columns that number rows)}
 FLOOR = {
-    "account_move": ("TRUE", ("id",)),
-    "account_move_line": ("TRUE", ("id", "move_id")),
-    "account_move_line_account_tax_rel": ("TRUE", ("account_move_line_id",)),
-    "account_account_tag_account_move_line_rel": ("TRUE", ("account_move_line_id",)),
-    "mail_message": ("model = 'account.move'", ("id", "res_id", "parent_id")),
+    "account_move": (MADE, ("id",)),
+    "account_move_line": (MADE, ("id", "move_id")),
+    "account_move_line_account_tax_rel": (MADE_ITEMS, ("account_move_line_id",)),
+    "account_account_tag_account_move_line_rel": (MADE_ITEMS, ("account_move_line_id",)),
+    "mail_message": (
+        f"model = 'account.move' AND res_id IN (SELECT id FROM account_move WHERE {MADE})",
+        ("id", "res_id", "parent_id"),
+    ),
 }
 OFFSET = 10_000_000
 
