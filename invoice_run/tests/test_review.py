@@ -274,7 +274,8 @@ class TestStale(InvoiceRunCommon):
         tax.name = "Seven"
         self.assertFalse(self.run.stale_count)
 
-    def test_renewing_a_customer_with_an_invoice(self):
+    def _renew_beside_an_invoice(self):
+        """Ask for a renewal of a customer; return another contract of his, which is invoiced."""
         second = self._make_contract(date_start="2024-01-01")
         self._make_amounts(self.run)
         self.run.with_user(self.reviewer).action_approve()
@@ -282,6 +283,10 @@ class TestStale(InvoiceRunCommon):
         self.run._process_queue()
         self.contract.line_ids.price_unit = 130.0
         self.run.action_renew_stale()
+        return second
+
+    def test_renewing_a_customer_with_an_invoice(self):
+        second = self._renew_beside_an_invoice()
         self.run._process_queue()
         self.assertEqual(self._get_document(self.contract).amount_total, 130.0)
         self.assertEqual(self._get_document(second).state, "invoiced")
@@ -291,13 +296,7 @@ class TestStale(InvoiceRunCommon):
         self.assertEqual(self.run.amount_total, 330.0)
 
     def test_renewal_that_stopped_ends_without_those_customers(self):
-        second = self._make_contract(date_start="2024-01-01")
-        self._make_amounts(self.run)
-        self.run.with_user(self.reviewer).action_approve()
-        self._get_document(second).with_user(self.user).action_generate_invoices()
-        self.run._process_queue()
-        self.contract.line_ids.price_unit = 130.0
-        self.run.action_renew_stale()
+        self._renew_beside_an_invoice()
         self.run._write_engine({"job_error": "disk is full"})
         self.run.with_user(self.user).action_stop_work()
         self.assertEqual((self.run.state, self.run.job), ("amounts", "none"))
