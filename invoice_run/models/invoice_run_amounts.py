@@ -14,7 +14,7 @@ _logger = logging.getLogger(__name__)
 CLAIM_ERRORS = (pg_errors.ExclusionViolation, pg_errors.UniqueViolation)
 
 #: Customers whose amounts are made in one transaction.
-PAYERS_PER_CHUNK = 100
+PAYERS_PER_CHUNK = 125
 #: Charges that join the newest document of their contract, after its periods.
 JOINING_BUCKETS = ("usage", "correction")
 

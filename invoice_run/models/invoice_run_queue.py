@@ -84,15 +84,20 @@ class InvoiceRun(models.Model):
         """Return how much of what is left one worker takes, so that all end at the same time.
 
         "Guided self-scheduling" (Polychronopoulos and Kuck, 1987): the shares shrink with the
-        rest. Two for each worker, for those who come to nothing in theirs.
+        rest, but for the last ones.
 
         :param size: the most that is done in one transaction
-        :param left: what is left for all workers together
+        :param left: what is left for all workers together; of what the others have in hand half
+            is taken to be done, or nothing when all have just begun
         """
         workers = self._count_workers()
         if workers < 2:
             return size
-        return min(size, max(SMALLEST_SHARE, -(-left // (2 * workers))))
+        share = max(SMALLEST_SHARE, -(-left // workers))
+        if left - share < SMALLEST_SHARE // 2:
+            # the rest is not worth a transaction of its own
+            share = max(share, left)
+        return min(size, share)
 
     # ------------------------------------------------------------------
     # Scheduled action
@@ -254,12 +259,15 @@ class InvoiceRun(models.Model):
             return True
         seen = set()
         while payers := self._get_open_payers().filtered(lambda payer: payer.id not in seen):
-            before = len(seen)
-            for share, left in self._get_payer_shares(payers):
-                chunk = self._take_payers(share)
+            start = before = 0
+            while start < len(payers):
+                end = start + self._get_payer_share(len(payers), start, before)
+                chunk = self._take_payers(payers[start:end])
+                left = max(0, len(payers) - end)
                 if chunk and not self._process_amounts(chunk, seen, left):
                     return False
-            if len(seen) == before:
+                start, before = end, len(chunk) or before
+            if not before:
                 return self._leave_to_others()
         if not self._lock_to_finish("amounts"):
             return self._leave_to_others()
@@ -268,13 +276,17 @@ class InvoiceRun(models.Model):
         self._commit_step()
         return True
 
-    def _get_payer_shares(self, payers):
-        """Yield parts of ``payers`` for one transaction each, and how many come after them."""
-        start = 0
-        while start < len(payers):
-            end = start + self._get_share(PAYERS_PER_CHUNK, len(payers) - start)
-            yield payers[start:end], max(0, len(payers) - end)
-            start = end
+    def _get_payer_share(self, count, start, before):
+        """Return of how many customers this worker makes the amounts in its next transaction.
+
+        :param count: how many there were to do when it looked
+        :param start: how many of these are done or in somebody's hand
+        :param before: how many it took in its last transaction; 0: all workers have just begun
+        """
+        if not before:
+            return self._get_share(PAYERS_PER_CHUNK, count)
+        in_hand = (self._count_workers() - 1) * before
+        return self._get_share(PAYERS_PER_CHUNK, count - start + in_hand // 2)
 
     def _take_payers(self, payers):
         """Return those of ``payers`` that no other worker has or had, locked to the next commit.
@@ -441,10 +453,10 @@ class InvoiceRun(models.Model):
         earliest = Document.search(domain, order="invoice_date", limit=1)
         domain &= Domain("invoice_date", "=", earliest.invoice_date)
         query = Document._search(domain, order="sequence, id", limit=limit)
-        rows = self.env.execute_query(
-            SQL("%s FOR UPDATE OF %s SKIP LOCKED", query.select(), SQL.identifier(query.table))
-        )
-        documents = Document.browse([row[0] for row in rows])
+        locked = SQL("%s FOR UPDATE OF %s SKIP LOCKED", query.select(), SQL.identifier(query.table))
+        # where another worker ended his chunk meanwhile this one begins anew: no error to read
+        self.env.cr.execute(locked, log_exceptions=False)
+        documents = Document.browse([row[0] for row in self.env.cr.fetchall()])
         return documents - documents._get_waiting_for_others(domain)
 
     def _get_open_documents_domain(self):
@@ -466,7 +478,10 @@ class InvoiceRun(models.Model):
     def _process_job_invoices(self):
         """Make all invoices, chunk by chunk; return whether the job is finished."""
         size = self._get_chunk_size(INVOICES_PER_CHUNK, "invoices")
-        while documents := self._get_documents_to_invoice(self._get_invoice_share(size)):
+        documents = self.env["invoice.run.document"]
+        while documents := self._get_documents_to_invoice(
+            self._get_invoice_share(size, len(documents))
+        ):
             documents._process_invoices()
             self._notify_progress()
             if not self._commit_step(remaining=1) or not self._lock_job("invoices"):
@@ -484,12 +499,17 @@ class InvoiceRun(models.Model):
         domain = self._get_open_documents_domain()
         return bool(self.env["invoice.run.document"].search_count(domain, limit=1))
 
-    def _get_invoice_share(self, size):
-        """Return how many invoices this worker makes in its next transaction."""
-        if self._count_workers() < 2:
+    def _get_invoice_share(self, size, before):
+        """Return how many invoices this worker makes in its next transaction.
+
+        :param before: how many it made in its last one; 0: all workers have just begun
+        """
+        workers = self._count_workers()
+        if workers < 2:
             return size
         left = self.env["invoice.run.document"].search_count(self._get_open_documents_domain())
-        return self._get_share(size, left)
+        in_hand = (workers - 1) * before
+        return self._get_share(size, left - in_hand // 2)
 
     def _finish_invoices(self):
         """Move the run on; documents that wait for a repair keep it approved."""

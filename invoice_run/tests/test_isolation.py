@@ -205,14 +205,37 @@ class TestIsolation(InvoiceRunCommon):
         self.patch(self._get_queue(), "SMALLEST_SHARE", 3)
         self.env.ref("invoice_run.invoice_run_cron_2").active = True
         contracts = self._make_contracts(45)
-        shares = list(self._make_run("2024-02-15")._get_payer_shares(contracts.partner_id))
-        self.assertEqual([len(share) for share, _left in shares], [10, 9, 7, 5, 4, 3, 3, 3, 1])
-        self.assertEqual([left for _share, left in shares], [35, 26, 19, 14, 10, 7, 4, 1, 0])
+        draft = self._make_run("2024-02-15")
+        self.assertEqual(draft._get_payer_share(12, 0, 0), 6)
+        self.assertEqual(draft._get_payer_share(12, 6, 0), 6, "the others begin with their half")
+        self.assertEqual(draft._get_payer_share(45, 30, 10), 10)
+        self.assertEqual(draft._get_payer_share(45, 40, 10), 5)
         run = self._make_amounts(self._make_run("2024-02-15"))
         with self._counting() as sizes:
             self._make_invoices(run)
-        self.assertEqual(sizes, [10, 9, 7, 5, 4, 3, 3, 3, 1])
+        self.assertEqual(sizes, [10, 10, 10, 5, 4, 3, 3])
         self.assertNumbersInOrder(run.document_ids)
+
+    def test_numbers_of_other_workers_are_passed_at_once(self):
+        self._make_contracts(5)
+        run = self._make_amounts(self._make_run("2024-02-15"))
+        self._make_invoices(run)
+        move = run.document_ids[0].move_id
+        text, values = move._get_next_sequence_format()
+        self.assertEqual(values["seq"], 5)
+        for size in (2, 5, 500):
+            self.patch(self._get_numbering(), "NUMBERS_PER_QUERY", size)
+            for seen in range(6):
+                last = move._get_last_number(self.env.cr, text, {**values, "seq": seen})
+                self.assertEqual(last, 5)
+        run.document_ids[3].move_id.name = "INV/2024/99999"
+        last = move._get_last_number(self.env.cr, text, {**values, "seq": 0})
+        self.assertEqual(last, 3, "up to the first that is free, as Odoo does")
+
+    def _get_numbering(self):
+        from ..models import account_move_bulk
+
+        return account_move_bulk
 
     @mute_logger(*SILENT)
     def test_unforeseen_errors_are_found_in_halves(self):
