@@ -10,6 +10,8 @@ from odoo.tools import frozendict
 
 #: Key of the cursor's cache: what :func:`remember` keeps, while there is such a memory.
 MEMORY = "invoice_run.memory"
+#: Key of the cursor's cache: {environment: the same with ``prefetch_fields=False``}.
+ENVIRONMENTS = "invoice_run.environments"
 
 
 @contextmanager
@@ -47,19 +49,25 @@ def remember(env, key, make):
 def environments_kept(records):
     """Keep the environments that the ORM changes to for each amount and each link.
 
-    An environment that nobody holds is made anew each time: that took an eighth of a run.
+    An environment that nobody holds is made anew each time: that took an eighth of a run. The
+    one in which the currency of an amount is read is found without making its context first,
+    see ``invoice.run.bulk.mixin``.
     """
-    kept = []
-    for origin in (records, records.with_context(bin_size=False)):
+    cache = records.env.cr.cache
+    outer = cache.get(ENVIRONMENTS, {})
+    held, without_prefetch = [], {}
+    # the last one writes what is pending at the end of a savepoint
+    writing = records.with_env(records.env.transaction.default_env or records.env)
+    for origin in (records, records.with_context(bin_size=False), writing):
         superuser = origin.sudo()
-        kept += [
-            origin.env,
-            superuser.env,
-            superuser.with_context(prefetch_fields=False).env,
-            superuser.with_context(active_test=False).env,
-        ]
-    yield
-    kept.clear()
+        held += [origin.env, superuser.with_context(active_test=False).env]
+        without_prefetch[superuser.env] = superuser.with_context(prefetch_fields=False).env
+    cache[ENVIRONMENTS] = {**outer, **without_prefetch}
+    try:
+        yield
+    finally:
+        cache[ENVIRONMENTS] = outer
+        held.clear()
 
 
 def assign(records, vals_list):

@@ -29,7 +29,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 DAY = timedelta(days=1)
@@ -307,6 +307,7 @@ def next_invoicing_date(terms: Terms, day: date | None) -> date | None:
 # ---------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=10_000, typed=True)
 def exact(number) -> Fraction:
     """The decimal number that a float, int, Decimal or str shows, as an exact fraction."""
     return Fraction(str(number))

@@ -3,6 +3,7 @@ from collections import defaultdict
 from markupsafe import Markup
 
 from odoo import api, models
+from odoo.tools import SQL
 
 from ..bulk import environments_kept
 
@@ -78,11 +79,19 @@ LINE_COMPUTES = {
     "price_total": "_compute_totals",
     "no_followup": "_compute_no_followup",
 }
+#: Which fields hand their value on to items or journal; in bulk these have it already.
+MOVE_INVERSES = {
+    "company_id": "_inverse_company_id",
+    "currency_id": "_inverse_currency_id",
+    "journal_id": "_inverse_journal_id",
+    "partner_id": "_inverse_partner_id",
+}
 #: What creation in bulk does itself; an unknown override of one of these needs plain ``create``.
 BYPASSED_METHODS = {
     "res.partner": {"_check_company_domain"},
     "account.move": {
         *MOVE_COMPUTES.values(),
+        *MOVE_INVERSES.values(),
         "_compute_always_tax_exigible",
         "_compute_direction_sign",
         "_compute_expected_currency_rate",
@@ -109,6 +118,7 @@ BYPASSED_METHODS = {
     "account.move.line": {
         *filter(None, LINE_COMPUTES.values()),
         "_add_precomputed_values",
+        "_check_caba_non_caba_shared_tags",
         "_compute_discount_allocation_needed",
         "_compute_epd_needed",
         "_compute_term_key",
@@ -141,6 +151,10 @@ CHATTER_METHODS = {
 }
 
 
+#: Key of the advisory lock of who gives numbers in a journal; the lower half is its id.
+NUMBERS = 0x1D5D << 32
+#: Numbers of which is asked at once whether they are taken; a chunk takes fewer.
+NUMBERS_PER_QUERY = 500
 #: Links of which nearly each new invoice has one of its own: their companies are compared.
 OWN_LINKS = ("commercial_partner_id", "partner_id", "partner_shipping_id")
 #: What sending writes, see ``account.move.send``.
@@ -161,6 +175,15 @@ class AccountMove(models.Model):
         if fnames is None and self.env.context.get("invoice_run_bulk"):
             self = _get_of_each_kind(self)
         return super()._check_company(fnames)
+
+    def _add_precomputed_values(self, vals_list):
+        # EXTENDS 'base': items made in bulk have what inverse methods would hand on to them
+        result = super()._add_precomputed_values(vals_list)
+        if self.env.context.get("invoice_run_bulk"):
+            known = {self._fields[name] for name in MOVE_INVERSES}
+            for vals in vals_list:
+                vals["__precomputed__"] = known.union(vals.get("__precomputed__", ()))
+        return result
 
     def _create(self, data_list):
         # EXTENDS 'base': what creation in bulk knows is not computed again
@@ -272,6 +295,7 @@ class AccountMove(models.Model):
         ranks = {}
         data = self.env.cr.precommit.data
         data["invoice_run.ranks"] = ranks
+        data["invoice_run.locks"] = {}
         if self.env["invoice.run.bulk"]._is_numbering_known():
             data["invoice_run.formats"] = {}
         moves = self.with_context(invoice_run_bulk_post=True)
@@ -281,8 +305,8 @@ class AccountMove(models.Model):
                 posted = moves._post(soft=False)
         finally:
             # gone already where somebody's override opened a savepoint
-            data.pop("invoice_run.ranks", None)
-            data.pop("invoice_run.formats", None)
+            for name in ("ranks", "locks", "formats"):
+                data.pop(f"invoice_run.{name}", None)
         self.env["res.partner"]._increase_ranks(ranks)
         return posted.with_env(self.env)
 
@@ -316,8 +340,58 @@ class AccountMove(models.Model):
             if (text.format(**{**values, "seq": 0}), index) in self._get_sequence_cache():
                 return text, dict(values)
         text, values = super()._get_next_sequence_format()
+        values["seq"] = self._wait_for_numbers(text, values)
         formats[key] = text, dict(values)
         return text, values
+
+    def _wait_for_numbers(self, text, values):
+        """Return the last number that is taken, after waiting for others who give numbers.
+
+        Odoo waits as well, but then tries one number after the other: this transaction does not
+        see those of a worker who ended his chunk after it began.
+
+        :param text: format of the numbers
+        :param values: what is filled in; ``seq`` is the last number that this transaction sees
+        """
+        if not self.env["invoice.run"]._can_commit():
+            return values["seq"]
+        query = SQL("SELECT pg_advisory_xact_lock(%s)", NUMBERS + self.journal_id.id)
+        self.env.execute_query(query)
+        with self.env.registry.cursor() as cr:
+            return self._get_last_number(cr, text, values)
+
+    def _get_last_number(self, cr, text, values):
+        """Return the last number after ``values["seq"]`` up to which all are taken.
+
+        :param cr: cursor whose transaction began after the others ended theirs
+        """
+        last = values["seq"]
+        while True:
+            numbers = range(last + 1, last + 1 + NUMBERS_PER_QUERY)
+            names = [text.format(**{**values, "seq": number}) for number in numbers]
+            query = "SELECT name FROM account_move WHERE journal_id = %s AND name = ANY(%s)"
+            cr.execute(query, [self.journal_id.id, names])
+            taken = {name for (name,) in cr.fetchall()}
+            free = (
+                number for number, name in zip(numbers, names, strict=True) if name not in taken
+            )
+            last = next(free, last + NUMBERS_PER_QUERY + 1) - 1
+            if last < numbers[-1]:
+                return last
+
+
+class ResCompany(models.Model):
+    _inherit = "res.company"
+
+    def _get_lock_date_violations(self, *args, **kwargs):
+        # EXTENDS 'account': asked for each item and invoice that is confirmed, the same each time
+        violations = self.env.cr.precommit.data.get("invoice_run.locks")
+        if violations is None:
+            return super()._get_lock_date_violations(*args, **kwargs)
+        key = (self, self.env, args, *sorted(kwargs.items()))
+        if key not in violations:
+            violations[key] = super()._get_lock_date_violations(*args, **kwargs)
+        return list(violations[key])
 
 
 class ResPartner(models.Model):
@@ -383,6 +457,13 @@ class AccountMoveLine(models.Model):
         if self.env.context.get("invoice_run_bulk"):
             _protect(self, data_list, LINE_COMPUTES)
         return super()._create(data_list)
+
+    @api.constrains("tax_ids", "tax_repartition_line_id")
+    def _check_caba_non_caba_shared_tags(self):
+        # EXTENDS 'account': no tax of an invoice made in bulk is due on payment
+        if self.env.context.get("invoice_run_bulk"):
+            return
+        super()._check_caba_non_caba_shared_tags()
 
     def _check_company(self, fnames=None):
         # EXTENDS 'base': of new items that link to the same records one is checked

@@ -380,7 +380,7 @@ class BillingContractLine(models.Model):
         """
         self.ensure_one()
         price = self._get_net_price()
-        coin = periods.exact(self.currency_id.rounding)
+        coin = periods.exact(self.contract_id.currency_id.rounding)
         first, _last = self._get_own_days()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
         amount = float(amount)
@@ -408,7 +408,7 @@ class BillingContractLine(models.Model):
             net = periods.net_price(quantity, self.price_unit, self.discount)
             return net == periods.exact(amount)
         net = quantity * (self.price_unit * (1 - (self.discount / 100.0)))
-        return self.currency_id.compare_amounts(net, amount) == 0
+        return self.contract_id.currency_id.compare_amounts(net, amount) == 0
 
     def _get_arithmetic(self, units, span, price):
         """Return how a prorated amount came about, for the invoice line."""

@@ -82,6 +82,18 @@ class InvoiceRunLine(models.Model):
         "This usage item is already billed, or claimed by another run.",
     )
 
+    def init(self):
+        # EXTENDS 'analytic': the untaxed amount is written after the others; where there is room
+        # for it on the same page, no index has to know
+        self.env.cr.execute("ALTER TABLE invoice_run_line SET (fillfactor = 50)")
+        return super().init()
+
+    def _get_dummy_key(self, name, value):
+        # EXTENDS 'invoice.run.bulk.mixin': documents of one currency are alike
+        if name == "document_id":
+            return "currency_id", self.env["invoice.run.document"].browse(value).currency_id.id
+        return super()._get_dummy_key(name, value)
+
     @api.ondelete(at_uninstall=False)
     def _unlink_except_invoiced(self):
         if self.document_id.filtered("move_id"):
