@@ -204,7 +204,7 @@ class TestIsolation(InvoiceRunCommon):
         self.patch(self._get_queue(), "PAYERS_PER_CHUNK", 10)
         self.patch(self._get_queue(), "SMALLEST_SHARE", 3)
         self.env.ref("invoice_run.invoice_run_cron_2").active = True
-        contracts = self._make_contracts(45)
+        self._make_contracts(45)
         draft = self._make_run("2024-02-15")
         self.assertEqual(draft._get_payer_share(12, 0, 0), 6)
         self.assertEqual(draft._get_payer_share(12, 6, 0), 6, "the others begin with their half")
