@@ -21,6 +21,10 @@ class IrMailServer(models.Model):
         answers = self.env.context.get("invoice_run_answers")
         if answers is None:
             return super().send_email(message, *args, smtp_session=smtp_session, **kwargs)
+        if smtp_session and smtp_session.sock is None:
+            # closed by the answer to an earlier mail, 421 for example: this one never left
+            answers.untried.add(message["Message-Id"])
+            raise smtplib.SMTPServerDisconnected("the mail server had closed the connection")
         try:
             return super().send_email(message, *args, smtp_session=smtp_session, **kwargs)
         except MailDeliveryException as error:

@@ -17,7 +17,8 @@ class Answers(dict):
     """Refusals of one hand-over; each is another one, for contexts are compared by value.
 
     ``done``: ids of the mails that Odoo would have deleted one by one. ``bounce_address``: where
-    what cannot be delivered comes back to; empty: nowhere.
+    what cannot be delivered comes back to; empty: nowhere. ``untried``: message ids of what found
+    the connection closed already.
     """
 
     __hash__ = object.__hash__
@@ -26,6 +27,7 @@ class Answers(dict):
     def __init__(self):
         super().__init__()
         self.done = set()
+        self.untried = set()
         self.bounce_address = None
 
 
@@ -52,8 +54,21 @@ class MailMail(models.Model):
             except smtplib.SMTPServerDisconnected as error:
                 # the mail that was under way is marked, the others are still outgoing
                 _logger.info("Invoice run: connection to the mail server lost: %s", error)
+                mails.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()
+                answers.untried.clear()
                 self.env["invoice.run"]._commit_step(remaining=1)
         return answers
+
+    def _offer_again(self):
+        """Take back the note that these mails perhaps left: the mail server never saw them."""
+        self.mark_outgoing()
+        notifications = self.env["mail.notification"].search(
+            [("mail_mail_id", "in", self.ids), ("failure_type", "=", UNKNOWN)]
+        )
+        # sudo: as in `mail.mail._send`
+        notifications.sudo().write(
+            {"notification_status": "ready", "failure_type": False, "failure_reason": False}
+        )
 
     def _send(self, auto_commit=False, **kwargs):
         # EXTENDS 'mail': `_note_hand_over` may commit exactly where Odoo itself does

@@ -21,6 +21,7 @@ class MailServer:
     ANSWERS = {
         "refused": "550 5.1.1 No such mailbox",
         "later": "450 4.2.0 Greylisted, come again later",
+        "slower": "421 4.7.0 Too many mails, closing",
     }
 
     def __init__(self):
