@@ -76,12 +76,20 @@ class InvoiceRun(models.Model):
         return result
 
     def _own_send_attachments(self):
-        """Attach uploads to the run, so that all who may read it may read them."""
+        """Attach uploads to the run, so that all who may read it may read them.
+
+        Who may write the run may then write them too: so only what this user uploaded, and no
+        file that Odoo serves to others.
+        """
         for run in self.filtered("send_attachment_ids"):
-            # sudo: uploaded by this user for this run, which the user may write
-            run.sudo().send_attachment_ids.filtered(lambda item: not item.res_id).write(
-                {"res_model": run._name, "res_id": run.id}
+            # sudo: the user may write the run, and made the files
+            uploads = run.sudo().send_attachment_ids.filtered(
+                lambda item: (
+                    item.create_uid == self.env.user
+                    and not (item.res_id or item.res_field or item.public or item.url)
+                )
             )
+            uploads.write({"res_model": run._name, "res_id": run.id})
 
     def _get_mail_template(self):
         """Return the email template of this run's invoices; none: Odoo's own."""

@@ -7,7 +7,7 @@ from pypdf import PdfReader
 
 from odoo import fields
 from odoo.addons.base.models.ir_mail_server import IrMail_Server
-from odoo.exceptions import UserError
+from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 from odoo.tests import tagged
 
@@ -223,6 +223,17 @@ class TestSending(SendingCommon):
         self.assertEqual(files["terms.txt"], "Pay in time.")
         self.assertEqual(len(files), 2)
         self.assertEqual(attachment.res_id, run.id)
+
+    def test_attachments_of_others_stay_theirs(self):
+        run = self._make_run_to_send().with_user(self.user)
+        attachments = self.env["ir.attachment"]
+        served = attachments.create({"name": "script.js", "raw": b"safe", "public": True})
+        own = attachments.with_user(self.user)
+        own = own.create({"name": "own.txt", "raw": b"mine", "public": True})
+        run.send_attachment_ids = served | own
+        self.assertEqual((served | own).mapped("res_model"), [False, False])
+        with self.assertRaises(AccessError):
+            served.with_user(self.user).write({"raw": b"mine"})
 
     def test_sending_waits_for_its_moment(self):
         run = self._make_run_to_send()
