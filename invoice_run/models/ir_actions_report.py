@@ -6,7 +6,7 @@ import tempfile
 from collections import OrderedDict
 from pathlib import Path
 
-from odoo import api, models
+from odoo import SUPERUSER_ID, api, models
 from odoo.addons.base.models.ir_actions_report import _wkhtml
 from odoo.exceptions import UserError
 from odoo.http import request
@@ -215,9 +215,12 @@ class IrActionsReport(models.Model):
 
         Also None before wkhtmltopdf, or a browser, asked for it the first time: then it is made.
         """
+        domain = [("url", "=", href), ("public", "=", True), ("type", "=", "binary")]
+        # Odoo's own, as core finds them: anybody may name a file of his like that
+        domain += [("create_uid", "=", SUPERUSER_ID), ("res_model", "=", "ir.ui.view")]
         # sudo: every visitor gets these files
-        attachment = self.env["ir.attachment"].sudo()
-        attachment = attachment.search([("url", "=", href), ("public", "=", True)], limit=1)
+        attachments = self.env["ir.attachment"].sudo()
+        attachment = attachments.search([*domain, ("res_id", "=", 0)], limit=1)
         return self._parse_stylesheet(attachment.id) if attachment else None
 
     @ormcache("attachment_id", cache="assets")
@@ -225,9 +228,10 @@ class IrActionsReport(models.Model):
         # sudo: as above
         attachment = self.env["ir.attachment"].sudo().browse(attachment_id)
         try:
-            css = attachment.raw.decode()
-            # what ends the element would be content of the page
-            return None if "</style" in css.lower() else stylesheet.parse(css)
+            css = (attachment.raw or b"").decode()
+            # a file that is gone reads as nothing; what ends the element would be content
+            unusable = not css or "</style" in css.lower()
+            return None if unusable else stylesheet.parse(css)
         except ValueError as error:
             _logger.info("Invoice run: %s is read as a whole: %s", attachment.url, error)
             return None

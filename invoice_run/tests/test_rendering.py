@@ -4,6 +4,7 @@ from unittest.mock import patch
 import pypdfium2
 from pypdf import PdfReader
 
+from odoo import SUPERUSER_ID
 from odoo.service import server
 from odoo.tests import HOST, tagged
 
@@ -50,6 +51,23 @@ class TestRendering(SendingCommon):
             self.assertEqual(ahead._render_qweb_html(ref, moves.ids)[0], "made ahead")
         slip = "account.account_invoices_without_payment"
         self.assertIn(moves.name, str(ahead._render_qweb_html(slip, moves.ids)[0]))
+
+    def test_stylesheets_are_odoos_own(self):
+        Report = self.env["ir.actions.report"]
+        href = "/web/assets/1234567/web.report_assets_common.min.css"
+        own = self.env["ir.attachment"].with_user(SUPERUSER_ID)
+        foreign = self.env["ir.attachment"].with_user(self.user)
+        vals = {"name": "style.css", "url": href, "public": True, "res_model": "ir.ui.view"}
+        forged = {**vals, "type": "url", "raw": b"p { color: red }"}
+        foreign.create(forged)
+        self.assertIsNone(Report._get_stylesheet(href))
+        own.create({**vals, "type": "binary", "raw": b"td { color: blue }"})
+        foreign.create(forged)
+        rules = Report._get_stylesheet(href)
+        self.assertIn("blue", stylesheet.get_used(rules, stylesheet.get_words("<td>")))
+        empty = f"{href}.empty"
+        own.create({**vals, "type": "binary", "url": empty, "raw": b""})
+        self.assertIsNone(Report._get_stylesheet(empty))
 
     def _check_batch(self):
         """Compare with stock; return how many attempts the processes had left."""
