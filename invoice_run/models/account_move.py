@@ -64,6 +64,7 @@ class AccountMove(models.Model):
         # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
         if vals.get("state") in ("draft", "cancel"):
             self._check_not_given_back()
+            self._forget_unsent_mails()
         elif vals.get("state") == "posted":
             self._check_given_back_once()
         if vals.get("state") == "cancel":
@@ -83,6 +84,13 @@ class AccountMove(models.Model):
         if run_lines:
             run_lines.exists()._sync_claims()
         return result
+
+    def _forget_unsent_mails(self):
+        """Hold back mails of runs that have these moves as they were; sent anew when confirmed."""
+        # sudo: who changes an invoice need not see the run that made it
+        documents = self.env["invoice.run.document"].sudo()
+        domain = [("move_id", "in", self.ids), ("send_state", "=", "pending")]
+        documents.search([*domain, ("send_message_id", "!=", False)])._forget_unsent_mails()
 
     def _forget_credit_documents(self):
         """Do not send credit notes of a run that are deleted or cancelled before they left."""

@@ -355,8 +355,12 @@ class InvoiceRunDocument(models.Model):
             held = document.line_ids.filtered(lambda line: line._is_in_force())
             moves = held.move_line_ids.move_id.filtered(lambda move: move._is_billing())
             state = "invoiced" if held else "released"
+            is_other = bool(moves) and document.move_id not in moves
+            if is_other or document.state != state:
+                # a mail that still waits has the invoice of before
+                document._forget_unsent_mails()
             vals = document._prepare_state_vals(state) if document.state != state else {}
-            if moves and document.move_id not in moves:
+            if is_other:
                 vals["move_id"] = moves[-1].id
             if vals:
                 document.write(vals)

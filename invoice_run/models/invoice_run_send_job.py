@@ -128,6 +128,7 @@ class InvoiceRun(models.Model):
         for run in self.filtered(lambda run: run.job == "send"):
             # sudo: documents are the engine's
             asked = self.env["invoice.run.document"].sudo().search(run._get_asked_domain())
+            asked._forget_unsent_mails()
             asked.write({"send_asked": False})
             run._write_engine({"job": "none", "send_wait_until": False})
 
@@ -185,15 +186,22 @@ class InvoiceRun(models.Model):
         # sudo: documents are the engine's
         return self.env["invoice.run.document"].sudo().search(self._get_pending_domain())
 
-    def _get_documents_to_send(self, after_id=0, limit=None):
-        """Return the next documents, by id, that were asked for and can be sent now.
+    def _get_to_send_domain(self):
+        """Return the documents that were asked for and can be sent, now or at their next try.
 
         What somebody put into Accounting's own sending queue is left to it: the document
         follows that mail.
         """
-        domain = self._get_pending_domain() & Domain("send_asked", "=", True)
-        domain &= Domain("move_id.state", "=", "posted")
-        domain &= Domain("move_id.sending_data", "=", False)
+        return (
+            self._get_pending_domain()
+            & Domain("send_asked", "=", True)
+            & Domain("move_id.state", "=", "posted")
+            & Domain("move_id.sending_data", "=", False)
+        )
+
+    def _get_documents_to_send(self, after_id=0, limit=None):
+        """Return the next documents, by id, that were asked for and can be sent now."""
+        domain = self._get_to_send_domain()
         domain &= Domain("send_next_try", "=", False) | Domain(
             "send_next_try", "<=", fields.Datetime.now()
         )
@@ -260,8 +268,11 @@ class InvoiceRun(models.Model):
 
     def _finish_sending(self):
         """End the job, or wait for the documents that the mail server wanted later."""
+        if any(not document.send_message_id for document in self._get_documents_to_send()):
+            # asked for in the last moment; a mail that Odoo's own queue has in hand is not
+            return self._process_sending()
         waiting = self.env["invoice.run.document"].search(
-            self._get_pending_domain() & Domain("send_next_try", "!=", False),
+            self._get_to_send_domain() & Domain("send_next_try", "!=", False),
             order="send_next_try",
             limit=1,
         )

@@ -276,6 +276,17 @@ class InvoiceRunDocument(models.Model):
             }
         )
 
+    def _forget_unsent_mails(self):
+        """Hold back the mails of these documents that wait; the next ones are made anew.
+
+        What has left, or perhaps has, is not touched.
+        """
+        waiting = self.filtered(lambda doc: doc.send_state == "pending" and doc.send_message_id)
+        unsent = waiting._get_mails(["outgoing", "exception"]).mail_message_id
+        waiting.filtered(
+            lambda doc: doc.send_message_id in unsent and not doc._is_perhaps_sent()
+        )._prepare_retry()
+
     def _cancel_mails(self):
         """Make sure that no unsent mail of these documents leaves any more."""
         mails = self._get_mails(["outgoing", "exception"])

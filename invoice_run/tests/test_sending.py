@@ -264,6 +264,41 @@ class TestSending(SendingCommon):
         self._send(run)
         self.assertEqual(len(self.inbox.mails), 1)
 
+    def test_stop_sending_holds_mails_in_the_queue(self):
+        other = self._make_customer("Other", "other@example.com")
+        run = self._make_run_to_send(self.debtor, other)
+        documents = run.sudo().document_ids
+        run.with_user(self.user).action_send()
+        documents._process_send()
+        with self._real_sending():
+            # one has left when somebody presses "Stop"; nobody noted it yet
+            documents[0]._get_mails(["outgoing"])._hand_over()
+            run.with_user(self.user).action_stop_sending()
+            run._process_queue()
+            self.env["mail.mail"].process_email_queue()
+        self.assertEqual(len(self.inbox.mails), 1)
+        run.sudo()._update_pending_mails()
+        self.assertEqual(documents.mapped("send_state"), ["sent", "pending"])
+        self._send(run)
+        self._send(run)
+        self.assertEqual(documents.mapped("send_state"), ["sent", "sent"])
+        recipients = [document.partner_id.email for document in documents]
+        self.assertEqual(self.inbox.get_recipients(), recipients)
+
+    def test_nobody_waits_for_what_was_stopped(self):
+        other = self._make_customer("Other", "other@example.com")
+        run = self._make_run_to_send(self.debtor, other)
+        run.with_user(self.user).action_send()
+        # somebody was on this invoice
+        busy, document = run.sudo().document_ids
+        busy.send_next_try = fields.Datetime.now() + timedelta(minutes=5)
+        run.with_user(self.user).action_stop_sending()
+        with self._real_sending():
+            document.with_user(self.user).action_send()
+            run._process_queue()
+        self.assertEqual((busy.send_state, document.send_state), ("pending", "sent"))
+        self.assertEqual((run.job, run.send_wait_until), ("none", False))
+
     def test_limit_per_hour_over_all_runs(self):
         self.company.invoice_run_mails_per_hour = 3
         start = fields.Datetime.now()

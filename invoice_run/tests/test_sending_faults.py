@@ -7,6 +7,7 @@ from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ..models import invoice_run_send_job
 from ..models.mail_notification import UNKNOWN
 from .sending_common import SendingCommon
 
@@ -167,6 +168,78 @@ class TestSendingFaults(SendingCommon):
             run._process_queue()
         self.assertEqual((document.send_state, document.is_send_uncertain), ("failed", True))
         self.assertFalse(self.inbox.mails)
+
+    def test_retried_while_the_last_mail_leaves(self):
+        """The worker is past that document, but has not ended the job."""
+        self.debtor.email = "refused@example.com"
+        run = self._make_run_to_send(self.debtor, self._make_customer("Last", "last@example.com"))
+        first = run.document_ids[0]
+        self.patch(invoice_run_send_job, "MAILS_PER_CHUNK", 1)
+        hand_over = type(first)._hand_over_mails
+
+        def retry_meanwhile(documents):
+            hand_over(documents)
+            if first not in documents:
+                self.debtor.email = "found@example.com"
+                first.with_user(self.user).action_send()
+
+        self.patch(type(first), "_hand_over_mails", retry_meanwhile)
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        self.assertEqual(self._get_states(run), {"Debtor": "sent", "Last": "sent"})
+        self.assertEqual(self.inbox.get_recipients(), ["last@example.com", "found@example.com"])
+        self.assertEqual(run.job, "none")
+
+    def _check_new_mail(self, document, amount):
+        """Let the mail server take mails: one has the invoice as it is now, none as it was."""
+        self.inbox.forgiven = ("later",)
+        with freeze_time(fields.Datetime.now() + timedelta(hours=1)), self._real_sending():
+            self.env["mail.mail"].process_email_queue()
+            document.run_id._process_queue()
+            self.env["mail.mail"].process_email_queue()
+        self.assertEqual(document.send_state, "sent")
+        self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com", "later@example.com"])
+        mail = self.inbox.mails[-1]
+        self.assertIn(document.move_id.name, mail["Subject"])
+        self.assertIn(amount, mail.get_body(("html",)).get_content())
+        # what stands for the PDF in tests
+        [attachment] = mail.iter_attachments()
+        self.assertIn(amount, str(attachment.get_content()))
+
+    def test_corrected_invoice_is_sent_as_it_is_now(self):
+        partner = self._make_customer("Grey", "later@example.com")
+        document = self._check_fault(partner, "450 4.2.0 Greylisted", state="pending")
+        move = document.move_id
+        move.button_draft()
+        self.assertEqual((document.send_state, document.send_error), ("pending", False))
+        move.invoice_line_ids.price_unit = 77.0
+        move.action_post()
+        self._check_new_mail(document, "77.00")
+
+    def test_replaced_invoice_is_sent_as_it_is_now(self):
+        partner = self._make_customer("Grey", "later@example.com")
+        document = self._check_fault(partner, "450 4.2.0 Greylisted", state="pending")
+        old = document.move_id
+        wizard = self.env["account.move.reversal"].with_context(
+            active_model="account.move", active_ids=old.ids
+        )
+        wizard.create({"journal_id": old.journal_id.id}).modify_moves()
+        document.move_id.invoice_line_ids.price_unit = 88.0
+        document.move_id.action_post()
+        self.assertNotEqual(document.move_id, old)
+        self._check_new_mail(document, "88.00")
+
+    def test_mail_in_the_queue_does_not_leave_without_its_invoice(self):
+        """Odoo's own queue would send what a worker that died left behind."""
+        run = self._make_run_to_send()
+        run.with_user(self.user).action_send()
+        document = run.sudo().document_ids
+        document._process_send()
+        document.move_id.button_draft()
+        with self._real_sending():
+            self.env["mail.mail"].process_email_queue()
+        self.assertFalse(self.inbox.mails)
+        self.assertEqual((document.send_state, document.send_asked), ("pending", True))
 
     def test_greylisting_fails_in_the_end(self):
         partner = self._make_customer("Grey", "later@example.com")
