@@ -68,6 +68,40 @@ if 'WHERE' in os.environ:
     die(*json.loads(os.environ['WHERE']))
 """
 )
+# A network that commits as account_peppol does, and twice goes wrong when it has the invoice.
+NETWORK = """
+from psycopg2.errors import SerializationFailure
+selection = env['res.partner']._fields['invoice_sending_method']
+methods, handed = [*selection.selection, ('net', 'The network')], []
+selection.selection, selection._selection = methods, dict(methods)
+fields_model = type(env['ir.model.fields'])
+original = fields_model.get_field_selection
+fields_model.get_field_selection = lambda self, model, name: (
+    methods if name == 'invoice_sending_method' else original(self, model, name))
+send = type(env['account.move.send'])
+errors = [SerializationFailure('another transaction'), RuntimeError('the network broke off')]
+def call(self, invoices_data):
+    moves = [move for move, data in invoices_data.items() if 'net' in data['sending_methods']]
+    handed.extend(move.partner_id.email for move in moves)
+    if moves:
+        self.env.cr.commit()
+    if moves and errors:
+        raise errors.pop(0)
+send._call_web_service_after_invoice_pdf_render = call
+# one of each chunk of four
+nets = run.document_ids.sorted('id')[1::4]
+nets.send_action = 'net'
+run.action_send()
+env.cr.commit()
+with env.registry.cursor() as other:
+    other.execute('SELECT 1 FROM account_move WHERE id = %s FOR KEY SHARE', [nets[0].move_id.id])
+    free = nets._take_invoices()
+env.cr.rollback()
+"""
+HANDED = """
+print(json.dumps({'handed': handed, 'nets': nets.mapped('partner_id.email'),
+                  'free': free.mapped('partner_id.email')}))
+"""
 # What Odoo's own queue does later must not send anything a second time either.
 LATER = """
 env['mail.mail'].process_email_queue()
@@ -160,3 +194,16 @@ def test_killed_while_sending(space, database, sink):
     [after] = ask(space, database, SENDER, run, again, START, SENT)
     assert get_recipients(sink) == dict.fromkeys(result["uncertain"], 1), "a person decided"
     assert_sent(after)
+
+
+def test_network_breaks_off(space, database, sink):
+    """What a network has is not sent twice, and takes no mail of its chunk with it."""
+    day = "import os; os.environ['DAY'] = '2024-01-15'"
+    script = (day, MAKE_RUN, SENDER, NETWORK, START, LATER, HANDED, SENT)
+    network, result = ask(space, database, *script)
+    first, second, _third = nets = network["nets"]
+    assert network["handed"] == nets, "each once"
+    assert_sent(result, uncertain=2)
+    assert set(result["uncertain"]) == {first, second}
+    assert get_recipients(sink) == dict.fromkeys(ALL - set(nets), 1)
+    assert network["free"] == nets[1:], "what is referenced elsewhere waits, as with Peppol"

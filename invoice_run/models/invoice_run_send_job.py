@@ -7,7 +7,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from .invoice_run_sending import SENDABLE_STATES
+from .invoice_run_sending import BUSY_WAIT, SENDABLE_STATES
 
 #: Invoices rendered and mails handed over in one go.
 MAILS_PER_CHUNK = 50
@@ -199,13 +199,18 @@ class InvoiceRun(models.Model):
             & Domain("move_id.sending_data", "=", False)
         )
 
-    def _get_documents_to_send(self, after_id=0, limit=None):
-        """Return the next documents, by id, that were asked for and can be sent now."""
+    def _get_documents_to_send(self, after_id=0, limit=None, among=None):
+        """Return the next documents, by id, that were asked for and can be sent now.
+
+        :param among: only those of these documents
+        """
         domain = self._get_to_send_domain()
         domain &= Domain("send_next_try", "=", False) | Domain(
             "send_next_try", "<=", fields.Datetime.now()
         )
         domain &= Domain("id", ">", after_id)
+        if among is not None:
+            domain &= Domain("id", "in", among.ids)
         return self.env["invoice.run.document"].search(domain, limit=limit, order="id")
 
     def _process_job_send(self):
@@ -245,18 +250,32 @@ class InvoiceRun(models.Model):
                 return self._wait_to_send(free_at)
             documents = documents[:allowed]
             last_id = documents[-1].id
-            if not self._process_send_chunk(documents):
+            if not self._process_send_methods(documents):
                 return False
         return self._finish_sending()
 
+    def _process_send_methods(self, documents):
+        """Send a chunk, each way of sending for itself; return whether to go on with the job.
+
+        An error of one way rolls back what is not committed: never what another one queued.
+        """
+        groups = documents.grouped("send_action")
+        # email first: the limit per hour is ours until its commit
+        for method in sorted(groups, key=lambda method: method != "email"):
+            # after a commit somebody may have decided otherwise
+            wanted = self._get_documents_to_send(among=groups[method])
+            same = wanted.filtered(lambda doc, method=method: doc.send_action == method)
+            if same and not self._process_send_chunk(same):
+                return False
+        return True
+
     def _process_send_chunk(self, documents):
         """Queue, commit, hand over, commit; return whether to go on with the job."""
-        # locked: Accounting's own sending of the same invoices waits, then finds them done
-        free = documents.move_id.try_lock_for_update(allow_referencing=True)
-        busy = documents.filtered(lambda doc: doc.move_id not in free)
-        busy.write({"send_next_try": fields.Datetime.now() + timedelta(minutes=5)})
-        documents -= busy
-        documents._process_send()
+        free = documents._take_invoices()
+        free._process_send()
+        # after an error, which would have undone it
+        (documents - free).send_next_try = fields.Datetime.now() + BUSY_WAIT
+        documents = free
         # the mails are in the queue for good before the mail server sees one
         self._commit_step(remaining=1)
         documents._hand_over_mails()

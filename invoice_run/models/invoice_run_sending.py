@@ -14,6 +14,8 @@ _logger = logging.getLogger(__name__)
 #: Minutes until a mail is offered again after "try again later" (greylisting, throttling).
 #: After the last one it counts as failed.
 TRY_AGAIN_MINUTES = (15, 30, 60, 120, 240)
+#: Until an invoice is tried again that somebody else had locked.
+BUSY_WAIT = timedelta(minutes=5)
 #: States of documents that have an invoice, or a credit note that takes it back, to send.
 SENDABLE_STATES = ("invoiced", "credit")
 
@@ -174,9 +176,46 @@ class InvoiceRunDocument(models.Model):
         (queued - later)._update_send_state()
         later._renew_mails()
         for method, documents in (self - queued).grouped("send_action").items():
-            documents._send_by(method)
+            documents._send_once(method)
         mailed = self.filtered(lambda doc: doc.send_state == "pending" and doc.send_message_id)
         mailed.write({"send_date": fields.Datetime.now(), "send_next_try": False})
+
+    def _take_invoices(self):
+        """Lock the invoices of these documents; return the documents of those nobody else has.
+
+        Accounting's own sending of the same invoices waits, then finds them done. A network locks
+        them against references too, and silently sends nothing where it cannot: so do we.
+        """
+        free = self.move_id.try_lock_for_update(
+            allow_referencing=set(self.mapped("send_action")) <= {"email"}
+        )
+        return self.filtered(lambda doc: doc.move_id in free)
+
+    def _send_once(self, method):
+        """Send by ``method``; a worker that stops meanwhile leaves no second try by itself.
+
+        A network is called at once, and its module may commit before our note: so "perhaps sent"
+        is noted for good beforehand, as ``mail.mail._note_hand_over`` does for mails.
+        """
+        if method == "email" or not self.env["invoice.run"]._can_commit():
+            self._send_by(method)
+            return
+        self._set_send_failed(self.env["mail.notification"]._get_unknown_reason())
+        self.is_send_uncertain = True
+        self.env["invoice.run"]._commit_step(remaining=1)
+        free = self._take_invoices()
+        if free:
+            free._send_by(method)
+        # somebody took these just now; nothing was tried
+        (self - free).write(
+            {
+                "send_state": "pending",
+                "send_error": False,
+                "send_asked": True,
+                "send_next_try": fields.Datetime.now() + BUSY_WAIT,
+                "is_send_uncertain": False,
+            }
+        )
 
     def _send_by(self, method):
         """Render and send through Odoo; what fails says why and does not hold the others."""
@@ -195,8 +234,8 @@ class InvoiceRunDocument(models.Model):
     def _undo_on_error(self):
         """Undo what was done in here when it fails; a network's module may commit in between.
 
-        So it is no savepoint, which such a commit would end, but the transaction: the chunk
-        begins with nothing to lose. Tests have only the one transaction.
+        So it is no savepoint, which such a commit would end, but the transaction: a chunk is of
+        one way of sending and begins with nothing to lose. Tests have only the one transaction.
         """
         if not self.env["invoice.run"]._can_commit():
             with self.env.cr.savepoint():
@@ -228,6 +267,8 @@ class InvoiceRunDocument(models.Model):
     def _note_sending(self, method, errors):
         """Note what Odoo said: ``errors`` by move id, else sent, else a mail that waits."""
         label = dict(self._fields["send_action"]._description_selection(self.env))[method]
+        # what became of them is known
+        self.filtered("is_send_uncertain").is_send_uncertain = False
         for document in self:
             if error := errors.get(document.move_id.id):
                 document._set_send_failed(error)

@@ -1,4 +1,4 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 #: A mail was being handed over when the worker or the connection stopped.
 UNKNOWN = "invoice_run_unknown"
@@ -35,11 +35,7 @@ class MailNotification(models.Model):
         self.ensure_one()
         address = self.res_partner_id.email or self.mail_email_address or ""
         if self.failure_type == UNKNOWN:
-            return self.env._(
-                "Perhaps sent: Odoo or the connection stopped while the mail server was taking "
-                "this mail. Ask the customer or look into the server's log; then mark it as sent, "
-                "or send it again."
-            )
+            return self._get_unknown_reason()
         if self.notification_status == "canceled":
             return self.env._("The mail was cancelled in Odoo.")
         if answer:
@@ -50,6 +46,14 @@ class MailNotification(models.Model):
                 address=address,
             )
         return self._get_run_failure(address)
+
+    @api.model
+    def _get_unknown_reason(self):
+        return self.env._(
+            "Perhaps sent: Odoo or the connection stopped while the mail server was taking "
+            "this mail. Ask the customer or look into the server's log; then mark it as sent, "
+            "or send it again."
+        )
 
     def _get_run_failure(self, address):
         """Return the reason for what failed without an answer of the mail server."""
