@@ -63,7 +63,7 @@ class InvoiceRunBulkMixin(models.AbstractModel):
             env = self.env.cr.cache.get(ENVIRONMENTS, {}).get(self.env)
             if env is not None:
                 return self.with_env(env)
-        return super().with_context(*(() if ctx is None else (ctx,)), **overrides)
+        return super().with_context(ctx, **overrides)
 
     def new(self, values=None, origin=None, ref=None):
         # EXTENDS 'base': what only holds the currency of an amount serves all amounts

@@ -259,7 +259,7 @@ class InvoiceRun(models.Model):
             return True
         seen = set()
         while payers := self._get_open_payers().filtered(lambda payer: payer.id not in seen):
-            start = before = 0
+            known, start, before = len(seen), 0, 0
             while start < len(payers):
                 end = start + self._get_payer_share(len(payers), start, before)
                 chunk = self._take_payers(payers[start:end])
@@ -267,7 +267,7 @@ class InvoiceRun(models.Model):
                 if chunk and not self._process_amounts(chunk, seen, left):
                     return False
                 start, before = end, len(chunk) or before
-            if not before:
+            if len(seen) == known:
                 return self._leave_to_others()
         if not self._lock_to_finish("amounts"):
             return self._leave_to_others()
