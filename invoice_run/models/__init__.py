@@ -6,6 +6,7 @@ from . import invoice_run_source
 from . import billing_asset
 from . import billing_category
 from . import billing_cluster
+from . import billing_ledger
 from . import billing_contract
 from . import billing_contract_portal
 from . import billing_contract_line
