@@ -258,16 +258,11 @@ class AccountMove(models.Model):
         moves = self.filtered(lambda move: move.state == "posted" and move._is_billing())
         moves._check_not_credited()
         credits = self.browse()
-        today = fields.Date.context_today(self)
-        # never dated before the invoice: the year of the revenue would be another one
-        groups = moves.grouped(
-            lambda move: (move.company_id, move.journal_id, max(today, move.date))
-        )
-        for (_company, journal, date), group in groups.items():
+        for group in moves.grouped(lambda move: (move.company_id, move.journal_id)).values():
             wizard = (
                 self.env["account.move.reversal"]
                 .with_context(active_model="account.move", active_ids=group.ids)
-                .create({"journal_id": journal.id, "date": date, "invoice_bill_again": True})
+                .create({"journal_id": group.journal_id.id, "invoice_bill_again": True})
             )
             wizard.refund_moves()
             credits |= wizard.new_move_ids

@@ -109,7 +109,9 @@ class AccountMoveLine(models.Model):
         line = self.sudo()
         if "move_reverse_cancel" in self.env.context:
             billed = line.invoice_run_line_id and not line.billing_credited_line_id
-            values["billing_credited_line_id"] = (line if billed else line.billing_credited_line_id).id
+            values["billing_credited_line_id"] = (
+                line if billed else line.billing_credited_line_id
+            ).id
             values["billing_credit_kind"] = line.billing_credit_kind
         elif self.env.context.get("invoice_run_move_claims") is ENGINE:
             # the object, not True: over RPC a context can hold anything else
@@ -231,7 +233,9 @@ class AccountMoveLine(models.Model):
     def _get_signed_subtotal(self):
         """Return the untaxed amount: positive where it is billed, negative where given back."""
         self.ensure_one()
-        return -self.price_subtotal if self.move_id.move_type == "out_refund" else self.price_subtotal
+        return (
+            -self.price_subtotal if self.move_id.move_type == "out_refund" else self.price_subtotal
+        )
 
     def _is_money_back(self):
         """Whether this line gives an invoice line back, rather than taking a credit back."""

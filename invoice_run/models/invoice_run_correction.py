@@ -235,15 +235,22 @@ class InvoiceRunLine(models.Model):
 
     def _prepare_credited_line_vals(self):
         """Return what the line of a credit has from the invoice line that it gives back."""
-        credited = self.credited_line_id
-        vals = {"billing_credited_line_id": credited.id}
+        vals = {"billing_credited_line_id": self.credited_line_id.id}
+        account = self._get_booking_account()
+        if account != self._get_default_account():
+            vals["account_id"] = account.id
+        return vals
+
+    def _get_booking_account(self):
+        """Return the account on which this amount will be booked: a credit's as it was billed."""
+        self.ensure_one()
+        return self.credited_line_id.account_id or self._get_default_account()
+
+    def _get_default_account(self):
         document = self.document_id
-        account = self.contract_id._get_run_account(
+        return self.contract_id._get_run_account(
             self.product_id, document.company_id, document.fiscal_position_id
         )
-        if credited.account_id != account:
-            vals["account_id"] = credited.account_id.id
-        return vals
 
     def _get_billed_line(self, billed_lines):
         """Return which of ``billed_lines`` of the price line bills this amount now, or None.

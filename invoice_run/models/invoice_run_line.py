@@ -241,8 +241,7 @@ class InvoiceRunLine(models.Model):
         """Return what amounts must have in common to cancel each other out in the books."""
         self.ensure_one()
         distribution = tuple(sorted((self.analytic_distribution or {}).items()))
-        account = self.credited_line_id.account_id
-        return (self.product_id, account, self.tax_ids, distribution)
+        return (self.product_id, self._get_booking_account(), self.tax_ids, distribution)
 
     def _get_extra_tax_data(self, sign):
         """Return the taxes that do not follow from price and quantity, for the tax engine."""
