@@ -138,6 +138,9 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 "change_id": self.env["billing.contract.change"].create({}).id,
                 **line,
             },
+            "billing.credit.question": lambda: {
+                "exception_id": self.waiting.exception_ids[:1].id,
+            },
             "billing.due": lambda: {"contract_ids": [Command.set(self.contract.ids)]},
             "billing.due.line": lambda: {"due_id": self._make("billing.due").id, **contract},
             "billing.forecast": lambda: company,
