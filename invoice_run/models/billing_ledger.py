@@ -402,15 +402,11 @@ class BillingLedger(models.AbstractModel):
 
     def _new_entry(self, row):
         """Return the entry of one row of :meth:`_get_query`."""
-        head, (quantity, price_unit, discount), tail = row[:15], row[15:18], row[18:]
-        account_id, product_id, analytic_distribution, planned, net_price = tail
-        coin = head[11]
-        numbers = (float(number or 0) for number in head[12:])
+        *head, account_id, product_id, analytic_distribution, planned, net_price = row
+        numbers = [float(number or 0) for number in head[11:]]
         return ledger.LedgerEntry(
             *head[:11],
-            float(coin),
             *numbers,
-            ledger.price_of(quantity or 0.0, price_unit or 0.0, discount or 0.0, coin),
             account_id,
             product_id,
             analytic_distribution or {},
