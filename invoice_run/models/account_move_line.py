@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 
 from .account_move import ACCOUNTANTS
-from .invoice_run_guarded import ENGINE
+from .invoice_run_guarded import ENGINE, EngineValue
 
 
 class AccountMoveLine(models.Model):
@@ -41,5 +41,5 @@ class AccountMoveLine(models.Model):
         # the object, not True: over RPC a context can hold anything else
         if self.env.context.get("invoice_run_move_claims") is ENGINE and not reversing:
             # sudo: who reverses an invoice need not see the run that made it
-            values["invoice_run_line_id"] = self.sudo().invoice_run_line_id.id
+            values["invoice_run_line_id"] = EngineValue(self.sudo().invoice_run_line_id.id)
         return result

@@ -375,7 +375,7 @@ class BillingContract(models.Model):
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"next_invoicing_date"}
+        return super()._get_engine_fields() | {"next_invoicing_date", "run_line_ids"}
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):

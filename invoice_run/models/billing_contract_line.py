@@ -167,6 +167,7 @@ class BillingContractLine(models.Model):
             "invoiced_until",
             "next_period_from",
             "overbilled_from",
+            "run_line_ids",
         }
 
     @api.model

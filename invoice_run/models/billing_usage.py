@@ -183,7 +183,7 @@ class BillingUsage(models.Model):
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"state"}
+        return super()._get_engine_fields() | {"state", "run_line_ids"}
 
     def write(self, vals):
         invoiced = self.filtered(lambda usage: usage.state == "invoiced")

@@ -6,6 +6,7 @@ from odoo.fields import Domain
 
 from .. import cycles
 from .activity_types import APPROVE
+from .invoice_run_guarded import EngineValue
 
 #: States in which amounts exist and no run of this kind is finished.
 OPEN_STATES = ("draft", "on_hold", "submitted", "amounts", "approved")
@@ -16,7 +17,7 @@ class InvoiceRun(models.Model):
 
     _name = "invoice.run"
     _description = "Invoice Run"
-    _inherit = ["mail.thread", "mail.activity.mixin", "invoice.run.guarded"]
+    _inherit = ["invoice.run.guarded", "mail.thread", "mail.activity.mixin"]
     _order = "date_from desc, reference desc, id desc"
     _check_company_auto = True
     _rec_name = "reference"
@@ -260,10 +261,7 @@ class InvoiceRun(models.Model):
         An ad hoc run needs ``scenario_id`` and takes ``invoice_date`` (default: today) as its
         target date unless ``target_date`` says otherwise.
         """
-        for vals in vals_list:
-            self._check_engine_fields([name for name, value in vals.items() if value])
-        vals_list = [self._prepare_create_vals(vals) for vals in vals_list]
-        runs = super(InvoiceRun, self._as_engine()).create(vals_list).with_env(self.env)
+        runs = super().create([self._prepare_create_vals(vals) for vals in vals_list])
         runs._write_engine({"state": "on_hold"})
         return runs
 
@@ -271,6 +269,10 @@ class InvoiceRun(models.Model):
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
         return super()._get_engine_fields() | {
+            "document_ids",
+            "exception_ids",
+            "invoice_ids",
+            "line_ids",
             "reference",
             "schedule_id",
             "number",
@@ -287,7 +289,8 @@ class InvoiceRun(models.Model):
     def _prepare_create_vals(self, vals):
         vals = dict(vals)
         if vals.get("reference", "/") == "/":
-            vals["reference"] = self.env["ir.sequence"].next_by_code("invoice.run")
+            number = self.env["ir.sequence"].next_by_code("invoice.run")
+            vals["reference"] = EngineValue(number)
         return vals if vals.get("schedule_id") else self._prepare_ad_hoc_vals(vals)
 
     @api.model
@@ -323,7 +326,7 @@ class InvoiceRun(models.Model):
             "invoice_date": invoice_date,
             **vals,
             "name": name,
-            "schedule_id": schedule.id,
+            "schedule_id": EngineValue(schedule.id),
         }
 
     @api.ondelete(at_uninstall=False)

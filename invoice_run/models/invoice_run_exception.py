@@ -1,4 +1,4 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 
 class InvoiceRunException(models.Model):
@@ -6,6 +6,7 @@ class InvoiceRunException(models.Model):
 
     _name = "invoice.run.exception"
     _description = "Invoice Run Exception"
+    _inherit = ["invoice.run.guarded"]
     _order = "run_id, id"
     _rec_name = "message"
     _check_company_auto = True
@@ -19,6 +20,11 @@ class InvoiceRunException(models.Model):
     blocking_run_id = fields.Many2one("invoice.run", "Held By", index="btree_not_null")
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | set(self._fields)
 
     def _get_source_record(self):
         """Return what is due: an order, item or contract; nothing where the run is meant."""

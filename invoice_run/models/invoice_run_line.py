@@ -19,7 +19,7 @@ class InvoiceRunLine(models.Model):
 
     _name = "invoice.run.line"
     _description = "Amount to be Invoiced"
-    _inherit = ["analytic.mixin", "invoice.run.bulk.mixin"]
+    _inherit = ["invoice.run.guarded", "analytic.mixin", "invoice.run.bulk.mixin"]
     # by the id: sorted by an index, without a look at the documents
     _order = "document_id.id, sequence, id"
     _check_company_auto = True
@@ -87,6 +87,11 @@ class InvoiceRunLine(models.Model):
         # for it on the same page, no index has to know
         self.env.cr.execute("ALTER TABLE invoice_run_line SET (fillfactor = 50)")
         return super().init()
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | set(self._fields)
 
     def _get_dummy_key(self, name, value):
         # EXTENDS 'invoice.run.bulk.mixin': documents of one currency are alike

@@ -9,6 +9,7 @@ from odoo.tools import format_date
 from .. import cycles
 from ..periods import Span
 from .invoice_run_document import PLACEHOLDER
+from .invoice_run_guarded import EngineValue
 from .possible_dates import check_years
 
 #: Who approves without looking decides for everybody: a manager's choice.
@@ -29,7 +30,7 @@ class InvoiceRunSchedule(models.Model):
 
     _name = "invoice.run.schedule"
     _description = "Invoice Run Schedule"
-    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _inherit = ["invoice.run.guarded", "mail.thread", "mail.activity.mixin"]
     _order = "reference desc, id desc"
     _check_company_auto = True
     _rec_names_search = ["reference", "name"]
@@ -332,10 +333,23 @@ class InvoiceRunSchedule(models.Model):
     def create(self, vals_list):
         for vals in vals_list:
             if vals.get("reference", "/") == "/":
-                vals["reference"] = self.env["ir.sequence"].next_by_code("invoice.run.schedule")
-            if vals.get("auto_approve") == "yes":
-                self._check_manager()
-        return super().create(vals_list)
+                number = self.env["ir.sequence"].next_by_code("invoice.run.schedule")
+                vals["reference"] = EngineValue(number)
+        # not the values: whatever path led to it
+        schedules = super().create(vals_list)
+        if "yes" in schedules.mapped("auto_approve"):
+            self._check_manager()
+        return schedules
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {"reference", "run_ids"}
+
+    @api.model
+    def _get_reserved_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return {**super()._get_reserved_fields(), "auto_approve": MANAGER_GROUP}
 
     def write(self, vals):
         # who may not approve may ask for an approval, not do without one

@@ -9,6 +9,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL, plaintext2html
 
+from .invoice_run_guarded import EngineValue
 from .invoice_run_schedule import HORIZON_MONTHS, MAX_RUNS
 
 _logger = logging.getLogger(__name__)
@@ -76,8 +77,16 @@ class InvoiceRunSchedule(models.Model):
         )
 
     def _create_runs(self, numbers):
-        vals_list = [self._prepare_run_vals(number) for number in numbers]
-        self.env["invoice.run"]._as_engine().create(vals_list)
+        self.env["invoice.run"].create(
+            [
+                {
+                    **self._prepare_run_vals(number),
+                    "schedule_id": EngineValue(self.id),
+                    "number": EngineValue(number),
+                }
+                for number in numbers
+            ]
+        )
 
     def _get_missing_numbers(self):
         """Return the numbers of the runs that are still to be made, in order.

@@ -1,12 +1,20 @@
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
+#: Who may approve an order for invoicing.
+INVOICING_GROUP = "account.group_account_invoice"
+
 
 class SaleOrder(models.Model):
     """Orders as a source of invoice runs: what accountants set on them."""
 
     _name = "sale.order"
-    _inherit = ["sale.order", "invoice.run.source", "invoice.run.stale.mixin"]
+    _inherit = [
+        "sale.order",
+        "invoice.run.source",
+        "invoice.run.guarded",
+        "invoice.run.stale.mixin",
+    ]
 
     approved_for_invoicing = fields.Boolean(
         "Approved for Invoicing",
@@ -30,11 +38,23 @@ class SaleOrder(models.Model):
         groups="invoice_run.invoice_run_group_user",
     )
 
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {"run_line_ids"}
+
+    @api.model
+    def _get_reserved_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return {**super()._get_reserved_fields(), "approved_for_invoicing": INVOICING_GROUP}
+
     @api.model_create_multi
     def create(self, vals_list):
-        if any(vals.get("approved_for_invoicing") for vals in vals_list):
+        # not the values: whatever path led to it
+        orders = super().create(vals_list)
+        if any(orders.mapped("approved_for_invoicing")):
             self._check_may_approve()
-        return super().create(vals_list)
+        return orders
 
     def write(self, vals):
         # an import or a form writes all columns, changed or not
@@ -47,7 +67,7 @@ class SaleOrder(models.Model):
 
         :raises AccessError: says who may
         """
-        if not self.env.su and not self.env.user.has_group("account.group_account_invoice"):
+        if not self.env.su and not self.env.user.has_group(INVOICING_GROUP):
             raise AccessError(
                 self.env._("Only users with invoicing rights approve orders for invoicing.")
             )

@@ -1,6 +1,6 @@
 from odoo import api, fields, models
 
-from ..models.invoice_run_guarded import ENGINE
+from ..models.invoice_run_guarded import ENGINE, EngineValue
 
 
 class AccountMoveReversal(models.TransientModel):
@@ -25,13 +25,9 @@ class AccountMoveReversal(models.TransientModel):
         vals = super()._prepare_default_reversal(move)
         moves_claims = self.env.context.get("invoice_run_move_claims") is ENGINE
         if self.invoice_bill_again or moves_claims:
-            vals["invoice_bill_again"] = True
+            # what the wizard asks becomes a field of the engine on the credit note
+            vals["invoice_bill_again"] = EngineValue(True)
         return vals
-
-    def reverse_moves(self, is_modify=False):
-        # EXTENDS 'account': "Bill the Periods Again" becomes a field of the engine on the credit
-        wizard = self.with_context(invoice_run_engine=ENGINE)
-        return super(AccountMoveReversal, wizard).reverse_moves(is_modify)
 
     def modify_moves(self):
         # EXTENDS 'account': the new invoice takes over the periods of the reversed one
