@@ -71,9 +71,7 @@ class InvoiceRunGuarded(models.AbstractModel):
             return set()
         user = self.env.user
         return {
-            name
-            for name, group in self._get_reserved_fields().items()
-            if not user.has_group(group)
+            name for name, group in self._get_reserved_fields().items() if not user.has_group(group)
         }
 
     def _get_own_defaults(self, names):

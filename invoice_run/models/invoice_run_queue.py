@@ -17,6 +17,19 @@ SHARED_JOBS = ("amounts", "invoices")
 GATE = 0x1D5C << 32
 #: When the scheduled action looks whether others ended a job on which they were.
 LOOK_AGAIN = timedelta(minutes=1)
+#: What the engine takes over from the context of who presses a button. Anything else could
+#: change what is made: defaults, and what switches off a part of Odoo.
+CONTEXT_TAKEN = {
+    "allowed_company_ids",
+    "force_report_rendering",
+    "invoice_run_share",
+    "invoice_run_share_until",
+    "invoice_run_step",
+    "invoice_run_watched",
+    "lang",
+    "tz",
+    "uid",
+}
 #: Invoices made in one transaction.
 INVOICES_PER_CHUNK = 250
 #: What a worker takes at least of the rest: smaller chunks cost more than they even out.
@@ -237,9 +250,7 @@ class InvoiceRun(models.Model):
         Each chunk is committed, so a worker that dies loses at most one chunk, and the next
         one goes on where it stopped. A run on which another worker is busy is left alone.
         """
-        # sudo: the button that queued the work checked who may ask for it; the result is the
-        # same whoever carries it out, the scheduled action or a script
-        for run in self.sudo():
+        for run in self._with_engine():
             while run.job != "none":
                 job = run.job
                 if not run._lock_job(job):
@@ -247,6 +258,13 @@ class InvoiceRun(models.Model):
                 finished = getattr(run, f"_process_job_{job}")()
                 if not finished:
                     break
+
+    def _with_engine(self):
+        """Return these runs such that the result is the same, whoever asked for it and how."""
+        context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
+        # sudo: the button that queued the work checked who may ask for it; the scheduled action
+        # or a script may carry it out
+        return self.sudo().with_context(context)
 
     def _process_job_amounts(self):
         """Make the amounts of all customers; return whether the job is finished.
