@@ -1,4 +1,5 @@
 from . import invoice_run_guarded
+from . import billing_change
 from . import invoice_run_bulk_mixin
 from . import invoice_run_stale_mixin
 from . import invoice_run_import_mixin
@@ -25,6 +26,8 @@ from . import ir_qweb
 from . import mail_mail
 from . import mail_notification
 from . import invoice_run
+from . import invoice_run_approval
+from . import invoice_run_four_eyes
 from . import invoice_run_amounts
 from . import invoice_run_company_domain
 from . import invoice_run_selection

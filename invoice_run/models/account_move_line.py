@@ -17,13 +17,25 @@ class AccountMoveLine(models.Model):
         ondelete="set null",
         groups=ACCOUNTANTS,
     )
+    billing_given_back = fields.Boolean(
+        copy=False,
+        readonly=True,
+        groups=ACCOUNTANTS,
+        help="As on the invoice: for the index, which sees no other table.",
+    )
     billing_date_from = fields.Date("Period From", help="First day billed, included.")
     billing_date_to = fields.Date("Period To", help="Last day billed, included.")
+
+    _run_line_invoiced_once = models.UniqueIndex(
+        "(invoice_run_line_id) WHERE invoice_run_line_id IS NOT NULL"
+        " AND parent_state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
+        "This amount of an invoice run is on an invoice already. Cancel or delete one of the two.",
+    )
 
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"invoice_run_line_id"}
+        return super()._get_engine_fields() | {"invoice_run_line_id", "billing_given_back"}
 
     def unlink(self):
         # EXTENDS 'account': a deleted invoice line gives its period back
@@ -31,7 +43,7 @@ class AccountMoveLine(models.Model):
         run_lines = self.sudo().invoice_run_line_id
         result = super().unlink()
         if run_lines:
-            run_lines.exists()._sync_claims()
+            run_lines.exists()._follow_invoices()
         return result
 
     def _copy_data_extend_business_fields(self, values):

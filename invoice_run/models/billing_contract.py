@@ -29,6 +29,7 @@ class BillingContract(models.Model):
     ]
     _order = "name desc, id desc"
     _check_company_auto = True
+    _prepares_runs = True
     _rec_names_search = ["name", "title", "partner_id"]
 
     name = fields.Char("Number", required=True, copy=False, readonly=True, default="/")

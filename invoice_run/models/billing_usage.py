@@ -20,6 +20,7 @@ class BillingUsage(models.Model):
     ]
     _order = "date, id"
     _check_company_auto = True
+    _prepares_runs = True
 
     date = fields.Date(required=True, index=True, default=fields.Date.context_today)
     partner_id = fields.Many2one(

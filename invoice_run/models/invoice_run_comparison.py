@@ -1,6 +1,7 @@
 from collections import defaultdict
 
 from odoo import api, fields, models
+from odoo.exceptions import AccessError
 from odoo.tools import SQL
 
 from .. import periods
@@ -72,9 +73,26 @@ class InvoiceRunDocument(models.Model):
         return self.is_outlier or self.has_missing_charge
 
     def action_accept(self):
-        """Note that the flags of these documents were looked at and are right."""
+        """Note that the flags of these documents were looked at and are right.
+
+        Where invoices are automatic, those of an approved run go on.
+
+        :raises AccessError: the user is no reviewer
+        """
         self.check_access("write")
+        self._check_may_accept()
+        held_back = self.filtered(lambda document: document._is_held_back())
         self._write_engine({"is_accepted": True})
+        self.run_id._note_prepared()
+        for run in held_back.run_id:
+            if run.state == "approved" and run.job == "none" and run._is_automatic("invoices"):
+                run._start_invoices()
+
+    def _check_may_accept(self):
+        if not self.env.su and not self.env.user._is_invoice_run_reviewer():
+            raise AccessError(
+                self.env._("Only reviewers mark unusual documents as checked. Ask one of them.")
+            )
 
     def _update_comparison(self):
         """Compare these new documents with what was invoiced last, and set their flags."""

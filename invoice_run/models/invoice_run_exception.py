@@ -38,6 +38,7 @@ class InvoiceRunException(models.Model):
             run = exception.blocking_run_id
             run.check_access("write")
             run._check_not_busy()
+            run._note_prepared()
             # sudo: amounts and documents are the engine's
             exception.sudo()._get_blocking_documents()._release_documents()
             body = self.env._("Released for %(run)s.", run=exception.run_id.reference)

@@ -149,6 +149,11 @@ class InvoiceRunLine(models.Model):
         lines.flush_recordset(["is_claimed"])
         lines.usage_id._update_state()
 
+    def _follow_invoices(self):
+        """Follow a change of the invoices of these amounts: claims first, they say who is wrong."""
+        self._sync_claims()
+        self.move_line_ids.move_id._note_given_back()
+
     def _sync_claims(self):
         """Claim or release what the invoices of these amounts say.
 

@@ -264,7 +264,7 @@ class InvoiceRun(models.Model):
         context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
         # sudo: the button that queued the work checked who may ask for it; the scheduled action
         # or a script may carry it out
-        return self.sudo().with_context(context)
+        return self.with_env(self.env(su=True, context=context))
 
     def _process_job_amounts(self):
         """Make the amounts of all customers; return whether the job is finished.

@@ -187,17 +187,13 @@ class InvoiceRunDocument(models.Model):
 
         Deliveries and invoices change quantities by computation.
         """
+        result = super()._detect_stale()
         domain = [("document_id", "in", self.ids), ("sale_order_id", "!=", False)]
         lines = self.env["invoice.run.line"].search([*domain, ("is_stale", "=", False)])
         for document in lines.document_id:
             if document._get_change_errors():
                 document.line_ids.write({"is_stale": True})
                 document.is_stale = True
-
-    def _set_failed(self, reason):
-        # EXTENDS 'invoice_run': what failed since its order changed can be renewed at once
-        result = super()._set_failed(reason)
-        self._detect_stale()
         return result
 
     # ------------------------------------------------------------------

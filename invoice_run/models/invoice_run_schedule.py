@@ -16,6 +16,8 @@ from .possible_dates import check_years
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
 #: What a schedule that approves automatically bills is its manager's choice as well.
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
+#: What of a schedule is only for those who look at it: whoever else changes something prepares.
+UNPREPARED_FIELDS = {"description", "name", "reviewer_id", "run_description", "state", "user_id"}
 AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no", "By hand")]
 #: A typing error in a date or number must not make a million runs.
 MAX_RUNS = 1000
@@ -339,6 +341,7 @@ class InvoiceRunSchedule(models.Model):
         schedules = super().create(vals_list)
         if "yes" in schedules.mapped("auto_approve"):
             self._check_manager()
+        self.env["billing.change"]._note(schedules)
         return schedules
 
     @api.model
@@ -358,7 +361,10 @@ class InvoiceRunSchedule(models.Model):
         approving = self.filtered(lambda schedule: schedule.auto_approve == "yes")
         if loosened or (approving and not {*APPROVED_FIELDS}.isdisjoint(vals)):
             self._check_manager()
-        return super().write(vals)
+        result = super().write(vals)
+        if not UNPREPARED_FIELDS.issuperset(vals):
+            self.env["billing.change"]._note(self)
+        return result
 
     def copy_data(self, default=None):
         # EXTENDS 'base': automatic approval is not copied by who could not have set it

@@ -50,6 +50,10 @@ class InvoiceRunDocument(models.Model):
 
     def _detect_stale(self):
         """Mark what changed without anybody writing it; a source adds how that is seen."""
+        approved = self.filtered(lambda document: document.run_id.approved_date)
+        changed = approved._get_unapproved().filtered(lambda document: not document.is_stale)
+        changed.line_ids.write({"is_stale": True})
+        changed.write({"is_stale": True})
 
     def _get_change_errors(self):
         # EXTENDS 'invoice_run': what changed otherwise is refused as well
@@ -94,6 +98,7 @@ class InvoiceRun(models.Model):
 
     def write(self, vals):
         changed = self._get_changed(vals, self._get_stale_fields())
+        (changed | self._get_changed(vals, {"activation_date"}))._note_prepared()
         selected = self._get_changed(vals, SELECTION_FIELDS).schedule_id
         if "yes" in selected.mapped("auto_approve"):
             selected._check_manager()
@@ -123,6 +128,7 @@ class InvoiceRun(models.Model):
             if not payers or run.job != "none":
                 continue
             run._check_amounts_state()
+            run._note_prepared()
             run._remove_open_documents(payers)
             run._remove_exceptions(payers)
             run._write_engine(

@@ -15,6 +15,7 @@ class SaleOrder(models.Model):
         "invoice.run.guarded",
         "invoice.run.stale.mixin",
     ]
+    _prepares_runs = True
 
     approved_for_invoicing = fields.Boolean(
         "Approved for Invoicing",

@@ -25,7 +25,7 @@ class TestManager(ManagerCommon, CronMixinCase):
 
     def _accept(self, manager):
         """Look at what is unusual, so that the company's setting may approve."""
-        manager.run_id.document_ids.action_accept()
+        manager.run_id.document_ids.with_user(self.reviewer).action_accept()
 
     @freeze_time("2024-01-31")
     def test_cards(self):
@@ -488,7 +488,7 @@ class TestManagerApproval(ManagerCommon):
         self.company.invoice_run_auto_approve = True
         manager = self._open()
         self._fetch(manager)
-        manager.run_id.document_ids.action_accept()
+        manager.run_id.document_ids.with_user(self.reviewer).action_accept()
         self.assertFalse(manager.get_state()["run"]["approval"]["needed"])
         self._process(manager)
         self.assertEqual(manager.run_id.state, "invoiced")
@@ -502,7 +502,7 @@ class TestManagerApproval(ManagerCommon):
         )
         manager = self._open()
         self._fetch(manager)
-        manager.run_id.document_ids.action_accept()
+        manager.run_id.document_ids.with_user(self.reviewer).action_accept()
         self.assertTrue(manager.action_process(ALL)["run"]["approval"]["asked"])
         self.assertFalse(manager.run_id.invoice_ids)
 

@@ -39,5 +39,5 @@ class AccountMoveReversal(models.TransientModel):
             move._write_engine(
                 {"invoice_run_document_id": document.id, "invoice_run_id": document.run_id.id}
             )
-        self.new_move_ids._get_affected_run_lines()._sync_claims()
+        self.new_move_ids._get_affected_run_lines()._follow_invoices()
         return action

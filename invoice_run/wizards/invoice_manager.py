@@ -280,6 +280,8 @@ class InvoiceManager(models.TransientModel):
         run = self._find_run()
         if not run or run.state not in RESTARTABLE:
             return run.browse()
+        if not run.is_managed:
+            self._check_takeable(run)
         if run.company_id != self.scenario_id.company_id:
             run.action_cancel()
             return run.browse()
@@ -287,6 +289,21 @@ class InvoiceManager(models.TransientModel):
             self._finish_run(run)
             return run.browse()
         return run
+
+    def _check_takeable(self, run):
+        """Refuse to turn the run of a schedule into one of this wizard.
+
+        :raises UserError: says what to do instead
+        """
+        schedule = run.schedule_id
+        if schedule.cycle != "once" or schedule.auto_approve != "company":
+            raise UserError(
+                self.env._(
+                    "%(run)s follows %(schedule)s: generate its amounts on the run itself.",
+                    run=run.reference,
+                    schedule=schedule.reference,
+                )
+            )
 
     def _prepare_run_vals(self):
         target = self.target_date or self.invoice_date
@@ -461,9 +478,15 @@ class InvoiceManager(models.TransientModel):
         return {"needed": needed, "asked": run.is_approval_asked, "reviewer": reviewer}
 
     def _is_approved_by_setting(self, run):
-        """Whether the company wants no person to approve this run."""
-        clean = not run.exception_count and not run.flagged_count
-        return run.company_id.invoice_run_auto_approve and clean
+        """Whether the settings want no person to approve this run.
+
+        Those of its schedule; a run made here is its user's own, so the company's count.
+        """
+        if run.exception_count or run.flagged_count:
+            return False
+        return run.company_id.invoice_run_auto_approve and (
+            run.is_managed or run._is_automatic("approve")
+        )
 
     def _count_documents(self, run, domain):
         return self.env["invoice.run.document"].search_count(

@@ -52,7 +52,7 @@ class InvoiceManager(models.TransientModel):
         return self._get_documents_domain() & Domain("id", operator, ids)
 
     def get_rows(self, query=None, offset=0, limit=PAGE_SIZE):
-        """Return one page of the table and the number of all rows.
+        """Return one page of the table, the number of all rows and the run's fingerprint.
 
         :param query: ``filter``, one of ``FILTERS``; ``search``, text; ``order``, one of
             ``ORDERS``; ``desc``
@@ -68,6 +68,7 @@ class InvoiceManager(models.TransientModel):
         waiting = self._get_waiting(found)
         return {
             "total": documents.search_count(domain),
+            "fingerprint": self._find_run().fingerprint,
             "rows": [self._get_row(document, document in waiting) for document in found],
         }
 
