@@ -3,6 +3,7 @@ from dateutil.relativedelta import relativedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
+from odoo.tools.misc import clean_context
 
 from .. import cycles
 from .invoice_run_guarded import EngineValue
@@ -309,18 +310,24 @@ class InvoiceRun(models.Model):
         invoice_date = fields.Date.to_date(vals.get("invoice_date")) or today
         target = fields.Date.to_date(vals.get("target_date")) or invoice_date
         name = vals.get("name") or scenario.name
-        schedule = self.env["invoice.run.schedule"].create(
-            {
-                "name": name,
-                "company_id": company.id,
-                "scenario_id": scenario.id,
-                "cycle": "once",
-                "date_from": vals.get("date_from") or target,
-                "date_to": vals.get("date_to") or target,
-                "invoice_date": invoice_date,
-                "due_date": vals.get("due_date"),
-                "activation_rule": "disabled",
-            }
+        # defaults in the context are those of the run
+        context = clean_context(self.env.context)
+        schedule = (
+            self.env["invoice.run.schedule"]
+            .with_env(self.env(context=context))
+            .create(
+                {
+                    "name": name,
+                    "company_id": company.id,
+                    "scenario_id": scenario.id,
+                    "cycle": "once",
+                    "date_from": vals.get("date_from") or target,
+                    "date_to": vals.get("date_to") or target,
+                    "invoice_date": invoice_date,
+                    "due_date": vals.get("due_date"),
+                    "activation_rule": "disabled",
+                }
+            )
         )
         return {
             "user_id": self.env.user.id,

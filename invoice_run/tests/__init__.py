@@ -1,3 +1,5 @@
+from . import test_approval
+from . import test_approval_walks
 from . import test_bad_input
 from . import test_billing_modes
 from . import test_bulk_equality
@@ -10,6 +12,7 @@ from . import test_dashboard
 from . import test_default_scenarios
 from . import test_exceptions
 from . import test_grouping
+from . import test_guarded_paths
 from . import test_import
 from . import test_invariants
 from . import test_isolation
