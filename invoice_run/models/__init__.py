@@ -7,6 +7,7 @@ from . import invoice_run_source
 from . import billing_asset
 from . import billing_category
 from . import billing_cluster
+from . import billing_ledger
 from . import billing_contract
 from . import billing_contract_portal
 from . import billing_contract_line
@@ -43,6 +44,7 @@ from . import invoice_run_progress
 from . import invoice_run_managed
 from . import ir_websocket
 from . import invoice_run_printing
+from . import invoice_run_credit_limit
 from . import invoice_run_exception
 from . import invoice_run_line
 from . import invoice_run_correction
@@ -68,6 +70,7 @@ from . import invoice_run_sample
 from . import invoice_run_schedule_runs
 from . import account_move
 from . import account_move_line
+from . import account_tax
 from . import account_move_bulk
 from . import invoice_run_bulk
 from . import res_company

@@ -286,6 +286,7 @@ class InvoiceRunDocument(models.Model):
             "company_amount_tax",
             "company_amount_total",
             "company_amount_untaxed",
+            "currency_rate",
             "invoice_date",
             "invoice_date_due",
         ]

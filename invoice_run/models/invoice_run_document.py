@@ -51,6 +51,10 @@ class InvoiceRunDocument(models.Model):
     amount_untaxed = fields.Monetary("Untaxed")
     amount_tax = fields.Monetary("Taxes")
     amount_total = fields.Monetary("Total")
+    currency_rate = fields.Float(
+        digits=0,
+        help="Units of the document's currency per unit of company currency of these totals.",
+    )
     company_currency_id = fields.Many2one(
         related="company_id.currency_id", string="Company Currency"
     )
@@ -137,7 +141,8 @@ class InvoiceRunDocument(models.Model):
             if summary["total_amount_currency"] < 0:
                 sign = -1
                 summary, base_lines = document._get_tax_summary(-1)
-            totals.append(document._prepare_amount_vals(summary, sign))
+            vals = document._prepare_amount_vals(summary, sign)
+            totals.append({**vals, "currency_rate": document._get_currency_rate()})
             for base_line in base_lines:
                 details = base_line["tax_details"]
                 lines.append(base_line["record"])
@@ -179,6 +184,9 @@ class InvoiceRunDocument(models.Model):
     def _get_currency_rate(self):
         """Return units of the document currency per unit of company currency on its date."""
         self.ensure_one()
+        if self.reversed_entry_id:
+            # what was booked is given back, not what it is worth today
+            return self.reversed_entry_id.invoice_currency_rate
         return self.env["res.currency"]._get_conversion_rate(
             from_currency=self.company_id.currency_id,
             to_currency=self.currency_id,

@@ -182,19 +182,17 @@ class InvoiceRunDocument(models.Model):
         amounts = self.line_ids.filtered(lambda amount: amount.sale_order_id == order)
         return amounts._get_order_differences([(line.id, vals) for line, vals in lines])
 
-    def _detect_stale(self):
+    def _detect_stale_orders(self):
         """Mark those of these documents whose orders changed in a way that nobody wrote down.
 
         Deliveries and invoices change quantities by computation.
         """
-        result = super()._detect_stale()
         domain = [("document_id", "in", self.ids), ("sale_order_id", "!=", False)]
         lines = self.env["invoice.run.line"].search([*domain, ("is_stale", "=", False)])
         for document in lines.document_id:
             if document._get_change_errors():
                 document.line_ids.write({"is_stale": True})
                 document.is_stale = True
-        return result
 
     # ------------------------------------------------------------------
     # Invoice

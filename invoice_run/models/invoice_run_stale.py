@@ -49,9 +49,21 @@ class InvoiceRunDocument(models.Model):
     )
 
     def _detect_stale(self):
-        """Mark what changed without anybody writing it; a source adds how that is seen."""
-        approved = self.filtered(lambda document: document.run_id.approved_date)
-        changed = approved._get_unapproved().filtered(lambda document: not document.is_stale)
+        """Mark what changed without anybody writing it: orders, rates, what is left to credit.
+
+        And what is not any more what was approved.
+        """
+        self._detect_stale_orders()
+        domain = Domain("id", "in", self.ids) & Domain("is_stale", "=", False)
+        changed = self.search(domain & Domain("line_ids.corrects_id", "!=", False)).filtered(
+            lambda document: document._get_credit_errors()
+        )
+        foreign = self.search(domain & Domain("currency_rate", "not in", (0, 1)))
+        changed |= foreign.filtered(lambda document: document._is_rate_changed())
+        approved = self.filtered(
+            lambda document: document.run_id.approved_date and not document.is_stale
+        )
+        changed |= approved._get_unapproved()
         changed.line_ids.write({"is_stale": True})
         changed.write({"is_stale": True})
 

@@ -27,6 +27,7 @@ NO_CONTENT = {
         "is_below_min",
         "is_first",
         "is_flagged",
+        "is_large_credit",
         "is_outlier",
         "is_selected",
         "is_stale",

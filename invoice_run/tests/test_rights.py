@@ -85,10 +85,14 @@ class TestInvoiceFields(InvoiceRunCommon):
     def test_copy_with_a_forged_context_copies_no_claim(self):
         move = self.move.with_user(self.accountant)
         copy = move.with_context(
-            include_business_fields=True, invoice_run_move_claims=True, invoice_run_engine=True
+            include_business_fields=True,
+            invoice_run_move_claims=True,
+            invoice_run_reversing=True,
+            move_reverse_cancel=False,
         ).copy()
         self.assertFalse(copy.invoice_run_id)
         self.assertFalse(copy.invoice_line_ids.invoice_run_line_id)
+        self.assertFalse(copy.invoice_line_ids.billing_credited_line_id)
         copy.unlink()
         self.assertBillable(False)
 
