@@ -4,8 +4,7 @@ from zoneinfo import ZoneInfo
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.tools import SQL
 
-#: Key of the advisory lock of who counts a company's mails; the lower half is its id.
-MAILS = 0x1D5E << 32
+from ..advisory_locks import MAILS
 
 
 class ResCompany(models.Model):

@@ -1,3 +1,4 @@
+from . import test_advisory_locks
 from . import test_bad_input
 from . import test_billing_modes
 from . import test_bulk_equality
