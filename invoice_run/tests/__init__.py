@@ -50,3 +50,4 @@ from . import test_translations
 from . import test_trouble
 from . import test_undo
 from . import test_usage
+from . import test_wizard_owners

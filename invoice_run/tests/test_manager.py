@@ -680,7 +680,9 @@ class TestManagerRights(ManagerCommon):
         ):
             with self.assertRaises(AccessError):
                 press()
-        stranger.run_id = run
+        with self.assertRaises(AccessError):
+            stranger.run_id = run
+        stranger.sudo().run_id = run
         self.env.invalidate_all()
         for press in (
             stranger.get_state,

@@ -76,7 +76,8 @@ class TestReports(InvoiceRunCommon):
             .create({"date": date, "company_id": self.company.id})
         )
         wizard.action_compute()
-        return self.env["billing.cutoff.line"].search([("cutoff_id", "=", wizard.id)])
+        lines = self.env["billing.cutoff.line"].with_user(self.user)
+        return lines.search([("cutoff_id", "=", wizard.id)])
 
     def test_cutoff_in_advance_and_in_arrears(self):
         advance = self._make_contract(date_start="2024-01-16")

@@ -8,6 +8,7 @@ class BillingCutoff(models.TransientModel):
 
     _name = "billing.cutoff"
     _description = "Cut-off Report"
+    _inherit = "invoice.run.wizard"
 
     date = fields.Date(
         "At",
@@ -31,7 +32,8 @@ class BillingCutoff(models.TransientModel):
         )
         vals_list = [self._prepare_line_vals(line) for line in contracts.line_ids]
         vals_list += [self._prepare_usage_vals(usage) for usage in self._get_usage()]
-        self.env["billing.cutoff.line"].create(
+        # sudo: nobody else writes what a report says; it was read with the user's rights
+        self.env["billing.cutoff.line"].sudo().create(
             [
                 {**vals, "cutoff_id": self.id}
                 for vals in vals_list
@@ -103,6 +105,7 @@ class BillingCutoff(models.TransientModel):
 class BillingCutoffLine(models.TransientModel):
     _name = "billing.cutoff.line"
     _description = "Cut-off per Contract and Account"
+    _inherit = "invoice.run.wizard"
     _order = "account_id, contract_id, id"
 
     cutoff_id = fields.Many2one("billing.cutoff", required=True, ondelete="cascade")
