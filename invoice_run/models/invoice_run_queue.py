@@ -34,10 +34,7 @@ class InvoiceRun(models.Model):
     def _is_automatic(self, step):
         """Whether ``step`` (amounts, approve, invoices, send) needs no person."""
         self.ensure_one()
-        choice = self.schedule_id[f"auto_{step}"]
-        if choice == "company":
-            return self.company_id[f"invoice_run_auto_{step}"]
-        return choice == "yes"
+        return self.schedule_id._is_automatic(step)
 
     def _queue_job(self, job):
         """Have ``job`` done for these runs in the background as soon as possible."""

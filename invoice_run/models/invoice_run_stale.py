@@ -95,7 +95,7 @@ class InvoiceRun(models.Model):
     def write(self, vals):
         changed = self._get_changed(vals, self._get_stale_fields())
         selected = self._get_changed(vals, SELECTION_FIELDS).schedule_id
-        if "yes" in selected.mapped("auto_approve"):
+        if any(schedule._is_selection_approved() for schedule in selected):
             selected._check_manager()
         result = super().write(vals)
         changed.filtered("document_ids")._withdraw_approval()
