@@ -41,6 +41,7 @@ from . import test_screens
 from . import test_security
 from . import test_security_matrix
 from . import test_select
+from . import test_selection_author
 from . import test_sending
 from . import test_sending_credits
 from . import test_sending_faults
