@@ -24,6 +24,7 @@ from . import ir_actions_report
 from . import ir_mail_server
 from . import ir_qweb
 from . import mail_mail
+from . import mail_template
 from . import mail_notification
 from . import invoice_run
 from . import invoice_run_amounts

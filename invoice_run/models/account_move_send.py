@@ -78,7 +78,7 @@ class AccountMoveSend(models.AbstractModel):
             partners = self.env["res.partner"].browse(settings["mail_partner_ids"])
             partners -= document._get_reached_partners()
             settings["mail_partner_ids"] = partners.ids
-            return document._get_address_error(partners)
+            return document._get_template_error() or document._get_address_error(partners)
         if not self._is_applicable_to_move(method, move, **settings):
             return self.env._(
                 "This customer cannot be reached by %(method)s. Complete the contact, or choose "
@@ -108,7 +108,9 @@ class AccountMoveSend(models.AbstractModel):
         # sudo: who sends an invoice in Accounting need not see the run that made it
         run = move.sudo().invoice_run_id
         template = run and move.move_type == "out_invoice" and run._get_mail_template()
-        template = template or super()._get_default_mail_template_id(move)
+        # one for other records is never rendered: the document says why, see below
+        if not template or template._get_invoice_error():
+            template = super()._get_default_mail_template_id(move)
         if batch:
             batch.templates[move.id] = template
         return template

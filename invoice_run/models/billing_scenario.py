@@ -210,6 +210,12 @@ class BillingScenario(models.Model):
             raise ValueError(self.domain)
         return conditions
 
+    @api.constrains("mail_template_id")
+    def _check_mail_template(self):
+        for scenario in self:
+            if error := scenario.mail_template_id._get_invoice_error():
+                raise ValidationError(error)
+
     @api.constrains("domain", "source", "rule_ids")
     def _check_domain(self):
         for scenario in self:

@@ -15,6 +15,7 @@ from . import test_import
 from . import test_invariants
 from . import test_isolation
 from . import test_lifecycle
+from . import test_mail_template
 from . import test_manager
 from . import test_manager_entries
 from . import test_manager_sending
