@@ -14,6 +14,23 @@ class BillingContract(models.Model):
         return None
 
     @api.model
+    def _get_thread_with_access(self, thread_id, *, hash=None, pid=None, token=None, **kwargs):
+        # EXTENDS 'portal': the link that a customer was given shows the page of the contract; what
+        # is written about it stays with those who may read the contract
+        return super()._get_thread_with_access(thread_id, **kwargs)
+
+    def write(self, vals):
+        # EXTENDS 'portal': links that the customer before was given end with him
+        before = {contract: contract.partner_id.commercial_partner_id for contract in self}
+        result = super().write(vals)
+        if "partner_id" in vals:
+            for contract, customer in before.items():
+                if contract.access_token and contract.commercial_partner_id != customer:
+                    # sudo: the token is Odoo's own, whatever groups may read it
+                    contract.sudo().access_token = False
+        return result
+
+    @api.model
     def _get_portal_domain(self):
         """Return the contracts that the user sees in the portal.
 
@@ -43,14 +60,24 @@ class BillingContract(models.Model):
         )
 
     def _get_portal_invoices(self):
-        """Return what confirmed invoices billed for this contract, the newest first.
+        """Return what confirmed invoices billed its customer for this contract, newest first.
+
+        Those of an earlier customer, or of others who pay a part, are not this one's to see.
 
         :return: a dict for each invoice: ``move``, ``date_from`` and ``date_to`` (inclusive),
             ``amount_untaxed`` of this contract alone, in its currency
         """
         self.ensure_one()
         groups = self.env["invoice.run.line"]._read_group(
-            [("contract_id", "=", self.id), ("document_id.move_id.state", "=", "posted")],
+            [
+                ("contract_id", "=", self.id),
+                ("document_id.move_id.state", "=", "posted"),
+                (
+                    "document_id.payer_id.commercial_partner_id",
+                    "=",
+                    self.commercial_partner_id.id,
+                ),
+            ],
             ["document_id"],
             ["billing_date_from:min", "billing_date_to:max", "amount_untaxed:sum"],
         )
