@@ -1,6 +1,7 @@
 from odoo import fields, models
 
 from .. import periods
+from ..models.possible_dates import check_ahead
 
 
 class BillingCutoff(models.TransientModel):
@@ -21,8 +22,12 @@ class BillingCutoff(models.TransientModel):
     )
 
     def action_compute(self):
-        """Compute the report and open it."""
+        """Compute the report and open it.
+
+        :raises ValidationError: the date is too far away
+        """
         self.ensure_one()
+        check_ahead(self, "date", self.company_id._get_invoice_run_today())
         contracts = self.env["billing.contract"].search(
             [
                 ("company_id", "=", self.company_id.id),

@@ -1,6 +1,8 @@
 from odoo import api, fields, models
 from odoo.fields import Command
 
+from ..models.possible_dates import check_ahead
+
 
 class BillingDue(models.TransientModel):
     """What is billed already and what is still to bill, without a run.
@@ -42,8 +44,12 @@ class BillingDue(models.TransientModel):
             wizard.amount_due = sum(wizard.line_ids.mapped("amount")) if currencies else 0.0
 
     def action_refresh(self):
-        """Compute the lines anew, up to the date."""
+        """Compute the lines anew, up to the date.
+
+        :raises ValidationError: the date is too far away
+        """
         self.ensure_one()
+        check_ahead(self, "date", self.env.company._get_invoice_run_today())
         due = list(self.contract_ids._collect_due(self.date))
         charges = [item for item in due if "exception" not in item]
         contracts = self.env["billing.contract"]

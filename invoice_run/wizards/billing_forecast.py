@@ -4,6 +4,10 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 
 from .. import cycles, periods
+from ..models.possible_dates import check_ahead
+
+#: A forecast has a row for each price line and month.
+FORECAST_YEARS = 3
 
 
 class BillingForecast(models.TransientModel):
@@ -29,9 +33,10 @@ class BillingForecast(models.TransientModel):
     def action_compute(self):
         """Compute the forecast and open it.
 
-        :raises UserError: the last day has passed
+        :raises UserError: the last day has passed, or is too far away
         """
         self.ensure_one()
+        check_ahead(self, "date_to", self._get_today(), FORECAST_YEARS)
         if self.date_to < self._get_today():
             raise UserError(self.env._("Choose a day that has not passed."))
         # sudo: nobody else writes what a report says; it is read with the user's rights
