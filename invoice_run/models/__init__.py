@@ -4,6 +4,7 @@ from . import invoice_run_bulk_mixin
 from . import invoice_run_stale_mixin
 from . import invoice_run_import_mixin
 from . import invoice_run_source
+from . import billing_selection
 from . import billing_asset
 from . import billing_category
 from . import billing_cluster
@@ -25,12 +26,12 @@ from . import ir_actions_report
 from . import ir_mail_server
 from . import ir_qweb
 from . import mail_mail
+from . import mail_template
 from . import mail_notification
 from . import invoice_run
 from . import invoice_run_approval
 from . import invoice_run_four_eyes
 from . import invoice_run_amounts
-from . import invoice_run_company_domain
 from . import invoice_run_selection
 from . import invoice_run_checks
 from . import invoice_run_dashboard

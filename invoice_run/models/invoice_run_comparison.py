@@ -125,7 +125,10 @@ class InvoiceRunDocument(models.Model):
         return {(basis, contract.id): group for contract, group in by_contract.items()}
 
     def _get_previous(self, basis, keys):
-        """Return {key: newest document that is invoiced and not reversed} of ``basis``."""
+        """Return {key: newest document that is invoiced and not reversed} of ``basis``.
+
+        Of the company of these documents: a customer may be shared with others.
+        """
         Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
         Document.flush_model(["state", "invoice_date", "partner_id", "date_to", "move_id"])
         names = ["contract_id", "contract_line_id", "corrects_id", "document_id", "usage_id"]
@@ -140,6 +143,7 @@ class InvoiceRunDocument(models.Model):
                   JOIN invoice_run_line line ON line.document_id = document.id
                   JOIN account_move move ON move.id = document.move_id
                  WHERE %(key)s = ANY(%(keys)s) AND document.state = 'invoiced'
+                   AND document.company_id = ANY(%(companies)s)
                    AND move.payment_state IS DISTINCT FROM 'reversed'
                    AND line.corrects_id IS NULL AND %(condition)s
                  ORDER BY %(key)s, document.invoice_date DESC, document.date_to DESC,
@@ -147,6 +151,7 @@ class InvoiceRunDocument(models.Model):
                 """,
                 key=key,
                 keys=sorted(keys),
+                companies=self.company_id.ids,
                 condition=condition,
             )
         )

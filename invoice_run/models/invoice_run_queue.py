@@ -6,6 +6,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
+from ..advisory_locks import GATE
 from .invoice_run_amounts import CLAIM_ERRORS, PAYERS_PER_CHUNK
 from .invoice_run_invoicing import RETRY_ERRORS
 
@@ -13,8 +14,6 @@ _logger = logging.getLogger(__name__)
 
 #: Jobs on which several workers work at once.
 SHARED_JOBS = ("amounts", "invoices")
-#: Key of the advisory lock by which people get their turn on a run; the lower half is its id.
-GATE = 0x1D5C << 32
 #: When the scheduled action looks whether others ended a job on which they were.
 LOOK_AGAIN = timedelta(minutes=1)
 #: What the engine takes over from the context of who presses a button. Anything else could
@@ -48,10 +47,7 @@ class InvoiceRun(models.Model):
     def _is_automatic(self, step):
         """Whether ``step`` (amounts, approve, invoices, send) needs no person."""
         self.ensure_one()
-        choice = self.schedule_id[f"auto_{step}"]
-        if choice == "company":
-            return self.company_id[f"invoice_run_auto_{step}"]
-        return choice == "yes"
+        return self.schedule_id._is_automatic(step)
 
     def _queue_job(self, job):
         """Have ``job`` done for these runs in the background as soon as possible."""

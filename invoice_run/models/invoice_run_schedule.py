@@ -14,7 +14,7 @@ from .possible_dates import check_years
 
 #: Who approves without looking decides for everybody: a manager's choice.
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
-#: What a schedule that approves automatically bills is its manager's choice as well.
+#: What a schedule that approves automatically bills is a manager's choice as well.
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
 #: What of a schedule is only for those who look at it: whoever else changes something prepares.
 UNPREPARED_FIELDS = {"description", "name", "reviewer_id", "run_description", "state", "user_id"}
@@ -358,13 +358,32 @@ class InvoiceRunSchedule(models.Model):
         # who may not approve may ask for an approval, not do without one
         choice = vals.get("auto_approve", "no")
         loosened = choice != "no" and any(choice != schedule.auto_approve for schedule in self)
-        approving = self.filtered(lambda schedule: schedule.auto_approve == "yes")
-        if loosened or (approving and not {*APPROVED_FIELDS}.isdisjoint(vals)):
+        approved = {
+            schedule: schedule._get_approved_values()
+            for schedule in self
+            if not {*APPROVED_FIELDS}.isdisjoint(vals) and schedule._is_automatic("approve")
+        }
+        if loosened:
             self._check_manager()
         result = super().write(vals)
         if not UNPREPARED_FIELDS.issuperset(vals):
             self.env["billing.change"]._note(self)
+        if any(schedule._get_approved_values() != values for schedule, values in approved.items()):
+            self._check_manager()
         return result
+
+    def _get_approved_values(self):
+        """Return what this schedule selects."""
+        return [self[name] for name in APPROVED_FIELDS]
+
+    def _is_selection_approved(self):
+        """Whether what a run of this schedule selects is a manager's choice.
+
+        Where the company approves by itself, people choose freely what they bill by hand.
+        """
+        self.ensure_one()
+        by_hand = self.auto_approve == "company" and self.cycle == "once"
+        return self._is_automatic("approve") and not by_hand
 
     def copy_data(self, default=None):
         # EXTENDS 'base': automatic approval is not copied by who could not have set it

@@ -5,7 +5,7 @@ import psycopg2
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import AccessError, UserError
 from odoo.fields import Domain
 from odoo.tools import SQL, plaintext2html
 
@@ -197,15 +197,34 @@ class InvoiceRunSchedule(models.Model):
         return runs.filtered(lambda run: not self._is_planned(run.number))
 
     def _drop_runs(self, runs):
-        """Remove runs, and say so."""
+        """Remove runs, and say so.
+
+        :raises AccessError: only managers delete runs
+        """
         if not runs:
             return
+        self._check_may_drop(runs)
         references = ", ".join(runs.sorted("number").mapped("reference"))
-        # sudo: nothing was made with them; who plans the schedule decides on its runs
+        # sudo: nothing was made with them, and a manager decides on it
         runs.sudo().unlink()
         self.message_post(
             body=self.env._("Removed, as they had not begun: %(runs)s.", runs=references)
         )
+
+    def _check_may_drop(self, runs):
+        """Refuse to remove ``runs`` on behalf of somebody who may not delete them.
+
+        :raises AccessError: says what to do instead
+        """
+        if not self.env.su and not runs.browse().has_access("unlink"):
+            raise AccessError(
+                self.env._(
+                    "Schedule %(schedule)s would lose %(runs)s, and only managers of invoice runs "
+                    "delete runs. Cancel these runs first, or ask a manager.",
+                    schedule=self.reference,
+                    runs=", ".join(runs.sorted("number").mapped("reference")),
+                )
+            )
 
 
 class InvoiceRun(models.Model):

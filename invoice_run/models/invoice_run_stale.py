@@ -112,7 +112,7 @@ class InvoiceRun(models.Model):
         changed = self._get_changed(vals, self._get_stale_fields())
         (changed | self._get_changed(vals, {"activation_date"}))._note_prepared()
         selected = self._get_changed(vals, SELECTION_FIELDS).schedule_id
-        if "yes" in selected.mapped("auto_approve"):
+        if any(schedule._is_selection_approved() for schedule in selected):
             selected._check_manager()
         result = super().write(vals)
         changed.filtered("document_ids")._withdraw_approval()

@@ -1,6 +1,8 @@
 from odoo import api, fields, models
 from odoo.fields import Domain
 
+from .res_company import INTERNAL
+
 
 class ResCompany(models.Model):
     _inherit = "res.company"
@@ -10,11 +12,13 @@ class ResCompany(models.Model):
         help="Documents with a smaller total, taxes included, are held: not invoiced by this run. "
         "Their periods stay billable; once they reach the minimum together, they come on one "
         "invoice. The last invoice of a contract is never held. 0: no minimum.",
+        groups=INTERNAL,
     )
     invoice_run_max_amount = fields.Monetary(
         "Largest invoice without check",
         help="Documents with a larger total, taxes included, wait until a reviewer has checked "
         "them. 0: no maximum.",
+        groups=INTERNAL,
     )
 
 

@@ -23,6 +23,7 @@ class SaleOrder(models.Model):
         copy=False,
         help="Somebody with the right to invoice has looked at the order. Billing scenarios can "
         "ask for it.",
+        groups="base.group_user",
     )
     billing_cluster_id = fields.Many2one(
         "billing.cluster",
@@ -31,6 +32,7 @@ class SaleOrder(models.Model):
         index="btree_not_null",
         help="Invoice runs of this cluster take the order, with its journal unless the order "
         "has one.",
+        groups="base.group_user",
     )
     run_line_ids = fields.One2many(
         "invoice.run.line",

@@ -29,7 +29,7 @@ class InvoiceManager(models.TransientModel):
         """
         run = self._find_run()
         self._check_idle()
-        self.invoice_state = invoice_state
+        self._write_fixed({"invoice_state": invoice_state})
         if run:
             run.invoice_state = invoice_state
         return self.get_state()
@@ -150,7 +150,7 @@ class InvoiceManager(models.TransientModel):
         run = self._get_run()
         self._check_idle()
         self._finish_run(run)
-        self.run_id = False
+        self._write_fixed({"run_id": False})
         return self.get_cards()
 
     def _finish_run(self, run):
