@@ -20,6 +20,7 @@ class BillingUsage(models.Model):
     ]
     _order = "date, id"
     _check_company_auto = True
+    _prepares_runs = True
 
     date = fields.Date(required=True, index=True, default=fields.Date.context_today)
     partner_id = fields.Many2one(
@@ -183,7 +184,7 @@ class BillingUsage(models.Model):
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"state"}
+        return super()._get_engine_fields() | {"state", "run_line_ids"}
 
     def write(self, vals):
         invoiced = self.filtered(lambda usage: usage.state == "invoiced")

@@ -1,6 +1,7 @@
 from odoo import fields, models
 
 from .. import periods
+from ..models.possible_dates import check_ahead
 
 
 class BillingCutoff(models.TransientModel):
@@ -8,6 +9,7 @@ class BillingCutoff(models.TransientModel):
 
     _name = "billing.cutoff"
     _description = "Cut-off Report"
+    _inherit = "invoice.run.wizard"
 
     date = fields.Date(
         "At",
@@ -20,8 +22,12 @@ class BillingCutoff(models.TransientModel):
     )
 
     def action_compute(self):
-        """Compute the report and open it."""
+        """Compute the report and open it.
+
+        :raises ValidationError: the date is too far away
+        """
         self.ensure_one()
+        check_ahead(self, "date", self.company_id._get_invoice_run_today())
         contracts = self.env["billing.contract"].search(
             [
                 ("company_id", "=", self.company_id.id),
@@ -31,7 +37,8 @@ class BillingCutoff(models.TransientModel):
         )
         vals_list = [self._prepare_line_vals(line) for line in contracts.line_ids]
         vals_list += [self._prepare_usage_vals(usage) for usage in self._get_usage()]
-        self.env["billing.cutoff.line"].create(
+        # sudo: nobody else writes what a report says; it was read with the user's rights
+        self.env["billing.cutoff.line"].sudo().create(
             [
                 {**vals, "cutoff_id": self.id}
                 for vals in vals_list
@@ -103,6 +110,7 @@ class BillingCutoff(models.TransientModel):
 class BillingCutoffLine(models.TransientModel):
     _name = "billing.cutoff.line"
     _description = "Cut-off per Contract and Account"
+    _inherit = "invoice.run.wizard"
     _order = "account_id, contract_id, id"
 
     cutoff_id = fields.Many2one("billing.cutoff", required=True, ondelete="cascade")

@@ -4,6 +4,10 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 
 from .. import cycles, periods
+from ..models.possible_dates import check_ahead
+
+#: A forecast has a row for each price line and month.
+FORECAST_YEARS = 3
 
 
 class BillingForecast(models.TransientModel):
@@ -11,6 +15,7 @@ class BillingForecast(models.TransientModel):
 
     _name = "billing.forecast"
     _description = "Invoicing Forecast"
+    _inherit = "invoice.run.wizard"
 
     date_to = fields.Date(
         "Until",
@@ -28,17 +33,19 @@ class BillingForecast(models.TransientModel):
     def action_compute(self):
         """Compute the forecast and open it.
 
-        :raises UserError: the last day has passed
+        :raises UserError: the last day has passed, or is too far away
         """
         self.ensure_one()
+        check_ahead(self, "date_to", self._get_today(), FORECAST_YEARS)
         if self.date_to < self._get_today():
             raise UserError(self.env._("Choose a day that has not passed."))
-        self.line_ids.unlink()
+        # sudo: nobody else writes what a report says; it is read with the user's rights
+        self.sudo().line_ids.unlink()
         rows = {}
         for contract in self._get_contracts():
             for key, amount in contract._get_forecast(self._get_today(), self.date_to):
                 rows[key] = rows.get(key, 0.0) + amount
-        self.env["billing.forecast.line"].create(
+        self.env["billing.forecast.line"].sudo().create(
             [self._prepare_line_vals(*key, amount) for key, amount in rows.items()]
         )
         action = self.env["ir.actions.act_window"]._for_xml_id(
@@ -74,6 +81,7 @@ class BillingForecast(models.TransientModel):
 class BillingForecastLine(models.TransientModel):
     _name = "billing.forecast.line"
     _description = "Invoicing Forecast per Month"
+    _inherit = "invoice.run.wizard"
     _order = "month, contract_id, id"
 
     forecast_id = fields.Many2one("billing.forecast", required=True, ondelete="cascade")
