@@ -124,7 +124,9 @@ class AccountMoveLine(models.Model):
         # the object, not True: over RPC a context can hold anything else
         if self.env.context.get("invoice_run_reversing") is ENGINE:
             billed = line.invoice_run_line_id and not line.billing_credited_line_id
-            links["billing_credited_line_id"] = (line if billed else line.billing_credited_line_id).id
+            links["billing_credited_line_id"] = (
+                line if billed else line.billing_credited_line_id
+            ).id
             links["billing_credit_kind"] = line.billing_credit_kind
         elif self.env.context.get("invoice_run_move_claims") is ENGINE:
             links["invoice_run_line_id"] = line.invoice_run_line_id.id
@@ -203,6 +205,8 @@ class AccountMoveLine(models.Model):
         :raises UserError: names the invoice, what is left of it and what would be given back
         """
         credited = self.billing_credited_line_id
+        credited.move_id._touch()
+        self.filtered(lambda line: line._takes_credit_back())._check_not_built_upon()
         given_back = credited._get_given_back(without=self.ids)
         for line in credited:
             if line.move_id.state == "cancel":
@@ -215,6 +219,35 @@ class AccountMoveLine(models.Model):
                 )
             mine = self.filtered(lambda credit, line=line: credit.billing_credited_line_id == line)
             line._check_enough_left(mine, given_back.get(line.id, (0.0, 0.0))[0])
+
+    def _takes_credit_back(self):
+        """Whether this line takes a credit back that somebody made by hand."""
+        reversed_lines = self.move_id.reversed_entry_id.line_ids
+        credits = reversed_lines.filtered(
+            lambda line: line.billing_credited_line_id == self.billing_credited_line_id
+        )
+        return bool(credits) and not credits.invoice_run_line_id
+
+    def _check_not_built_upon(self):
+        """Refuse to take back credits by hand when a run gave back the rest of their line since.
+
+        It would have given back too little: the customer would owe days that are not billed.
+
+        :raises UserError: names the credit by hand and the later one
+        """
+        for line in self.filtered(lambda line: not line.invoice_run_line_id):
+            corrections = line.billing_credited_line_id.invoice_run_line_id._get_corrections()
+            later = corrections.filtered(
+                lambda correction, line=line: correction.create_date >= line.create_date
+            )
+            if later:
+                raise UserError(
+                    self.env._(
+                        "%(what)s was credited again by %(later)s. Undo that first.",
+                        what=line.billing_credited_line_id.move_id.display_name,
+                        later=later[-1]._get_reference(),
+                    )
+                )
 
     def _check_enough_left(self, credits, given_back):
         """Refuse ``credits`` of this line after which less than nothing would be left of it.
@@ -268,7 +301,10 @@ class AccountMoveLine(models.Model):
         added &= Domain("move_id.reversed_entry_id", "=", self.move_id.id)
         added &= Domain("display_type", "=", "product") & Domain("price_subtotal", "!=", 0)
         credits = self.search(domain & (named | added))
-        return credits.filtered(lambda line: not line.move_id._gives_back())
+        credits = credits.filtered(lambda line: not line.move_id._gives_back())
+        # a credit that was taken back is no question any more
+        total = sum(credit._get_signed_subtotal() for credit in credits)
+        return credits.browse() if self.currency_id.is_zero(total) else credits
 
     def _answer_credit(self, answer, credited=None):
         """Write for which days these lines give money back.
