@@ -135,13 +135,6 @@ class BilledLine:
             return []
         return net_spans([self.entry, *self.credits])
 
-    def unasked(self) -> list[LedgerEntry]:
-        """Credits that leave something of the line, and of which nobody said for which days."""
-        if not self.left("price_amount"):
-            return []
-        unasked = [credit for credit in self.credits if credit.kind == UNASKED]
-        return unasked if sum(exact(credit.amount) for credit in unasked) else []
-
 
 def _between(value: Fraction, limit: Fraction) -> Fraction:
     """``value``, but not beyond 0 and ``limit``, which may be negative."""

@@ -85,7 +85,7 @@ class AccountMove(models.Model):
             self._check_given_back_once()
             self._get_credit_lines()._check_credits_fit()
         if vals.get("state") == "cancel":
-            self._get_billed_lines()._check_credits_undone()
+            self._get_lines_of_runs()._check_credits_undone()
             self._forget_credit_documents()
         result = super().write(vals)
         if "state" in vals:
@@ -127,7 +127,7 @@ class AccountMove(models.Model):
         domain = [("move_id", "in", self.ids), ("billing_credited_line_id", "!=", False)]
         return lines.search(domain)
 
-    def _get_billed_lines(self):
+    def _get_lines_of_runs(self):
         """Return the lines of these invoices that bill amounts of runs."""
         # sudo: who cancels an invoice need not see the run that made it
         lines = self.env["account.move.line"].sudo()
