@@ -124,7 +124,9 @@ class AccountMoveLine(models.Model):
         # the object, not True: over RPC a context can hold anything else
         if self.env.context.get("invoice_run_reversing") is ENGINE:
             billed = line.invoice_run_line_id and not line.billing_credited_line_id
-            links["billing_credited_line_id"] = (line if billed else line.billing_credited_line_id).id
+            links["billing_credited_line_id"] = (
+                line if billed else line.billing_credited_line_id
+            ).id
             links["billing_credit_kind"] = line.billing_credit_kind
         elif self.env.context.get("invoice_run_move_claims") is ENGINE:
             links["invoice_run_line_id"] = line.invoice_run_line_id.id
