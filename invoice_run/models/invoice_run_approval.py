@@ -420,6 +420,7 @@ class InvoiceRunLine(models.Model):
             "contract_id",
             "contract_line_id",
             "corrects_id",
+            "credited_line_id",
             "discount",
             "extra_tax_data",
             "name",
