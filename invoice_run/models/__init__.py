@@ -1,3 +1,4 @@
+from . import base
 from . import invoice_run_guarded
 from . import invoice_run_bulk_mixin
 from . import invoice_run_stale_mixin
