@@ -1,3 +1,4 @@
+from . import base
 from . import invoice_run_guarded
 from . import billing_change
 from . import invoice_run_bulk_mixin
