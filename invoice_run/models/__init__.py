@@ -3,6 +3,7 @@ from . import invoice_run_bulk_mixin
 from . import invoice_run_stale_mixin
 from . import invoice_run_import_mixin
 from . import invoice_run_source
+from . import billing_default_price
 from . import billing_asset
 from . import billing_category
 from . import billing_cluster

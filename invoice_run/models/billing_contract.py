@@ -11,6 +11,8 @@ from .possible_dates import check_years
 #: Typing errors: 50 years in advance, periods of 100 years.
 MAX_PERIOD_COUNT = 1200
 MAX_PREBILLING = 600
+#: Contracts in these states are billed, with their usage; the others never.
+BILLED_STATES = ("active", "closed")
 
 
 class BillingContract(models.Model):
@@ -255,7 +257,7 @@ class BillingContract(models.Model):
     def _compute_next_invoicing_date(self):
         for contract in self:
             days = contract.line_ids.filtered("next_period_from").mapped("next_period_from")
-            billable = contract.state in ("active", "closed") and contract.date_start
+            billable = contract.state in BILLED_STATES and contract.date_start
             terms = None
             if billable and days:
                 # impossible while somebody types: the constraints say what is wrong
@@ -477,7 +479,7 @@ class BillingContract(models.Model):
 
         Contracts that may not be billed yield nothing, those that cannot an exception.
         """
-        billable = self.filtered(lambda contract: contract.state in ("active", "closed"))
+        billable = self.filtered(lambda contract: contract.state in BILLED_STATES)
         claims = billable.line_ids._get_taken_spans()
         for contract in billable:
             run = contract._new_preview_run(target)
@@ -507,9 +509,13 @@ class BillingContract(models.Model):
     @api.model
     def _get_run_selection_domain(self, run):
         """Return the contracts that ``run`` selects, due or not."""
+        return self._get_run_scope_domain(run) & Domain("state", "in", BILLED_STATES)
+
+    @api.model
+    def _get_run_scope_domain(self, run):
+        """Return the contracts that ``run`` selects, also those that may not be billed."""
         scenario = run.scenario_id
         domain = Domain("company_id", "=", run.company_id.id)
-        domain &= Domain("state", "in", ("active", "closed"))
         clusters = run.cluster_ids or scenario.cluster_ids
         if clusters:
             domain &= Domain("cluster_id", "in", clusters.ids)
@@ -547,7 +553,7 @@ class BillingContract(models.Model):
         usage = self.env["billing.usage"]._get_contract_usage_domain(run)
         return self.search_count(
             self._get_run_domain(run)
-            | (self._get_run_selection_domain(run) & Domain("usage_ids", "any", usage))
+            | (self._get_run_scope_domain(run) & Domain("usage_ids", "any", usage))
         )
 
     @api.model

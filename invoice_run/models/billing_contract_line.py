@@ -17,6 +17,7 @@ class BillingContractLine(models.Model):
     _description = "Price Line"
     _inherit = [
         "analytic.mixin",
+        "billing.default.price",
         "invoice.run.guarded",
         "invoice.run.stale.mixin",
         "invoice.run.import.mixin",
@@ -136,10 +137,25 @@ class BillingContractLine(models.Model):
         for line in self:
             line.product_uom_id = line.product_id.uom_id
 
-    @api.depends("product_id")
+    @api.depends("product_id", "product_uom_id")
     def _compute_price_unit(self):
         for line in self:
-            line.price_unit = line.product_id.lst_price
+            line.price_unit = line._get_default_price(line.product_id, line.product_uom_id)
+
+    def _get_price_terms(self):
+        # EXTENDS 'billing.default.price'
+        contract = self.contract_id
+        company = contract.company_id
+        partner = contract.partner_invoice_id or contract.partner_id
+        return {
+            "partner": partner,
+            "company": company,
+            "currency": contract.currency_id,
+            "date": company and company._get_invoice_run_today(),
+            "fiscal_position": lambda: (
+                contract.fiscal_position_id or contract._get_run_fiscal_position(partner, company)
+            ),
+        }
 
     @api.depends(
         "price_interval",

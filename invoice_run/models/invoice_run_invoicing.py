@@ -10,6 +10,7 @@ from odoo.tools import format_date
 from odoo.tools.misc import format_amount
 
 from ..bulk import assign, remember, remembering
+from .billing_contract import BILLED_STATES
 
 _logger = logging.getLogger(__name__)
 
@@ -219,7 +220,7 @@ class InvoiceRunDocument(models.Model):
         errors = []
         for contract in self.contract_ids:
             name = contract.name
-            if contract.state not in ("active", "closed"):
+            if contract.state not in BILLED_STATES:
                 errors.append(self.env._("%(contract)s is not active any more.", contract=name))
             elif contract.billing_hold:
                 errors.append(self.env._("%(contract)s is on hold.", contract=name))

@@ -7,6 +7,7 @@ from . import test_comparison
 from . import test_corrections
 from . import test_cycles
 from . import test_dashboard
+from . import test_default_prices
 from . import test_default_scenarios
 from . import test_exceptions
 from . import test_grouping

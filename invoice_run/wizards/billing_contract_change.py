@@ -110,7 +110,7 @@ class BillingContractChange(models.TransientModel):
             "product_id": product.id,
             "name": product.with_context(lang=lang).get_product_multiline_description_sale(),
             "product_uom_id": product.uom_id.id,
-            "price_unit": product.lst_price,
+            "price_unit": line._get_default_price(product, product.uom_id),
         }
 
 
