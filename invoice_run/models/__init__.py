@@ -7,6 +7,7 @@ from . import billing_default_price
 from . import billing_asset
 from . import billing_category
 from . import billing_cluster
+from . import billing_ledger
 from . import billing_contract
 from . import billing_contract_portal
 from . import billing_contract_line

@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from .. import ledger
 from .account_move import ACCOUNTANTS
 from .invoice_run_guarded import ENGINE
 
@@ -17,13 +18,39 @@ class AccountMoveLine(models.Model):
         ondelete="set null",
         groups=ACCOUNTANTS,
     )
+    billing_credited_line_id = fields.Many2one(
+        "account.move.line",
+        "Credited Invoice Line",
+        copy=False,
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+        groups=ACCOUNTANTS,
+        help="Invoice line of a run that this one gives back; the ledger counts them together.",
+    )
+    billing_credit_kind = fields.Selection(
+        [
+            (ledger.LAST, "For the last days billed"),
+            (ledger.DAYS, "For the days of the line"),
+            (ledger.GOODWILL, "A goodwill, not for days"),
+        ],
+        "Credit For",
+        copy=False,
+        readonly=True,
+        groups=ACCOUNTANTS,
+        help="For which days the money is given back. Empty: nobody was asked.",
+    )
     billing_date_from = fields.Date("Period From", help="First day billed, included.")
     billing_date_to = fields.Date("Period To", help="Last day billed, included.")
 
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"invoice_run_line_id"}
+        return super()._get_engine_fields() | {
+            "invoice_run_line_id",
+            "billing_credited_line_id",
+            "billing_credit_kind",
+        }
 
     def unlink(self):
         # EXTENDS 'account': a deleted invoice line gives its period back

@@ -1,10 +1,11 @@
 from collections import defaultdict
+from fractions import Fraction
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL, format_date, formatLang
 
-from .. import periods
+from .. import ledger, periods
 from ..bulk import remember
 from .invoice_run_line import ONCE_DAY
 from .possible_dates import check_years
@@ -425,6 +426,33 @@ class BillingContractLine(models.Model):
             return net == periods.exact(amount)
         net = quantity * (self.price_unit * (1 - (self.discount / 100.0)))
         return self.contract_id.currency_id.compare_amounts(net, amount) == 0
+
+    def _get_share_of(self, entry):
+        """Return how the amount of ``entry``, which bills days of this line, is spread over them.
+
+        By the function that made it, with the price of then; evenly where the terms of the
+        contract were changed since, so that it no longer gives the amount that was planned.
+
+        :param entry: a :class:`ledger.LedgerEntry`
+        :return: see ``ledger.Share``
+        """
+        terms = self.contract_id._get_billing_terms()
+        coin, price = periods.exact(entry.coin), periods.exact(entry.net_price)
+        first, _last = self._get_own_days()
+        whole = entry.span
+
+        def charge(part):
+            return periods.charge(terms, self.price_interval, first, part, price, coin).amount
+
+        planned = periods.exact(entry.planned_amount)
+        if not planned or first > whole.date_from or charge(whole) != planned:
+            return ledger.share_by_days(whole)
+
+        def share(day):
+            part = whole.clip(None, day)
+            return charge(part) / planned if part else Fraction()
+
+        return share
 
     def _get_arithmetic(self, units, span, price):
         """Return how a prorated amount came about, for the invoice line."""

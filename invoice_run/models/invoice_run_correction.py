@@ -32,6 +32,15 @@ class InvoiceRunLine(models.Model):
         help="Later amount that gives days of this one back.",
     )
 
+    credited_line_id = fields.Many2one(
+        "account.move.line",
+        "Credited Invoice Line",
+        readonly=True,
+        copy=False,
+        index="btree_not_null",
+        ondelete="set null",
+        help="What this one gives back: the invoice line that billed the days.",
+    )
     is_applied = fields.Boolean(
         "Credit in Force",
         readonly=True,

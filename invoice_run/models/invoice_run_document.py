@@ -51,6 +51,10 @@ class InvoiceRunDocument(models.Model):
     amount_untaxed = fields.Monetary("Untaxed")
     amount_tax = fields.Monetary("Taxes")
     amount_total = fields.Monetary("Total")
+    currency_rate = fields.Float(
+        digits=0,
+        help="Units of the document's currency per unit of company currency of these totals.",
+    )
     company_currency_id = fields.Many2one(
         related="company_id.currency_id", string="Company Currency"
     )
