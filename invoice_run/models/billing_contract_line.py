@@ -119,6 +119,12 @@ class BillingContractLine(models.Model):
         "billing.contract.line", "Replaces", readonly=True, copy=False, index="btree_not_null"
     )
 
+    raised_from = fields.Date(
+        readonly=True,
+        copy=False,
+        help="From this day on the price holds the last percentage by which it was raised.",
+    )
+
     _dates_in_order = models.Constraint(
         "CHECK (date_end IS NULL OR date_start IS NULL OR date_end >= date_start)",
         "The end of the price line is before its start. Correct one of the two dates.",
@@ -261,6 +267,20 @@ class BillingContractLine(models.Model):
         last = min(filter(None, (contract.date_end, self.date_end)), default=None)
         return first, last
 
+    def _get_counted_from(self):
+        """Return the first day of this line and of those that it replaces without a gap.
+
+        From it on the days of a price unit are counted, see :func:`periods.charge`: a change of
+        price inside a month does not make that month longer.
+        """
+        line, (first, _last) = self, self._get_own_days()
+        while previous := line.previous_line_id:
+            begin, end = previous._get_own_days()
+            if begin >= first or not end or end + periods.DAY != first:
+                break
+            line, first = previous, begin
+        return first
+
     def _get_first_day(self):
         """Return the first day that we bill: after what was billed elsewhere."""
         first, _last = self._get_own_days()
@@ -398,7 +418,7 @@ class BillingContractLine(models.Model):
         self.ensure_one()
         price = self._get_net_price()
         coin = periods.exact(self.contract_id.currency_id.rounding)
-        first, _last = self._get_own_days()
+        first = self._get_counted_from()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
         amount = float(amount)
         quantity = float(periods.exact(self.quantity) * units)
@@ -438,7 +458,7 @@ class BillingContractLine(models.Model):
         """
         terms = self.contract_id._get_billing_terms()
         coin, price = periods.exact(entry.coin), periods.exact(entry.net_price)
-        first, _last = self._get_own_days()
+        first = self._get_counted_from()
         whole = entry.span
 
         def charge(part):
@@ -540,6 +560,7 @@ class BillingContractLine(models.Model):
         if vals:
             new = self.copy(
                 {
+                    "raised_from": self.raised_from,
                     **vals,
                     "contract_id": self.contract_id.id,
                     "date_start": max(first, date),

@@ -1,6 +1,7 @@
 from . import test_bad_input
 from . import test_billing_modes
 from . import test_bulk_equality
+from . import test_changes
 from . import test_charges
 from . import test_company_domain
 from . import test_comparison

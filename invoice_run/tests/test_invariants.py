@@ -557,7 +557,7 @@ class TestInvariants(InvoiceRunCommon):
                 whole = periods.charge(
                     terms,
                     line.price_interval,
-                    first,
+                    line._get_counted_from(),
                     Span(first, last),
                     line._get_net_price(),
                     coin,

@@ -1,0 +1,186 @@
+from datetime import date
+from fractions import Fraction
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from odoo.addons.invoice_run import periods
+from odoo.exceptions import UserError
+from odoo.tests import BaseCase, Form, tagged
+
+from .common import InvoiceRunCommon
+
+PRICES = st.decimals(0, 10_000, places=6)
+PERCENTAGES = st.decimals(-99, 100, places=3)
+
+
+@tagged("post_install", "-at_install")
+class TestRaisedPrice(BaseCase):
+    def _raise(self, *args):
+        return float(periods.raise_price(*args))
+
+    def test_examples(self):
+        self.assertEqual(self._raise(0.0345, 3, None, 0.01), 0.035535)
+        self.assertEqual(self._raise(0.0345, 3, 0.0001, 0.01), 0.0355)
+        self.assertEqual(self._raise(33.33, 2.5, None, 0.01), 34.16)
+        self.assertEqual(self._raise(99.9, 3, 0.05, 0.01), 102.9)
+        self.assertEqual(self._raise(99.9, 3, 1, 0.01), 103)
+        self.assertEqual(self._raise(1000, 2.55, None, 1), 1026)
+
+    @given(price=PRICES, percentage=PERCENTAGES)
+    def test_never_rounded_but_by_a_step_or_in_whole_coins(self, price, percentage):
+        exact = Fraction(price) * (1 + Fraction(percentage) / 100)
+        coin = Fraction(1, 100)
+        raised = periods.raise_price(price, percentage, None, 0.01)
+        if Fraction(price) % coin:
+            self.assertEqual(raised, exact)
+        else:
+            self.assertFalse(raised % coin)
+            self.assertLessEqual(abs(raised - exact), coin / 2)
+
+    @given(price=PRICES, percentage=PERCENTAGES, step=st.sampled_from(["0.0001", "0.05", "1", "5"]))
+    def test_a_step_is_met(self, price, percentage, step):
+        raised = periods.raise_price(price, percentage, step, 0.01)
+        exact = Fraction(price) * (1 + Fraction(percentage) / 100)
+        self.assertFalse(raised % Fraction(step))
+        self.assertLessEqual(abs(raised - exact), Fraction(step) / 2)
+
+
+@tagged("post_install", "-at_install")
+class TestChanges(InvoiceRunCommon):
+    """ "Change from date…": prices, and what a month costs in which it happens."""
+
+    def _new_change(self, records, date, **vals):
+        return (
+            self.env["billing.contract.change"]
+            .with_user(self.user)
+            .with_context(active_model=records._name, active_ids=records.ids)
+            .create({"date": date, **vals})
+        )
+
+    def _change(self, records, date, **vals):
+        wizard = self._new_change(records, date, **vals)
+        wizard.action_apply()
+        return wizard
+
+    def _raise(self, records, date, percentage=10.0, **vals):
+        return self._change(records, date, change="percentage", percentage=percentage, **vals)
+
+    def test_fine_prices_stay_fine(self):
+        lines = [{"price_unit": 0.0345}, {"price_unit": 33.33}]
+        contract = self._make_contract(lines, date_start="2024-01-01")
+        self._raise(contract, "2024-02-01", 3.0)
+        new = contract.line_ids.filtered("previous_line_id")
+        self.assertEqual(new.mapped("price_unit"), [0.035535, 34.33])
+
+    def test_a_step_is_offered(self):
+        contract = self._make_contract([{"price_unit": 99.9}], date_start="2024-01-01")
+        action = self.env["billing.contract.change"].with_context(
+            active_model="billing.contract", active_ids=contract.ids
+        )
+        form = Form(action.with_user(self.user))
+        form.percentage = 3.0
+        form.price_step = 0.05
+        with form.line_ids.edit(0) as line:
+            self.assertEqual(line.new_price_unit, 102.9)
+        with self.assertRaisesRegex(UserError, "negative step"):
+            self._raise(contract, "2024-02-01", price_step=-1.0)
+
+    def test_a_line_that_has_not_begun_is_raised_once(self):
+        contract = self._make_contract(date_start="2024-06-01")
+        self._raise(contract, "2024-01-01")
+        self.assertEqual(contract.line_ids.mapped("price_unit"), [110.0])
+        for date in ("2024-01-01", "2024-03-01", "2024-06-01"):
+            wizard = self._new_change(contract, date, change="percentage", percentage=10.0)
+            self.assertFalse(wizard.line_ids.is_changed)
+            self.assertIn("Raised from 06/01/2024", wizard.line_ids.note)
+            with self.assertRaisesRegex(UserError, "Raised from 06/01/2024.*Set a new price"):
+                wizard.action_apply()
+        self.assertEqual(contract.line_ids.mapped("price_unit"), [110.0])
+        self._raise(contract, "2024-07-01")
+        self.assertEqual(contract.line_ids.mapped("price_unit"), [110.0, 121.0])
+
+    def test_the_new_line_of_a_raise_is_not_raised_again(self):
+        contract = self._make_contract(date_start="2023-01-01")
+        self._raise(contract, "2024-02-01")
+        for date in ("2024-02-01", "2024-01-01"):
+            wizard = self._new_change(contract, date, change="percentage", percentage=10.0)
+            new = wizard.line_ids.filtered(lambda one: one.contract_line_id.previous_line_id)
+            self.assertFalse(new.is_changed)
+        self._raise(contract, "2024-01-01")
+        lines = contract.line_ids.sorted(lambda line: line._get_own_days()[0])
+        self.assertEqual(lines.mapped("price_unit"), [100.0, 110.0, 110.0])
+
+    def test_a_later_change_does_not_hide_the_raise(self):
+        contract = self._make_contract(date_start="2023-01-01")
+        self._raise(contract, "2024-02-01")
+        self._change(contract.line_ids[1], "2024-02-15", change="quantity", quantity=2.0)
+        third = contract.line_ids[2]
+        wizard = self._new_change(third, "2024-02-01", change="percentage", percentage=10.0)
+        self.assertFalse(wizard.line_ids.is_changed)
+        self._raise(third, "2024-02-15")
+        self.assertAlmostEqual(third.price_unit, 121.0)
+
+    def test_a_new_price_can_be_raised_from_its_first_day(self):
+        contract = self._make_contract(date_start="2024-06-01")
+        self._raise(contract, "2024-01-01")
+        self._change(contract, "2024-01-01", change="price", price_unit=200.0)
+        self._raise(contract, "2024-01-01")
+        self.assertEqual(contract.line_ids.mapped("price_unit"), [220.0])
+
+    def _get_month(self, contract, until="2024-01-31"):
+        """Return what is billed, less credits, for the days up to ``until``."""
+        amounts = contract.run_line_ids.filtered(lambda one: str(one.billing_date_to) <= until)
+        return round(sum(amounts.mapped("amount")), 2)
+
+    def _make_changed(self, proration, day, billed_before, **vals):
+        contract = self._make_contract(
+            date_start="2024-01-01", period_anchor="calendar", proration=proration
+        )
+        if billed_before:
+            self._run_all("2024-01-01")
+        self._change(contract, f"2024-01-{day:02}", **vals)
+        self._run_all("2024-01-31")
+        return contract
+
+    def test_a_change_does_not_make_the_month_longer(self):
+        """Whatever the proration: the same price, changed on any day, is one month."""
+        for proration in ("actual", "thirty", "thirty_360", "none"):
+            for number, day in enumerate((2, 11, 16, 31)):
+                with self.subTest(proration=proration, day=day):
+                    vals = {"change": "price", "price_unit": 100.0}
+                    contract = self._make_changed(proration, day, number % 2, **vals)
+                    self.assertEqual(self._get_month(contract), 100.0)
+                    contract.action_cancel()
+
+    def test_what_a_new_price_costs(self):
+        """100 a month becomes 110 from 16 January."""
+        for proration, month in (
+            ("actual", 48.39 + 56.77),
+            ("thirty", 50.0 + 55.0),
+            ("thirty_360", 50.0 + 55.0),
+            ("none", 100.0),
+        ):
+            for billed_before in (False, True):
+                with self.subTest(proration=proration, billed_before=billed_before):
+                    vals = {"change": "price", "price_unit": 110.0}
+                    contract = self._make_changed(proration, 16, billed_before, **vals)
+                    self.assertAlmostEqual(self._get_month(contract), month)
+                    self._run_all("2024-02-01")
+                    self.assertAlmostEqual(self._get_month(contract, "2024-02-29"), month + 110)
+                    contract.action_cancel()
+
+    def test_three_prices_in_a_month(self):
+        contract = self._make_contract(date_start="2024-01-01", proration="thirty")
+        for day, price in ((11, 130.0), (21, 160.0)):
+            self._change(contract, f"2024-01-{day}", change="price", price_unit=price)
+        self._run_all("2024-01-31")
+        # 10/30 of each: 33.33 + 43.34 (86.67 - 43.33) + 53.33 (160.00 - 106.67)
+        self.assertEqual(self._get_month(contract), 130.0)
+
+    def test_a_line_after_a_gap_is_counted_on_its_own(self):
+        contract = self._make_contract(date_start="2024-01-01", proration="none")
+        self._change(contract, "2024-01-16", change="price", price_unit=110.0)
+        old, new = contract.line_ids
+        old.date_end = date(2024, 1, 10)
+        self.assertEqual(new._get_counted_from(), date(2024, 1, 16))
