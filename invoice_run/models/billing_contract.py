@@ -13,6 +13,8 @@ MAX_PERIOD_COUNT = 1200
 MAX_PREBILLING = 600
 #: Contracts in these states are billed, with their usage; the others never.
 BILLED_STATES = ("active", "closed")
+#: A copied price line is in force as long as its contract, and was billed nowhere.
+NO_DATES = {"date_start": False, "date_end": False, "initial_invoiced_until": False}
 
 
 class BillingContract(models.Model):
@@ -81,6 +83,14 @@ class BillingContract(models.Model):
     )
     date_end = fields.Date(
         "End", tracking=True, help="Last day of the contract, included. Empty: open-ended."
+    )
+    is_start_open = fields.Boolean(
+        compute="_compute_is_start_open",
+        store=True,
+        readonly=False,
+        precompute=True,
+        copy=False,
+        help="A copy: somebody must say from which day on it is billed.",
     )
     state = fields.Selection(
         [
@@ -207,6 +217,11 @@ class BillingContract(models.Model):
         "A contract billed in arrears cannot bill periods in advance. "
         "Set the number of periods in advance to 0.",
     )
+    _start_is_said = models.Constraint(
+        "CHECK (is_start_open IS NOT TRUE OR state IN ('draft', 'cancelled'))",
+        "The contract is a copy. Enter the day from which it is billed, or press “Bill from This "
+        "Day”.",
+    )
     _dates_in_order = models.Constraint(
         "CHECK (date_end IS NULL OR date_end >= date_start)",
         "The end of the contract is before its start. Correct one of the two dates.",
@@ -221,6 +236,11 @@ class BillingContract(models.Model):
     def _compute_currency_id(self):
         for contract in self:
             contract.currency_id = contract.currency_id or contract.company_id.currency_id
+
+    @api.depends("date_start")
+    def _compute_is_start_open(self):
+        # who enters a day has said it
+        self.is_start_open = False
 
     @api.depends("check_in_date", "check_out_date")
     def _compute_is_checked_in(self):
@@ -374,6 +394,30 @@ class BillingContract(models.Model):
                 vals["name"] = self.env["ir.sequence"].next_by_code("billing.contract")
         return super().create(vals_list)
 
+    def copy_data(self, default=None):
+        # EXTENDS 'base': a copy is another agreement, it must not bill the days of this one
+        default = dict(default or {})
+        vals_list = super().copy_data({**default, "line_ids": default.get("line_ids", [])})
+        for contract, vals in zip(self, vals_list, strict=True):
+            if "line_ids" not in default:
+                lines = contract._get_lines_to_copy().copy_data(NO_DATES)
+                vals["line_ids"] = [fields.Command.create(line) for line in lines]
+            if "date_start" not in default:
+                today = contract.company_id._get_invoice_run_today()
+                vals |= {"date_start": today, "is_start_open": True}
+            for name in ("date_end", "invoice_until"):
+                vals[name] = default.get(name, False)
+            if vals.get("billing_mode") == "date" and not vals["invoice_until"]:
+                vals["billing_mode"] = default.get("billing_mode", "periodic")
+        return vals_list
+
+    def _get_lines_to_copy(self):
+        """Return the price lines without those that others replaced or that ended before."""
+        today = self.company_id._get_invoice_run_today()
+        current = self.line_ids - self.line_ids.previous_line_id
+        in_force = current.filtered(lambda line: not line.date_end or line.date_end >= today)
+        return in_force or current
+
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
@@ -403,6 +447,10 @@ class BillingContract(models.Model):
                 )
             )
         self.write({"state": "active"})
+
+    def action_confirm_start(self):
+        """Say that a copy is billed from the start that it shows."""
+        self.write({"is_start_open": False})
 
     def action_close(self):
         """Close the contract: it is still billed to its end."""

@@ -1,12 +1,15 @@
 from datetime import date
 from fractions import Fraction
 
+from freezegun import freeze_time
 from hypothesis import given
 from hypothesis import strategies as st
+from psycopg2 import IntegrityError
 
 from odoo.addons.invoice_run import periods
 from odoo.exceptions import UserError
 from odoo.tests import BaseCase, Form, tagged
+from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
 
@@ -90,8 +93,8 @@ class TestChanges(InvoiceRunCommon):
         contract = self._make_contract(date_start="2024-06-01")
         self._raise(contract, "2024-01-01")
         self.assertEqual(contract.line_ids.mapped("price_unit"), [110.0])
-        for date in ("2024-01-01", "2024-03-01", "2024-06-01"):
-            wizard = self._new_change(contract, date, change="percentage", percentage=10.0)
+        for day in ("2024-01-01", "2024-03-01", "2024-06-01"):
+            wizard = self._new_change(contract, day, change="percentage", percentage=10.0)
             self.assertFalse(wizard.line_ids.is_changed)
             self.assertIn("Raised from 06/01/2024", wizard.line_ids.note)
             with self.assertRaisesRegex(UserError, "Raised from 06/01/2024.*Set a new price"):
@@ -103,8 +106,8 @@ class TestChanges(InvoiceRunCommon):
     def test_the_new_line_of_a_raise_is_not_raised_again(self):
         contract = self._make_contract(date_start="2023-01-01")
         self._raise(contract, "2024-02-01")
-        for date in ("2024-02-01", "2024-01-01"):
-            wizard = self._new_change(contract, date, change="percentage", percentage=10.0)
+        for day in ("2024-02-01", "2024-01-01"):
+            wizard = self._new_change(contract, day, change="percentage", percentage=10.0)
             new = wizard.line_ids.filtered(lambda one: one.contract_line_id.previous_line_id)
             self.assertFalse(new.is_changed)
         self._raise(contract, "2024-01-01")
@@ -184,3 +187,70 @@ class TestChanges(InvoiceRunCommon):
         old, new = contract.line_ids
         old.date_end = date(2024, 1, 10)
         self.assertEqual(new._get_counted_from(), date(2024, 1, 16))
+
+
+@tagged("post_install", "-at_install")
+class TestCopy(InvoiceRunCommon):
+    """A copied contract asks from when: it must not bill the days of another one."""
+
+    @freeze_time("2024-05-20")
+    def _copy(self, contract, default=None):
+        return contract.with_user(self.user).copy(default)
+
+    def test_a_copy_asks_from_when(self):
+        contract = self._make_contract(
+            [{"initial_invoiced_until": "2023-12-31"}], date_start="2020-01-10"
+        )
+        copy = self._copy(contract)
+        self.assertTrue(copy.is_start_open)
+        self.assertEqual(str(copy.date_start), "2024-05-20")
+        self.assertFalse(copy.line_ids.initial_invoiced_until)
+        self.assertEqual(copy.line_ids.price_unit, 100.0)
+        for activate in (copy.action_activate, lambda: copy.write({"state": "active"})):
+            with (
+                mute_logger("odoo.sql_db"),
+                self.assertRaisesRegex(IntegrityError, "start_is_said"),
+                self.env.cr.savepoint(),
+            ):
+                activate()
+                self.env.flush_all()
+        copy.date_start = "2024-06-01"
+        copy.action_activate()
+        self.assertEqual(str(copy.next_invoicing_date), "2024-06-01")
+
+    def test_the_proposed_day_can_be_confirmed(self):
+        copy = self._copy(self._make_contract())
+        copy.action_confirm_start()
+        copy.action_activate()
+        self.assertEqual(copy.state, "active")
+        self.assertFalse(self._copy(self._make_contract(activate=False)).billing_hold)
+
+    def test_whoever_copies_with_a_start_has_said_it(self):
+        copy = self._copy(self._make_contract(), {"date_start": "2024-07-01"})
+        self.assertFalse(copy.is_start_open)
+        copy.action_activate()
+
+    def test_a_copy_can_be_cancelled(self):
+        copy = self._copy(self._make_contract())
+        copy.action_cancel()
+        self.env.flush_all()
+
+    def test_replaced_and_ended_lines_stay_behind(self):
+        contract = self._make_contract(
+            [{}, {"price_unit": 7.0, "date_end": "2022-12-31"}],
+            date_start="2020-01-10",
+            date_end="2024-12-31",
+        )
+        contract.line_ids[0]._change_from(date(2024, 1, 1), {"price_unit": 110.0})
+        copy = self._copy(contract)
+        self.assertEqual(copy.line_ids.mapped("price_unit"), [110.0])
+        self.assertFalse(copy.line_ids.date_start)
+        self.assertFalse(copy.date_end)
+
+    def test_a_contract_that_is_over_is_copied_with_its_lines(self):
+        contract = self._make_contract(
+            [{"date_end": "2021-12-31"}], date_start="2020-01-10", date_end="2021-12-31"
+        )
+        copy = self._copy(contract)
+        self.assertEqual(len(copy.line_ids), 1)
+        self.assertFalse(copy.line_ids.date_end)
