@@ -67,6 +67,7 @@ from . import invoice_run_sample
 from . import invoice_run_schedule_runs
 from . import account_move
 from . import account_move_line
+from . import account_tax
 from . import account_move_bulk
 from . import invoice_run_bulk
 from . import res_company

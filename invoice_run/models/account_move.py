@@ -67,7 +67,9 @@ class AccountMove(models.Model):
             self._forget_unsent_mails()
         elif vals.get("state") == "posted":
             self._check_given_back_once()
+            self._get_credit_lines()._check_credits_fit()
         if vals.get("state") == "cancel":
+            self._get_billed_lines()._check_credits_undone()
             self._forget_credit_documents()
         result = super().write(vals)
         if "state" in vals:
@@ -84,6 +86,24 @@ class AccountMove(models.Model):
         if run_lines:
             run_lines.exists()._sync_claims()
         return result
+
+    def _reverse_moves(self, default_values_list=None, cancel=False):
+        # EXTENDS 'account': whoever reverses, the lines name what they give back
+        moves = super(AccountMove, self._as_engine())._reverse_moves(default_values_list, cancel)
+        return moves.with_env(self.env)
+
+    def _get_credit_lines(self):
+        """Return the lines of these moves that give invoice lines of runs back."""
+        # sudo: who confirms a credit note need not see the run that made the invoice
+        lines = self.env["account.move.line"].sudo()
+        domain = [("move_id", "in", self.ids), ("billing_credited_line_id", "!=", False)]
+        return lines.search(domain)
+
+    def _get_billed_lines(self):
+        """Return the lines of these invoices that bill amounts of runs."""
+        # sudo: who cancels an invoice need not see the run that made it
+        lines = self.env["account.move.line"].sudo()
+        return lines.search([("move_id", "in", self.ids), ("invoice_run_line_id", "!=", False)])
 
     def _forget_unsent_mails(self):
         """Hold back mails of runs that have these moves as they were; sent anew when confirmed."""

@@ -1,8 +1,24 @@
 from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.tools import SQL, float_compare
+from odoo.tools.misc import format_amount
 
-from .. import ledger
+from .. import ledger, periods
 from .account_move import ACCOUNTANTS
+from .billing_ledger import SIGN
 from .invoice_run_guarded import ENGINE
+
+#: What a credit stands on: not changed before the credit is undone.
+CREDITED_FIELDS = {
+    "quantity",
+    "price_unit",
+    "discount",
+    "tax_ids",
+    "product_id",
+    "account_id",
+    "billing_date_from",
+    "billing_date_to",
+}
 
 
 class AccountMoveLine(models.Model):
@@ -52,9 +68,33 @@ class AccountMoveLine(models.Model):
             "billing_credit_kind",
         }
 
+    def write(self, vals):
+        # EXTENDS 'account': a credit stands on the amounts and days of what it gives back
+        if CREDITED_FIELDS.intersection(vals):
+            self._get_changed_lines(vals)._check_credits_undone()
+        return super().write(vals)
+
+    def _get_changed_lines(self, vals):
+        """Return those of these lines of runs of which ``vals`` change amount, account or days."""
+        # sudo: who edits an invoice need not see the run that made it
+        lines = self.sudo().filtered("invoice_run_line_id")
+        if not lines:
+            return lines
+        names = CREDITED_FIELDS.intersection(vals)
+        return lines.filtered(lambda line: any(line._is_other(name, vals[name]) for name in names))
+
+    def _is_other(self, name, value):
+        """Whether ``value``, as given to ``write``, is another one than this line has."""
+        field = self._fields[name]
+        new = field.convert_to_record(field.convert_to_cache(value, self), self)
+        if field.type == "float":
+            return float_compare(self[name], new, precision_digits=9) != 0
+        return self[name] != new
+
     def unlink(self):
         # EXTENDS 'account': a deleted invoice line gives its period back
         # sudo: who may delete an invoice line need not see the run that made it
+        self.sudo()._check_credits_undone()
         run_lines = self.sudo().invoice_run_line_id
         result = super().unlink()
         if run_lines:
@@ -62,11 +102,157 @@ class AccountMoveLine(models.Model):
         return result
 
     def _copy_data_extend_business_fields(self, values):
-        # EXTENDS 'account': "Reverse and create invoice" moves the claim to the new invoice
+        # EXTENDS 'account': what reverses an invoice line names it; "Reverse and create invoice"
+        # moves the claim to the new invoice
         result = super()._copy_data_extend_business_fields(values)
-        reversing = "move_reverse_cancel" in self.env.context
-        # the object, not True: over RPC a context can hold anything else
-        if self.env.context.get("invoice_run_move_claims") is ENGINE and not reversing:
-            # sudo: who reverses an invoice need not see the run that made it
-            values["invoice_run_line_id"] = self.sudo().invoice_run_line_id.id
+        # sudo: who reverses an invoice need not see the run that made it
+        line = self.sudo()
+        if "move_reverse_cancel" in self.env.context:
+            billed = line.invoice_run_line_id and not line.billing_credited_line_id
+            values["billing_credited_line_id"] = (
+                line if billed else line.billing_credited_line_id
+            ).id
+            values["billing_credit_kind"] = line.billing_credit_kind
+        elif self.env.context.get("invoice_run_move_claims") is ENGINE:
+            # the object, not True: over RPC a context can hold anything else
+            values["invoice_run_line_id"] = line.invoice_run_line_id.id
+            values["billing_credited_line_id"] = line.billing_credited_line_id.id
         return result
+
+    # ------------------------------------------------------------------
+    # Credits
+    # ------------------------------------------------------------------
+
+    def _get_given_back(self, without=()):
+        """Return what gave these invoice lines back, untaxed: negative on an invoice.
+
+        Confirmed lines, and drafts of runs. Read by SQL: every journal item that is deleted
+        passes here.
+
+        :param without: ids of credit lines that do not count
+        :return: {invoice line id: (all of it, without goodwill)}; lines without any are not in it
+        """
+        if not self.ids:
+            return {}
+        self.flush_model(["billing_credited_line_id", "billing_credit_kind", "price_subtotal"])
+        self.flush_model(["invoice_run_line_id", "move_id"])
+        self.env["account.move"].flush_model(["state", "move_type"])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT credit.billing_credited_line_id,
+                       sum(%(sign)s * credit.price_subtotal),
+                       sum(%(sign)s * credit.price_subtotal)
+                           FILTER (WHERE credit.billing_credit_kind IS DISTINCT FROM 'goodwill')
+                  FROM account_move_line credit
+                  JOIN account_move move ON move.id = credit.move_id
+                 WHERE credit.billing_credited_line_id = ANY(%(ids)s)
+                   AND NOT credit.id = ANY(%(without)s)
+                   AND (move.state = 'posted' OR
+                        move.state = 'draft' AND credit.invoice_run_line_id IS NOT NULL)
+                 GROUP BY credit.billing_credited_line_id
+                """,
+                sign=SIGN,
+                ids=self.ids,
+                without=[*self.ids, *without],
+            )
+        )
+        return {line_id: (float(total), float(days or 0)) for line_id, total, days in rows}
+
+    def _check_credits_undone(self):
+        """Refuse to change or take away what a credit gives back: the credit would hang.
+
+        A goodwill stands on its own. Two credits that cancel each other out count as none.
+
+        :raises UserError: names invoice and credit
+        """
+        for line_id, (_total, for_days) in self._get_given_back().items():
+            line = self.browse(line_id)
+            if line.currency_id.is_zero(for_days):
+                continue
+            raise UserError(
+                self.env._(
+                    "%(what)s was credited in part by %(later)s. Undo that first.",
+                    what=line.move_id.display_name,
+                    later=line._get_credit_names(),
+                )
+            )
+
+    def _get_credit_names(self):
+        """Return the names of what gives this invoice line back, for a message."""
+        domain = [("billing_credited_line_id", "in", self.ids), ("parent_state", "!=", "cancel")]
+        credits = self.search(domain)
+        return ", ".join(sorted(set(credits.move_id.mapped("display_name"))))
+
+    def _check_credits_fit(self):
+        """Refuse credits of cancelled invoices, and those that give back more than was billed.
+
+        :raises UserError: names the invoice, what is left of it and what would be given back
+        """
+        credited = self.billing_credited_line_id
+        given_back = credited._get_given_back(without=self.ids)
+        for line in credited:
+            if line.move_id.state == "cancel":
+                raise UserError(
+                    self.env._(
+                        "%(invoice)s is cancelled: there is nothing to give back. Delete the "
+                        "credit.",
+                        invoice=line.move_id.display_name,
+                    )
+                )
+            mine = self.filtered(lambda credit, line=line: credit.billing_credited_line_id == line)
+            line._check_enough_left(mine, given_back.get(line.id, (0.0, 0.0))[0])
+
+    def _check_enough_left(self, credits, given_back):
+        """Refuse ``credits`` of this line after which less than nothing would be left of it.
+
+        :param given_back: what other credits gave back, negative on an invoice
+        """
+        billed = self._get_signed_subtotal()
+        now = sum(credit._get_signed_subtotal() for credit in credits)
+        left, currency = billed + given_back, self.currency_id
+        room = max(0.0, left if billed > 0 else -left)
+        if billed * now >= 0 or currency.compare_amounts(abs(now), room) <= 0:
+            return
+        raise UserError(
+            self.env._(
+                "“%(what)s” on %(invoice)s: %(left)s is left of it, %(now)s would be given back. "
+                "Correct the credit.",
+                what=(self.name or "").split("\n")[0],
+                invoice=self.move_id.display_name,
+                left=format_amount(self.env, left, currency),
+                now=format_amount(self.env, -now, currency),
+            )
+        )
+
+    def _get_signed_quantity(self):
+        """Return the quantity: positive where it is billed, negative where given back."""
+        self.ensure_one()
+        return -self.quantity if self.move_id.move_type == "out_refund" else self.quantity
+
+    def _get_signed_subtotal(self):
+        """Return the untaxed amount: positive where it is billed, negative where given back."""
+        self.ensure_one()
+        return (
+            -self.price_subtotal if self.move_id.move_type == "out_refund" else self.price_subtotal
+        )
+
+    def _is_money_back(self):
+        """Whether this line gives an invoice line back, rather than taking a credit back."""
+        origin = self.billing_credited_line_id
+        return self._get_signed_subtotal() * origin._get_signed_subtotal() < 0
+
+    def _answer_credit(self, answer):
+        """Write for which days these lines give money back.
+
+        :param answer: a record of ``billing.credit.mixin``
+        """
+        for line in self:
+            vals = {"billing_credit_kind": answer.billing_credit_kind}
+            origin = line.billing_credited_line_id
+            first, last = origin.billing_date_from, origin.billing_date_to
+            if answer.billing_credit_kind == ledger.DAYS and first and last:
+                span = periods.Span(first, last)
+                part = span.clip(answer.billing_credit_from, answer.billing_credit_to) or span
+                vals.update(billing_date_from=part.date_from, billing_date_to=part.date_to)
+            line._write_engine(vals)

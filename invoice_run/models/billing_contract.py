@@ -696,28 +696,51 @@ class BillingContract(models.Model):
 
         On the next invoice of the contract, or, by setting, as a credit note of the invoice.
         """
-        as_credit_note = self.company_id.invoice_run_correction == "credit_note"
-        for earlier in self.line_ids._get_overbilled_lines().sorted("period_from"):
-            last = earlier.contract_line_id._get_last_day()
-            move = earlier.document_id.move_id
-            bucket = ("correction", self.id, 0)
-            shared = {
-                **document,
-                # who was invoiced is credited, whoever the contract bills today
-                **self._get_credited_partner_vals(earlier.document_id.partner_id),
-                "fiscal_position_id": earlier.document_id.fiscal_position_id.id,
-                "currency_id": earlier.document_id.currency_id.id,
-            }
-            if as_credit_note and move:
-                bucket = ("credit", self.id, move.id)
-                shared["reversed_entry_id"] = move.id
+        overbilled = self.line_ids._get_overbilled_lines().sorted("period_from")
+        if not overbilled:
+            return
+        ledger = self.env["billing.ledger"]._get_billed_lines(overbilled.contract_line_id)
+        for earlier in overbilled:
+            line = earlier.contract_line_id
+            billed = earlier._get_billed_line(ledger[line.id])
+            if not billed:
+                continue
+            errors = earlier._get_correction_errors(billed)
+            if errors:
+                vals = self._prepare_exception_vals(*errors[0])
+                yield {"exception": {**vals, "credited_line_id": billed.entry.line_id}}
+                continue
+            vals = earlier._prepare_correction_vals(line._get_last_day() + periods.DAY, billed)
             yield {
                 "payer": self.commercial_partner_id,
                 "contract": self,
-                "bucket": bucket,
-                "document": shared,
-                "line": earlier._prepare_correction_vals(last + periods.DAY),
+                **self._get_correction_document(document, earlier, vals),
+                "line": vals,
             }
+
+    def _get_correction_document(self, document, earlier, vals):
+        """Return bucket and document of the credit ``vals`` of the amount ``earlier``.
+
+        Of its own: a credit note by setting, what was invoiced at a rate of its own, and what
+        only settles days of which nothing is left to give back.
+        """
+        move = self.env["account.move.line"].browse(vals["credited_line_id"]).move_id
+        billed = move or earlier.document_id
+        shared = {
+            **document,
+            # who was invoiced is credited, whoever the contract bills today
+            **self._get_credited_partner_vals(billed.partner_id),
+            "fiscal_position_id": billed.fiscal_position_id.id,
+            "currency_id": billed.currency_id.id,
+        }
+        has_rate = billed.currency_id != self.company_id.currency_id
+        as_credit_note = self.company_id.invoice_run_correction == "credit_note"
+        if not vals["amount"]:
+            return {"bucket": ("settled", self.id, 0), "document": shared}
+        if move and (as_credit_note or has_rate):
+            shared["reversed_entry_id"] = move.id
+            return {"bucket": ("credit", self.id, move.id), "document": shared}
+        return {"bucket": ("correction", self.id, 0), "document": shared}
 
     def _get_credited_partner_vals(self, partner):
         """Return the address of a credit where another customer was invoiced than now."""

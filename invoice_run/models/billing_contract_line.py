@@ -421,6 +421,15 @@ class BillingContractLine(models.Model):
         first = self._get_counted_from()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
         amount = float(amount)
+        if taxes and units != 1 and self.quantity and taxes._is_per_quantity():
+            # the tax goes by the pieces of the contract, whatever time they are billed for
+            return {
+                "quantity": self.quantity,
+                "price_unit": amount / self.quantity,
+                "discount": 0.0,
+                "amount": amount,
+                "note": self._get_arithmetic(units, span, float(price)),
+            }
         quantity = float(periods.exact(self.quantity) * units)
         digits = self.env["decimal.precision"].precision_get("Product Unit")
         shown = round(quantity, digits)

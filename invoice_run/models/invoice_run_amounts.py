@@ -17,6 +17,8 @@ CLAIM_ERRORS = (pg_errors.ExclusionViolation, pg_errors.UniqueViolation)
 PAYERS_PER_CHUNK = 125
 #: Charges that join the newest document of their contract, after its periods.
 JOINING_BUCKETS = ("usage", "correction")
+#: Charges with which nothing else is on one document: a credit note is of one invoice.
+LONE_BUCKETS = ("credit", "settled")
 
 
 class InvoiceRun(models.Model):
@@ -170,13 +172,14 @@ class InvoiceRun(models.Model):
             )
             contract_key = (*common, charge["contract"].id)
             kind = charge["bucket"][0]
-            if kind != "credit" and self._is_grouped(charge["payer"]):
+            is_alone = kind in LONE_BUCKETS
+            if not is_alone and self._is_grouped(charge["payer"]):
                 key = (*common, "payer")
             elif kind in JOINING_BUCKETS and contract_key in newest:
                 key = newest[contract_key]
             else:
                 key = (*common, charge["bucket"])
-            if charge["contract"]:
+            if charge["contract"] and not is_alone:
                 newest[contract_key] = key
             groups.setdefault(key, []).append(charge)
         return self._split_groups(groups)

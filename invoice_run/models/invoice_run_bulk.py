@@ -64,6 +64,7 @@ KNOWN_LINE_VALUES = {
     "billing_date_from",
     "billing_date_to",
     "invoice_run_line_id",
+    "billing_credited_line_id",
     "analytic_distribution",
     "display_type",
     "sequence",
@@ -223,6 +224,8 @@ class InvoiceRunBulk(models.AbstractModel):
         if not vals.get("product_id") or not vals.get("name") or not vals.get("quantity"):
             return ["product line without product, name or quantity"]
         reasons = []
+        if not vals.get("analytic_distribution", True):
+            reasons.append("no analytic distribution on purpose")
         if not head.get_income_account(vals["product_id"]):
             reasons.append("income account")
         if not self._are_taxes_plain(head.cache.get_taxes(vals)):

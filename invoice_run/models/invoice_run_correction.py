@@ -143,56 +143,126 @@ class InvoiceRunLine(models.Model):
         """Return the invoice, else the run, of this amount for a message."""
         return self.document_id.move_id.display_name or self.run_id.reference
 
-    def _prepare_correction_vals(self, first):
+    def _is_credit_changed(self, billed_lines):
+        """Whether this credit is not what is left to give back any more.
+
+        :param billed_lines: the :class:`ledger.BilledLine` of its price line
+        """
+        billed = self.corrects_id._get_billed_line(billed_lines)
+        if not billed or (billed.entry.line_id or False) != self.credited_line_id.id:
+            return True
+        share = self.env["billing.ledger"]._get_share(billed.entry)
+        before = self.billing_date_from - periods.DAY
+        left = billed.left_after(before, share, "price_amount")
+        return left != -periods.exact(self.amount)
+
+    def _get_correction_errors(self, billed):
+        """Return the reason why this amount cannot be corrected yet, as (code, message).
+
+        :param billed: the :class:`ledger.BilledLine` of its invoice in force
+        """
+        if not billed or not billed.unasked():
+            return []
+        ids = [credit.move_id for credit in billed.unasked()]
+        message = self.env._(
+            "%(credits)s gives back a part of %(invoice)s, and nobody said for which days. Press "
+            "“For Which Days?”; then the next run proposes what is left to give back.",
+            credits=", ".join(self.env["account.move"].browse(ids).mapped("display_name")),
+            invoice=self._get_reference(),
+        )
+        return [("credit", message)]
+
+    def _prepare_correction_vals(self, first, billed):
         """Return the values of the amount that credits this one from ``first`` on (inclusive).
 
-        It mirrors product, taxes and analytic distribution of what was billed, and names
-        invoice and period.
+        It mirrors product, account, taxes and analytic distribution of the invoice line that
+        billed these days, names invoice and period, and gives back what is left of it for them:
+        all that is left of the line in the same quantity and price, to the coin.
+
+        :param billed: the :class:`ledger.BilledLine` of the invoice line in force
         """
         self.ensure_one()
+        entry = billed.entry
         span = periods.Span(max(first, self.period_from), self.period_to)
-        amount = self._get_credit_amount(span)
+        share = self.env["billing.ledger"]._get_share(entry)
+        amount = billed.left_after(span.date_from - periods.DAY, share, "price_amount")
+        item = self.env["account.move.line"].browse(entry.line_id or ())
         env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         name = env._(
             "Credit of %(invoice)s: %(name)s",
-            invoice=self.document_id.move_id.name or self.run_id.reference,
+            invoice=item.move_id.name or self.run_id.reference,
             name=self.contract_line_id.with_env(env)._get_invoice_line_name(span),
         )
         return {
             "contract_id": self.contract_id.id,
             "contract_line_id": self.contract_line_id.id,
             "corrects_id": self.id,
-            "product_id": self.product_id.id,
-            "product_uom_id": self.product_uom_id.id,
+            "credited_line_id": item.id,
+            "product_id": entry.product_id,
+            "product_uom_id": (item or self).product_uom_id.id,
             "name": name,
             "period_from": span.date_from,
             "period_to": span.date_to,
             "billing_date_from": span.date_from,
             "billing_date_to": span.date_to,
-            "quantity": -1.0,
-            "price_unit": amount,
-            "discount": 0.0,
-            "amount": -amount,
-            "tax_ids": self.tax_ids.ids,
-            "analytic_distribution": self.analytic_distribution,
+            "amount": float(-amount),
+            "analytic_distribution": entry.analytic_distribution,
+            **self._prepare_credit_price_vals(billed, item or self, amount),
         }
+
+    def _prepare_credit_price_vals(self, billed, item, amount):
+        """Return quantity, price, discount and taxes of a credit of ``amount``.
+
+        :param item: the invoice line, or the amount that was settled without an invoice
+        """
+        taxes = item.tax_ids
+        whole = billed.left("price_amount")
+        vals = {"quantity": -1.0, "price_unit": float(amount), "discount": 0.0}
+        if not amount or amount != whole:
+            # taxes per piece stay with the days that stay: the pieces were there
+            taxes = taxes.filtered(lambda tax: not tax._is_per_quantity())
+        elif whole == periods.exact(billed.entry.price_amount):
+            vals.update(price_unit=item.price_unit, discount=item.discount)
+            vals["quantity"] = -item._get_signed_quantity()
+        elif item.quantity:
+            vals["quantity"] = -item._get_signed_quantity()
+            vals["price_unit"] = float(-amount) / vals["quantity"]
+        return {**vals, "tax_ids": taxes.ids}
+
+    def _get_signed_quantity(self):
+        """Return the quantity as it is billed: see the method of this name on journal items."""
+        return self.quantity
+
+    def _prepare_credited_line_vals(self):
+        """Return what the line of a credit has from the invoice line that it gives back."""
+        vals = {"billing_credited_line_id": self.credited_line_id.id}
+        account = self._get_booking_account()
+        if account != self._get_default_account():
+            vals["account_id"] = account.id
+        return vals
+
+    def _get_booking_account(self):
+        """Return the account on which this amount will be booked: a credit's as it was billed."""
+        self.ensure_one()
+        return self.credited_line_id.account_id or self._get_default_account()
+
+    def _get_default_account(self):
+        document = self.document_id
+        return self.contract_id._get_run_account(
+            self.product_id, document.company_id, document.fiscal_position_id
+        )
+
+    def _get_billed_line(self, billed_lines):
+        """Return which of ``billed_lines`` of the price line bills this amount now, or None.
+
+        "Reverse and create invoice" leaves the line of before, which was given back.
+        """
+        mine = [billed for billed in billed_lines if billed.entry.amount_id == self.id]
+        return next((billed for billed in reversed(mine) if not billed.is_released()), None)
 
     def _get_billed_span(self):
         """Return the days that the invoice shows, whatever was credited since."""
         return periods.Span(self.billing_date_from, self.billing_date_to)
-
-    def _get_credit_amount(self, span):
-        """Return what to give back for ``span``, the last days of the claim, to the coin.
-
-        All but what the days before it cost: however the terms of the contract change between
-        two corrections, all of them together never give back more than was billed.
-        """
-        left = periods.exact(self.amount)
-        left += sum(periods.exact(line.amount) for line in self._get_corrections())
-        if span.date_from > self.period_from:
-            kept = periods.Span(self.period_from, span.date_from - periods.DAY)
-            left -= periods.exact(self._get_billed_amount(kept))
-        return float(left)
 
     def _get_billed_amount(self, span):
         """Return what this amount billed for ``span``, a part of its claim, to the coin.

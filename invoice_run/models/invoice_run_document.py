@@ -141,7 +141,8 @@ class InvoiceRunDocument(models.Model):
             if summary["total_amount_currency"] < 0:
                 sign = -1
                 summary, base_lines = document._get_tax_summary(-1)
-            totals.append(document._prepare_amount_vals(summary, sign))
+            vals = document._prepare_amount_vals(summary, sign)
+            totals.append({**vals, "currency_rate": document._get_currency_rate()})
             for base_line in base_lines:
                 details = base_line["tax_details"]
                 lines.append(base_line["record"])
@@ -183,6 +184,9 @@ class InvoiceRunDocument(models.Model):
     def _get_currency_rate(self):
         """Return units of the document currency per unit of company currency on its date."""
         self.ensure_one()
+        if self.reversed_entry_id:
+            # what was booked is given back, not what it is worth today
+            return self.reversed_entry_id.invoice_currency_rate
         return self.env["res.currency"]._get_conversion_rate(
             from_currency=self.company_id.currency_id,
             to_currency=self.currency_id,

@@ -17,6 +17,13 @@ class InvoiceRunException(models.Model):
     usage_id = fields.Many2one("billing.usage", index="btree_not_null", ondelete="cascade")
     sale_order_id = fields.Many2one("sale.order", index="btree_not_null", ondelete="cascade")
     blocking_run_id = fields.Many2one("invoice.run", "Held By", index="btree_not_null")
+    credited_line_id = fields.Many2one(
+        "account.move.line",
+        "Credited Invoice Line",
+        index="btree_not_null",
+        ondelete="cascade",
+        help="Invoice line that somebody gave a part of back, without saying for which days.",
+    )
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)
 

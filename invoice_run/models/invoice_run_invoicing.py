@@ -1,4 +1,5 @@
 import logging
+from collections import defaultdict
 
 import psycopg2
 from psycopg2 import errors as pg_errors
@@ -6,7 +7,7 @@ from psycopg2 import errors as pg_errors
 from odoo import api, fields, models
 from odoo.exceptions import RedirectWarning, UserError
 from odoo.fields import Domain
-from odoo.tools import format_date
+from odoo.tools import float_compare, format_date
 from odoo.tools.misc import format_amount
 
 from ..bulk import assign, remember, remembering
@@ -159,9 +160,18 @@ class InvoiceRunDocument(models.Model):
         self.line_ids.usage_id._update_state()
 
     def _is_nothing(self):
-        """Whether there is nothing to invoice: the period is settled without an invoice."""
+        """Whether there is nothing to invoice: the period is settled without an invoice.
+
+        A total of zero whose lines move something, revenue from one product to another or a
+        tax, needs its invoice of 0.00.
+        """
         self.ensure_one()
-        return self.currency_id.is_zero(self.amount_total)
+        if not self.currency_id.is_zero(self.amount_total):
+            return False
+        moved = defaultdict(float)
+        for line in self.line_ids:
+            moved[line._get_booking_key()] += line.amount
+        return all(map(self.currency_id.is_zero, moved.values()))
 
     def _create_account_moves(self):
         """Create the draft invoices of these documents of one company; return them in order."""
@@ -231,7 +241,26 @@ class InvoiceRunDocument(models.Model):
                 date=format_date(self.env, line.billing_date_to),
             )
             errors.append(message)
-        return errors
+        return errors + self._get_credit_errors()
+
+    def _get_credit_errors(self):
+        """Return which credits of this document are not what is left to give back any more."""
+        credits = self.line_ids.filtered("corrects_id")
+        if not credits:
+            return []
+        ledger = self.env["billing.ledger"]._get_billed_lines(credits.contract_line_id)
+        changed = credits.filtered(
+            lambda line: line._is_credit_changed(ledger[line.contract_line_id.id])
+        )
+        return [
+            self.env._(
+                "%(invoice)s was changed or credited since: “%(what)s” is not what is left to give "
+                "back. Press “Renew Outdated”, then approve again.",
+                invoice=line.credited_line_id.move_id.display_name or line.run_id.reference,
+                what=line.name.split("\n")[0],
+            )
+            for line in changed
+        ]
 
     def _get_lock_date_errors(self, date=None):
         """Return why the books are closed on the invoice date.
@@ -270,13 +299,35 @@ class InvoiceRunDocument(models.Model):
             (self.amount_total, sign * move.amount_total),
         ]
         if all(self.currency_id.compare_amounts(*pair) == 0 for pair in pairs):
-            return False
+            return self._get_rate_error()
         return self.env._(
             "The invoice would be %(invoice)s, but %(preview)s was approved: prices, taxes or "
             "rates have changed. Delete the amounts and generate them again.",
             invoice=format_amount(self.env, sign * move.amount_total, self.currency_id),
             preview=format_amount(self.env, self.amount_total, self.currency_id),
         )
+
+    def _get_rate_error(self):
+        """Return why the invoice is not worth what was approved in company currency, or nothing.
+
+        Its rate has changed since.
+        """
+        company_currency = self.company_currency_id
+        total = self.move_id.amount_total_signed
+        if company_currency.compare_amounts(self.company_amount_total, total) == 0:
+            return False
+        return self.env._(
+            "The invoice would be booked at %(invoice)s, but %(preview)s was approved: the rate "
+            "of %(currency)s has changed. Press “Renew Outdated”.",
+            invoice=format_amount(self.env, total, company_currency),
+            preview=format_amount(self.env, self.company_amount_total, company_currency),
+            currency=self.currency_id.name,
+        )
+
+    def _is_rate_changed(self):
+        """Whether the rate of this document's date is another one than its totals were made at."""
+        self.ensure_one()
+        return float_compare(self.currency_rate, self._get_currency_rate(), precision_digits=9) != 0
 
     def _prepare_move_vals(self):
         """Return the values of the invoice, or of the credit note when the total is negative."""
@@ -294,6 +345,8 @@ class InvoiceRunDocument(models.Model):
         }
         if sign < 0 and self.reversed_entry_id:
             vals["reversed_entry_id"] = self.reversed_entry_id.id
+        if self.reversed_entry_id and self.currency_id != self.company_currency_id:
+            vals["invoice_currency_rate"] = self.reversed_entry_id.invoice_currency_rate
         if self.date_to:
             # supplied when it is complete, whether billed before or after
             vals["delivery_date"] = self.date_to

@@ -237,6 +237,12 @@ class InvoiceRunLine(models.Model):
         self.ensure_one()
         return self._is_held() or bool(self.superseded_by_id)
 
+    def _get_booking_key(self):
+        """Return what amounts must have in common to cancel each other out in the books."""
+        self.ensure_one()
+        distribution = tuple(sorted((self.analytic_distribution or {}).items()))
+        return (self.product_id, self._get_booking_account(), self.tax_ids, distribution)
+
     def _get_extra_tax_data(self, sign):
         """Return the taxes that do not follow from price and quantity, for the tax engine."""
         return None
@@ -303,7 +309,9 @@ class InvoiceRunLine(models.Model):
             "billing_date_to": self.billing_date_to,
             "invoice_run_line_id": self.id,
         }
-        if self.analytic_distribution:
+        if self.analytic_distribution or self.credited_line_id:
             # without one, Odoo's analytic distribution models apply
             vals["analytic_distribution"] = self.analytic_distribution
+        if self.credited_line_id:
+            vals |= self._prepare_credited_line_vals()
         return vals

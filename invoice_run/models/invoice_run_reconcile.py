@@ -41,7 +41,11 @@ class InvoiceRunSource(models.AbstractModel):
         if "currency" in dict(errors):
             return {}
         try:
-            amounts = [self._get_charge_amount(run, charge) for charge in get_charges()]
+            amounts = [
+                self._get_charge_amount(run, charge)
+                for charge in get_charges()
+                if "exception" not in charge
+            ]
         except (ValueError, UserError):
             return {}
         return {"amount": sum(amounts), "has_amount": bool(amounts)}

@@ -41,8 +41,13 @@ class InvoiceRunDocument(models.Model):
     def _reverse(self):
         self.env["account.move"].check_access("create")
         billed = self.filtered(lambda document: document.state != "credit")
+        settled = billed.filtered(lambda document: document.state == "nothing")
         moves = billed.move_id
         credits = moves._reverse_to_bill_again() or moves._get_giving_back()
+        # sudo: documents are the engine's
+        settled.sudo()._give_settled_back()
+        if not credits and settled:
+            return None
         if not credits:
             raise UserError(
                 self.env._(
@@ -53,6 +58,19 @@ class InvoiceRunDocument(models.Model):
         # sudo: documents are the engine's
         billed.sudo()._create_credit_documents()._tell_run_of_credits()
         return credits._get_records_action(name=self.env._("Credit Notes"))
+
+    def _give_settled_back(self):
+        """Give the periods back that these documents settled without an invoice.
+
+        :raises UserError: a later credit builds on one of them
+        """
+        lines = self.line_ids
+        # what was credited here comes back after what was billed in its place is given up
+        lines.filtered(lambda line: not line.corrects_id)._release()
+        lines.filtered("corrects_id")._release()
+        self.write({"state": "released"})
+        for run in self.run_id:
+            run.message_post(body=self.env._("Given back without a credit note: nothing was owed."))
 
     def _create_credit_documents(self):
         """Return a new document of each credit note that takes these back, to send it like them.

@@ -182,7 +182,7 @@ class InvoiceRunDocument(models.Model):
         amounts = self.line_ids.filtered(lambda amount: amount.sale_order_id == order)
         return amounts._get_order_differences([(line.id, vals) for line, vals in lines])
 
-    def _detect_stale(self):
+    def _detect_stale_orders(self):
         """Mark those of these documents whose orders changed in a way that nobody wrote down.
 
         Deliveries and invoices change quantities by computation.

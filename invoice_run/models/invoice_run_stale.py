@@ -49,7 +49,16 @@ class InvoiceRunDocument(models.Model):
     )
 
     def _detect_stale(self):
-        """Mark what changed without anybody writing it; a source adds how that is seen."""
+        """Mark what changed without anybody writing it: orders, rates, what is left to credit."""
+        self._detect_stale_orders()
+        domain = Domain("id", "in", self.ids) & Domain("is_stale", "=", False)
+        changed = self.search(domain & Domain("line_ids.corrects_id", "!=", False)).filtered(
+            lambda document: document._get_credit_errors()
+        )
+        foreign = self.search(domain & Domain("currency_rate", "not in", (0, 1)))
+        changed |= foreign.filtered(lambda document: document._is_rate_changed())
+        changed.line_ids.write({"is_stale": True})
+        changed.write({"is_stale": True})
 
     def _get_change_errors(self):
         # EXTENDS 'invoice_run': what changed otherwise is refused as well

@@ -18,6 +18,9 @@ REFUSALS = (
     "audit trail",
     "consumed a sequence number",
     "locked journal entry",
+    # a second credit of what was credited already, or a credit of what was cancelled
+    "is left of it",
+    "there is nothing to give back",
 )
 
 

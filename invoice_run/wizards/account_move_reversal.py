@@ -1,10 +1,46 @@
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 
+from .. import ledger
 from ..models.invoice_run_guarded import ENGINE
 
 
+class BillingCreditMixin(models.AbstractModel):
+    """The question for which days a credit gives money back, and its three answers."""
+
+    _name = "billing.credit.mixin"
+    _description = "For Which Days a Credit Is"
+
+    billing_credit_kind = fields.Selection(
+        [
+            (ledger.LAST, "For the last days billed"),
+            (ledger.DAYS, "For certain days"),
+            (ledger.GOODWILL, "A goodwill, not for days"),
+        ],
+        "For Which Days?",
+        default=ledger.LAST,
+        help="If the contract ends before days that were billed, the next run gives back what "
+        "was not given back for them yet.",
+    )
+    billing_credit_from = fields.Date("Credited From", help="First day, included.")
+    billing_credit_to = fields.Date("Credited To", help="Last day, included.")
+
+    def _check_credit_answer(self):
+        """Refuse days that are missing or out of order.
+
+        :raises UserError: says what to fill in
+        """
+        self.ensure_one()
+        first, last = self.billing_credit_from, self.billing_credit_to
+        if self.billing_credit_kind == ledger.DAYS and not (first and last and first <= last):
+            raise UserError(
+                self.env._("Fill in the first and the last day that the credit is for, in order.")
+            )
+
+
 class AccountMoveReversal(models.TransientModel):
-    _inherit = "account.move.reversal"
+    _name = "account.move.reversal"
+    _inherit = ["account.move.reversal", "billing.credit.mixin"]
 
     invoice_bill_again = fields.Boolean(
         "Bill the Periods Again",
@@ -21,8 +57,12 @@ class AccountMoveReversal(models.TransientModel):
             wizard.has_billed_periods = any(not line.sale_order_id for line in lines)
 
     def _prepare_default_reversal(self, move):
-        # EXTENDS 'account'
+        # EXTENDS 'account': no credit note of a run's invoice is dated before it
         vals = super()._prepare_default_reversal(move)
+        # sudo: who reverses an invoice need not see the run that made it
+        if move.sudo().invoice_run_id:
+            for name in ("date", "invoice_date", "invoice_date_due"):
+                vals[name] = max(filter(None, (vals.get(name), move.date, move.invoice_date)))
         moves_claims = self.env.context.get("invoice_run_move_claims") is ENGINE
         if self.invoice_bill_again or moves_claims:
             vals["invoice_bill_again"] = True
@@ -30,8 +70,14 @@ class AccountMoveReversal(models.TransientModel):
 
     def reverse_moves(self, is_modify=False):
         # EXTENDS 'account': "Bill the Periods Again" becomes a field of the engine on the credit
+        self._check_credit_answer()
         wizard = self.with_context(invoice_run_engine=ENGINE)
-        return super(AccountMoveReversal, wizard).reverse_moves(is_modify)
+        action = super(AccountMoveReversal, wizard).reverse_moves(is_modify)
+        if not is_modify:
+            # sudo: who reverses an invoice need not see the run that made it
+            lines = self.new_move_ids.sudo()._get_credit_lines()
+            lines.filtered(lambda line: line._is_money_back())._answer_credit(self)
+        return action
 
     def modify_moves(self):
         # EXTENDS 'account': the new invoice takes over the periods of the reversed one

@@ -1,0 +1,13 @@
+from odoo import models
+
+
+class AccountTax(models.Model):
+    _inherit = "account.tax"
+
+    def _is_per_quantity(self):
+        """Whether one of these taxes goes by the quantity, not by the amount alone.
+
+        A fixed amount a piece; a formula may, as far as one can see from outside.
+        """
+        types = set(self.flatten_taxes_hierarchy().mapped("amount_type"))
+        return bool(types - {"percent", "division", "group"})

@@ -1,0 +1,216 @@
+from freezegun import freeze_time
+
+from odoo.exceptions import UserError
+from odoo.tests import tagged
+
+from .ledger_common import LedgerCommon
+
+
+@tagged("post_install", "-at_install")
+class TestLedgerTable(LedgerCommon):
+    """100 a month from January 2024, and what Accounting does to its invoice."""
+
+    def test_replaced_at_another_price(self):
+        new = self._replace(self._bill(), 40.0)
+        self.assertEqual(self._get_balance(), 40.0)
+        run = self._end("2024-01-10")
+        self.assertEqual(self._get_balance(), 12.90)
+        self.assertEqual(run.line_ids.credited_line_id, new.invoice_line_ids)
+
+    def test_draft_edited_and_confirmed(self):
+        self.scenario.invoice_state = "draft"
+        move = self._bill()
+        move.invoice_line_ids.price_unit = 60.0
+        move.action_post()
+        self.scenario.invoice_state = "posted"
+        self._end("2024-01-15")
+        self.assertEqual(self._get_balance(), 29.03)
+
+    def test_credited_whole_by_hand(self):
+        self._credit(self._bill())
+        run = self._end("2024-01-15")
+        self.assertEqual(self._get_balance(), 0.0)
+        self.assertEqual(run.document_ids.mapped("state"), ["nothing"])
+        self.assertFalse(self.contract.line_ids.overbilled_from)
+        self.assertFalse(self._run_all("2024-02-02").document_ids)
+
+    def test_credited_in_part_by_hand(self):
+        self._credit(self._bill(), 51.61)
+        self._end("2024-01-15")
+        self.assertEqual(self._get_balance(), 48.39)
+
+    def test_credited_in_part_and_ended_earlier(self):
+        self._credit(self._bill(), 51.61)
+        self._end("2024-01-10")
+        self.assertEqual(self._get_balance(), 32.26)
+
+    def test_credited_for_certain_days(self):
+        days = {"billing_credit_from": "2024-01-01", "billing_credit_to": "2024-01-10"}
+        credit = self._credit(self._bill(), 32.26, billing_credit_kind="days", **days)
+        self.assertEqual(credit.invoice_line_ids.billing_date_to, self._date("2024-01-10"))
+        self._end("2024-01-15")
+        self.assertEqual(self._get_balance(), 16.13)
+
+    def test_goodwill_is_not_for_days(self):
+        self._credit(self._bill(), 20.0, billing_credit_kind="goodwill")
+        self._end("2024-01-15")
+        self.assertEqual(self._get_balance(), 28.39)
+
+    def test_more_than_is_left_is_not_given_back(self):
+        self._credit(self._bill(), 70.0, billing_credit_kind="goodwill")
+        self._end("2024-01-15")
+        self.assertEqual(self._get_balance(), 0.0)
+
+    def _bill_bins(self, interval, price, **vals):
+        tax = self._make_tax(5, "fixed")
+        line = self._with_tax(tax, price_interval=interval, price_unit=price, quantity=10)
+        return self._bill([line], "2024-02-15", date_start="2024-02-01", **vals)
+
+    def test_tax_a_piece_is_credited_whole(self):
+        move = self._bill_bins("month", 10.0)
+        self.assertEqual((move.amount_untaxed, move.amount_tax), (100.0, 50.0))
+        self.contract.date_start = "2024-01-01"
+        self._run_all("2024-01-15")
+        run = self._end("2024-01-31", "2024-03-01")
+        credit = run.document_ids.move_id
+        self.assertEqual((credit.amount_untaxed, credit.amount_tax), (100.0, 50.0))
+
+    def test_tax_a_piece_goes_by_the_pieces_of_the_contract(self):
+        for interval, price in (("month", 10), ("quarter", 30), ("day", 1), ("year", 120)):
+            with self.subTest(interval=interval):
+                move = self._bill_bins(interval, price, period_anchor="calendar")
+                self.assertEqual(move.amount_tax, 50.0)
+                self.assertEqual(move.invoice_line_ids.quantity, 10.0)
+                self.assertEqual(move.amount_untaxed, {"day": 290.0}.get(interval, 100.0))
+
+    def test_tax_a_piece_stays_with_days_that_stay(self):
+        self._bill_bins("month", 10.0)
+        first = self._end("2024-02-15", "2024-03-01").document_ids.move_id
+        self.assertEqual((first.amount_untaxed, first.amount_tax), (48.28, 0.0))
+        self.contract.line_ids.date_start = False
+        self.assertEqual(self._get_balance(), 101.72)
+
+    def test_credit_note_holds_nothing_else(self):
+        self.company.invoice_run_correction = "credit_note"
+        move = self._bill([{"price_unit": 148.28}], "2024-02-15", date_start="2024-01-01")
+        january, february = move.sorted("id")
+        self._make_usage(contract_id=self.contract.id, date="2024-02-01", price_unit=20.0)
+        self._end("2024-01-31", "2024-03-01")
+        moves = self._get_customer_moves() - move
+        credit = moves.filtered(lambda move: move.move_type == "out_refund")
+        self.assertEqual((credit.amount_total, credit.reversed_entry_id), (148.28, february))
+        self.assertEqual((moves - credit).amount_total, 20.0)
+        self.assertEqual((moves - credit).move_type, "out_invoice")
+        self.assertNotEqual(january, february)
+
+    def test_nothing_to_pay_but_a_tax_is_invoiced(self):
+        lines = [
+            self._with_tax(self._make_tax(21), price_unit=100.0),
+            self._with_tax(self._make_tax(0), price_unit=-121.0),
+        ]
+        move = self._bill(lines)
+        self.assertEqual(move.amount_total, 0.0)
+        self.assertEqual(move.amount_tax, 21.0)
+        self.assertEqual(move.state, "posted")
+
+    def test_another_product_moves_the_revenue(self):
+        self._bill()
+        other = self._make_product("Lease", 100.0)
+        self.contract.line_ids._change_from(self._date("2024-01-16"), {"product_id": other.id})
+        run = self._run_all("2024-01-20")
+        move = run.document_ids.move_id
+        self.assertEqual(move.amount_total, 0.0)
+        self.assertEqual(
+            {line.product_id: line.price_subtotal for line in move.invoice_line_ids},
+            {self.product: -51.61, other: 51.61},
+        )
+
+    def test_nothing_at_all_makes_no_invoice_and_can_be_undone(self):
+        self._bill()
+        self.contract.line_ids._change_from(self._date("2024-01-16"), {"discount": 0.0})
+        run = self._run_all("2024-01-20")
+        document = run.document_ids
+        self.assertEqual((document.state, document.move_id.ids), ("nothing", []))
+        document.with_user(self.user).action_reverse()
+        self.assertEqual(document.state, "released")
+        again = self._run_all("2024-01-21")
+        self.assertAmounts(again, [-51.61, 51.61])
+        again.with_user(self.user).action_reverse()
+        self.assertEqual(again.document_ids.state, "released")
+
+    def test_rate_changed_after_the_approval(self):
+        euro = self._make_euro(2.0)
+        contract = self._make_contract(
+            [{"price_unit": 1200.0}], currency_id=euro.id, date_start="2024-01-01"
+        )
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        self.assertEqual(run.document_ids.company_amount_total, 2400.0)
+        run.with_user(self.reviewer).action_approve()
+        self._set_rate(euro, 10.0)
+        run.with_user(self.user).action_generate_invoices()
+        run._process_queue()
+        document = run.document_ids
+        self.assertEqual(document.state, "failed")
+        self.assertRegex(document.error, r"12,000\.00.*2,400\.00.*Renew Outdated")
+        self.assertTrue(document.is_stale)
+        run.with_user(self.user).action_renew_stale()
+        run._process_queue()
+        self.assertEqual(run.document_ids.company_amount_total, 12000.0)
+        self.assertTrue(contract.line_ids.next_period_from)
+
+    def _make_euro(self, worth):
+        euro = self.env.ref("base.EUR")
+        euro.active = True
+        euro.rate_ids.unlink()
+        self._set_rate(euro, worth)
+        return euro
+
+    def _set_rate(self, currency, worth, date="2024-01-01"):
+        """Make one unit of ``currency`` worth so much company currency from ``date`` on."""
+        rates = self.env["res.currency.rate"]
+        domain = [("currency_id", "=", currency.id), ("name", "=", date)]
+        rates.search(domain).unlink()
+        rates.create(
+            {
+                "currency_id": currency.id,
+                "name": date,
+                "company_id": self.company.id,
+                "rate": 1 / worth,
+            }
+        )
+
+    def test_credit_is_booked_at_the_rate_of_its_invoice(self):
+        euro = self._make_euro(2.0)
+        self._bill([{"price_unit": 1200.0}], currency_id=euro.id)
+        self.assertEqual(self._get_balance(), 2400.0)
+        self._set_rate(euro, 10.0, "2024-01-20")
+        run = self._end("2024-01-15")
+        credit = run.document_ids.move_id
+        self.assertEqual(credit.invoice_currency_rate, 0.5)
+        self.assertEqual(credit.reversed_entry_id, self.run.document_ids.move_id)
+        self.assertEqual(self._get_balance(), 1161.3)
+
+    @freeze_time("2024-01-20")
+    def test_reversal_is_not_dated_before_its_invoice(self):
+        move = self._bill(date="2025-01-15", date_start="2025-01-01")
+        self.run.with_user(self.user).action_reverse()
+        credit = move.reversal_move_ids
+        self.assertEqual((credit.state, str(credit.date)), ("posted", "2025-01-15"))
+        self.assertEqual(credit.invoice_date, credit.date)
+
+    @freeze_time("2024-01-20")
+    def test_reversal_by_hand_is_not_dated_before_its_invoice(self):
+        move = self._bill(date="2025-01-15", date_start="2025-01-01")
+        credit = self._reverse(move)
+        self.assertEqual(str(credit.invoice_date), "2025-01-15")
+
+    def test_credit_of_a_cancelled_invoice_is_refused(self):
+        move = self._bill()
+        credit = self._reverse(move, invoice_bill_again=True)
+        move.button_draft()
+        move.button_cancel()
+        self._run_all("2024-01-21")
+        self.assertEqual(self._get_balance(), 100.0)
+        with self.assertRaisesRegex(UserError, "is cancelled"):
+            credit.action_post()
+        self.assertEqual(self._get_balance(), 100.0)
