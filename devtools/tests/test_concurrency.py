@@ -43,8 +43,8 @@ print('TOLD ' + json.dumps(told))
 )
 # A second contract of each customer: some are invoiced, others of the same customer outdated.
 SECOND = """
-contract = env['billing.contract'].search([])
-contract.copy({'date_start': contract.date_start}).action_activate()
+for contract in env['billing.contract'].search([]):
+    contract.copy({'date_start': contract.date_start}).action_activate()
 """
 EDITOR = (
     PERSON

@@ -196,10 +196,12 @@ class BillingContract(models.Model):
     )
     invoice_count = fields.Integer(compute="_compute_invoice_count")
     amount_invoiced = fields.Monetary(
-        compute="_compute_amount_invoiced", help="Untaxed, on invoices that are not cancelled."
+        compute="_compute_amount_invoiced",
+        help="Untaxed, on invoices that are not cancelled, less what was credited.",
     )
     amount_to_invoice = fields.Monetary(
-        compute="_compute_amount_to_invoice", help="Due up to today and not claimed by any run yet."
+        compute="_compute_amount_to_invoice",
+        help="Untaxed, due up to today and not claimed by any run yet.",
     )
 
     _next_invoicing_idx = models.Index(
@@ -330,19 +332,43 @@ class BillingContract(models.Model):
             contract.invoice_count = counts.get(contract.id, 0)
 
     def _compute_amount_invoiced(self):
-        groups = self.env["invoice.run.line"]._read_group(
-            [("contract_id", "in", self.ids), ("document_id.state", "=", "invoiced")],
-            ["contract_id"],
-            ["amount_untaxed:sum"],
-        )
-        amounts = {contract.id: amount for contract, amount in groups}
+        lines, usage = self.line_ids._origin, self.usage_ids._origin
+        by_line = self.env["billing.ledger"]._get_totals(lines)
+        by_item = self.env["billing.ledger"]._get_totals(usage)
         for contract in self:
-            contract.amount_invoiced = amounts.get(contract.id, 0.0)
+            totals = [by_line[line.id] for line in contract.line_ids._origin]
+            totals += [by_item[item.id] for item in contract.usage_ids._origin]
+            contract.amount_invoiced = sum(map(contract._get_total_invoiced, totals))
+
+    def _get_total_invoiced(self, totals):
+        """Return what was billed less what was given back, in the currency of the contract.
+
+        :param totals: see ``billing.ledger._get_totals``, of one record
+        """
+        amount = 0.0
+        for currency_id, (billed, back, company_billed, company_back) in totals.items():
+            if currency_id == self.currency_id.id:
+                amount += billed + back
+            else:
+                booked = company_billed + company_back
+                amount += self._convert_today(self.company_id.currency_id, booked)
+        return amount
+
+    def _convert_today(self, currency, amount):
+        company = self.company_id
+        today = company._get_invoice_run_today()
+        return currency._convert(amount, self.currency_id, company, today)
 
     def _compute_amount_to_invoice(self):
+        currencies = self.env["res.currency"]
         for contract in self:
-            charges = contract._get_charges_until_today()
-            contract.amount_to_invoice = sum(charge["line"]["amount"] for charge in charges)
+            contract.amount_to_invoice = sum(
+                contract._convert_today(
+                    currencies.browse(charge["document"]["currency_id"]),
+                    contract._get_charge_untaxed(charge),
+                )
+                for charge in contract._get_charges_until_today()
+            )
 
     @api.constrains("date_start", "date_end", "invoice_until", "check_in_date", "check_out_date")
     def _check_years(self):

@@ -5,6 +5,7 @@ from . import test_changes
 from . import test_charges
 from . import test_company_domain
 from . import test_comparison
+from . import test_contract_amounts
 from . import test_corrections
 from . import test_cycles
 from . import test_dashboard
