@@ -19,6 +19,7 @@
         "wizards/invoice_run_reason_views.xml",
         "wizards/account_move_reversal_views.xml",
         "wizards/billing_contract_change_views.xml",
+        "wizards/billing_credit_question_views.xml",
         "wizards/billing_cutoff_views.xml",
         "wizards/billing_due_views.xml",
         "wizards/billing_forecast_views.xml",

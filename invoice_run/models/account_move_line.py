@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
+from odoo.fields import Domain
 from odoo.tools import SQL, float_compare
 from odoo.tools.misc import format_amount
 
@@ -242,14 +243,35 @@ class AccountMoveLine(models.Model):
         origin = self.billing_credited_line_id
         return self._get_signed_subtotal() * origin._get_signed_subtotal() < 0
 
-    def _answer_credit(self, answer):
+    def _get_unasked_credits(self):
+        """Return the confirmed lines that give money of this invoice line back, nobody said why.
+
+        Lines that somebody added to a credit note of its invoice too: they name no line.
+        """
+        self.ensure_one()
+        domain = Domain("parent_state", "=", "posted") & Domain("billing_credit_kind", "=", False)
+        domain &= Domain("invoice_run_line_id", "=", False)
+        named = Domain("billing_credited_line_id", "=", self.id)
+        added = Domain("billing_credited_line_id", "=", False)
+        added &= Domain("move_id.reversed_entry_id", "=", self.move_id.id)
+        added &= Domain("display_type", "=", "product") & Domain("price_subtotal", "!=", 0)
+        credits = self.search(domain & (named | added))
+        return credits.filtered(lambda line: not line.move_id._gives_back())
+
+    def _answer_credit(self, answer, credited=None):
         """Write for which days these lines give money back.
 
         :param answer: a record of ``billing.credit.mixin``
+        :param credited: the invoice line that those give back that name none
+        :raises UserError: more would be given back than was billed
         """
         for line in self:
             vals = {"billing_credit_kind": answer.billing_credit_kind}
-            origin = line.billing_credited_line_id
+            origin = line.billing_credited_line_id or credited
+            if not line.billing_credited_line_id and answer.billing_credit_kind != ledger.GOODWILL:
+                given_back = origin._get_given_back().get(origin.id, (0.0, 0.0))
+                origin._check_enough_left(line, given_back[0])
+                vals["billing_credited_line_id"] = origin.id
             first, last = origin.billing_date_from, origin.billing_date_to
             if answer.billing_credit_kind == ledger.DAYS and first and last:
                 span = periods.Span(first, last)

@@ -161,13 +161,17 @@ class InvoiceRunLine(models.Model):
 
         :param billed: the :class:`ledger.BilledLine` of its invoice in force
         """
-        if not billed or not billed.unasked():
+        # sudo: who prepares a run need not see all credit notes
+        line = self.env["account.move.line"].sudo().browse(billed.entry.line_id or ())
+        if not line or not billed.left("price_amount"):
             return []
-        ids = [credit.move_id for credit in billed.unasked()]
+        credits = line._get_unasked_credits()
+        if not credits:
+            return []
         message = self.env._(
             "%(credits)s gives back a part of %(invoice)s, and nobody said for which days. Press "
             "“For Which Days?”; then the next run proposes what is left to give back.",
-            credits=", ".join(self.env["account.move"].browse(ids).mapped("display_name")),
+            credits=", ".join(credits.move_id.mapped("display_name")),
             invoice=self._get_reference(),
         )
         return [("credit", message)]

@@ -46,6 +46,32 @@ class InvoiceRunException(models.Model):
         # sudo: exceptions are the engine's; what they reported is done
         self.sudo().filtered("blocking_run_id").unlink()
 
+    def action_ask_days(self):
+        """Open the question for which days the credit is that this exception is about."""
+        self.ensure_one()
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.billing_credit_question_action"
+        )
+        return {**action, "context": {"default_exception_id": self.id}}
+
+    def _answer_credits(self, answer):
+        """Note for which days the credits are that these exceptions are about.
+
+        What they reported is done, in other runs too.
+
+        :param answer: a record of ``billing.credit.mixin``
+        :raises UserError: more would be given back than was billed
+        """
+        for exception in self:
+            credited = exception.credited_line_id
+            credits = credited._get_unasked_credits()
+            credits._answer_credit(answer, credited)
+            label = dict(answer._fields["billing_credit_kind"]._description_selection(self.env))
+            for move in credits.move_id:
+                move.message_post(body=label[answer.billing_credit_kind])
+        self.search([("credited_line_id", "in", self.credited_line_id.ids)]).unlink()
+
     def _get_blocking_documents(self):
         """Return the documents of the other run that bill what this exception is about."""
         record = {name: self[name] for name in ("contract_id", "usage_id", "sale_order_id")}

@@ -1,6 +1,7 @@
 from freezegun import freeze_time
 
-from odoo.exceptions import UserError
+from odoo.exceptions import AccessError, UserError
+from odoo.fields import Command
 from odoo.tests import tagged
 
 from .ledger_common import LedgerCommon
@@ -214,3 +215,80 @@ class TestLedgerTable(LedgerCommon):
         with self.assertRaisesRegex(UserError, "is cancelled"):
             credit.action_post()
         self.assertEqual(self._get_balance(), 100.0)
+
+
+@tagged("post_install", "-at_install")
+class TestUnaskedCredits(LedgerCommon):
+    """Credits that were made without Accounting's dialog: never a guess."""
+
+    def _credit_unasked(self, move, amount):
+        credit = move._reverse_moves([{"invoice_date": "2024-01-20"}])
+        credit.invoice_line_ids.price_unit = amount
+        credit.action_post()
+        return credit
+
+    def _ask(self, credit):
+        """End the contract on the 15th; return the exception that asks about ``credit``."""
+        self.contract.date_end = "2024-01-15"
+        run = self._make_amounts(self._make_run("2024-02-01"))
+        self.assertFalse(run.document_ids)
+        self.assertIn(credit.name, run.exception_ids.message)
+        return run.exception_ids
+
+    def _answer(self, exception, kind, **vals):
+        action = exception.with_user(self.user).action_ask_days()
+        question = self.env["billing.credit.question"].with_user(self.user)
+        question = question.with_context(**action["context"])
+        question.create({"billing_credit_kind": kind, **vals}).action_apply()
+        self._run_all("2024-02-02")
+        return self._get_balance()
+
+    def test_whole_credit_asks_nothing(self):
+        credit = self._bill()._reverse_moves([{"invoice_date": "2024-01-20"}])
+        credit.action_post()
+        self._end("2024-01-15")
+        self.assertEqual(self._get_balance(), 0.0)
+
+    def test_last_days(self):
+        exception = self._ask(self._credit_unasked(self._bill(), 51.61))
+        self.assertEqual(self._answer(exception, "last"), 48.39)
+        self.assertFalse(exception.exists())
+
+    def test_certain_days(self):
+        exception = self._ask(self._credit_unasked(self._bill(), 32.26))
+        with self.assertRaisesRegex(UserError, "Fill in the first"):
+            self._answer(exception, "days")
+        days = {"billing_credit_from": "2024-01-01", "billing_credit_to": "2024-01-10"}
+        self.assertEqual(self._answer(exception, "days", **days), 16.13)
+
+    def test_goodwill(self):
+        exception = self._ask(self._credit_unasked(self._bill(), 20.0))
+        self.assertEqual(self._answer(exception, "goodwill"), 28.39)
+
+    def test_line_of_ones_own_on_the_credit_note(self):
+        credit = self._reverse(self._bill())
+        credit.invoice_line_ids = [
+            Command.clear(),
+            Command.create({"name": "Agreed", "quantity": 1, "price_unit": 51.61, "tax_ids": []}),
+        ]
+        credit.action_post()
+        exception = self._ask(credit)
+        self.assertEqual(self._answer(exception, "last"), 48.39)
+
+    def test_other_contracts_and_periods_go_on(self):
+        self._credit_unasked(self._bill([{}, {"date_end": "2024-01-31"}]), 30.0)
+        self.contract.line_ids[1].date_end = "2024-01-15"
+        run = self._make_amounts(self._make_run("2024-02-01"))
+        self.assertAmounts(run, [100.0])
+        self.assertEqual(run.exception_ids.mapped("code"), ["credit"])
+
+    def test_reader_of_another_company_cannot_answer(self):
+        exception = self._ask(self._credit_unasked(self._bill(), 20.0))
+        stranger = self._make_user(
+            "stranger",
+            "invoice_run.invoice_run_group_user",
+            company=self.setup_other_company()["company"],
+        )
+        question = self.env["billing.credit.question"].with_user(stranger)
+        with self.assertRaises(AccessError):
+            question.create({"exception_id": exception.id}).action_apply()

@@ -2,6 +2,7 @@ from . import (
     account_move_reversal,
     base_import_import,
     billing_contract_change,
+    billing_credit_question,
     billing_cutoff,
     billing_due,
     billing_forecast,

@@ -1,0 +1,23 @@
+from odoo import fields, models
+
+
+class BillingCreditQuestion(models.TransientModel):
+    """Asks for which days a credit is that nobody was asked about when it was made."""
+
+    _name = "billing.credit.question"
+    _inherit = "billing.credit.mixin"
+    _description = "For Which Days a Credit of an Invoice Is"
+
+    exception_id = fields.Many2one("invoice.run.exception", required=True, ondelete="cascade")
+    message = fields.Text(related="exception_id.message")
+
+    def action_apply(self):
+        """Note the answer on the credit; the next run proposes what is left to give back.
+
+        :raises UserError: days are missing, or more would be given back than was billed
+        """
+        self._check_credit_answer()
+        self.exception_id.run_id.check_access("write")
+        # sudo: exceptions and what credits are for are the engine's
+        self.exception_id.sudo()._answer_credits(self)
+        return {"type": "ir.actions.act_window_close"}
