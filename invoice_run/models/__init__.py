@@ -8,6 +8,7 @@ from . import billing_asset
 from . import billing_category
 from . import billing_cluster
 from . import billing_ledger
+from . import billing_cutoff_rows
 from . import billing_contract
 from . import billing_contract_portal
 from . import billing_contract_line
@@ -67,6 +68,7 @@ from . import invoice_run_sample
 from . import invoice_run_schedule_runs
 from . import account_move
 from . import account_move_line
+from . import billing_cutoff_entry
 from . import account_tax
 from . import account_move_bulk
 from . import invoice_run_bulk

@@ -58,6 +58,7 @@ class AccountMove(models.Model):
             "invoice_run_id",
             "invoice_run_document_id",
             "invoice_bill_again",
+            "billing_cutoff_date",
         }
 
     def write(self, vals):

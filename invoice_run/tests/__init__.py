@@ -7,6 +7,7 @@ from . import test_company_domain
 from . import test_comparison
 from . import test_contract_amounts
 from . import test_corrections
+from . import test_cutoff
 from . import test_cycles
 from . import test_dashboard
 from . import test_default_prices
