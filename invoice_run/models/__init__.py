@@ -43,6 +43,7 @@ from . import invoice_run_progress
 from . import invoice_run_managed
 from . import ir_websocket
 from . import invoice_run_printing
+from . import invoice_run_credit_limit
 from . import invoice_run_exception
 from . import invoice_run_line
 from . import invoice_run_correction

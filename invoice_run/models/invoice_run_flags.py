@@ -8,6 +8,7 @@ FLAGS = {
     "is_outlier": "outlier_count",
     "has_missing_charge": "missing_charge_count",
     "is_above_max": "above_max_count",
+    "is_large_credit": "large_credit_count",
     "is_first": "first_count",
 }
 
@@ -20,6 +21,7 @@ class InvoiceRun(models.Model):
     outlier_count = fields.Integer("Unusual Amounts", compute="_compute_flag_counts")
     missing_charge_count = fields.Integer("Charges Missing", compute="_compute_flag_counts")
     above_max_count = fields.Integer("Above Maximum", compute="_compute_flag_counts")
+    large_credit_count = fields.Integer("Large Credits", compute="_compute_flag_counts")
     first_count = fields.Integer("First Invoices", compute="_compute_flag_counts")
 
     @api.depends("document_ids.state", *(f"document_ids.{flag}" for flag in FLAGS))

@@ -131,6 +131,7 @@ class InvoiceRunDocument(models.Model):
         # EXTENDS 'invoice_run'
         result = super()._move_lines(lines, document)
         (self | document).exists()._update_above_max()
+        (self | document).exists()._update_large_credit()
         return result
 
     def _apply_limits(self):
@@ -150,6 +151,7 @@ class InvoiceRunDocument(models.Model):
         for documents in small.grouped(lambda document: document._get_limit_key()).values():
             documents._apply_minimum(low)
         self.exists()._update_above_max()
+        self.exists()._update_large_credit()
 
     def _get_limit_key(self):
         """Return what documents must have in common to come on one invoice."""

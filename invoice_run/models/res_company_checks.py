@@ -9,6 +9,7 @@ NOT_NEGATIVE = (
     "invoice_run_mails_per_hour",
     "invoice_run_min_amount",
     "invoice_run_max_amount",
+    "invoice_run_credit_limit",
     "invoice_run_outlier_factor",
 )
 #: As of schedules, which take it over.

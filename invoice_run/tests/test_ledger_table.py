@@ -292,3 +292,49 @@ class TestUnaskedCredits(LedgerCommon):
         question = self.env["billing.credit.question"].with_user(stranger)
         with self.assertRaises(AccessError):
             question.create({"exception_id": exception.id}).action_apply()
+
+
+@tagged("post_install", "-at_install")
+class TestLargeCredits(LedgerCommon):
+    """Automatic approval stops at credits above a limit."""
+
+    def setUp(self):
+        super().setUp()
+        self.company.write({"invoice_run_auto_amounts": True, "invoice_run_auto_approve": True})
+        self._bill(date="2024-04-15")
+
+    def _get_automatic_state(self, end):
+        self.contract.date_end = end
+        run = self._make_amounts(self._make_run("2024-04-20"))
+        return run.state, run.large_credit_count
+
+    def test_one_period_goes_on(self):
+        self.assertEqual(self._get_automatic_state("2024-03-31"), ("approved", 0))
+
+    def test_more_than_one_period_waits_for_a_person(self):
+        self.assertEqual(self._get_automatic_state("2024-03-30"), ("amounts", 1))
+
+    def test_above_the_largest_invoice_without_check(self):
+        self.company.invoice_run_max_amount = 60.0
+        self.assertEqual(self._get_automatic_state("2024-03-31"), ("amounts", 1))
+
+    def test_limit_of_the_company(self):
+        self.company.invoice_run_credit_limit = 60.0
+        self.assertEqual(self._get_automatic_state("2024-04-15"), ("approved", 0))
+
+    def test_above_the_limit_of_the_company(self):
+        self.company.invoice_run_credit_limit = 40.0
+        self.assertEqual(self._get_automatic_state("2024-04-15"), ("amounts", 1))
+
+    def test_what_is_billed_in_its_place_does_not_hide_it(self):
+        self.contract.line_ids._change_from(self._date("2024-02-01"), {"price_unit": 101.0})
+        run = self._make_amounts(self._make_run("2024-04-20"))
+        self.assertEqual(run.amount_untaxed, 3.0)
+        self.assertEqual((run.state, run.large_credit_count), ("amounts", 1))
+
+    def test_checked_by_a_person(self):
+        self._get_automatic_state("2024-01-31")
+        document = self.env["invoice.run.document"].search([("is_large_credit", "=", True)])
+        self.assertTrue(document.is_flagged)
+        document.with_user(self.reviewer).action_accept()
+        self.assertFalse(document.is_flagged)
