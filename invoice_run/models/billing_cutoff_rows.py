@@ -3,6 +3,7 @@ from odoo.fields import Domain
 from odoo.tools import split_every
 
 from .. import cutoff, ledger, periods
+from ..bulk import remembering
 from .billing_contract import BILLED_STATES
 
 #: Price lines or items that are read together.
@@ -32,17 +33,22 @@ class BillingCutoffRows(models.AbstractModel):
             ``invoice_line_id`` (None where accrued), ``contract_line_id``, ``contract_id``,
             ``usage_id``, ``partner_id``, ``cluster_id``, ``product_id``
         """
-        rows = []
-        for records, collect in (
-            (self._get_lines(company, date), self._collect_line),
-            (self._get_usage(company, date), self._collect_usage),
-        ):
-            for ids in split_every(BATCH, records.ids):
-                batch = records.browse(ids)
-                billed = self.env["billing.ledger"]._get_billed_lines(batch, as_of=date)
-                for record in batch:
-                    rows += collect(record, billed[record.id], company, date)
+        lines, usage = self._get_lines(company, date), self._get_usage(company, date)
+        with remembering(self.env):
+            rows = [
+                *self._collect(lines, self._collect_line, company, date),
+                *self._collect(usage, self._collect_usage, company, date),
+            ]
         return [row for row in rows if row["amount"]]
+
+    @api.model
+    def _collect(self, records, collect, company, date):
+        """Yield what ``collect`` yields of each of ``records``; the ledger is read in batches."""
+        for ids in split_every(BATCH, records.ids):
+            batch = records.browse(ids)
+            billed = self.env["billing.ledger"]._get_billed_lines(batch, as_of=date)
+            for record in batch:
+                yield from collect(record, billed[record.id], company, date)
 
     @api.model
     def _get_lines(self, company, date):
