@@ -165,7 +165,7 @@ class Terms:
             raise ValueError("The end date is before the start date.")
         Grid(self.start, self.count, self.unit)
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         """The billing periods of the contract."""
         anchor = grid_anchor(self.start, self.count, self.unit, self.anchor)
@@ -179,7 +179,14 @@ class Terms:
         months = INTERVAL_MONTHS.get(interval)
         if not months:
             return self.grid
-        return Grid(grid_anchor(self.start, months, "month", self.anchor), months)
+        if months not in self._unit_grids:
+            anchor = grid_anchor(self.start, months, "month", self.anchor)
+            self._unit_grids[months] = Grid(anchor, months)
+        return self._unit_grids[months]
+
+    @cached_property
+    def _unit_grids(self) -> dict[int, Grid]:
+        return {}
 
 
 # ---------------------------------------------------------------------------
@@ -398,9 +405,14 @@ def charge(
         return Charge(ONE, round_half_up(price, coin))
     grid = terms.unit_grid(interval)
     units = amount = Fraction()
-    for part in grid.cut(span):
-        unit = grid.period(grid.index(part.date_from))
+    whole = round_half_up(price, coin)
+    for index in range(grid.index(span.date_from), grid.index(span.date_to) + 1):
+        unit = grid.period(index)
+        part = unit.clip(*span)
         begin = max(unit.date_from, first)
+        if part == unit and begin == unit.date_from and interval not in ("day", "week"):
+            units, amount = units + ONE, amount + whole
+            continue
         after = _share(terms, interval, grid, unit, Span(begin, part.date_to))
         before = Fraction()
         if part.date_from > begin:

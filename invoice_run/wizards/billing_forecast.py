@@ -233,36 +233,43 @@ class BillingContract(models.Model):
         terms = self._get_billing_terms()
         try:
             target = self._get_contract_target(terms, claims, date_to)
-            due = [
-                (line, span)
-                for line in self.line_ids
-                for span in line._get_due_spans(terms, claims[line.id], target)
-            ]
+            due = {
+                line: line._get_due_spans(terms, claims[line.id], target) for line in self.line_ids
+            }
         except periods.OpenEnded:  # "until the end" has none: an exception of the runs
             return
-        first = min((span.date_from for _line, span in due), default=None)
-        for line, span in due:
-            begin = span.date_from if terms.mode == "periodic" else first
-            day = periods.next_invoicing_date(terms, begin) or today
-            amount = line._get_forecast_amount(terms, span)
-            yield (line.id, max(day, today).replace(day=1)), amount
+        first = min((spans[0].date_from for spans in due.values() if spans), default=None)
+        for line, spans in due.items():
+            amounts = line._get_forecast_amounts(terms, spans)
+            for span, amount in zip(spans, amounts, strict=True):
+                begin = span.date_from if terms.mode == "periodic" else first
+                day = periods.next_invoicing_date(terms, begin) or today
+                yield (line.id, max(day, today).replace(day=1)), amount
 
 
 class BillingContractLine(models.Model):
     _inherit = "billing.contract.line"
 
-    def _get_forecast_amount(self, terms, span):
-        """Return what ``span`` will come to without the taxes that the price includes."""
-        contract = self.contract_id
+    def _get_forecast_amounts(self, terms, spans):
+        """Yield what each of ``spans`` will come to without the taxes in the price."""
+        if not spans:
+            return
         if self._may_include_taxes():
-            position = contract._get_run_document_records()["fiscal_position_id"]
-            vals = self._prepare_run_line_vals(terms, span, position)
-            document = {"currency_id": contract.currency_id.id}
-            return contract._get_charge_untaxed({"line": vals, "document": document})
-        price, coin = self._get_net_price(), periods.exact(contract.currency_id.rounding)
+            yield from self._get_taxed_amounts(terms, spans)
+            return
+        coin = periods.exact(self.currency_id.rounding)
+        interval, price = self.price_interval, self._get_net_price()
         first = self._get_counted_from()
-        charge = periods.charge(terms, self.price_interval, first, span, price, coin)
-        return float(charge.amount)
+        for span in spans:
+            yield float(periods.charge(terms, interval, first, span, price, coin).amount)
+
+    def _get_taxed_amounts(self, terms, spans):
+        contract = self.contract_id
+        position = contract._get_run_document_records()["fiscal_position_id"]
+        document = {"currency_id": contract.currency_id.id}
+        for span in spans:
+            vals = self._prepare_run_line_vals(terms, span, position)
+            yield contract._get_charge_untaxed({"line": vals, "document": document})
 
     def _may_include_taxes(self):
         """Whether a tax of this line may be in its price; most companies have none such."""
