@@ -83,17 +83,18 @@ class BillingPortal(CustomerPortal):
         contract = self._get_contract(contract_id, access_token)
         if not contract:
             return request.redirect("/my")
+        invoiced = contract._get_portal_invoices()
         values = {
             "contract": contract,
             "backend_url": f"/odoo/action-invoice_run.billing_contract_action/{contract.id}",
             "page_name": "billing_contract",
-            "invoiced": contract._get_portal_invoices(),
-            "readable": self._get_readable_invoices(contract),
+            "invoiced": invoiced,
+            "readable": self._get_readable_invoices(invoiced),
         }
         values = self._get_page_view_values(contract, access_token, values, HISTORY, False, **kw)
         return request.render("invoice_run.portal_contract_page", values)
 
-    def _get_readable_invoices(self, contract):
+    def _get_readable_invoices(self, invoiced):
         """Return the ids of the invoices that who asks may open; others are shown without link."""
-        moves = request.env["account.move"].browse(contract.run_line_ids.document_id.move_id.ids)
+        moves = request.env["account.move"].browse([data["move"].id for data in invoiced])
         return set(moves._filtered_access("read").ids)

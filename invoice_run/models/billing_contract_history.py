@@ -66,5 +66,19 @@ class InvoiceRunLine(models.Model):
 
     _inherit = "invoice.run.line"
 
+    amount_billed = fields.Monetary(
+        "Billed",
+        compute="_compute_amount_billed",
+        help="Untaxed, as the invoice says now, less what was credited by hand. Without an "
+        "invoice: the amount of the run.",
+    )
     move_id = fields.Many2one(related="document_id.move_id", string="Invoice")
     payment_state = fields.Selection(related="document_id.payment_state", string="Payment")
+
+    @api.depends("amount_untaxed", "document_id.state", "move_line_ids.price_subtotal")
+    def _compute_amount_billed(self):
+        invoiced = self.env["billing.ledger"]._get_amounts_invoiced(self)
+        for line in self:
+            has_invoice = line.document_id.state in ("invoiced", "released")
+            planned = 0.0 if has_invoice else line.amount_untaxed
+            line.amount_billed = sum(invoiced.get(line._origin.id, (planned,)))

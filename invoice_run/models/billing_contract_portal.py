@@ -1,3 +1,6 @@
+from collections import defaultdict
+from itertools import chain
+
 from odoo import api, models
 from odoo.fields import Domain
 
@@ -45,24 +48,29 @@ class BillingContract(models.Model):
     def _get_portal_invoices(self):
         """Return what confirmed invoices billed for this contract, the newest first.
 
-        :return: a dict for each invoice: ``move``, ``date_from`` and ``date_to`` (inclusive),
+        Credit notes too, whoever made them: below zero.
+
+        :return: a dict for each of them: ``move``, ``date_from`` and ``date_to`` (inclusive),
             ``amount_untaxed`` of this contract alone, in its currency
         """
         self.ensure_one()
-        groups = self.env["invoice.run.line"]._read_group(
-            [("contract_id", "=", self.id), ("document_id.move_id.state", "=", "posted")],
-            ["document_id"],
-            ["billing_date_from:min", "billing_date_to:max", "amount_untaxed:sum"],
-        )
-        invoices = [
-            {
-                "move": document.move_id,
-                "date_from": date_from,
-                "date_to": date_to,
-                "amount_untaxed": amount,
-            }
-            for document, date_from, date_to, amount in groups
-        ]
+        by_move = defaultdict(list)
+        ledger = self.env["billing.ledger"]
+        for records in (self.line_ids, self.usage_ids):
+            for entry in chain.from_iterable(ledger._get_entries(records).values()):
+                if entry.move_id and entry.is_posted:
+                    by_move[entry.move_id].append(entry)
+        moves = self.env["account.move"].browse(by_move)
+        invoices = [self._prepare_portal_invoice(move, by_move[move.id]) for move in moves]
         return sorted(
             invoices, key=lambda data: (data["move"].invoice_date, data["date_to"]), reverse=True
         )
+
+    def _prepare_portal_invoice(self, move, entries):
+        """Return what the portal shows of one invoice or credit note."""
+        return {
+            "move": move,
+            "date_from": min(entry.date_from or move.invoice_date for entry in entries),
+            "date_to": max(entry.date_to or move.invoice_date for entry in entries),
+            "amount_untaxed": move.currency_id.round(sum(entry.amount for entry in entries)),
+        }

@@ -34,6 +34,7 @@ class BillingLedger(models.AbstractModel):
       what is left of it, and what of that is for the days after a date;
     * :meth:`_get_billed_days`: the days that are billed, whatever was paid back for them;
     * :meth:`_get_totals`: untaxed sums, by currency, added up in the database;
+    * :meth:`_get_amounts_invoiced`: untaxed sums of single amounts of runs;
     * :meth:`_get_share`: how the amount of an entry is spread over its days, for
       ``BilledLine.left_after``;
     * :meth:`_get_tax_amounts`: the amounts per tax of single entries.
@@ -155,6 +156,49 @@ class BillingLedger(models.AbstractModel):
         for record_id, currency_id, *sums in rows:
             totals[record_id][currency_id] = tuple(map(float, sums))
         return totals
+
+    @api.model
+    def _get_amounts_invoiced(self, amounts):
+        """Return what the invoices in force say of single amounts of runs.
+
+        An invoice that was given back to be billed again, or replaced, is not in force.
+
+        :param amounts: ``invoice.run.line``, of whatever source
+        :return: {amount id: (billed, given back by hand)}, untaxed, in the currency of the
+            invoice; amounts that are on no invoice in force are not in it
+        """
+        self._flush_ledger()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                WITH item AS MATERIALIZED (
+                    SELECT item.id, item.invoice_run_line_id AS amount_id,
+                           %(sign)s * item.price_subtotal AS billed
+                      FROM account_move_line item
+                      JOIN account_move move ON move.id = item.move_id
+                     WHERE item.invoice_run_line_id = ANY(%(ids)s) AND move.state != 'cancel'
+                       AND NOT EXISTS (
+                           SELECT FROM account_move credit
+                            WHERE credit.reversed_entry_id = move.id AND credit.state = 'posted'
+                              AND credit.invoice_bill_again
+                              AND credit.amount_total = move.amount_total)
+                ), given_back AS (
+                    SELECT item.id, sum(%(sign)s * credit.price_subtotal) AS amount
+                      FROM item
+                      JOIN account_move_line credit ON credit.billing_credited_line_id = item.id
+                      JOIN account_move move ON move.id = credit.move_id
+                     WHERE credit.invoice_run_line_id IS NULL AND move.state = 'posted'
+                     GROUP BY item.id
+                )
+                SELECT item.amount_id, sum(item.billed), COALESCE(sum(given_back.amount), 0)
+                  FROM item LEFT JOIN given_back ON given_back.id = item.id
+                 GROUP BY item.amount_id
+                """,
+                sign=SIGN,
+                ids=amounts.ids,
+            )
+        )
+        return {amount_id: (float(billed), float(back)) for amount_id, billed, back in rows}
 
     # ------------------------------------------------------------------
     # Days

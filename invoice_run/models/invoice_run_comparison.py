@@ -88,8 +88,10 @@ class InvoiceRunDocument(models.Model):
             for basis, keys in wanted.items()
             for key, document in self._get_previous(basis, keys).items()
         }
+        earlier = self.browse().union(*previous.values())
+        invoiced = self.env["billing.ledger"]._get_amounts_invoiced(earlier.line_ids)
         comparisons = [
-            document._prepare_comparison_vals(found, previous)
+            document._prepare_comparison_vals(found, previous, invoiced)
             for document, found in amounts.items()
         ]
         assign(self, comparisons)
@@ -132,11 +134,12 @@ class InvoiceRunDocument(models.Model):
         )
         return {key: Document.browse(document_id) for key, document_id in rows}
 
-    def _prepare_comparison_vals(self, found, previous):
+    def _prepare_comparison_vals(self, found, previous, invoiced):
         """Return amount and flags of this document against what was invoiced before.
 
         :param found: {(basis, key): lines} of this document
         :param previous: {(basis, key): document}
+        :param invoiced: what the earlier documents billed, by the ledger
         """
         self.ensure_one()
         amount = before = 0.0
@@ -147,7 +150,7 @@ class InvoiceRunDocument(models.Model):
             rate = self._get_rate_from(document) if document else None
             if rate:
                 amount += sum(lines.mapped("amount_untaxed"))
-                before += document._get_amount_before(key, lines) * rate
+                before += document._get_amount_before(key, lines, invoiced) * rate
             else:
                 unlike |= document
         before = self.currency_id.round(before)
@@ -183,8 +186,11 @@ class InvoiceRunDocument(models.Model):
         names = ("is_first", "is_outlier", "has_missing_charge")
         return {"previous_amount": 0.0, "variance": 0.0, **dict.fromkeys(names, False)}
 
-    def _get_amount_before(self, key, lines):
-        """Return what this earlier document billed of ``key``, for as much time as ``lines``."""
+    def _get_amount_before(self, key, lines, invoiced):
+        """Return what this earlier document billed of ``key``, for as much time as ``lines``.
+
+        As its invoice says now: it may have been edited or replaced since it was approved.
+        """
         basis, key_id = key
         earlier = self.line_ids.filtered(
             lambda line: (
@@ -193,7 +199,7 @@ class InvoiceRunDocument(models.Model):
                 and (basis != "usage" or not line.contract_line_id)
             )
         )
-        amount = sum(earlier.mapped("amount_untaxed"))
+        amount = sum(invoiced[line.id][0] for line in earlier if line.id in invoiced)
         here, before = lines._get_billed_time(), earlier._get_billed_time()
         return amount * here / before if here and before else amount
 

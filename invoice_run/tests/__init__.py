@@ -19,7 +19,9 @@ from . import test_import
 from . import test_invariants
 from . import test_isolation
 from . import test_ledger
+from . import test_ledger_credits
 from . import test_ledger_table
+from . import test_ledger_walks
 from . import test_lifecycle
 from . import test_manager
 from . import test_manager_entries

@@ -76,3 +76,24 @@ class LedgerCommon(InvoiceRunCommon):
 
     def _with_tax(self, *taxes, **vals):
         return {**vals, "tax_ids": [Command.set([tax.id for tax in taxes])]}
+
+    def _make_euro(self, worth):
+        euro = self.env.ref("base.EUR")
+        euro.active = True
+        euro.rate_ids.unlink()
+        self._set_rate(euro, worth)
+        return euro
+
+    def _set_rate(self, currency, worth, date="2024-01-01"):
+        """Make one unit of ``currency`` worth so much company currency from ``date`` on."""
+        rates = self.env["res.currency.rate"]
+        domain = [("currency_id", "=", currency.id), ("name", "=", date)]
+        rates.search(domain).unlink()
+        rates.create(
+            {
+                "currency_id": currency.id,
+                "name": date,
+                "company_id": self.company.id,
+                "rate": 1 / worth,
+            }
+        )

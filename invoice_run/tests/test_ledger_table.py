@@ -159,27 +159,6 @@ class TestLedgerTable(LedgerCommon):
         self.assertEqual(run.document_ids.company_amount_total, 12000.0)
         self.assertTrue(contract.line_ids.next_period_from)
 
-    def _make_euro(self, worth):
-        euro = self.env.ref("base.EUR")
-        euro.active = True
-        euro.rate_ids.unlink()
-        self._set_rate(euro, worth)
-        return euro
-
-    def _set_rate(self, currency, worth, date="2024-01-01"):
-        """Make one unit of ``currency`` worth so much company currency from ``date`` on."""
-        rates = self.env["res.currency.rate"]
-        domain = [("currency_id", "=", currency.id), ("name", "=", date)]
-        rates.search(domain).unlink()
-        rates.create(
-            {
-                "currency_id": currency.id,
-                "name": date,
-                "company_id": self.company.id,
-                "rate": 1 / worth,
-            }
-        )
-
     def test_credit_is_booked_at_the_rate_of_its_invoice(self):
         euro = self._make_euro(2.0)
         self._bill([{"price_unit": 1200.0}], currency_id=euro.id)
