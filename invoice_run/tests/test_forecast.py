@@ -80,13 +80,14 @@ class TestForecast(LedgerCommon):
         self._make_contract(date_start="2024-01-01").billing_hold = True
         self.assertEqual(set(self._get_forecast().values()), {100.0})
         self.assertEqual(len(self.wizard.line_ids.contract_id), 1)
-        self.assertIn("1 contracts on hold, 2 of customers who are blocked", self.wizard.note)
+        note = "Not in the forecast: contracts on hold (1), contracts of blocked customers (2)."
+        self.assertEqual(self.wizard.note, note)
         params = self.action["params"]
         self.assertEqual(params["message"], self.wizard.note)
         self.assertEqual(params["next"]["res_model"], "billing.forecast.line")
         blocked.with_company(self.company).billing_hold = False
         self._get_forecast()
-        self.assertIn("1 contracts on hold, 0 of", self.wizard.note)
+        self.assertEqual(self.wizard.note, "Not in the forecast: contracts on hold (1).")
 
     def test_draft_and_cancelled_contracts_are_none(self):
         for state in ("draft", "cancelled"):

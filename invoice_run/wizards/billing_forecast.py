@@ -101,14 +101,14 @@ class BillingForecast(models.TransientModel):
         blocked = contracts.search_count(
             due & Domain("billing_hold", "=", False) & self._get_blocked_domain()
         )
-        if not on_hold and not blocked:
+        parts = []
+        if on_hold:
+            parts.append(self.env._("contracts on hold (%(count)s)", count=on_hold))
+        if blocked:
+            parts.append(self.env._("contracts of blocked customers (%(count)s)", count=blocked))
+        if not parts:
             return False
-        return self.env._(
-            "Not in the forecast: %(on_hold)s contracts on hold, %(blocked)s of customers who are "
-            "blocked for invoicing.",
-            on_hold=on_hold,
-            blocked=blocked,
-        )
+        return self.env._("Not in the forecast: %(what)s.", what=", ".join(parts))
 
     # ------------------------------------------------------------------
     # Amounts
