@@ -11,6 +11,14 @@ from .possible_dates import check_years
 #: Typing errors: 50 years in advance, periods of 100 years.
 MAX_PERIOD_COUNT = 1200
 MAX_PREBILLING = 600
+DATES = (
+    "date_start",
+    "date_end",
+    "cancel_date",
+    "invoice_until",
+    "check_in_date",
+    "check_out_date",
+)
 #: Contracts in these states are billed, with their usage; the others never.
 BILLED_STATES = ("active", "closed")
 #: A copied price line is in force as long as its contract, and was billed nowhere.
@@ -105,6 +113,16 @@ class BillingContract(models.Model):
         copy=False,
         tracking=True,
         help="Active and closed contracts are billed to their end, the others never.",
+    )
+    cancel_date = fields.Date(
+        "Cancelled On",
+        compute="_compute_cancel_date",
+        store=True,
+        readonly=False,
+        copy=False,
+        tracking=True,
+        help="Last day, included, that a cancelled contract owes. What was billed for later days "
+        "is credited by the next run; choose a later day to keep it.",
     )
     billing_hold = fields.Boolean(
         "On Hold", copy=False, tracking=True, help="Not billed until the hold is lifted."
@@ -239,6 +257,14 @@ class BillingContract(models.Model):
         for contract in self:
             contract.currency_id = contract.currency_id or contract.company_id.currency_id
 
+    @api.depends("state")
+    def _compute_cancel_date(self):
+        for contract in self:
+            if contract.state != "cancelled":
+                contract.cancel_date = False
+            elif not contract.cancel_date:
+                contract.cancel_date = contract.company_id._get_invoice_run_today()
+
     @api.depends("date_start")
     def _compute_is_start_open(self):
         # who enters a day has said it
@@ -286,7 +312,8 @@ class BillingContract(models.Model):
                 with suppress(ValueError):
                     terms = contract._get_billing_terms()
             dates = [periods.next_invoicing_date(terms, day) for day in days] if terms else []
-            if billable and any(contract.line_ids.mapped("overbilled_from")):
+            credited = billable or contract.state == "cancelled"
+            if credited and any(contract.line_ids.mapped("overbilled_from")):
                 # a credit is due with any run, whatever its target date
                 dates.append(contract.date_start)
             contract.next_invoicing_date = min(filter(None, dates), default=False)
@@ -302,6 +329,7 @@ class BillingContract(models.Model):
             "category_id",
             "date_start",
             "date_end",
+            "cancel_date",
             "billing_mode",
             "invoice_until",
             "period_count",
@@ -370,10 +398,13 @@ class BillingContract(models.Model):
                 for charge in contract._get_charges_until_today()
             )
 
-    @api.constrains("date_start", "date_end", "invoice_until", "check_in_date", "check_out_date")
+    @api.constrains(*DATES)
     def _check_years(self):
-        names = ["date_start", "date_end", "invoice_until", "check_in_date", "check_out_date"]
-        check_years(self, names)
+        check_years(self, DATES)
+
+    @api.constrains("date_start")
+    def _check_start_not_billed(self):
+        self.line_ids._check_start_not_billed()
 
     @api.constrains("period_count", "prebilling_periods")
     def _check_period_limits(self):
@@ -583,7 +614,14 @@ class BillingContract(models.Model):
     @api.model
     def _get_run_selection_domain(self, run):
         """Return the contracts that ``run`` selects, due or not."""
-        return self._get_run_scope_domain(run) & Domain("state", "in", BILLED_STATES)
+        return self._get_run_scope_domain(run) & self._get_billed_domain()
+
+    @api.model
+    def _get_billed_domain(self):
+        """Return the contracts that runs bill, and cancelled ones of which they credit days."""
+        cancelled = Domain("state", "=", "cancelled")
+        cancelled &= Domain("line_ids.overbilled_from", "!=", False)
+        return Domain("state", "in", BILLED_STATES) | cancelled
 
     @api.model
     def _get_run_scope_domain(self, run):
@@ -679,7 +717,8 @@ class BillingContract(models.Model):
             return [("hold", message)]
         errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
         # a line of which nothing is left to bill may have a product that is archived since
-        for line in self.line_ids.filtered("next_period_from"):
+        open_lines = self.line_ids.filtered("next_period_from")
+        for line in open_lines if self.state in BILLED_STATES else ():
             errors += self._get_product_errors(line.product_id, records)
             errors += self._get_price_errors(line)
         return list(dict.fromkeys(errors))
@@ -697,6 +736,10 @@ class BillingContract(models.Model):
 
         :param records: see :meth:`_get_run_document_records`
         """
+        document = self._prepare_run_document_vals(records)
+        if self.state not in BILLED_STATES:
+            yield from self._get_correction_charges(document)
+            return
         terms = self._get_billing_terms(run)
         target = self._get_contract_target(terms, claims, run.target_date)
         skip = run.skip_before or None
@@ -706,7 +749,6 @@ class BillingContract(models.Model):
             for span in line._get_due_spans(terms, claims[line.id], target, skip)
         ]
         due += self._get_once_due(terms, claims, target, due)
-        document = self._prepare_run_document_vals(records)
         for line, span in due:
             yield {
                 "payer": self.commercial_partner_id,

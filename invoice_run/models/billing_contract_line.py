@@ -171,6 +171,8 @@ class BillingContractLine(models.Model):
         "initial_invoiced_until",
         "contract_id.date_start",
         "contract_id.date_end",
+        "contract_id.state",
+        "contract_id.cancel_date",
         "run_line_ids.is_claimed",
         "run_line_ids.period_from",
         "run_line_ids.period_to",
@@ -231,7 +233,9 @@ class BillingContractLine(models.Model):
 
     @api.constrains("date_start", "date_end", "contract_id")
     def _check_dates_in_contract(self):
-        for line in self.filtered("contract_id"):
+        # a contract can be cancelled before its first day
+        lines = self.filtered("contract_id")
+        for line in lines.filtered(lambda line: line.contract_id.state != "cancelled"):
             first, last = line._get_own_days()
             if last and last < first:
                 raise ValidationError(
@@ -242,6 +246,45 @@ class BillingContractLine(models.Model):
                         line=line.name,
                     )
                 )
+
+    @api.constrains("date_start")
+    def _check_start_not_billed(self):
+        """Refuse a start after days that were billed and of which money is left.
+
+        Nobody would ever give it back: runs credit days after the end only.
+
+        :raises ValidationError: names invoice and days, and says what to do
+        """
+        lines = self.filtered(lambda line: line.run_line_ids and line.price_interval != "once")
+        for line_id, billed_lines in self.env["billing.ledger"]._get_billed_lines(lines).items():
+            line = self.browse(line_id)
+            first, _last = line._get_own_days()
+            for billed in billed_lines:
+                if line._is_billed_before(first, billed):
+                    raise ValidationError(line._get_start_message(first, billed.entry))
+
+    def _is_billed_before(self, first, billed):
+        """Whether money is left of ``billed`` for days before ``first``.
+
+        :param billed: a :class:`ledger.BilledLine` of this line
+        """
+        if not billed.entry.span or billed.entry.date_from >= first or billed.is_released():
+            return False
+        share = self.env["billing.ledger"]._get_share(billed.entry)
+        after = billed.left_after(first - periods.DAY, share, "price_amount")
+        return billed.left("price_amount") != after
+
+    def _get_start_message(self, first, entry):
+        # sudo: who edits a contract need not see the invoice
+        move = self.env["account.move"].sudo().browse(entry.move_id or ())
+        return self.env._(
+            "Contract %(contract)s, line “%(line)s”: days before %(date)s are billed by "
+            "%(invoice)s. Reverse it with “Bill the Periods Again”, then move the start.",
+            contract=self.contract_id.name,
+            line=self.name,
+            date=format_date(self.env, first),
+            invoice=move.display_name or self.env._("a run"),
+        )
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):
@@ -264,7 +307,9 @@ class BillingContractLine(models.Model):
         """Return first and last day (inclusive, None = open-ended) of the line."""
         contract = self.contract_id
         first = max(filter(None, (contract.date_start, self.date_start)))
-        last = min(filter(None, (contract.date_end, self.date_end)), default=None)
+        # a cancelled contract owes nothing after its last day
+        cancelled = contract.cancel_date if contract.state == "cancelled" else None
+        last = min(filter(None, (contract.date_end, self.date_end, cancelled)), default=None)
         return first, last
 
     def _get_counted_from(self):

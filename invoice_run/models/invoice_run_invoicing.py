@@ -11,7 +11,6 @@ from odoo.tools import float_compare, format_date
 from odoo.tools.misc import format_amount
 
 from ..bulk import assign, remember, remembering
-from .billing_contract import BILLED_STATES
 
 _logger = logging.getLogger(__name__)
 
@@ -225,12 +224,18 @@ class InvoiceRunDocument(models.Model):
             errors += source._get_account_errors(product, records)
         return [message for _code, message in errors]
 
+    def _bills(self, contract):
+        """Whether this document bills something of ``contract``, and not only credits it."""
+        lines = self.line_ids.filtered(lambda line: line.contract_id == contract)
+        return any(not line.corrects_id for line in lines)
+
     def _get_change_errors(self):
         """Return what changed on the contracts since the amounts were made and forbids them."""
         errors = []
         for contract in self.contract_ids:
             name = contract.name
-            if contract.state not in BILLED_STATES:
+            is_cancelled = contract.state == "cancelled" and self._bills(contract)
+            if contract.state == "draft" or is_cancelled:
                 errors.append(self.env._("%(contract)s is not active any more.", contract=name))
             elif contract.billing_hold:
                 errors.append(self.env._("%(contract)s is on hold.", contract=name))

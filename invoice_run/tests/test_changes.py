@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from psycopg2 import IntegrityError
 
 from odoo.addons.invoice_run import periods
-from odoo.exceptions import UserError
+from odoo.exceptions import UserError, ValidationError
 from odoo.tests import BaseCase, Form, tagged
 from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
+from .ledger_common import LedgerCommon
 
 PRICES = st.decimals(0, 10_000, places=6)
 PERCENTAGES = st.decimals(-99, 100, places=3)
@@ -254,3 +255,128 @@ class TestCopy(InvoiceRunCommon):
         copy = self._copy(contract)
         self.assertEqual(len(copy.line_ids), 1)
         self.assertFalse(copy.line_ids.date_end)
+
+
+@tagged("post_install", "-at_install")
+class TestCancelled(LedgerCommon):
+    """A contract that is cancelled after it was billed in advance."""
+
+    def setUp(self):
+        super().setUp()
+        # the year 2024, billed on 5 January
+        line = {"price_unit": 1200.0, "price_interval": "year"}
+        self._bill([line], "2024-01-05", period_count=12)
+
+    def _cancel(self, day="2024-03-31"):
+        with freeze_time(f"{day} 12:00:00"):
+            self.contract.with_user(self.user).action_cancel()
+            self.env.flush_all()
+
+    def test_the_next_run_proposes_the_credit(self):
+        self._cancel()
+        self.assertEqual(str(self.contract.cancel_date), "2024-03-31")
+        for scenario in (self.scenario, self._make_scenario("To a date", billing_mode="date")):
+            run = self._make_amounts(self._make_run("2024-04-01", scenario))
+            self.assertAmounts(run, [-900.0])
+            run.action_delete_amounts("next")
+        run = self._run_all("2024-04-01")
+        self.assertEqual(run.document_ids.move_id.move_type, "out_refund")
+        self.assertEqual(self._get_balance(), 300.0)
+        self.assertFalse(self._run_all("2024-05-01").document_ids)
+
+    def test_whoever_keeps_the_money_says_until_when(self):
+        self._cancel()
+        self.contract.with_user(self.user).cancel_date = "2024-12-31"
+        self.assertFalse(self._run_all("2024-04-01").document_ids)
+        self.assertFalse(self.contract.next_invoicing_date)
+
+    def test_before_the_first_day_all_is_credited(self):
+        self._cancel("2023-12-15")
+        self.contract.date_end = "2025-06-30"
+        self._run_all("2024-01-06")
+        self.assertEqual(self._get_balance(), 0.0)
+
+    def test_nothing_else_of_it_is_billed(self):
+        self.contract.line_ids.copy({"contract_id": self.contract.id})
+        self._cancel("2024-02-29")
+        run = self._run_all("2024-03-01")
+        self.assertAmounts(run, [-1000.0])
+
+    def test_taken_up_again(self):
+        self._cancel()
+        self._run_all("2024-04-01")
+        self.contract.action_draft()
+        self.assertFalse(self.contract.cancel_date)
+        self.contract.action_activate()
+        run = self._run_all("2024-04-02")
+        self.assertAmounts(run, [900.0])
+        self.assertEqual(self._get_balance(), 1200.0)
+
+    def test_any_way_of_cancelling_counts(self):
+        with freeze_time("2024-03-31 12:00:00"):
+            self.contract.with_user(self.user).write({"state": "cancelled"})
+            self.env.flush_all()
+        self.assertEqual(str(self.contract.line_ids.overbilled_from), "2024-04-01")
+        self.contract.cancel_date = "2024-06-30"
+        self.assertEqual(str(self.contract.line_ids.overbilled_from), "2024-07-01")
+
+    def test_a_later_day_outdates_the_credit(self):
+        self._cancel()
+        run = self._make_amounts(self._make_run("2024-04-01"))
+        self.contract.cancel_date = "2024-06-30"
+        self.assertTrue(run.document_ids.is_stale)
+
+    def test_amounts_that_wait_are_not_invoiced(self):
+        contract = self._make_contract(date_start="2024-03-01")
+        run = self._make_amounts(self._make_run("2024-03-05"))
+        contract.action_cancel()
+        self._make_invoices(run)
+        self.assertIn("not active any more", run.document_ids.error)
+
+    def test_the_forecast_counts_the_credit(self):
+        self._cancel()
+        with freeze_time("2024-04-01 12:00:00"):
+            wizard = self.env["billing.forecast"].with_user(self.user)
+            wizard = wizard.create({"date_to": "2024-12-31", "company_id": self.company.id})
+            wizard.action_compute()
+        self.assertEqual(wizard.line_ids.mapped("amount"), [-900.0])
+
+
+@tagged("post_install", "-at_install")
+class TestLaterStart(LedgerCommon):
+    """A start that is moved after days that are billed."""
+
+    @freeze_time("2024-01-20")
+    def test_billed_days_must_be_given_back_first(self):
+        move = self._bill()
+        line = self.contract.line_ids
+        for record in (self.contract, line):
+            with self.assertRaisesRegex(ValidationError, f"billed by {move.name}.*Bill the Per"):
+                record.with_user(self.user).date_start = "2024-01-15"
+        self._reverse(move, invoice_bill_again=True).action_post()
+        self.contract.with_user(self.user).date_start = "2024-01-15"
+        self._run_all("2024-01-20", target_date="2024-01-20")
+        self.assertEqual(self._get_periods(self.contract), ["2024-01-15/2024-02-14"])
+        self.assertEqual(self._get_balance(), 100.0)
+
+    def _get_periods(self, contract):
+        amounts = contract.run_line_ids.filtered("is_claimed")
+        return [f"{one.billing_date_from}/{one.billing_date_to}" for one in amounts]
+
+    @freeze_time("2024-01-20")
+    def test_money_that_was_given_back_stops_nothing(self):
+        self._credit(self._bill())
+        self.contract.date_start = "2024-01-15"
+        self.assertEqual(self._get_balance(), 0.0)
+
+    def test_amounts_that_wait_are_made_anew(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        contract.date_start = "2024-01-15"
+        self.assertTrue(run.document_ids.is_stale)
+
+    def test_an_earlier_start_bills_the_days_before(self):
+        self._bill()
+        self.contract.line_ids.date_start = "2024-01-01"
+        self.contract.date_start = "2023-12-01"
+        self.assertEqual(str(self.contract.line_ids.date_start), "2024-01-01")

@@ -17,6 +17,7 @@ LAST = date(2025, 6, 30)
 STEPS = 24
 #: What people are told when a change cannot be; any other refusal is a bug.
 REFUSALS = (
+    "then move the start",
     "Undo that first",
     "is already claimed by",
     "billed again meanwhile",

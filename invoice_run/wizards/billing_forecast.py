@@ -67,7 +67,7 @@ class BillingForecast(models.TransientModel):
 
     def _get_scope_domain(self):
         domain = Domain("company_id", "=", self.company_id.id)
-        domain &= Domain("state", "in", BILLED_STATES)
+        domain &= self.env["billing.contract"]._get_billed_domain()
         if self.cluster_ids:
             domain &= Domain("cluster_id", "in", self.cluster_ids.ids)
         return domain
@@ -230,6 +230,8 @@ class BillingContract(models.Model):
         :param claims: see ``billing.contract.line._get_taken_spans``
         """
         self.ensure_one()
+        if self.state not in BILLED_STATES:
+            return
         terms = self._get_billing_terms()
         try:
             target = self._get_contract_target(terms, claims, date_to)
