@@ -142,7 +142,7 @@ def _format(value) -> str:
 
 def _serve(space, database: str, port: int) -> None:
     """Serve the web client until Ctrl-C, now with Odoo's background jobs."""
-    with servers.odoo_server(space, database, port, crons=1) as process:
+    for process in servers.odoo_server_kept_alive(space, database, port, crons=1):
         print(f"Odoo     http://127.0.0.1:{port}   login admin, password admin")
         print("Ctrl-C ends it.", flush=True)
         process.wait()

@@ -18,6 +18,8 @@ from .workspace import Workspace
 
 PREFERRED_PORT = 8069
 PATIENCE = 120
+# A server that dies sooner would only die again.
+SHORTEST_LIFE = 30
 PIDS = STATE / "servers"
 
 
@@ -70,6 +72,23 @@ def odoo_server(
     finally:
         end(process)
         pid_file.unlink(missing_ok=True)
+
+
+def odoo_server_kept_alive(
+    workspace: Workspace, database: str, port: int, crons: int
+) -> Iterator[subprocess.Popen]:
+    """Yield Odoo's server, and a new one each time that it died; who gets it waits for its end.
+
+    Odoo itself starts anew when a worker has used up its time. This is for what it cannot survive,
+    such as the end of the machine's memory. `./dev stop` ends it like Ctrl-C.
+    """
+    while True:
+        started = time.monotonic()
+        with odoo_server(workspace, database, port, crons) as process:
+            yield process
+        if process.returncode == 0 or time.monotonic() - started < SHORTEST_LIFE:
+            return
+        say(f"Odoo's server died (exit {process.returncode}): it is started again")
 
 
 def choose_port() -> int:

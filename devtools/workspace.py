@@ -12,6 +12,7 @@ from .shell import DevError, attend, locked, run, write_atomically
 
 CONFIG = STATE / "odoo.conf"
 DATA = STATE / "data"
+LAUNCHER = ROOT / "devtools" / "launcher" / "odoo_command.py"
 SETTINGS = """[options]
 addons_path = {addons}
 data_dir = {data}
@@ -55,7 +56,7 @@ class Workspace:
         first, *rest = map(str, args)
         subcommand = [] if first.startswith("-") else [first]
         options = rest if subcommand else [first, *rest]
-        odoo = [str(venv.PYTHON), "-m", "odoo", *subcommand]
+        odoo = [str(venv.PYTHON), str(LAUNCHER), *subcommand]
         return [*odoo, "-c", str(self.config), *options]
 
     def odoo_run(self, *args: object, problem: str, **options) -> str:

@@ -48,7 +48,9 @@ class LedgerEntry:
     :param company_amount: untaxed, in company currency, as booked (at the rate of then)
     :param tax_amount: all taxes of this line, in the currency of the invoice, as Odoo shows them
         on the line (taxes rounded per document: without the line's share of the difference)
-    :param price_amount: quantity × price after discount: tax included where the tax is
+    :param quantity: as on the invoice line, negative where it is given back
+    :param price_unit: as on the invoice line
+    :param discount: as on the invoice line, in percent
     :param account_id: the account in the books; None without a journal item
     :param product_id: the product
     :param analytic_distribution: as on the journal item, {} for none
@@ -71,7 +73,9 @@ class LedgerEntry:
     amount: float
     company_amount: float
     tax_amount: float
-    price_amount: float
+    quantity: float
+    price_unit: float
+    discount: float
     account_id: int | None
     product_id: int | None
     analytic_distribution: dict
@@ -84,6 +88,12 @@ class LedgerEntry:
         if self.date_from is None or self.date_to is None:
             return None
         return Span(self.date_from, self.date_to)
+
+    @property
+    def price_amount(self) -> float:
+        """Quantity × price after discount, to the coin: tax included where the tax is."""
+        price = net_price(self.quantity, self.price_unit, self.discount)
+        return float(round_half_up(price, exact(self.coin)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,8 +202,3 @@ def share_by_days(span: Span) -> Share:
         return Fraction(max(days, 0), span.days)
 
     return share
-
-
-def price_of(quantity: float, price_unit: float, discount: float, coin: float) -> float:
-    """Quantity × price after discount, to the coin, as Odoo rounds it."""
-    return float(round_half_up(net_price(quantity, price_unit, discount), exact(coin)))

@@ -23,6 +23,8 @@ from odoo.tools.pdf import (
 INHERITED = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
 #: Of a page: what refers to things outside of it.
 LEFT_OUT = ("/Parent", "/StructParents", "/B", "/Metadata")
+#: Nodes above a page; a balanced tree of a million pages has twenty.
+MOST_LEVELS = 1000
 _STREAM_ONLY = len(inspect.signature(DictionaryObject.write_to_stream).parameters) == 2
 
 
@@ -112,13 +114,10 @@ class _Source:
 
     def add_page(self, page):
         values = {key: value for key, value in page.items() if key not in LEFT_OUT}
-        parent = page.get("/Parent")
-        while parent is not None:
-            parent = parent.get_object()
+        for parent in _get_parents(page):
             for key in INHERITED:
                 if key in parent:
                     values.setdefault(key, parent.raw_get(key))
-            parent = parent.get("/Parent")
         data = DictionaryObject({NameObject(key): self.convert(values[key]) for key in values})
         data[NameObject("/Parent")] = self.binder._refer(self.binder.tree)
         number = self.binder._reserve()
@@ -163,6 +162,21 @@ class _Source:
         else:
             self.numbers[key] = self.binder.add(data)
         return self.binder._refer(self.numbers[key])
+
+
+def _get_parents(page):
+    """Yield the nodes above ``page``, from below.
+
+    :raises ValueError: there are too many of them: the file is broken, and they form a ring
+    """
+    parent = page.get("/Parent")
+    for _level in range(MOST_LEVELS):
+        if parent is None:
+            return
+        parent = parent.get_object()
+        yield parent
+        parent = parent.get("/Parent")
+    raise ValueError("The pages of the PDF refer to each other in a circle.")
 
 
 def serialize(value):

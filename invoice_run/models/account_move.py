@@ -3,6 +3,7 @@ from odoo.exceptions import UserError
 from odoo.tools import SQL
 
 from .account_move_send import SENT_MESSAGE
+from .invoice_run_guarded import ENGINE
 
 #: Who sees that a run made an invoice: not the customers, who may read their own.
 ACCOUNTANTS = "account.group_account_invoice,account.group_account_readonly"
@@ -45,6 +46,18 @@ class AccountMove(models.Model):
         help="When this credit note is confirmed in full, the periods of the invoice that it "
         "reverses become billable again.",
     )
+    billing_given_back = fields.Boolean(
+        copy=False,
+        readonly=True,
+        groups=ACCOUNTANTS,
+        help="A confirmed credit note over the whole lets its periods be billed again.",
+    )
+
+    _run_document_invoiced_once = models.UniqueIndex(
+        "(invoice_run_document_id) WHERE invoice_run_document_id IS NOT NULL"
+        " AND state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
+        "This document of an invoice run has an invoice already. Cancel or delete one of the two.",
+    )
 
     @api.depends("invoice_line_ids.invoice_run_line_id")
     def _compute_billing_contract_ids(self):
@@ -59,6 +72,7 @@ class AccountMove(models.Model):
             "invoice_run_document_id",
             "invoice_bill_again",
             "billing_cutoff_date",
+            "billing_given_back",
         }
 
     def write(self, vals):
@@ -76,7 +90,7 @@ class AccountMove(models.Model):
         if "state" in vals:
             # a draft holds its periods like a confirmed invoice: only what it reverses changes
             own = vals["state"] != "posted"
-            self._get_affected_run_lines(own=own)._sync_claims()
+            self._get_affected_run_lines(own=own)._follow_invoices()
         return result
 
     def unlink(self):
@@ -85,13 +99,14 @@ class AccountMove(models.Model):
         self._forget_credit_documents()
         result = super().unlink()
         if run_lines:
-            run_lines.exists()._sync_claims()
+            run_lines.exists()._follow_invoices()
         return result
 
     def _reverse_moves(self, default_values_list=None, cancel=False):
         # EXTENDS 'account': whoever reverses, the lines name what they give back
-        moves = super(AccountMove, self._as_engine())._reverse_moves(default_values_list, cancel)
-        return moves.with_env(self.env)
+        moves = self.with_context(invoice_run_reversing=ENGINE)
+        credits = super(AccountMove, moves)._reverse_moves(default_values_list, cancel)
+        return credits.with_env(self.env)
 
     def _get_credit_lines(self):
         """Return the lines of these moves that give invoice lines of runs back."""
@@ -210,6 +225,21 @@ class AccountMove(models.Model):
             self.invoice_bill_again
             and self.currency_id.compare_amounts(self.amount_total, invoice.amount_total) == 0
         )
+
+    def _note_given_back(self):
+        """Note, for the database, which of these invoices do not bill their amounts any more.
+
+        With it the database refuses a second invoice in force, see the unique indexes.
+        """
+        for move in self:
+            given_back = bool(move._get_giving_back())
+            if move.billing_given_back != given_back:
+                move._write_engine({"billing_given_back": given_back})
+                lines = move.line_ids.filtered("invoice_run_line_id")
+                lines._write_engine({"billing_given_back": given_back})
+        # the invoice that takes their place must not meet them
+        self.flush_recordset(["billing_given_back", "state"])
+        self.line_ids.flush_recordset(["billing_given_back", "parent_state"])
 
     def _check_given_back_once(self):
         """Refuse a second credit note that lets the same periods be billed again.

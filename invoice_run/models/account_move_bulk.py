@@ -5,6 +5,7 @@ from markupsafe import Markup
 from odoo import api, models
 from odoo.tools import SQL
 
+from ..advisory_locks import NUMBERS
 from ..bulk import environments_kept
 
 #: What creation in bulk puts into the values instead of having it computed, and by which method
@@ -151,8 +152,6 @@ CHATTER_METHODS = {
 }
 
 
-#: Key of the advisory lock of who gives numbers in a journal; the lower half is its id.
-NUMBERS = 0x1D5D << 32
 #: Numbers of which is asked at once whether they are taken; a chunk takes fewer.
 NUMBERS_PER_QUERY = 500
 #: Links of which nearly each new invoice has one of its own: their companies are compared.

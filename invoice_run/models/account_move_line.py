@@ -7,7 +7,7 @@ from odoo.tools.misc import format_amount
 from .. import ledger, periods
 from .account_move import ACCOUNTANTS
 from .billing_ledger import SIGN
-from .invoice_run_guarded import ENGINE
+from .invoice_run_guarded import ENGINE, EngineValue
 
 #: What a credit stands on: not changed before the credit is undone.
 CREDITED_FIELDS = {
@@ -35,6 +35,12 @@ class AccountMoveLine(models.Model):
         ondelete="set null",
         groups=ACCOUNTANTS,
     )
+    billing_given_back = fields.Boolean(
+        copy=False,
+        readonly=True,
+        groups=ACCOUNTANTS,
+        help="As on the invoice: for the index, which sees no other table.",
+    )
     billing_credited_line_id = fields.Many2one(
         "account.move.line",
         "Credited Invoice Line",
@@ -60,11 +66,18 @@ class AccountMoveLine(models.Model):
     billing_date_from = fields.Date("Period From", help="First day billed, included.")
     billing_date_to = fields.Date("Period To", help="Last day billed, included.")
 
+    _run_line_invoiced_once = models.UniqueIndex(
+        "(invoice_run_line_id) WHERE invoice_run_line_id IS NOT NULL"
+        " AND parent_state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
+        "This amount of an invoice run is on an invoice already. Cancel or delete one of the two.",
+    )
+
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
         return super()._get_engine_fields() | {
             "invoice_run_line_id",
+            "billing_given_back",
             "billing_credited_line_id",
             "billing_credit_kind",
         }
@@ -99,7 +112,7 @@ class AccountMoveLine(models.Model):
         run_lines = self.sudo().invoice_run_line_id
         result = super().unlink()
         if run_lines:
-            run_lines.exists()._sync_claims()
+            run_lines.exists()._follow_invoices()
         return result
 
     def _copy_data_extend_business_fields(self, values):
@@ -107,17 +120,16 @@ class AccountMoveLine(models.Model):
         # moves the claim to the new invoice
         result = super()._copy_data_extend_business_fields(values)
         # sudo: who reverses an invoice need not see the run that made it
-        line = self.sudo()
-        if "move_reverse_cancel" in self.env.context:
+        line, links = self.sudo(), {}
+        # the object, not True: over RPC a context can hold anything else
+        if self.env.context.get("invoice_run_reversing") is ENGINE:
             billed = line.invoice_run_line_id and not line.billing_credited_line_id
-            values["billing_credited_line_id"] = (
-                line if billed else line.billing_credited_line_id
-            ).id
-            values["billing_credit_kind"] = line.billing_credit_kind
+            links["billing_credited_line_id"] = (line if billed else line.billing_credited_line_id).id
+            links["billing_credit_kind"] = line.billing_credit_kind
         elif self.env.context.get("invoice_run_move_claims") is ENGINE:
-            # the object, not True: over RPC a context can hold anything else
-            values["invoice_run_line_id"] = line.invoice_run_line_id.id
-            values["billing_credited_line_id"] = line.billing_credited_line_id.id
+            links["invoice_run_line_id"] = line.invoice_run_line_id.id
+            links["billing_credited_line_id"] = line.billing_credited_line_id.id
+        values.update({name: EngineValue(value) for name, value in links.items()})
         return result
 
     # ------------------------------------------------------------------

@@ -3,9 +3,13 @@ import logging
 from odoo import api, models
 
 from .invoice_run_invoicing import RETRY_ERRORS
+from .ir_actions_report import PrintHangs
 
 _logger = logging.getLogger(__name__)
 
+#: So many times a batch waits for what hangs; then the rest fails, to be tried again: the worker's
+#: time is to suffice for noting it.
+MOST_HUNG = 2
 #: Marks the messages that Odoo's sending posts. An object: no RPC call can forge it.
 SENT_MESSAGE = object()
 
@@ -21,6 +25,7 @@ class SendBatch:
         self.langs = {}
         self.rendered = {}
         self.compiled = {}
+        self.hung = 0
 
 
 class AccountMoveSend(models.AbstractModel):
@@ -78,7 +83,7 @@ class AccountMoveSend(models.AbstractModel):
             partners = self.env["res.partner"].browse(settings["mail_partner_ids"])
             partners -= document._get_reached_partners()
             settings["mail_partner_ids"] = partners.ids
-            return document._get_address_error(partners)
+            return document._get_template_error() or document._get_address_error(partners)
         if not self._is_applicable_to_move(method, move, **settings):
             return self.env._(
                 "This customer cannot be reached by %(method)s. Complete the contact, or choose "
@@ -108,7 +113,9 @@ class AccountMoveSend(models.AbstractModel):
         # sudo: who sends an invoice in Accounting need not see the run that made it
         run = move.sudo().invoice_run_id
         template = run and move.move_type == "out_invoice" and run._get_mail_template()
-        template = template or super()._get_default_mail_template_id(move)
+        # one for other records is never rendered: the document says why, see below
+        if not template or template._get_invoice_error():
+            template = super()._get_default_mail_template_id(move)
         if batch:
             batch.templates[move.id] = template
         return template
@@ -207,19 +214,37 @@ class AccountMoveSend(models.AbstractModel):
             return handle(error)
 
     def _handle_pdf_error(self, invoices_data, error):
-        """Find the invoice to blame by halves; the others get their PDF."""
+        """Find the invoice to blame; the others get their PDF."""
+        batch = self._get_run_batch()
         items = list(invoices_data.items())
-        if len(items) == 1:
-            [(move, data)] = items
-            document = self._get_run_batch().documents[move.id]
-            text = document._get_error_text(error)
+        batch.hung += isinstance(error, PrintHangs)
+        if len(items) == 1 or batch.hung > MOST_HUNG:
+            self._set_pdf_error(items, error)
+            return
+        for part in self._get_pdf_parts(items, error):
+            if batch.hung > MOST_HUNG:
+                self._set_pdf_error(part, error)
+            elif part:
+                self._prepare_invoice_pdf_report(dict(part))
+
+    def _get_pdf_parts(self, items, error):
+        """Return ``items`` in parts that are tried for themselves: halves, to find who failed.
+
+        What hangs is found at once, one by one: each time takes long.
+        """
+        if not isinstance(error, PrintHangs):
+            middle = len(items) // 2
+            return [items[:middle], items[middle:]]
+        suspects = [item for item in items if not error.ids or item[0].id in error.ids]
+        rest = [item for item in items if item not in suspects]
+        return [rest, *([item] for item in suspects)]
+
+    def _set_pdf_error(self, items, error):
+        for move, data in items:
+            text = self._get_run_batch().documents[move.id]._get_error_text(error)
             data["error"] = {
                 "error_title": self.env._("The PDF could not be made: %(error)s", error=text)
             }
-            return
-        middle = len(items) // 2
-        self._prepare_invoice_pdf_report(dict(items[:middle]))
-        self._prepare_invoice_pdf_report(dict(items[middle:]))
 
     @api.model
     def _hook_if_errors(self, moves_data, allow_raising=True):

@@ -41,6 +41,7 @@ class BillingContract(models.Model):
     ]
     _order = "name desc, id desc"
     _check_company_auto = True
+    _prepares_runs = True
     _rec_names_search = ["name", "title", "partner_id"]
 
     name = fields.Char("Number", required=True, copy=False, readonly=True, default="/")
@@ -478,7 +479,7 @@ class BillingContract(models.Model):
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"next_invoicing_date"}
+        return super()._get_engine_fields() | {"next_invoicing_date", "run_line_ids"}
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):

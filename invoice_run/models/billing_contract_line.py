@@ -25,6 +25,7 @@ class BillingContractLine(models.Model):
     ]
     _order = "contract_id, sequence, id"
     _check_company_auto = True
+    _prepares_runs = True
 
     contract_id = fields.Many2one(
         "billing.contract", required=True, index=True, ondelete="cascade", check_company=True
@@ -192,6 +193,7 @@ class BillingContractLine(models.Model):
             "invoiced_until",
             "next_period_from",
             "overbilled_from",
+            "run_line_ids",
         }
 
     @api.model

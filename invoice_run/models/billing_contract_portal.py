@@ -17,6 +17,23 @@ class BillingContract(models.Model):
         return None
 
     @api.model
+    def _get_thread_with_access(self, thread_id, *, hash=None, pid=None, token=None, **kwargs):
+        # EXTENDS 'portal': the link that a customer was given shows the page of the contract; what
+        # is written about it stays with those who may read the contract
+        return super()._get_thread_with_access(thread_id, **kwargs)
+
+    def write(self, vals):
+        # EXTENDS 'portal': links that the customer before was given end with him
+        before = {contract: contract.partner_id.commercial_partner_id for contract in self}
+        result = super().write(vals)
+        if "partner_id" in vals:
+            for contract, customer in before.items():
+                if contract.access_token and contract.commercial_partner_id != customer:
+                    # sudo: the token is Odoo's own, whatever groups may read it
+                    contract.sudo().access_token = False
+        return result
+
+    @api.model
     def _get_portal_domain(self):
         """Return the contracts that the user sees in the portal.
 
@@ -46,7 +63,9 @@ class BillingContract(models.Model):
         )
 
     def _get_portal_invoices(self):
-        """Return what confirmed invoices billed for this contract, the newest first.
+        """Return what confirmed invoices billed its customer for this contract, newest first.
+
+        Those of an earlier customer, or of others who pay a part, are not this one's to see.
 
         Credit notes too, whoever made them: below zero.
 
@@ -61,6 +80,9 @@ class BillingContract(models.Model):
                 if entry.move_id and entry.is_posted:
                     by_move[entry.move_id].append(entry)
         moves = self.env["account.move"].browse(by_move)
+        moves = moves.filtered(
+            lambda move: move.commercial_partner_id == self.commercial_partner_id
+        )
         invoices = [self._prepare_portal_invoice(move, by_move[move.id]) for move in moves]
         return sorted(
             invoices, key=lambda data: (data["move"].invoice_date, data["date_to"]), reverse=True

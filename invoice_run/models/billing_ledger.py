@@ -93,23 +93,29 @@ class BillingLedger(models.AbstractModel):
         :return: {record id: [:class:`BilledLine`]}, oldest first. Credits whose invoice line is
             not in force any more, or later than ``as_of``, are in none of them.
         """
-        result = defaultdict(list)
-        for record_id, entries in self._get_entries(records, as_of).items():
-            credits = defaultdict(list)
-            for entry in entries:
-                if entry.kind != ledger.BILLED:
-                    credits[self._get_origin(entry)].append(entry)
-            result[record_id] = [
-                ledger.BilledLine(entry, tuple(credits[entry.line_id or -entry.amount_id]))
-                for entry in entries
-                if entry.kind == ledger.BILLED
-            ]
-        return result
+        entries = self._get_entries(records, as_of)
+        return defaultdict(
+            list, {record_id: self._match_credits(found) for record_id, found in entries.items()}
+        )
 
-    @api.model
-    def _get_origin(self, entry):
-        """Return the key of what a credit gives back: an invoice line, or a settled amount."""
-        return entry.origin_id or -(entry.amount_id or 0)
+    def _match_credits(self, entries):
+        """Return the :class:`BilledLine` of each entry that bills something, oldest first.
+
+        A credit that names no line, since it is older than these links or since its days were
+        settled without an invoice, belongs to the last line of its amount.
+        """
+        billed = [entry for entry in entries if entry.kind == ledger.BILLED]
+        last = {entry.amount_id: number for number, entry in enumerate(billed)}
+        lines = {entry.line_id: number for number, entry in enumerate(billed) if entry.line_id}
+        credits = defaultdict(list)
+        for entry in entries:
+            if entry.kind != ledger.BILLED:
+                origin = entry.origin_id
+                number = lines.get(origin) if origin else last.get(entry.amount_id)
+                credits[number].append(entry)
+        return [
+            ledger.BilledLine(entry, tuple(credits[number])) for number, entry in enumerate(billed)
+        ]
 
     @api.model
     def _get_billed_days(self, records, as_of=None):
@@ -380,7 +386,7 @@ class BillingLedger(models.AbstractModel):
                    %(sign)s * item.price_subtotal AS amount, -item.balance AS company_amount,
                    %(sign)s * (item.price_total - item.price_subtotal), %(sign)s * item.quantity,
                    item.price_unit, item.discount, item.account_id, item.product_id,
-                   item.analytic_distribution, amount.amount, amount.net_price
+                   item.analytic_distribution, amount.amount AS planned, amount.net_price
               FROM sale_order_line_invoice_rel rel
               JOIN account_move_line item ON item.id = rel.invoice_line_id
               JOIN account_move move ON move.id = item.move_id
@@ -396,15 +402,11 @@ class BillingLedger(models.AbstractModel):
 
     def _new_entry(self, row):
         """Return the entry of one row of :meth:`_get_query`."""
-        head, (quantity, price_unit, discount), tail = row[:15], row[15:18], row[18:]
-        account_id, product_id, analytic_distribution, planned, net_price = tail
-        coin = head[11]
-        numbers = (float(number or 0) for number in head[12:])
+        *head, account_id, product_id, analytic_distribution, planned, net_price = row
+        numbers = [float(number or 0) for number in head[11:]]
         return ledger.LedgerEntry(
             *head[:11],
-            float(coin),
             *numbers,
-            ledger.price_of(quantity or 0.0, price_unit or 0.0, discount or 0.0, coin),
             account_id,
             product_id,
             analytic_distribution or {},

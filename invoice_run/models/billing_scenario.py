@@ -16,6 +16,7 @@ class BillingScenario(models.Model):
 
     _name = "billing.scenario"
     _description = "Billing Scenario"
+    _inherit = "billing.selection"
     _order = "name, id"
     _check_company_auto = True
 
@@ -114,16 +115,40 @@ class BillingScenario(models.Model):
         source = self.env[self.source_model]
         return source.with_context(allowed_company_ids=self.company_id.ids)
 
-    def _get_source_domain(self, run):
+    @api.model
+    def _get_selection_fields(self):
+        # EXTENDS 'billing.selection'
+        return super()._get_selection_fields() | {"domain", "source", "company_id"}
+
+    def _get_source_domain(self, run, author=None):
         """Return the selection and the rules of the scenario, as a domain on the source.
 
         Sources ask ``run._get_source_domain()``, which narrows this one as the run says.
 
         :param run: its values of the rules that ask; empty: those that the rules propose
+        :param author: with whose rights; None: of those who wrote selection and rules
         """
         self.ensure_one()
-        domain = Domain(self._get_selection())
-        return domain & Domain.AND([run._get_rule_domain(rule) for rule in self.rule_ids])
+        conditions = {author or self._get_author(): Domain(self._get_selection())}
+        for rule in self.rule_ids:
+            writer = author or rule._get_author()
+            domain = conditions.get(writer, Domain.TRUE)
+            conditions[writer] = domain & run._get_rule_domain(rule)
+        source = self._get_source()
+        return Domain.AND(
+            self._get_readable_domain(source, domain, writer)
+            for writer, domain in conditions.items()
+        )
+
+    def action_take_over(self):
+        """Have the selection and the rules read with the rights of this user from now on.
+
+        :raises ValidationError: this user may not read what they lead to
+        """
+        self.check_access("write")
+        self._check_domain()
+        for records in (self, self.rule_ids):
+            records._write_engine({"author_id": self.env.uid})
 
     @api.depends(
         "source",
@@ -147,14 +172,11 @@ class BillingScenario(models.Model):
         self.ensure_one()
         if not self.source_model:
             return 0, self.env._("Choose what is billed.")
-        # sudo: one that is saved was checked as its author, and a run collects the same;
-        # a selection that is being typed must not count what the user cannot see
-        scenario = self.sudo() if self.id else self
         # neither what is pending nor what a form holds in memory is lost with an error
         self.env.flush_all()
         try:
             with self.env.cr.savepoint(flush=False):
-                return scenario._count_due(), False
+                return self._count_due(), False
         except UserError as error:
             return 0, str(error)
         except (ValueError, SyntaxError, TypeError, KeyError, psycopg2.Error) as error:
@@ -162,10 +184,14 @@ class BillingScenario(models.Model):
             return 0, self.env._("The selection cannot be read (%(error)s).", error=error)
 
     def _count_due(self):
+        """Return how many of the records that a run would fetch this user can see."""
         today = self.company_id._get_invoice_run_today()
-        run = self.env["invoice.run"].new(
+        # sudo: as a run reads one that is saved, with the rights of its author; counted with
+        # those of the reader. What is being typed is its reader's in both.
+        scenario = self.sudo() if self.id else self
+        run = scenario.env["invoice.run"].new(
             {
-                "scenario_id": self,
+                "scenario_id": scenario,
                 "company_id": self.company_id.id,
                 "target_date": today,
                 "invoice_date": today,
@@ -184,28 +210,35 @@ class BillingScenario(models.Model):
             raise ValueError(self.domain)
         return conditions
 
+    @api.constrains("mail_template_id")
+    def _check_mail_template(self):
+        for scenario in self:
+            if error := scenario.mail_template_id._get_invoice_error():
+                raise ValidationError(error)
+
     @api.constrains("domain", "source", "rule_ids")
     def _check_domain(self):
         for scenario in self:
             # Odoo checks as superuser; the selection must not lead to what its author cannot see
-            error = scenario.sudo(False)._get_selection_error()
+            error = scenario.sudo(False)._get_selection_error(author=self.env.user)
             if error:
                 raise ValidationError(error)
 
-    def _get_selection_error(self, run=None):
+    def _get_selection_error(self, run=None, author=None):
         """Return why what this scenario selects cannot be searched for; None where it can.
 
         Asked when a scenario is saved, as the user who saves it, and again when a run uses it:
         a field can vanish with its addon. PostgreSQL plans the query, it reads no record.
 
         :param run: with its values of the rules that ask
+        :param author: with whose rights; None: of those who wrote selection and rules
         """
         self.ensure_one()
         self.env.flush_all()
         try:
             with self.env.cr.savepoint(), mute_logger("odoo.sql_db"):
                 run = run or self.env["invoice.run"].new({"scenario_id": self, "is_preview": True})
-                query = self._get_source()._search(run._get_source_domain())
+                query = self._get_source()._search(run._get_source_domain(author))
                 self.env.execute_query(SQL("EXPLAIN %s", query.select()))
         except self.env["invoice.run"]._get_retry_errors():
             raise

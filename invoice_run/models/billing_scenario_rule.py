@@ -41,6 +41,7 @@ class BillingScenarioRule(models.Model):
 
     _name = "billing.scenario.rule"
     _description = "Rule of a Billing Scenario"
+    _inherit = "billing.selection"
     _order = "scenario_id, sequence, id"
 
     scenario_id = fields.Many2one("billing.scenario", required=True, index=True, ondelete="cascade")
@@ -73,6 +74,12 @@ class BillingScenarioRule(models.Model):
         help="The Invoice Manager asks for the value and proposes this one. A scenario that "
         "asks without proposing cannot be used by a schedule.",
     )
+
+    @api.model
+    def _get_selection_fields(self):
+        # EXTENDS 'billing.selection'
+        names = {"scenario_id", "field_path", "operator", "value", "value_to", "is_asked"}
+        return super()._get_selection_fields() | names
 
     @api.depends("field_path", "scenario_id.source")
     def _compute_value_hint(self):
@@ -178,14 +185,22 @@ class BillingScenarioRule(models.Model):
 
     def _parse_many2one(self, text):
         """Return the ids of the record or records that ``text`` names."""
-        records = self.env[self._get_field().comodel_name]
-        if text.isdecimal():
-            found = records.browse(int(text)).exists()
-        else:
-            found = records.search([("display_name", "=", text)]) if text else records
+        is_id = text.isdecimal()
+        domain = Domain("id", "=", int(text)) if is_id else Domain("display_name", "=", text)
+        records = self._get_named_records().with_context(active_test=not is_id)
+        found = records.search(domain & self._get_read_rules(records)) if text else records
         if not found:
             raise ValueError(text)
         return found.ids
+
+    def _get_named_records(self):
+        """Return the empty recordset in which names are looked up, by whoever may see them.
+
+        The engine reads them as their author does, everybody else as himself.
+        """
+        records = self.env[self._get_field().comodel_name]
+        records = records.with_context(allowed_company_ids=self.company_id.ids)
+        return records.with_user(self._get_author()) if self.env.su and self.id else records
 
     # ------------------------------------------------------------------
     # Domain
@@ -295,7 +310,8 @@ class BillingScenarioRule(models.Model):
 
     @api.constrains("field_path", "operator", "value", "value_to", "is_asked", "scenario_id")
     def _check_rule(self):
-        for rule in self:
+        # Odoo checks as superuser; a name that is looked up must be one that the user may see
+        for rule in self.sudo(False):
             if rule._has_value() or not rule.is_asked:
                 rule._get_rule_domain(rule.value, rule.value_to)
             else:

@@ -25,6 +25,7 @@ class BillingUsage(models.Model):
     ]
     _order = "date, id"
     _check_company_auto = True
+    _prepares_runs = True
 
     date = fields.Date(required=True, index=True, default=fields.Date.context_today)
     partner_id = fields.Many2one(
@@ -203,7 +204,7 @@ class BillingUsage(models.Model):
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"state"}
+        return super()._get_engine_fields() | {"state", "run_line_ids"}
 
     @api.model_create_multi
     def create(self, vals_list):

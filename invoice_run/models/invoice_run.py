@@ -1,11 +1,12 @@
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, fields, models
-from odoo.exceptions import AccessError, UserError, ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
+from odoo.tools.misc import clean_context
 
 from .. import cycles
-from .activity_types import APPROVE
+from .invoice_run_guarded import EngineValue
 
 #: States in which amounts exist and no run of this kind is finished.
 OPEN_STATES = ("draft", "on_hold", "submitted", "amounts", "approved")
@@ -16,7 +17,7 @@ class InvoiceRun(models.Model):
 
     _name = "invoice.run"
     _description = "Invoice Run"
-    _inherit = ["mail.thread", "mail.activity.mixin", "invoice.run.guarded"]
+    _inherit = ["invoice.run.guarded", "mail.thread", "mail.activity.mixin"]
     _order = "date_from desc, reference desc, id desc"
     _check_company_auto = True
     _rec_name = "reference"
@@ -260,17 +261,21 @@ class InvoiceRun(models.Model):
         An ad hoc run needs ``scenario_id`` and takes ``invoice_date`` (default: today) as its
         target date unless ``target_date`` says otherwise.
         """
-        for vals in vals_list:
-            self._check_engine_fields([name for name, value in vals.items() if value])
-        vals_list = [self._prepare_create_vals(vals) for vals in vals_list]
-        runs = super(InvoiceRun, self._as_engine()).create(vals_list).with_env(self.env)
+        runs = super().create([self._prepare_create_vals(vals) for vals in vals_list])
         runs._write_engine({"state": "on_hold"})
+        # the others are made by a schedule: who planned that is noted there
+        by_hand = zip(runs, vals_list, strict=True)
+        runs.concat(*(run for run, vals in by_hand if not vals.get("schedule_id")))._note_prepared()
         return runs
 
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
         return super()._get_engine_fields() | {
+            "document_ids",
+            "exception_ids",
+            "invoice_ids",
+            "line_ids",
             "reference",
             "schedule_id",
             "number",
@@ -281,13 +286,15 @@ class InvoiceRun(models.Model):
             "amounts_date",
             "approved_by_id",
             "approved_date",
+            "is_approval_asked",
         }
 
     @api.model
     def _prepare_create_vals(self, vals):
         vals = dict(vals)
         if vals.get("reference", "/") == "/":
-            vals["reference"] = self.env["ir.sequence"].next_by_code("invoice.run")
+            number = self.env["ir.sequence"].next_by_code("invoice.run")
+            vals["reference"] = EngineValue(number)
         return vals if vals.get("schedule_id") else self._prepare_ad_hoc_vals(vals)
 
     @api.model
@@ -303,18 +310,24 @@ class InvoiceRun(models.Model):
         invoice_date = fields.Date.to_date(vals.get("invoice_date")) or today
         target = fields.Date.to_date(vals.get("target_date")) or invoice_date
         name = vals.get("name") or scenario.name
-        schedule = self.env["invoice.run.schedule"].create(
-            {
-                "name": name,
-                "company_id": company.id,
-                "scenario_id": scenario.id,
-                "cycle": "once",
-                "date_from": vals.get("date_from") or target,
-                "date_to": vals.get("date_to") or target,
-                "invoice_date": invoice_date,
-                "due_date": vals.get("due_date"),
-                "activation_rule": "disabled",
-            }
+        # defaults in the context are those of the run
+        context = clean_context(self.env.context)
+        schedule = (
+            self.env["invoice.run.schedule"]
+            .with_env(self.env(context=context))
+            .create(
+                {
+                    "name": name,
+                    "company_id": company.id,
+                    "scenario_id": scenario.id,
+                    "cycle": "once",
+                    "date_from": vals.get("date_from") or target,
+                    "date_to": vals.get("date_to") or target,
+                    "invoice_date": invoice_date,
+                    "due_date": vals.get("due_date"),
+                    "activation_rule": "disabled",
+                }
+            )
         )
         return {
             "user_id": self.env.user.id,
@@ -323,7 +336,7 @@ class InvoiceRun(models.Model):
             "invoice_date": invoice_date,
             **vals,
             "name": name,
-            "schedule_id": schedule.id,
+            "schedule_id": EngineValue(schedule.id),
         }
 
     @api.ondelete(at_uninstall=False)
@@ -343,6 +356,7 @@ class InvoiceRun(models.Model):
         self._check_not_busy()
         for run in self.filtered(lambda run: run.state in ("draft", "on_hold")):
             run._check_schedule_active()
+            run._note_prepared()
             run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
             if run._is_automatic("amounts"):
                 run._queue_job("amounts")
@@ -366,6 +380,7 @@ class InvoiceRun(models.Model):
         for run in self:
             if run.job == "amounts":
                 continue
+            run._note_prepared()
             if run.state in ("draft", "on_hold"):
                 run._check_schedule_active()
                 run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
@@ -392,6 +407,7 @@ class InvoiceRun(models.Model):
             raise UserError(self.env._("Say why the amounts are deleted."))
         for run in self:
             run._check_amounts_renewable()
+            run._note_prepared()
             total = run.amount_total
             run._remove_amounts()
             run._write_engine(
@@ -451,93 +467,6 @@ class InvoiceRun(models.Model):
         runs.line_ids.unlink()
         runs.document_ids.unlink()
         runs.exception_ids.unlink()
-
-    def action_approve(self):
-        """Approve the amounts.
-
-        :raises AccessError: the user is no reviewer
-        :raises UserError: there is nothing to approve, or four eyes are asked for
-        """
-        self.check_access("write")
-        self._check_not_busy()
-        for run in self.filtered(lambda run: run.state != "approved"):
-            run._check_approvable()
-            run._approve()
-
-    def action_reject(self, reason=None):
-        """Send the amounts back to the responsible; an approval without invoices is withdrawn.
-
-        :param reason: why; it is logged and put into an activity
-        :raises AccessError: the user is no reviewer
-        :raises UserError: no reason, or there is nothing to reject
-        """
-        self.check_access("write")
-        self._check_not_busy()
-        if not (reason or "").strip():
-            raise UserError(self.env._("Say why the amounts are rejected."))
-        for run in self:
-            run._check_reviewer()
-            if run.state not in ("amounts", "approved") or run.invoice_count:
-                raise UserError(self.env._("%(run)s has no amounts to reject.", run=run.reference))
-            run._write_engine({"state": "amounts", **run._prepare_no_approval_vals()})
-            run.activity_unlink([APPROVE])
-            run.message_post(body=self.env._("Rejected: %(reason)s", reason=reason))
-            run._tell_responsible(
-                self.env._("%(run)s rejected: %(why)s", run=run.reference, why=reason)
-            )
-
-    def _check_reviewer(self):
-        if not self.env.su and not self.env.user._is_invoice_run_reviewer():
-            raise AccessError(
-                self.env._("Only reviewers approve invoice runs. Ask %(who)s.", who=self._get_who())
-            )
-
-    def _check_approvable(self):
-        self._check_reviewer()
-        if self.state != "amounts" or not self.document_count:
-            raise UserError(self.env._("%(run)s has no amounts to approve.", run=self.reference))
-        if self.company_id.invoice_run_four_eyes and self.env.user in (
-            self.submitted_by_id | self.amounts_by_id
-        ):
-            raise UserError(
-                self.env._(
-                    "Four eyes are asked for: who submitted the run or generated its amounts "
-                    "cannot approve it. Ask %(who)s.",
-                    who=self._get_who(),
-                )
-            )
-
-    def _get_who(self):
-        return self.reviewer_id.name or self.env._("a colleague with the reviewer's role")
-
-    def _approve(self):
-        self.activity_feedback([APPROVE])
-        self._write_engine(
-            {
-                "state": "approved",
-                "approved_by_id": self.env.uid,
-                "approved_date": fields.Datetime.now(),
-            }
-        )
-        if self._is_automatic("invoices"):
-            self._start_invoices()
-
-    def _prepare_no_approval_vals(self):
-        return {"approved_by_id": False, "approved_date": False}
-
-    def _withdraw_approval(self, always=False):
-        """Take an approval back: the amounts are not those that were approved.
-
-        :param always: also where some invoices are made: the open documents changed
-        """
-        states = ("approved", "invoiced") if always else ("approved",)
-        for run in self.filtered(lambda run: run.state in states):
-            if run.invoice_count and not always:
-                continue
-            # invoices that are being made stop; other work goes on
-            job = "none" if run.job == "invoices" else run.job
-            run._write_engine({"state": "amounts", "job": job, **run._prepare_no_approval_vals()})
-            run.message_post(body=self.env._("The amounts changed: the approval is withdrawn."))
 
     def action_generate_invoices(self):
         """Make the invoices of the approved documents in the background.

@@ -48,9 +48,12 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _ask_for_approval(self):
-        """Ask the reviewer; a scheduled run without one tells who is responsible."""
+        """Ask the reviewer; a scheduled run without one tells who is responsible.
+
+        In the Invoice Manager only when its user asks.
+        """
         self.ensure_one()
-        if not self.document_count:
+        if not self.document_count or self.is_managed and not self.is_approval_asked:
             return
         if self.reviewer_id:
             summary = self.env._("Approve invoice run %(run)s", run=self.reference)
@@ -58,14 +61,6 @@ class InvoiceRun(models.Model):
         elif self.schedule_id.cycle != "once":
             summary = self.env._("%(run)s waits for approval", run=self.reference)
             self._replace_activity(ATTEND, self.user_id, summary)
-
-    def _withdraw_approval(self, always=False):
-        # EXTENDS 'invoice_run': what was approved has to be looked at again
-        approved = self.filtered(lambda run: run.state != "amounts")
-        result = super()._withdraw_approval(always)
-        for run in approved.filtered(lambda run: run.state == "amounts" and run.job == "none"):
-            run._ask_for_approval()
-        return result
 
     # ------------------------------------------------------------------
     # The responsible

@@ -49,13 +49,13 @@ class InvoiceRunSchedule(models.Model):
     @api.depends("company_id", *(f"auto_{step}" for step in STEPS))
     def _compute_stop_text(self):
         for schedule in self:
+            automatic = {step: schedule._is_automatic(step) for step in STEPS}
+            schedule.stop_text = schedule.company_id._get_invoice_run_stop_text(automatic)
+
+    def _is_automatic(self, step):
+        """Whether ``step``, one of ``STEPS``, of the runs of this schedule needs no person."""
+        choice = self[f"auto_{step}"]
+        if choice == "company":
             # sudo: the company's settings say what its runs do
-            company = schedule.company_id.sudo()
-            choices = {step: schedule[f"auto_{step}"] for step in STEPS}
-            automatic = {
-                step: company[f"invoice_run_auto_{step}"]
-                if choice == "company"
-                else choice == "yes"
-                for step, choice in choices.items()
-            }
-            schedule.stop_text = company._get_invoice_run_stop_text(automatic)
+            return self.company_id.sudo()[f"invoice_run_auto_{step}"]
+        return choice == "yes"

@@ -1,6 +1,7 @@
 from collections import defaultdict
 
 from odoo import api, fields, models
+from odoo.exceptions import AccessError
 from odoo.tools import SQL
 
 from .. import periods
@@ -72,9 +73,26 @@ class InvoiceRunDocument(models.Model):
         return self.is_outlier or self.has_missing_charge or self.is_large_credit
 
     def action_accept(self):
-        """Note that the flags of these documents were looked at and are right."""
+        """Note that the flags of these documents were looked at and are right.
+
+        Where invoices are automatic, those of an approved run go on.
+
+        :raises AccessError: the user is no reviewer
+        """
         self.check_access("write")
+        self._check_may_accept()
+        held_back = self.filtered(lambda document: document._is_held_back())
         self._write_engine({"is_accepted": True})
+        self.run_id._note_prepared()
+        for run in held_back.run_id:
+            if run.state == "approved" and run.job == "none" and run._is_automatic("invoices"):
+                run._start_invoices()
+
+    def _check_may_accept(self):
+        if not self.env.su and not self.env.user._is_invoice_run_reviewer():
+            raise AccessError(
+                self.env._("Only reviewers mark unusual documents as checked. Ask one of them.")
+            )
 
     def _update_comparison(self):
         """Compare these new documents with what was invoiced last, and set their flags."""
@@ -107,7 +125,10 @@ class InvoiceRunDocument(models.Model):
         return {(basis, contract.id): group for contract, group in by_contract.items()}
 
     def _get_previous(self, basis, keys):
-        """Return {key: newest document that is invoiced and not reversed} of ``basis``."""
+        """Return {key: newest document that is invoiced and not reversed} of ``basis``.
+
+        Of the company of these documents: a customer may be shared with others.
+        """
         Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
         Document.flush_model(["state", "invoice_date", "partner_id", "date_to", "move_id"])
         names = ["contract_id", "contract_line_id", "corrects_id", "document_id", "usage_id"]
@@ -122,6 +143,7 @@ class InvoiceRunDocument(models.Model):
                   JOIN invoice_run_line line ON line.document_id = document.id
                   JOIN account_move move ON move.id = document.move_id
                  WHERE %(key)s = ANY(%(keys)s) AND document.state = 'invoiced'
+                   AND document.company_id = ANY(%(companies)s)
                    AND move.payment_state IS DISTINCT FROM 'reversed'
                    AND line.corrects_id IS NULL AND %(condition)s
                  ORDER BY %(key)s, document.invoice_date DESC, document.date_to DESC,
@@ -129,6 +151,7 @@ class InvoiceRunDocument(models.Model):
                 """,
                 key=key,
                 keys=sorted(keys),
+                companies=self.company_id.ids,
                 condition=condition,
             )
         )

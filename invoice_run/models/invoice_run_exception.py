@@ -1,4 +1,4 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 
 class InvoiceRunException(models.Model):
@@ -6,6 +6,7 @@ class InvoiceRunException(models.Model):
 
     _name = "invoice.run.exception"
     _description = "Invoice Run Exception"
+    _inherit = ["invoice.run.guarded"]
     _order = "run_id, id"
     _rec_name = "message"
     _check_company_auto = True
@@ -27,6 +28,11 @@ class InvoiceRunException(models.Model):
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)
 
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | set(self._fields)
+
     def _get_source_record(self):
         """Return what is due: an order, item or contract; nothing where the run is meant."""
         self.ensure_one()
@@ -39,6 +45,7 @@ class InvoiceRunException(models.Model):
             run = exception.blocking_run_id
             run.check_access("write")
             run._check_not_busy()
+            run._note_prepared()
             # sudo: amounts and documents are the engine's
             exception.sudo()._get_blocking_documents()._release_documents()
             body = self.env._("Released for %(run)s.", run=exception.run_id.reference)

@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 from odoo.fields import Domain
 
-from .invoice_run_select import OPEN_STATES
+from .document_states import OPEN_STATES
 
 #: Flags of documents, and the count of each on the run.
 FLAGS = {

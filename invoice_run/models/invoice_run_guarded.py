@@ -1,15 +1,34 @@
-from odoo import api, models
+from odoo import api, models, tools
 from odoo.exceptions import AccessError
 
-#: In the context: the engine writes. An object, because over RPC nobody can send one.
+#: In the context: the engine copies. An object, because over RPC nobody can send one.
 ENGINE = object()
 
 
+class EngineValue:
+    """A value that the engine gives to one of its fields with the rights of the user.
+
+    The licence is on the value, not in the context, so it is not handed down to what else is
+    created in the same call. An object, because over RPC nobody can send one.
+    """
+
+    __slots__ = ("value",)
+
+    def __init__(self, value):
+        self.value = value
+
+    def __bool__(self):
+        return bool(self.value)
+
+
 class InvoiceRunGuarded(models.AbstractModel):
-    """Fields that the engine alone writes, over RPC too.
+    """Fields that the engine alone writes, and fields that need a role, on every path.
 
     ``readonly`` protects a form, not the record: without this a user could approve a run, or
-    open an invoiced item again, by writing its state. The engine writes as superuser.
+    open an invoiced item again, by writing its state. Every path ends in three methods:
+    ``create`` and ``write`` get what people, imports and commands nested in other records
+    say; ``default_get`` gets what their context and their own defaults say. The engine writes
+    as superuser, or by :class:`EngineValue`.
     """
 
     _name = "invoice.run.guarded"
@@ -20,45 +39,82 @@ class InvoiceRunGuarded(models.AbstractModel):
         """Return the names of the fields that only the engine writes."""
         return set()
 
+    @api.model
+    def _get_reserved_fields(self):
+        """Return {field: group}: nobody else lets them have anything but their own default.
+
+        Who may write which value is for the model to check, where it depends on the value.
+        """
+        return {}
+
+    @tools.ormcache()
+    def _get_guarded_names(self):
+        return frozenset(self._get_engine_fields())
+
+    @tools.ormcache()
+    def _get_names_with_default(self):
+        return frozenset(name for name, field in self._fields.items() if field.default)
+
+    @api.model
+    def default_get(self, fields):
+        # EXTENDS 'base': neither a context nor anybody's own defaults fill in guarded fields
+        own = self._get_guarded_names().union(self._get_withheld_fields()).intersection(fields)
+        if not own:
+            return super().default_get(fields)
+        values = super().default_get([name for name in fields if name not in own])
+        given = {name: value for name, value in values.items() if name not in own}
+        return given | self._get_own_defaults(own)
+
+    def _get_withheld_fields(self):
+        """Return the reserved fields that this user may not have filled in."""
+        if self.env.su:
+            return set()
+        user = self.env.user
+        return {
+            name for name, group in self._get_reserved_fields().items() if not user.has_group(group)
+        }
+
+    def _get_own_defaults(self, names):
+        """Return the values that these fields have by their own declaration."""
+        result = {}
+        for name in names & self._get_names_with_default():
+            field = self._fields[name]
+            value = field.convert_to_cache(field.default(self), self, validate=False)
+            result[name] = field.convert_to_write(value, self)
+        return result
+
     @api.model_create_multi
     def create(self, vals_list):
-        for vals in vals_list:
-            # an empty value is what the field has anyway
-            self._check_engine_fields([name for name, value in vals.items() if value])
+        # an empty value is what the field has anyway
+        vals_list = [self._open_engine_values(vals, may_be_empty=True) for vals in vals_list]
         return super().create(vals_list)
 
     def write(self, vals):
-        self._check_engine_fields(vals)
-        return super().write(vals)
+        # of no record nothing is changed
+        return super().write(self._open_engine_values(vals) if self else vals)
 
-    def _check_engine_fields(self, names):
-        """Refuse values of engine fields from anybody but the engine.
+    def _open_engine_values(self, vals, may_be_empty=False):
+        """Return ``vals`` for the ORM; refuse engine fields from anybody but the engine.
 
-        :param names: fields that are written
+        :param may_be_empty: whether anybody may give an empty value
         :raises AccessError: names the fields
         """
-        if self._is_engine():
-            return
-        names = sorted(self._get_engine_fields().intersection(names))
-        if names:
-            labels = [self._fields[name]._description_string(self.env) for name in names]
+        names = self._get_guarded_names().intersection(vals)
+        if not names:
+            return vals
+        given = {name for name in names if isinstance(vals[name], EngineValue)}
+        refused = {name for name in names - given if vals[name] or not may_be_empty}
+        if refused and not self.env.su:
             raise AccessError(
                 self.env._(
                     "%(fields)s cannot be written by hand: use the buttons.",
-                    fields=", ".join(labels),
+                    fields=", ".join(sorted(map(self._get_label, refused))),
                 )
             )
+        return {**vals, **{name: vals[name].value for name in given}}
 
-    def _is_engine(self):
-        return self.env.su or self.env.context.get("invoice_run_engine") is ENGINE
-
-    def _as_engine(self):
-        """Return these records such that their engine fields can be written.
-
-        With the rights of the user, unlike :meth:`_write_engine`; the caller makes sure that no
-        value of an engine field comes from outside.
-        """
-        return self.with_context(invoice_run_engine=ENGINE)
+    def _get_label(self, name):
+        return self._fields[name]._description_string(self.env) or name
 
     def _write_engine(self, vals):
         """Write engine fields; the caller has checked that the user may do what leads here."""

@@ -86,6 +86,8 @@ class InvoiceRunDocument(models.Model):
 
     def _set_failed(self, reason):
         self.write({"state": "failed", "error": reason})
+        # what is not any more what was approved can be renewed at once
+        self._detect_stale()
 
     def _get_ready(self):
         """Return the documents whose contracts have no earlier period that failed in this run."""
@@ -146,6 +148,8 @@ class InvoiceRunDocument(models.Model):
         """
         with remembering(self.env):
             self._refuse(lambda document: "\n".join(document._get_invoice_errors()))
+        unapproved = self._get_unapproved()
+        self._refuse(lambda document: document in unapproved and document._get_approval_error())
         to_invoice = self.filtered(lambda document: not document._is_nothing())
         (self - to_invoice).write({"state": "nothing", "error": False})
         for company, documents in to_invoice.grouped("company_id").items():

@@ -4,10 +4,7 @@ from odoo import api, models
 from odoo.exceptions import ValidationError
 from odoo.tools import format_date
 
-from .possible_dates import check_years
-
-#: An ad hoc run bills at most this far ahead: each year may be twelve invoices a contract.
-MAX_YEARS_AHEAD = 10
+from .possible_dates import MAX_YEARS_AHEAD, check_years
 
 
 class InvoiceRun(models.Model):

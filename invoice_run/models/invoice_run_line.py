@@ -19,7 +19,7 @@ class InvoiceRunLine(models.Model):
 
     _name = "invoice.run.line"
     _description = "Amount to be Invoiced"
-    _inherit = ["analytic.mixin", "invoice.run.bulk.mixin"]
+    _inherit = ["invoice.run.guarded", "analytic.mixin", "invoice.run.bulk.mixin"]
     # by the id: sorted by an index, without a look at the documents
     _order = "document_id.id, sequence, id"
     _check_company_auto = True
@@ -88,6 +88,11 @@ class InvoiceRunLine(models.Model):
         self.env.cr.execute("ALTER TABLE invoice_run_line SET (fillfactor = 50)")
         return super().init()
 
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | set(self._fields)
+
     def _get_dummy_key(self, name, value):
         # EXTENDS 'invoice.run.bulk.mixin': documents of one currency are alike
         if name == "document_id":
@@ -143,6 +148,11 @@ class InvoiceRunLine(models.Model):
         # a claim that follows in the same transaction must not meet the old one
         lines.flush_recordset(["is_claimed"])
         lines.usage_id._update_state()
+
+    def _follow_invoices(self):
+        """Follow a change of the invoices of these amounts: claims first, they say who is wrong."""
+        self._sync_claims()
+        self.move_line_ids.move_id._note_given_back()
 
     def _sync_claims(self):
         """Claim or release what the invoices of these amounts say.

@@ -28,58 +28,16 @@ class InvoiceRun(models.Model):
     is_watched = fields.Boolean(
         readonly=True, copy=False, help="The requests of who looks on carry out what is queued."
     )
-    is_approval_asked = fields.Boolean("Approval Asked For", readonly=True, copy=False)
 
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice_run'
-        return super()._get_engine_fields() | {
-            "is_managed",
-            "is_watched",
-            "is_approval_asked",
-        }
-
-    # ------------------------------------------------------------------
-    # Approval
-    # ------------------------------------------------------------------
-
-    def _ask_for_approval(self):
-        # EXTENDS 'invoice_run': in the Invoice Manager only when its user asks
-        waits = self.is_managed and not self.is_approval_asked
-        return None if waits else super()._ask_for_approval()
-
-    def _ask_reviewer(self):
-        """Ask the reviewer, once, to approve this run."""
-        self.ensure_one()
-        if self.is_approval_asked:
-            return
-        self._write_engine({"is_approval_asked": True})
-        self._ask_for_approval()
-        self.message_post(
-            body=self.env._("%(user)s asks for approval.", user=self.env.user.display_name)
-        )
+        return super()._get_engine_fields() | {"is_managed", "is_watched"}
 
     def _tell_responsible(self, summary, note=False):
         # EXTENDS 'invoice_run': not who looks on
         watched = self.env.context.get("invoice_run_watched")
         return None if watched else super()._tell_responsible(summary, note)
-
-    def _can_approve(self):
-        """Whether this user may approve the run."""
-        self.ensure_one()
-        users = self.submitted_by_id | self.amounts_by_id
-        four_eyes = self.company_id.invoice_run_four_eyes and self.env.user in users
-        return self.env.user._is_invoice_run_reviewer() and not four_eyes
-
-    def _prepare_no_approval_vals(self):
-        # EXTENDS 'invoice_run'
-        return {**super()._prepare_no_approval_vals(), "is_approval_asked": False}
-
-    def _approve(self):
-        # EXTENDS 'invoice_run': whoever asked sees it at once
-        result = super()._approve()
-        self._notify_progress()
-        return result
 
     # ------------------------------------------------------------------
     # Work

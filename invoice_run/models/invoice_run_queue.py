@@ -6,6 +6,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
+from ..advisory_locks import GATE
 from .invoice_run_amounts import CLAIM_ERRORS, PAYERS_PER_CHUNK
 from .invoice_run_invoicing import RETRY_ERRORS
 
@@ -13,10 +14,21 @@ _logger = logging.getLogger(__name__)
 
 #: Jobs on which several workers work at once.
 SHARED_JOBS = ("amounts", "invoices")
-#: Key of the advisory lock by which people get their turn on a run; the lower half is its id.
-GATE = 0x1D5C << 32
 #: When the scheduled action looks whether others ended a job on which they were.
 LOOK_AGAIN = timedelta(minutes=1)
+#: What the engine takes over from the context of who presses a button. Anything else could
+#: change what is made: defaults, and what switches off a part of Odoo.
+CONTEXT_TAKEN = {
+    "allowed_company_ids",
+    "force_report_rendering",
+    "invoice_run_share",
+    "invoice_run_share_until",
+    "invoice_run_step",
+    "invoice_run_watched",
+    "lang",
+    "tz",
+    "uid",
+}
 #: Invoices made in one transaction.
 INVOICES_PER_CHUNK = 250
 #: What a worker takes at least of the rest: smaller chunks cost more than they even out.
@@ -35,10 +47,7 @@ class InvoiceRun(models.Model):
     def _is_automatic(self, step):
         """Whether ``step`` (amounts, approve, invoices, send) needs no person."""
         self.ensure_one()
-        choice = self.schedule_id[f"auto_{step}"]
-        if choice == "company":
-            return self.company_id[f"invoice_run_auto_{step}"]
-        return choice == "yes"
+        return self.schedule_id._is_automatic(step)
 
     def _queue_job(self, job):
         """Have ``job`` done for these runs in the background as soon as possible."""
@@ -237,9 +246,7 @@ class InvoiceRun(models.Model):
         Each chunk is committed, so a worker that dies loses at most one chunk, and the next
         one goes on where it stopped. A run on which another worker is busy is left alone.
         """
-        # sudo: the button that queued the work checked who may ask for it; the result is the
-        # same whoever carries it out, the scheduled action or a script
-        for run in self.sudo():
+        for run in self._with_engine():
             while run.job != "none":
                 job = run.job
                 if not run._lock_job(job):
@@ -247,6 +254,13 @@ class InvoiceRun(models.Model):
                 finished = getattr(run, f"_process_job_{job}")()
                 if not finished:
                     break
+
+    def _with_engine(self):
+        """Return these runs such that the result is the same, whoever asked for it and how."""
+        context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
+        # sudo: the button that queued the work checked who may ask for it; the scheduled action
+        # or a script may carry it out
+        return self.with_env(self.env(su=True, context=context))
 
     def _process_job_amounts(self):
         """Make the amounts of all customers; return whether the job is finished.

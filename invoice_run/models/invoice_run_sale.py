@@ -194,12 +194,6 @@ class InvoiceRunDocument(models.Model):
                 document.line_ids.write({"is_stale": True})
                 document.is_stale = True
 
-    def _set_failed(self, reason):
-        # EXTENDS 'invoice_run': what failed since its order changed can be renewed at once
-        result = super()._set_failed(reason)
-        self._detect_stale()
-        return result
-
     # ------------------------------------------------------------------
     # Invoice
     # ------------------------------------------------------------------

@@ -9,12 +9,15 @@ from odoo.tools import format_date
 from .. import cycles
 from ..periods import Span
 from .invoice_run_document import PLACEHOLDER
+from .invoice_run_guarded import EngineValue
 from .possible_dates import check_years
 
 #: Who approves without looking decides for everybody: a manager's choice.
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
-#: What a schedule that approves automatically bills is its manager's choice as well.
+#: What a schedule that approves automatically bills is a manager's choice as well.
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
+#: What of a schedule is only for those who look at it: whoever else changes something prepares.
+UNPREPARED_FIELDS = {"description", "name", "reviewer_id", "run_description", "state", "user_id"}
 AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no", "By hand")]
 #: A typing error in a date or number must not make a million runs.
 MAX_RUNS = 1000
@@ -29,7 +32,7 @@ class InvoiceRunSchedule(models.Model):
 
     _name = "invoice.run.schedule"
     _description = "Invoice Run Schedule"
-    _inherit = ["mail.thread", "mail.activity.mixin"]
+    _inherit = ["invoice.run.guarded", "mail.thread", "mail.activity.mixin"]
     _order = "reference desc, id desc"
     _check_company_auto = True
     _rec_names_search = ["reference", "name"]
@@ -332,19 +335,55 @@ class InvoiceRunSchedule(models.Model):
     def create(self, vals_list):
         for vals in vals_list:
             if vals.get("reference", "/") == "/":
-                vals["reference"] = self.env["ir.sequence"].next_by_code("invoice.run.schedule")
-            if vals.get("auto_approve") == "yes":
-                self._check_manager()
-        return super().create(vals_list)
+                number = self.env["ir.sequence"].next_by_code("invoice.run.schedule")
+                vals["reference"] = EngineValue(number)
+        # not the values: whatever path led to it
+        schedules = super().create(vals_list)
+        if "yes" in schedules.mapped("auto_approve"):
+            self._check_manager()
+        self.env["billing.change"]._note(schedules)
+        return schedules
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {"reference", "run_ids"}
+
+    @api.model
+    def _get_reserved_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return {**super()._get_reserved_fields(), "auto_approve": MANAGER_GROUP}
 
     def write(self, vals):
         # who may not approve may ask for an approval, not do without one
         choice = vals.get("auto_approve", "no")
         loosened = choice != "no" and any(choice != schedule.auto_approve for schedule in self)
-        approving = self.filtered(lambda schedule: schedule.auto_approve == "yes")
-        if loosened or (approving and not {*APPROVED_FIELDS}.isdisjoint(vals)):
+        approved = {
+            schedule: schedule._get_approved_values()
+            for schedule in self
+            if not {*APPROVED_FIELDS}.isdisjoint(vals) and schedule._is_automatic("approve")
+        }
+        if loosened:
             self._check_manager()
-        return super().write(vals)
+        result = super().write(vals)
+        if not UNPREPARED_FIELDS.issuperset(vals):
+            self.env["billing.change"]._note(self)
+        if any(schedule._get_approved_values() != values for schedule, values in approved.items()):
+            self._check_manager()
+        return result
+
+    def _get_approved_values(self):
+        """Return what this schedule selects."""
+        return [self[name] for name in APPROVED_FIELDS]
+
+    def _is_selection_approved(self):
+        """Whether what a run of this schedule selects is a manager's choice.
+
+        Where the company approves by itself, people choose freely what they bill by hand.
+        """
+        self.ensure_one()
+        by_hand = self.auto_approve == "company" and self.cycle == "once"
+        return self._is_automatic("approve") and not by_hand
 
     def copy_data(self, default=None):
         # EXTENDS 'base': automatic approval is not copied by who could not have set it

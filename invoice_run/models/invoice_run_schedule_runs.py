@@ -5,10 +5,11 @@ import psycopg2
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import AccessError, UserError
 from odoo.fields import Domain
 from odoo.tools import SQL, plaintext2html
 
+from .invoice_run_guarded import EngineValue
 from .invoice_run_schedule import HORIZON_MONTHS, MAX_RUNS
 
 _logger = logging.getLogger(__name__)
@@ -76,8 +77,16 @@ class InvoiceRunSchedule(models.Model):
         )
 
     def _create_runs(self, numbers):
-        vals_list = [self._prepare_run_vals(number) for number in numbers]
-        self.env["invoice.run"]._as_engine().create(vals_list)
+        self.env["invoice.run"].create(
+            [
+                {
+                    **self._prepare_run_vals(number),
+                    "schedule_id": EngineValue(self.id),
+                    "number": EngineValue(number),
+                }
+                for number in numbers
+            ]
+        )
 
     def _get_missing_numbers(self):
         """Return the numbers of the runs that are still to be made, in order.
@@ -188,15 +197,34 @@ class InvoiceRunSchedule(models.Model):
         return runs.filtered(lambda run: not self._is_planned(run.number))
 
     def _drop_runs(self, runs):
-        """Remove runs, and say so."""
+        """Remove runs, and say so.
+
+        :raises AccessError: only managers delete runs
+        """
         if not runs:
             return
+        self._check_may_drop(runs)
         references = ", ".join(runs.sorted("number").mapped("reference"))
-        # sudo: nothing was made with them; who plans the schedule decides on its runs
+        # sudo: nothing was made with them, and a manager decides on it
         runs.sudo().unlink()
         self.message_post(
             body=self.env._("Removed, as they had not begun: %(runs)s.", runs=references)
         )
+
+    def _check_may_drop(self, runs):
+        """Refuse to remove ``runs`` on behalf of somebody who may not delete them.
+
+        :raises AccessError: says what to do instead
+        """
+        if not self.env.su and not runs.browse().has_access("unlink"):
+            raise AccessError(
+                self.env._(
+                    "Schedule %(schedule)s would lose %(runs)s, and only managers of invoice runs "
+                    "delete runs. Cancel these runs first, or ask a manager.",
+                    schedule=self.reference,
+                    runs=", ".join(runs.sorted("number").mapped("reference")),
+                )
+            )
 
 
 class InvoiceRun(models.Model):

@@ -3,8 +3,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-#: Documents of which an invoice can still be made.
-OPEN_STATES = ("to_do", "failed")
+from .document_states import OPEN_STATES
 
 
 class InvoiceRun(models.Model):
@@ -208,6 +207,7 @@ class InvoiceRunDocument(models.Model):
         self.check_access("write")
         self.run_id._check_not_busy()
         self._check_not_invoiced()
+        self.run_id._note_prepared()
         # sudo: amounts and documents are the engine's
         documents = self.sudo().filtered(lambda document: document.state in OPEN_STATES)
         documents.line_ids._release()
@@ -237,6 +237,7 @@ class InvoiceRunDocument(models.Model):
         """
         self.check_access("write")
         self.run_id._check_not_busy()
+        self.run_id._note_prepared()
         # sudo: amounts and documents are the engine's
         documents = self.sudo().filtered(lambda document: document._is_left_out())
         # whole documents first: what was taken out of them goes back into them
@@ -338,6 +339,7 @@ class InvoiceRunLine(models.Model):
         documents.check_access("write")
         documents.run_id._check_not_busy()
         documents._check_not_invoiced()
+        documents.run_id._note_prepared()
         # sudo: amounts and documents are the engine's
         open_documents = documents.sudo().filtered(lambda document: document.state in OPEN_STATES)
         for document in open_documents:
@@ -352,6 +354,7 @@ class InvoiceRunLine(models.Model):
         documents = self.document_id
         documents.check_access("write")
         documents.run_id._check_not_busy()
+        documents.run_id._note_prepared()
         # sudo: amounts and documents are the engine's
         for document in documents.sudo().filtered(lambda document: document._is_left_out()):
             document._include_lines(document.line_ids & self)

@@ -7,12 +7,11 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
+from ..advisory_locks import SENDING
 from .invoice_run_sending import BUSY_WAIT, SENDABLE_STATES
 
 #: Invoices rendered and mails handed over in one go.
 MAILS_PER_CHUNK = 50
-#: Key of the advisory lock of who sends a run; the lower half is its id.
-SENDING = 0x1D5D << 32
 
 
 class InvoiceRun(models.Model):

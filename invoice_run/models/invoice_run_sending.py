@@ -456,6 +456,11 @@ class InvoiceRunDocument(models.Model):
             }
         )
 
+    def _get_template_error(self):
+        """Return why the email template of this document's run cannot be used, or nothing."""
+        is_invoice = self.move_id.move_type == "out_invoice"
+        return self.run_id._get_mail_template()._get_invoice_error() if is_invoice else None
+
     def _get_address_error(self, partners):
         """Return why none of ``partners`` can be written to, or nothing."""
         if not partners:

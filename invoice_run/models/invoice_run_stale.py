@@ -49,7 +49,10 @@ class InvoiceRunDocument(models.Model):
     )
 
     def _detect_stale(self):
-        """Mark what changed without anybody writing it: orders, rates, what is left to credit."""
+        """Mark what changed without anybody writing it: orders, rates, what is left to credit.
+
+        And what is not any more what was approved.
+        """
         self._detect_stale_orders()
         domain = Domain("id", "in", self.ids) & Domain("is_stale", "=", False)
         changed = self.search(domain & Domain("line_ids.corrects_id", "!=", False)).filtered(
@@ -57,6 +60,10 @@ class InvoiceRunDocument(models.Model):
         )
         foreign = self.search(domain & Domain("currency_rate", "not in", (0, 1)))
         changed |= foreign.filtered(lambda document: document._is_rate_changed())
+        approved = self.filtered(
+            lambda document: document.run_id.approved_date and not document.is_stale
+        )
+        changed |= approved._get_unapproved()
         changed.line_ids.write({"is_stale": True})
         changed.write({"is_stale": True})
 
@@ -103,8 +110,9 @@ class InvoiceRun(models.Model):
 
     def write(self, vals):
         changed = self._get_changed(vals, self._get_stale_fields())
+        (changed | self._get_changed(vals, {"activation_date"}))._note_prepared()
         selected = self._get_changed(vals, SELECTION_FIELDS).schedule_id
-        if "yes" in selected.mapped("auto_approve"):
+        if any(schedule._is_selection_approved() for schedule in selected):
             selected._check_manager()
         result = super().write(vals)
         changed.filtered("document_ids")._withdraw_approval()
@@ -132,6 +140,7 @@ class InvoiceRun(models.Model):
             if not payers or run.job != "none":
                 continue
             run._check_amounts_state()
+            run._note_prepared()
             run._remove_open_documents(payers)
             run._remove_exceptions(payers)
             run._write_engine(

@@ -8,6 +8,9 @@ class InvoiceRunStaleMixin(models.AbstractModel):
     _name = "invoice.run.stale.mixin"
     _description = "Record That Amounts Are Made From"
 
+    #: Whether who creates or changes such a record prepares runs, see ``billing.change``.
+    _prepares_runs = False
+
     @api.model
     def _get_stale_fields(self):
         """Return the names of the fields that amounts and their documents are made from."""
@@ -17,6 +20,13 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         """Return the amounts that are made from these records."""
         raise NotImplementedError
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        records = super().create(vals_list)
+        if self._prepares_runs:
+            self.env["billing.change"]._note(records)
+        return records
+
     def write(self, vals):
         names = self._get_stale_fields()
         # the value of one company concerns the amounts of that company only
@@ -24,6 +34,8 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         changed = self._get_changed(vals, names - own)
         changed_own = self._get_changed(vals, own) - changed
         result = super().write(vals)
+        if self._prepares_runs:
+            self.env["billing.change"]._note(changed | changed_own)
         Line = self.env["invoice.run.line"]
         if changed:
             Line._mark_stale(changed._get_stale_domain())

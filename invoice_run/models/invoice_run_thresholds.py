@@ -1,6 +1,7 @@
 from odoo import api, fields, models
-from odoo.exceptions import AccessError
 from odoo.fields import Domain
+
+from .res_company import INTERNAL
 
 
 class ResCompany(models.Model):
@@ -11,11 +12,13 @@ class ResCompany(models.Model):
         help="Documents with a smaller total, taxes included, are held: not invoiced by this run. "
         "Their periods stay billable; once they reach the minimum together, they come on one "
         "invoice. The last invoice of a contract is never held. 0: no minimum.",
+        groups=INTERNAL,
     )
     invoice_run_max_amount = fields.Monetary(
         "Largest invoice without check",
         help="Documents with a larger total, taxes included, wait until a reviewer has checked "
         "them. 0: no maximum.",
+        groups=INTERNAL,
     )
 
 
@@ -104,28 +107,6 @@ class InvoiceRunDocument(models.Model):
     def _is_left_out(self):
         # EXTENDS 'invoice_run'
         return super()._is_left_out() or self.state == "held"
-
-    def action_accept(self):
-        """Note that the flags of these documents were looked at and are right.
-
-        Where invoices are automatic, those of an approved run go on.
-
-        :raises AccessError: one is above the maximum, and the user is no reviewer
-        """
-        held_back = self.filtered(lambda document: document._is_held_back())
-        if held_back:
-            self._check_may_accept()
-        result = super().action_accept()
-        for run in held_back.run_id:
-            if run.state == "approved" and run.job == "none" and run._is_automatic("invoices"):
-                run._start_invoices()
-        return result
-
-    def _check_may_accept(self):
-        if not self.env.su and not self.env.user._is_invoice_run_reviewer():
-            raise AccessError(
-                self.env._("Only reviewers check documents that are above the maximum.")
-            )
 
     def _move_lines(self, lines, document):
         # EXTENDS 'invoice_run'

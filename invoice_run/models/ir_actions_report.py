@@ -3,14 +3,17 @@ import os
 import re
 import subprocess
 import tempfile
+import time
 from collections import OrderedDict
 from pathlib import Path
 
+import lxml.html
+
 from odoo import SUPERUSER_ID, api, models
-from odoo.addons.base.models.ir_actions_report import _wkhtml
+from odoo.addons.base.models.ir_actions_report import _split_table, _wkhtml
 from odoo.exceptions import UserError
 from odoo.http import request
-from odoo.tools import ormcache, split_every
+from odoo.tools import config, ormcache, split_every
 
 from .. import stylesheet
 
@@ -22,8 +25,35 @@ STYLESHEET = re.compile(
 )
 #: At most so many invoices in one process: each page reads the headers of all.
 INVOICES_PER_PROCESS = 10
-#: Core cuts tables of larger bodies, see `_run_wkhtmltopdf` there.
+#: Core cuts tables of larger bodies into such pieces, see `_run_wkhtmltopdf` there.
 LARGE_BODY = 4 * 1024 * 1024
+ROWS_PER_TABLE = 500
+#: Of the time that a worker has, a process may take this part: others are to follow.
+PART_OF_TIME = 4
+#: Where workers have all the time.
+PRINT_SECONDS = 300
+
+
+def get_print_seconds():
+    """Return the seconds after which a process of wkhtmltopdf counts as one that hangs.
+
+    It may wait for a picture of somebody's server for ever, and the scheduled action with it,
+    until Odoo ends both: the next one would begin with the same invoice.
+    """
+    limits = (config["limit_time_real_cron"], config["limit_time_real"])
+    limit = next((limit for limit in limits if limit and limit > 0), 0)
+    return limit / PART_OF_TIME if limit else PRINT_SECONDS
+
+
+class PrintHangs(UserError):
+    """A process of wkhtmltopdf did not end in time.
+
+    ``ids``: the invoices that it was to print
+    """
+
+    def __init__(self, message, ids=()):
+        super().__init__(message)
+        self.ids = ids
 
 
 class PdfPool:
@@ -72,8 +102,11 @@ class PdfProcess:
         self.process = None
         self.content = None
         self.error = None
+        self.is_hung = False
+        self.deadline = None
 
     def start(self):
+        self.deadline = time.monotonic() + get_print_seconds()
         (bodies, header, footer), args = self.attempts[0]
         path = Path(self.folder.name)
         files = []
@@ -85,7 +118,7 @@ class PdfProcess:
         for number, body in enumerate(bodies):
             # the layout's script takes the number of the document after the path's third dot
             name = path / f"report.body.tmp.{number}.html"
-            name.write_text(str(body), encoding="utf-8")
+            name.write_text(self._get_printable(str(body)), encoding="utf-8")
             files.append(str(name))
         with (path / "errors").open("w") as errors:
             self.process = subprocess.Popen(
@@ -95,17 +128,35 @@ class PdfProcess:
                 stderr=errors,
             )
 
+    def _get_printable(self, body):
+        """Return ``body`` with large tables cut, as core does."""
+        if len(body) < LARGE_BODY:
+            return body
+        tree = lxml.html.fromstring(body)
+        _split_table(tree, ROWS_PER_TABLE)
+        return lxml.html.tostring(tree, encoding="unicode")
+
+    def _wait_in_time(self):
+        """Return how the process ended; None: it hung and was killed."""
+        try:
+            return self.process.wait(timeout=max(0.1, self.deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            self.is_hung = True
+            return None
+
     def wait(self):
-        """Wait for the end and keep the result."""
+        """Wait for the end, or till it is too late, and keep the result."""
         if self.process is None or self.content is not None or self.error is not None:
             return
-        code = self.process.wait()
-        if len(self.attempts) > 1 and not self._has_letters(code):
+        code = self._wait_in_time()
+        if len(self.attempts) > 1 and not self.is_hung and not self._has_letters(code):
             # as core would print it
             self.attempts.pop(0)
             (Path(self.folder.name) / "report.pdf").unlink(missing_ok=True)
             self.start()
-            code = self.process.wait()
+            code = self._wait_in_time()
         path = Path(self.folder.name)
         # 1: a resource was missing; core prints then too
         if code in (0, 1) and (path / "report.pdf").exists():
@@ -185,8 +236,7 @@ class IrActionsReport(models.Model):
             ((bodies, header, footer), args),
         ]
         process = PdfProcess(report, ids, html, prepared, attempts)
-        if all(len(body) < LARGE_BODY for body in bodies):
-            pool.start(process)
+        pool.start(process)
         return process
 
     @api.model
@@ -268,12 +318,55 @@ class IrActionsReport(models.Model):
         return super()._prepare_html(html, report_model=report_model)
 
     @api.model
-    def _run_wkhtmltopdf(self, bodies, *args, **kwargs):
-        # EXTENDS 'base': started ahead
+    def _run_wkhtmltopdf(
+        self,
+        bodies,
+        report_ref=False,
+        header=None,
+        footer=None,
+        landscape=False,
+        specific_paperformat_args=None,
+        set_viewport_size=False,
+    ):
+        # EXTENDS 'base': started ahead, or at least ended in time
         process = self.env.context.get("invoice_run_pdf")
-        if not process or not process.process or bodies is not process.prepared[0]:
-            return super()._run_wkhtmltopdf(bodies, *args, **kwargs)
+        if process and process.process and bodies is process.prepared[0]:
+            return self._get_printed(process)
+        options = {
+            "landscape": landscape,
+            "specific_paperformat_args": specific_paperformat_args,
+            "set_viewport_size": set_viewport_size,
+        }
+        if "invoice_run_batch" not in self.env.context or request:
+            return super()._run_wkhtmltopdf(
+                bodies, report_ref=report_ref, header=header, footer=footer, **options
+            )
+        report = self._get_report(report_ref) if report_ref else self
+        args = self._build_wkhtmltopdf_args(report.get_paperformat(), **options)
+        process = PdfProcess(report, [], None, None, [((bodies, header, footer), args)])
+        try:
+            process.start()
+            return self._get_printed(process)
+        finally:
+            process.close()
+
+    @api.model
+    def _get_printed(self, process):
+        """Return the PDF that ``process`` made.
+
+        :raises PrintHangs: it did not end
+        :raises UserError: it failed
+        """
         process.wait()
+        if process.is_hung:
+            raise PrintHangs(
+                self.env._(
+                    "The PDF was not ready within %(seconds)s seconds. Perhaps a picture of the "
+                    "layout cannot be reached: correct that, then retry.",
+                    seconds=round(get_print_seconds()),
+                ),
+                process.ids,
+            )
         if process.error:
             raise UserError(
                 self.env._(

@@ -1,8 +1,13 @@
 """Refuses years that can only be typing errors, before they make runs for centuries."""
 
+from dateutil.relativedelta import relativedelta
+
 from odoo.exceptions import ValidationError
+from odoo.tools import format_date
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200
+#: At most so far ahead amounts are computed: each year may be twelve a price line, or 52.
+MAX_YEARS_AHEAD = 10
 
 
 def check_years(records, names):
@@ -22,3 +27,21 @@ def check_years(records, names):
                         year=f"{day.year:04}",
                     )
                 )
+
+
+def check_ahead(record, name, today, years=MAX_YEARS_AHEAD):
+    """Refuse a date up to which amounts are computed, more than so many years ahead.
+
+    :param record: one record
+    :raises ValidationError: names the field and the last day
+    """
+    check_years(record, [name])
+    last = today + relativedelta(years=years)
+    if record[name] and record[name] > last:
+        raise ValidationError(
+            record.env._(
+                "“%(field)s”: at most %(last)s can be computed. Correct the date.",
+                field=record._fields[name]._description_string(record.env),
+                last=format_date(record.env, last),
+            )
+        )

@@ -5,46 +5,58 @@ from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
-#: Key of the advisory lock of who counts a company's mails; the lower half is its id.
-MAILS = 0x1D5E << 32
+from ..advisory_locks import MAILS
+
+#: Customers read their suppliers' companies too: how these invoice is none of their business.
+INTERNAL = "base.group_user"
 
 
 class ResCompany(models.Model):
     _inherit = "res.company"
 
     invoice_run_activation_days = fields.Integer(
-        "Activation days", default=10, help="Days before its period on which a run is activated."
+        "Activation days",
+        default=10,
+        help="Days before its period on which a run is activated.",
+        groups=INTERNAL,
     )
-    invoice_run_auto_amounts = fields.Boolean("Generate amounts", default=True)
-    invoice_run_auto_approve = fields.Boolean("Approve")
-    invoice_run_auto_invoices = fields.Boolean("Generate invoices")
-    invoice_run_auto_send = fields.Boolean("Send invoices")
+    invoice_run_auto_amounts = fields.Boolean("Generate amounts", default=True, groups=INTERNAL)
+    invoice_run_auto_approve = fields.Boolean("Approve", groups=INTERNAL)
+    invoice_run_auto_invoices = fields.Boolean("Generate invoices", groups=INTERNAL)
+    invoice_run_auto_send = fields.Boolean("Send invoices", groups=INTERNAL)
     invoice_run_four_eyes = fields.Boolean(
-        "Four eyes", help="Who submitted a run or generated its amounts cannot approve it."
+        "Four eyes",
+        help="Who submitted a run or generated its amounts cannot approve it.",
+        groups=INTERNAL,
     )
-    invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of runs")
-    invoice_run_outlier_factor = fields.Float("Outlier factor", default=2.5)
+    invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of runs", groups=INTERNAL)
+    invoice_run_outlier_factor = fields.Float("Outlier factor", default=2.5, groups=INTERNAL)
     invoice_run_correction = fields.Selection(
         [("lines", "Lines on the next invoice"), ("credit_note", "Credit notes")],
         "Corrections",
         required=True,
         default="lines",
         help="How days are credited that were invoiced in advance and are not owed any more.",
+        groups=INTERNAL,
     )
     invoice_run_max_lines = fields.Integer(
-        "Lines per invoice", help="A document with more lines becomes several. 0: no limit."
+        "Lines per invoice",
+        help="A document with more lines becomes several. 0: no limit.",
+        groups=INTERNAL,
     )
-    invoice_run_release_days = fields.Integer("Release days", default=7)
+    invoice_run_release_days = fields.Integer("Release days", default=7, groups=INTERNAL)
     invoice_run_mails_per_hour = fields.Integer(
         "Mails per hour",
         help="Invoice runs hand at most so many mails to the mail server within 60 minutes; the "
         "others wait. 0: no limit.",
+        groups=INTERNAL,
     )
     invoice_run_mail_template_id = fields.Many2one(
         "mail.template",
         "Email template of runs",
         domain=[("model", "=", "account.move")],
         help="Empty: Odoo's own template for invoices.",
+        groups=INTERNAL,
     )
 
     invoice_run_deferred_account_id = fields.Many2one(

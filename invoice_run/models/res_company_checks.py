@@ -28,6 +28,12 @@ class ResCompany(models.Model):
             if errors:
                 raise ValidationError("\n".join(errors))
 
+    @api.constrains("invoice_run_mail_template_id")
+    def _check_invoice_run_mail_template(self):
+        for company in self:
+            if error := company.invoice_run_mail_template_id._get_invoice_error():
+                raise ValidationError(error)
+
     def _get_invoice_run_setting_errors(self):
         """Return all that is wrong with the settings of invoice runs, each with its field."""
         errors = [

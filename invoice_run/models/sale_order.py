@@ -1,12 +1,21 @@
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 
+#: Who may approve an order for invoicing.
+INVOICING_GROUP = "account.group_account_invoice"
+
 
 class SaleOrder(models.Model):
     """Orders as a source of invoice runs: what accountants set on them."""
 
     _name = "sale.order"
-    _inherit = ["sale.order", "invoice.run.source", "invoice.run.stale.mixin"]
+    _inherit = [
+        "sale.order",
+        "invoice.run.source",
+        "invoice.run.guarded",
+        "invoice.run.stale.mixin",
+    ]
+    _prepares_runs = True
 
     approved_for_invoicing = fields.Boolean(
         "Approved for Invoicing",
@@ -14,6 +23,7 @@ class SaleOrder(models.Model):
         copy=False,
         help="Somebody with the right to invoice has looked at the order. Billing scenarios can "
         "ask for it.",
+        groups="base.group_user",
     )
     billing_cluster_id = fields.Many2one(
         "billing.cluster",
@@ -22,6 +32,7 @@ class SaleOrder(models.Model):
         index="btree_not_null",
         help="Invoice runs of this cluster take the order, with its journal unless the order "
         "has one.",
+        groups="base.group_user",
     )
     run_line_ids = fields.One2many(
         "invoice.run.line",
@@ -30,11 +41,23 @@ class SaleOrder(models.Model):
         groups="invoice_run.invoice_run_group_user",
     )
 
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {"run_line_ids"}
+
+    @api.model
+    def _get_reserved_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return {**super()._get_reserved_fields(), "approved_for_invoicing": INVOICING_GROUP}
+
     @api.model_create_multi
     def create(self, vals_list):
-        if any(vals.get("approved_for_invoicing") for vals in vals_list):
+        # not the values: whatever path led to it
+        orders = super().create(vals_list)
+        if any(orders.mapped("approved_for_invoicing")):
             self._check_may_approve()
-        return super().create(vals_list)
+        return orders
 
     def write(self, vals):
         # an import or a form writes all columns, changed or not
@@ -47,7 +70,7 @@ class SaleOrder(models.Model):
 
         :raises AccessError: says who may
         """
-        if not self.env.su and not self.env.user.has_group("account.group_account_invoice"):
+        if not self.env.su and not self.env.user.has_group(INVOICING_GROUP):
             raise AccessError(
                 self.env._("Only users with invoicing rights approve orders for invoicing.")
             )

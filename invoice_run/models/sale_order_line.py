@@ -6,6 +6,7 @@ class SaleOrderLine(models.Model):
 
     _name = "sale.order.line"
     _inherit = ["sale.order.line", "invoice.run.stale.mixin"]
+    _prepares_runs = True
 
     @api.model_create_multi
     def create(self, vals_list):

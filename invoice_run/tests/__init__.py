@@ -1,3 +1,6 @@
+from . import test_advisory_locks
+from . import test_approval
+from . import test_approval_walks
 from . import test_bad_input
 from . import test_billing_modes
 from . import test_bulk_equality
@@ -15,6 +18,7 @@ from . import test_default_scenarios
 from . import test_exceptions
 from . import test_forecast
 from . import test_grouping
+from . import test_guarded_paths
 from . import test_import
 from . import test_invariants
 from . import test_isolation
@@ -23,6 +27,7 @@ from . import test_ledger_credits
 from . import test_ledger_table
 from . import test_ledger_walks
 from . import test_lifecycle
+from . import test_mail_template
 from . import test_manager
 from . import test_manager_entries
 from . import test_manager_sending
@@ -49,6 +54,7 @@ from . import test_screens
 from . import test_security
 from . import test_security_matrix
 from . import test_select
+from . import test_selection_author
 from . import test_sending
 from . import test_sending_credits
 from . import test_sending_faults
@@ -58,3 +64,4 @@ from . import test_translations
 from . import test_trouble
 from . import test_undo
 from . import test_usage
+from . import test_wizard_owners

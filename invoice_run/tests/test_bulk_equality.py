@@ -321,7 +321,7 @@ class TestBulkEquality(InvoiceRunCommon):
         product = self._make_product("Foreign", 1.0, company_id=other.id)
         line_vals = vals_list[2]["invoice_line_ids"][0][2]
         own, line_vals["product_id"] = line_vals["product_id"], product.id
-        with self.assertRaisesRegex(UserError, "Foreign"):
+        with self.assertRaisesRegex(UserError, "Foreign"), self.env.cr.savepoint():
             bulk._create_moves(vals_list)
         line_vals["product_id"] = own
         self.env["res.partner"].browse(vals_list[3]["partner_id"]).company_id = other

@@ -16,6 +16,32 @@ class TestComparison(InvoiceRunCommon):
         self.assertAlmostEqual(document.variance, variance, 1)
         self.assertEqual(document.is_outlier, outlier)
 
+    def test_shared_customer_is_compared_within_the_company(self):
+        """Usage without contract is compared by customer, whom another company bills as well."""
+        other = self.setup_other_company()["company"]
+        scenario = self._make_scenario("Other", source="usage", company_id=other.id)
+        product = self._make_product("Usage", 7777.0)
+        self.env["billing.usage"].with_company(other).create(
+            {
+                "partner_id": self.debtor.id,
+                "product_id": product.id,
+                "company_id": other.id,
+                "date": "2024-01-05",
+                "price_unit": 7777.0,
+            }
+        )
+        run = self._make_run("2024-01-10", scenario)
+        run.action_generate_amounts()
+        run._process_queue()
+        run.action_approve()
+        run.action_generate_invoices()
+        run._process_queue()
+        self.assertEqual(run.document_ids.state, "invoiced")
+        self._make_usage(date="2024-01-07", price_unit=100.0)
+        document = self._propose("2024-01-15", scenario=self.usage_scenario)
+        self.assertCompared(document, 0.0)
+        self.assertTrue(document.is_first)
+
     def test_several_periods_on_one_invoice(self):
         self.debtor.allow_invoice_grouping = True
         self._make_contract(date_start="2024-01-01")

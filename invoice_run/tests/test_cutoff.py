@@ -35,7 +35,9 @@ def make_entry(kind, amount, first, last):
         amount=amount,
         company_amount=amount,
         tax_amount=0.0,
-        price_amount=amount,
+        quantity=1.0,
+        price_unit=amount,
+        discount=0.0,
         account_id=1,
         product_id=1,
         analytic_distribution={},
@@ -160,7 +162,7 @@ class CutoffCommon(LedgerCommon):
         wizard = self.env["billing.cutoff"].with_user(user or self.user)
         wizard = wizard.create({"date": day, "company_id": self.company.id})
         action = wizard.action_compute()
-        return self.env["billing.cutoff.line"].search(action["domain"])
+        return wizard.env["billing.cutoff.line"].search(action["domain"])
 
     def _get_cutoff(self, day="2024-01-31"):
         """Return deferred and accrued revenue at ``day``."""

@@ -95,10 +95,8 @@ class TestLedger(LedgerCommon):
         )
         move.action_post()
         self._credit(move, 30.0)
-        kinds = [
-            (entry.kind, entry.amount)
-            for entry in self.ledger._get_entries(order.order_line)[order.order_line.id]
-        ]
+        entries = self.ledger._get_entries(order.order_line)[order.order_line.id]
+        kinds = sorted((entry.kind, entry.amount) for entry in entries)
         self.assertEqual(kinds, [("billed", 80.0), ("released", -30.0)])
 
     def test_period_settled_without_an_invoice(self):

@@ -8,6 +8,7 @@ from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import tagged
 
+from ..wizards import invoice_manager_rows
 from .manager_common import ALL, ManagerCommon
 
 
@@ -25,7 +26,7 @@ class TestManager(ManagerCommon, CronMixinCase):
 
     def _accept(self, manager):
         """Look at what is unusual, so that the company's setting may approve."""
-        manager.run_id.document_ids.action_accept()
+        manager.run_id.document_ids.with_user(self.reviewer).action_accept()
 
     @freeze_time("2024-01-31")
     def test_cards(self):
@@ -488,7 +489,7 @@ class TestManagerApproval(ManagerCommon):
         self.company.invoice_run_auto_approve = True
         manager = self._open()
         self._fetch(manager)
-        manager.run_id.document_ids.action_accept()
+        manager.run_id.document_ids.with_user(self.reviewer).action_accept()
         self.assertFalse(manager.get_state()["run"]["approval"]["needed"])
         self._process(manager)
         self.assertEqual(manager.run_id.state, "invoiced")
@@ -502,7 +503,7 @@ class TestManagerApproval(ManagerCommon):
         )
         manager = self._open()
         self._fetch(manager)
-        manager.run_id.document_ids.action_accept()
+        manager.run_id.document_ids.with_user(self.reviewer).action_accept()
         self.assertTrue(manager.action_process(ALL)["run"]["approval"]["asked"])
         self.assertFalse(manager.run_id.invoice_ids)
 
@@ -665,6 +666,23 @@ class TestManagerRights(ManagerCommon):
         self.assertEqual(manager.run_id.state, "invoiced")
         self.assertEqual(manager.get_state()["run"]["invoices"], 1)
 
+    def test_one_page_whatever_is_asked_for(self):
+        for number in range(3):
+            self._make_contract(
+                date_start="2024-01-01", partner_id=self._make_partner(f"P{number}").id
+            )
+            self._make_contract(date_start="2024-01-01", billing_mode="end")
+        manager = self._open()
+        self._fetch(manager)
+        with patch.object(invoice_manager_rows, "PAGE_SIZE", 2):
+            for limit in (-1, 0, None, 1_000_000, 2):
+                with self.subTest(limit=limit):
+                    rows = manager.get_rows(limit=limit, offset=-5)
+                    self.assertLessEqual(len(rows["rows"]), 2)
+                    self.assertGreater(rows["total"], 2)
+                    self.assertLessEqual(len(manager.get_exceptions(limit=limit)), 2)
+            self.assertEqual(len(manager.get_exceptions(limit=2)), 2)
+
     def test_other_company(self):
         manager = self._open()
         self._fetch(manager)
@@ -680,7 +698,9 @@ class TestManagerRights(ManagerCommon):
         ):
             with self.assertRaises(AccessError):
                 press()
-        stranger.run_id = run
+        with self.assertRaises(AccessError):
+            stranger.run_id = run
+        stranger.sudo().run_id = run
         self.env.invalidate_all()
         for press in (
             stranger.get_state,

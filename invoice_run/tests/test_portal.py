@@ -1,6 +1,9 @@
+import json
+
 from odoo.exceptions import AccessError
 from odoo.fields import Command
 from odoo.tests import HttpCase, new_test_user, tagged
+from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
 
@@ -141,6 +144,69 @@ class TestPortal(PortalCommon):
         self.assertIn(move.name, text)
         self.assertNotIn(f"/my/invoices/{move.id}", text)
 
+    def test_new_customer_sees_no_invoice_of_the_one_before(self):
+        self._run_all("2020-01-31")
+        (old,) = self.contract.run_line_ids.document_id.move_id
+        link = f"{self.contract.access_url}?access_token={self.contract._portal_ensure_token()}"
+        self.contract.with_user(self.user).partner_id = self.other
+        self._run_all("2020-02-29")
+        (new,) = self.contract.run_line_ids.document_id.move_id - old
+        for user, url in ((self.other_user, self.contract.access_url), (self.user, None)):
+            _url, text = self._open(user, url or self.contract.access_url)
+            self.assertIn(new.name, text)
+            self.assertNotIn(old.name, text)
+        self.assertNotIn("Office", self._open(*self._own())[1], "the customer before")
+        self.assertNotIn("Office", self._open(None, link)[1], "and the link that he was given")
+
+    def test_link_stays_while_the_customer_does(self):
+        token = self.contract._portal_ensure_token()
+        address = self._make_partner("Debtor, purchasing", parent_id=self.debtor.id)
+        self.contract.with_user(self.user).write({"title": "Office", "partner_id": address.id})
+        self.assertEqual(self.contract.access_token, token)
+
+    def _get_chatter(self, **credentials):
+        """Return what the page of a customer could fetch of the messages, as text."""
+        params = {"thread_model": "billing.contract", "thread_id": self.contract.id, **credentials}
+        texts = []
+        for route in ("/mail/chatter_fetch", "/portal/chatter_init", "/mail/thread/messages"):
+            response = self.url_open(
+                route,
+                data=json.dumps({"jsonrpc": "2.0", "method": "call", "params": params}),
+                headers={"Content-Type": "application/json"},
+            )
+            texts.append(response.text)
+        return "\n".join(texts)
+
+    @mute_logger("odoo.http")
+    def test_link_shows_the_page_and_not_what_is_written_about_it(self):
+        self.contract.message_post(
+            body="They always pay late", message_type="comment", subtype_xmlid="mail.mt_comment"
+        )
+        token = self.contract._portal_ensure_token()
+        pid = self.debtor.id
+        credentials = {"token": token, "pid": pid, "hash": self.contract._sign_token(pid)}
+        for user in (None, self.portal_user, self.other_user):
+            self._open(user, f"{self.contract.access_url}?access_token={token}")
+            self.assertNotIn("pay late", self._get_chatter(**credentials))
+            self.assertNotIn('"can_react": true', self._get_chatter(**credentials))
+        self.authenticate(None, None)
+        response = self.url_open(
+            "/mail/message/post",
+            data=json.dumps(
+                {
+                    "params": {
+                        "thread_model": "billing.contract",
+                        "thread_id": self.contract.id,
+                        "post_data": {"body": "From outside", "message_type": "comment"},
+                        **credentials,
+                    }
+                }
+            ),
+            headers={"Content-Type": "application/json"},
+        )
+        self.assertIn("error", response.json())
+        self.assertNotIn("From outside", str(self.contract.message_ids.mapped("body")))
+
     def test_staff_see_the_way_back(self):
         self.assertIn("Back to edit mode", self._open(self.user, self.contract.access_url)[1])
         self.assertNotIn("Back to edit mode", self._open(*self._own())[1])
@@ -161,6 +227,28 @@ class TestPortalRights(PortalCommon):
         for action in ("action_close", "action_cancel", "action_view_due", "unlink"):
             with self.assertRaises(AccessError):
                 getattr(contract, action)()
+
+    def test_portal_user_reads_no_settings_of_ours(self):
+        """Of what this addon adds to Odoo's models a customer reads what his invoices print."""
+        printed = {
+            "account.move.billing_title",
+            "account.move.line.billing_date_from",
+            "account.move.line.billing_date_to",
+        }
+        open_fields = set()
+        for name, model in self.env.registry.items():
+            if model._abstract or model._transient or model._original_module == "invoice_run":
+                continue
+            records = self.env[name].with_user(self.portal_user)
+            for field in model._fields.values():
+                ours = set(field._modules) == {"invoice_run"}
+                if ours and records._has_field_access(field, "read"):
+                    open_fields.add(str(field))
+        self.assertEqual(open_fields, printed)
+        company = self.company.with_user(self.portal_user)
+        self.assertTrue(company.read(["name"]))
+        with self.assertRaises(AccessError):
+            company.read(["invoice_run_four_eyes"])
 
     def test_internal_user_without_role_sees_nothing(self):
         clerk = self._make_user("clerk", "base.group_user")

@@ -1,4 +1,5 @@
 import io
+import signal
 import tracemalloc
 
 from PIL import Image
@@ -55,6 +56,50 @@ class TestPdfBinder(BaseCase):
                 binder.append(b"<html>no PDF</html>")
             binder.append(make_pdf("Two"))
         self.assertEqual(self._get_texts(file.getvalue()), ["One", "Two"])
+
+    def _make_circle(self, kids, parent):
+        """Return a PDF whose node of pages (2) has these kids and this parent."""
+        objects = [
+            b"<< /Type /Catalog /Pages 2 0 R >>",
+            b"<< /Type /Pages /Kids [%s] /Count 1 %s >>" % (kids, parent),
+            b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 400] >>",
+        ]
+        content, positions = b"%PDF-1.7\n", []
+        for number, data in enumerate(objects, 1):
+            positions.append(len(content))
+            content += b"%d 0 obj\n%s\nendobj\n" % (number, data)
+        table = b"".join(b"%010d 00000 n \n" % position for position in positions)
+        end = b"trailer\n<< /Size 4 /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % len(content)
+        return content + b"xref\n0 4\n0000000000 65535 f \n" + table + end
+
+    def _append_in_time(self, binder, content):
+        def stop(_signal, _frame):
+            raise TimeoutError("it does not end")
+
+        before = signal.signal(signal.SIGALRM, stop)
+        signal.alarm(20)
+        try:
+            with mute_logger("pypdf", "PyPDF2"):
+                binder.append(content)
+        finally:
+            signal.alarm(0)
+            signal.signal(signal.SIGALRM, before)
+
+    def test_pages_that_refer_to_each_other_in_a_circle_end(self):
+        file = io.BytesIO()
+        with PdfBinder(file) as binder:
+            binder.append(self._make_circle(b"3 0 R", b""))
+            with self.assertRaisesRegex(ValueError, "in a circle"):
+                self._append_in_time(binder, self._make_circle(b"3 0 R", b"/Parent 2 0 R"))
+            binder.append(make_pdf("One"))
+            for kids in (b"2 0 R", b"2 0 R 3 0 R"):
+                try:
+                    self._append_in_time(binder, self._make_circle(kids, b""))
+                except TimeoutError:
+                    raise
+                except Exception as error:
+                    self.assertTrue(str(error) or repr(error))
+        self.assertIn("One", self._get_texts(file.getvalue()))
 
     def test_equal_objects_once_and_little_memory_for_many(self):
 

@@ -5,6 +5,8 @@ import openpyxl
 from freezegun import freeze_time
 
 from odoo import http
+from odoo.exceptions import UserError
+from odoo.fields import Command
 from odoo.tests import HttpCase, tagged
 
 from .common import InvoiceRunCommon
@@ -69,6 +71,23 @@ class TestReports(InvoiceRunCommon):
         )
         self.assertIn(quarterly, wizard.line_ids.contract_id)
 
+    def test_no_report_reckons_for_centuries(self):
+        contract = self._make_contract([{"price_interval": "day"}], date_start="2024-01-01")
+        due = {"contract_ids": [Command.set(contract.ids)]}
+        with freeze_time("2024-01-15"):
+            for model, name, vals, last, press in (
+                ("billing.forecast", "date_to", {}, "2027-01-15", "action_compute"),
+                ("billing.cutoff", "date", {}, "2034-01-15", "action_compute"),
+                ("billing.due", "date", due, "2034-01-15", "action_refresh"),
+            ):
+                Wizard = self.env[model].with_user(self.user)
+                for date in ("9999-12-31", "2200-01-01", "2034-01-16", "1800-01-01"):
+                    wizard = Wizard.create({name: date, **vals})
+                    with self.subTest(model=model, date=date):
+                        with self.assertRaises(UserError):
+                            getattr(wizard, press)()
+                getattr(Wizard.create({name: last, **vals}), press)()
+
     def _get_cutoff(self, date):
         wizard = (
             self.env["billing.cutoff"]
@@ -76,7 +95,8 @@ class TestReports(InvoiceRunCommon):
             .create({"date": date, "company_id": self.company.id})
         )
         wizard.action_compute()
-        return self.env["billing.cutoff.line"].search([("cutoff_id", "=", wizard.id)])
+        lines = self.env["billing.cutoff.line"].with_user(self.user)
+        return lines.search([("cutoff_id", "=", wizard.id)])
 
     def test_cutoff_in_advance_and_in_arrears(self):
         advance = self._make_contract(date_start="2024-01-16")

@@ -40,7 +40,7 @@ class TestReview(InvoiceRunCommon):
         self.assertTrue(run.document_ids.is_outlier)
         self.assertAlmostEqual(run.document_ids.variance, 150.83, 2)
         self.assertEqual(run.flagged_count, 1)
-        run.document_ids.action_accept()
+        run.document_ids.with_user(self.reviewer).action_accept()
         self.assertEqual(run.flagged_count, 0)
 
     def test_within_the_factor_is_usual(self):

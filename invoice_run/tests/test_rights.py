@@ -85,10 +85,14 @@ class TestInvoiceFields(InvoiceRunCommon):
     def test_copy_with_a_forged_context_copies_no_claim(self):
         move = self.move.with_user(self.accountant)
         copy = move.with_context(
-            include_business_fields=True, invoice_run_move_claims=True, invoice_run_engine=True
+            include_business_fields=True,
+            invoice_run_move_claims=True,
+            invoice_run_reversing=True,
+            move_reverse_cancel=False,
         ).copy()
         self.assertFalse(copy.invoice_run_id)
         self.assertFalse(copy.invoice_line_ids.invoice_run_line_id)
+        self.assertFalse(copy.invoice_line_ids.billing_credited_line_id)
         copy.unlink()
         self.assertBillable(False)
 
@@ -212,6 +216,55 @@ class TestApprovalIsNotBypassed(InvoiceRunCommon):
             with self.subTest(**vals), self.assertRaisesRegex(AccessError, "Only managers"):
                 run.write(vals)
         mine.name = "Rent"
+
+    def test_user_cannot_turn_a_schedule_as_the_company_to_something_else(self):
+        self.company.invoice_run_auto_approve = True
+        scenario = self._make_scenario("Other")
+        cluster = self.env["billing.cluster"].create({"name": "A", "company_id": self.company.id})
+        schedule = self._make_schedule(self.user)
+        schedule.action_generate_runs()
+        run = schedule.run_ids[:1]
+        attempts = (
+            (schedule, {"scenario_id": scenario.id}),
+            (schedule, {"cluster_ids": [Command.link(cluster.id)]}),
+            (schedule, {"cluster_ids": [Command.create({"name": "B"})]}),
+            (schedule, {"auto_approve": "no", "scenario_id": scenario.id}),
+            (run, {"scenario_id": scenario.id}),
+            (run, {"cluster_ids": [Command.link(cluster.id)]}),
+        )
+        for user in (self.user, self.reviewer):
+            for record, vals in attempts:
+                with self.subTest(user=user.login, **vals), self.assertRaises(AccessError):
+                    record.with_user(user).write(vals)
+        schedule.write({"name": "Rent", "scenario_id": self.scenario.id})
+        schedule.with_user(self.manager).scenario_id = scenario
+
+    def test_user_chooses_what_is_billed_by_hand(self):
+        """Where the company approves by itself, a run made by hand is its user's."""
+        self.company.invoice_run_auto_approve = True
+        run = self._make_run("2024-01-15").with_user(self.user)
+        run.scenario_id = self._make_scenario("Other")
+        self.company.invoice_run_auto_approve = False
+        schedule = self._make_schedule(self.user)
+        schedule.scenario_id = run.scenario_id
+
+    def test_runs_are_not_deleted_through_their_schedule(self):
+        schedule = self._make_schedule(self.user, run_count=3)
+        schedule.action_generate_runs()
+        runs = schedule.run_ids
+        for vals in ({"run_count": 1}, {"run_count": 0, "until_date": "2024-01-31"}):
+            for user in (self.user, self.reviewer):
+                with self.subTest(user=user.login, **vals):
+                    # a savepoint: as a request that failed
+                    with self.assertRaises(AccessError) as refused:
+                        schedule.with_user(user).write(vals)
+                    self.assertIn("only managers", str(refused.exception))
+        self.assertEqual(len(runs.exists()), 3)
+        runs.filtered(lambda run: run.number == 2).action_cancel()
+        schedule.run_count = 2
+        self.assertEqual(len(runs.exists()), 3)
+        schedule.with_user(self.manager).run_count = 1
+        self.assertEqual(len(runs.exists()), 2)
 
     def test_copy_of_an_automatic_schedule(self):
         schedule = self._make_schedule(self.manager, auto_approve="yes")

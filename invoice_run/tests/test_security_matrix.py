@@ -39,6 +39,8 @@ def get_rows(first_column):
 
 @tagged("post_install", "-at_install")
 class TestSecurityMatrix(InvoiceRunCommon):
+    opener = None
+
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
@@ -63,6 +65,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
             "portal": cls._make_user("matrix_portal", "base.group_portal"),
             "public": cls.env.ref("base.public_user"),
         }
+        cls.opener = cls.user
 
     @classmethod
     def _make_usage_run(cls):
@@ -135,8 +138,11 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 "line_ids": [Command.create(line)],
             },
             "billing.contract.change.line": lambda: {
-                "change_id": self.env["billing.contract.change"].create({}).id,
+                "change_id": self._make("billing.contract.change").id,
                 **line,
+            },
+            "billing.credit.question": lambda: {
+                "exception_id": self.waiting.exception_ids[:1].id,
             },
             "billing.due": lambda: {"contract_ids": [Command.set(self.contract.ids)]},
             "billing.due.line": lambda: {"due_id": self._make("billing.due").id, **contract},
@@ -159,13 +165,21 @@ class TestSecurityMatrix(InvoiceRunCommon):
         }
 
     def _make(self, model):
-        """Return a record of ``model``: a new one, or one that the engine made."""
+        """Return a record of ``model``: a new one, or one that the engine made.
+
+        A dialog belongs to whoever opened it: ``opener``.
+        """
         made = {
             "invoice.run.document": self.waiting.document_ids,
             "invoice.run.line": self.waiting.line_ids,
             "invoice.run.exception": self.waiting.exception_ids,
         }
-        return made.get(model) or self.env[model].sudo().create(self._get_create_vals(model))
+        if made.get(model):
+            return made[model]
+        Model = self.env[model]
+        if Model._transient:
+            Model = Model.with_user(self.opener)
+        return Model.sudo().create(self._get_create_vals(model))
 
     def _get_write_vals(self, record):
         """Return a harmless change of ``record``, of a field that a person may write."""
@@ -214,12 +228,13 @@ class TestSecurityMatrix(InvoiceRunCommon):
     @mute_logger("odoo.addons.base.models.ir_model", "odoo.models.unlink")
     def test_every_cell(self):
         for model, *cells in get_rows("model"):
-            record = self._make(model)
-            vals = {
-                "write": self._get_write_vals(record),
-                "create": self._get_create_vals(model),
-            }
             for role, cell in zip(ROLES, cells, strict=True):
+                self.opener = self.users[role]
+                record = self._make(model)
+                vals = {
+                    "write": self._get_write_vals(record),
+                    "create": self._get_create_vals(model),
+                }
                 self.assertRegex(cell, r"^(–|r?w?c?d?)$", model)
                 for letter, operation in OPERATIONS.items():
                     with self.subTest(model=model, role=role, operation=operation):

@@ -1,3 +1,4 @@
+from . import invoice_run_wizard  # isort: skip, the others inherit it
 from . import (
     account_move_reversal,
     base_import_import,

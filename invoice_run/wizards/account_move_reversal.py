@@ -2,7 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 
 from .. import ledger
-from ..models.invoice_run_guarded import ENGINE
+from ..models.invoice_run_guarded import ENGINE, EngineValue
 
 
 class BillingCreditMixin(models.AbstractModel):
@@ -65,14 +65,14 @@ class AccountMoveReversal(models.TransientModel):
                 vals[name] = max(filter(None, (vals.get(name), move.date, move.invoice_date)))
         moves_claims = self.env.context.get("invoice_run_move_claims") is ENGINE
         if self.invoice_bill_again or moves_claims:
-            vals["invoice_bill_again"] = True
+            # what the wizard asks becomes a field of the engine on the credit note
+            vals["invoice_bill_again"] = EngineValue(True)
         return vals
 
     def reverse_moves(self, is_modify=False):
-        # EXTENDS 'account': "Bill the Periods Again" becomes a field of the engine on the credit
+        # EXTENDS 'account': the answer for which days it is
         self._check_credit_answer()
-        wizard = self.with_context(invoice_run_engine=ENGINE)
-        action = super(AccountMoveReversal, wizard).reverse_moves(is_modify)
+        action = super().reverse_moves(is_modify)
         if not is_modify:
             # sudo: who reverses an invoice need not see the run that made it
             lines = self.new_move_ids.sudo()._get_credit_lines()
@@ -89,5 +89,5 @@ class AccountMoveReversal(models.TransientModel):
             move._write_engine(
                 {"invoice_run_document_id": document.id, "invoice_run_id": document.run_id.id}
             )
-        self.new_move_ids._get_affected_run_lines()._sync_claims()
+        self.new_move_ids._get_affected_run_lines()._follow_invoices()
         return action

@@ -15,6 +15,7 @@ class BillingContractChange(models.TransientModel):
 
     _name = "billing.contract.change"
     _description = "Change Contracts from a Date"
+    _inherit = "invoice.run.wizard"
 
     date = fields.Date(
         "Change From",
@@ -144,6 +145,7 @@ class BillingContractChange(models.TransientModel):
 class BillingContractChangeLine(models.TransientModel):
     _name = "billing.contract.change.line"
     _description = "Preview of a Change"
+    _inherit = "invoice.run.wizard"
 
     change_id = fields.Many2one("billing.contract.change", required=True, ondelete="cascade")
     contract_line_id = fields.Many2one(
@@ -169,6 +171,11 @@ class BillingContractChangeLine(models.TransientModel):
         compute="_compute_new",
         help="Days after the change are invoiced: the next run proposes the credit.",
     )
+
+    @api.model
+    def _get_fixed_fields(self):
+        # EXTENDS 'invoice.run.wizard'
+        return super()._get_fixed_fields() | {"change_id", "contract_line_id"}
 
     @api.depends(
         "change_id.date",

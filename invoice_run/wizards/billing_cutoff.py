@@ -1,6 +1,7 @@
 from odoo import fields, models
 
 from .. import cutoff
+from ..models.possible_dates import check_ahead
 
 
 class BillingCutoff(models.TransientModel):
@@ -8,6 +9,7 @@ class BillingCutoff(models.TransientModel):
 
     _name = "billing.cutoff"
     _description = "Cut-off Report"
+    _inherit = "invoice.run.wizard"
 
     date = fields.Date(
         "At",
@@ -20,9 +22,14 @@ class BillingCutoff(models.TransientModel):
     )
 
     def action_compute(self):
-        """Compute the report and open it."""
+        """Compute the report and open it.
+
+        :raises ValidationError: the date is too far away
+        """
         self.ensure_one()
-        lines = self.env["billing.cutoff.line"]
+        check_ahead(self, "date", self.company_id._get_invoice_run_today())
+        # sudo: nobody else writes what a report says; it was read with the user's rights
+        lines = self.env["billing.cutoff.line"].sudo()
         lines.search([("cutoff_id", "=", self.id)]).unlink()
         rows = self.env["billing.cutoff.rows"]._get_rows(self.company_id, self.date)
         lines.create([self._prepare_line_vals(row) for row in rows])
@@ -41,6 +48,7 @@ class BillingCutoff(models.TransientModel):
         """
         self.ensure_one()
         self.check_access("write")
+        check_ahead(self, "date", self.company_id._get_invoice_run_today())
         moves = self.env["account.move"]
         moves._check_cutoff_rights()
         entry = moves._create_cutoff_entry(self.company_id, self.date)
@@ -62,7 +70,7 @@ class BillingCutoff(models.TransientModel):
 class BillingCutoffLine(models.TransientModel):
     _name = "billing.cutoff.line"
     _description = "Cut-off per Invoice Line"
-    _inherit = ["analytic.mixin"]
+    _inherit = ["analytic.mixin", "invoice.run.wizard"]
     _order = "account_id, contract_id, date_from, id"
 
     cutoff_id = fields.Many2one("billing.cutoff", required=True, ondelete="cascade")

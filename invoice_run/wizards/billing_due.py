@@ -1,6 +1,8 @@
 from odoo import api, fields, models
 from odoo.fields import Command
 
+from ..models.possible_dates import check_ahead
+
 
 class BillingDue(models.TransientModel):
     """What is billed already and what is still to bill, without a run.
@@ -10,6 +12,7 @@ class BillingDue(models.TransientModel):
 
     _name = "billing.due"
     _description = "What Is Still to Bill?"
+    _inherit = "invoice.run.wizard"
 
     contract_ids = fields.Many2many("billing.contract", string="Contracts", required=True)
     date = fields.Date(
@@ -22,6 +25,11 @@ class BillingDue(models.TransientModel):
     currency_id = fields.Many2one("res.currency", compute="_compute_totals")
     amount_due = fields.Monetary("Still to Bill", compute="_compute_totals")
     note = fields.Text("Cannot Be Billed", readonly=True)
+
+    @api.model
+    def _get_fixed_fields(self):
+        # EXTENDS 'invoice.run.wizard'
+        return super()._get_fixed_fields() | {"contract_ids"}
 
     @api.depends("contract_ids")
     def _compute_display_name(self):
@@ -36,8 +44,12 @@ class BillingDue(models.TransientModel):
             wizard.amount_due = sum(wizard.line_ids.mapped("amount")) if currencies else 0.0
 
     def action_refresh(self):
-        """Compute the lines anew, up to the date."""
+        """Compute the lines anew, up to the date.
+
+        :raises ValidationError: the date is too far away
+        """
         self.ensure_one()
+        check_ahead(self, "date", self.env.company._get_invoice_run_today())
         due = list(self.contract_ids._collect_due(self.date))
         charges = [item for item in due if "exception" not in item]
         contracts = self.env["billing.contract"]
@@ -48,7 +60,9 @@ class BillingDue(models.TransientModel):
             if "exception" in item
         ]
         lines = [Command.create(self._prepare_line_vals(charge)) for charge in charges]
-        self.write({"line_ids": [Command.clear(), *lines], "note": "\n".join(notes) or False})
+        note = "\n".join(notes) or False
+        # sudo: nobody else writes what a report says; it was read with the user's rights
+        self.sudo().write({"line_ids": [Command.clear(), *lines], "note": note})
         return self._get_records_action(name=self.env._("What Is Still to Bill?"))
 
     def _prepare_line_vals(self, charge):
@@ -65,6 +79,7 @@ class BillingDue(models.TransientModel):
 class BillingDueLine(models.TransientModel):
     _name = "billing.due.line"
     _description = "Amount Still to Bill"
+    _inherit = "invoice.run.wizard"
     _order = "contract_id, date_from, id"
 
     due_id = fields.Many2one("billing.due", required=True, ondelete="cascade")

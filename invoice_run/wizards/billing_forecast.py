@@ -10,6 +10,10 @@ from odoo.tools import SQL
 from .. import cycles, periods
 from ..bulk import remember, remembering
 from ..models.billing_contract import BILLED_STATES
+from ..models.possible_dates import check_ahead
+
+#: A forecast has a row for each price line and month.
+FORECAST_YEARS = 3
 
 
 class BillingForecast(models.TransientModel):
@@ -17,6 +21,7 @@ class BillingForecast(models.TransientModel):
 
     _name = "billing.forecast"
     _description = "Invoicing Forecast"
+    _inherit = "invoice.run.wizard"
 
     date_to = fields.Date(
         "Until",
@@ -35,12 +40,14 @@ class BillingForecast(models.TransientModel):
     def action_compute(self):
         """Compute the forecast and open it; say what it leaves out.
 
-        :raises UserError: the last day has passed
+        :raises UserError: the last day has passed, or is too far away
         """
         self.ensure_one()
+        check_ahead(self, "date_to", self._get_today(), FORECAST_YEARS)
         if self.date_to < self._get_today():
             raise UserError(self.env._("Choose a day that has not passed."))
-        self.line_ids.unlink()
+        # sudo: nobody else writes what a report says; it is read with the user's rights
+        self.sudo().line_ids.unlink()
         self._create_lines(self._get_amounts())
         self.note = self._get_left_out()
         action = self.env["ir.actions.act_window"]._for_xml_id(
@@ -198,6 +205,7 @@ class BillingForecast(models.TransientModel):
 class BillingForecastLine(models.TransientModel):
     _name = "billing.forecast.line"
     _description = "Invoicing Forecast per Month"
+    _inherit = "invoice.run.wizard"
     _order = "month, contract_id, id"
 
     forecast_id = fields.Many2one("billing.forecast", required=True, ondelete="cascade")

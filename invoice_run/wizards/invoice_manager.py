@@ -21,6 +21,7 @@ class InvoiceManager(models.TransientModel):
 
     _name = "invoice.manager"
     _description = "Invoice Manager"
+    _inherit = "invoice.run.wizard"
 
     company_id = fields.Many2one(
         "res.company", required=True, default=lambda self: self.env.company
@@ -38,6 +39,22 @@ class InvoiceManager(models.TransientModel):
         help="Empty: as the scenario says.",
     )
     run_id = fields.Many2one("invoice.run", ondelete="set null")
+
+    @api.model
+    def _get_fixed_fields(self):
+        # EXTENDS 'invoice.run.wizard': its own methods write it, each value checked
+        return super()._get_fixed_fields() | {
+            "company_id",
+            "scenario_id",
+            "source",
+            "record_ids",
+            "partner_ids",
+            "invoice_date",
+            "target_date",
+            "rule_values",
+            "invoice_state",
+            "run_id",
+        }
 
     def _check_mine(self):
         """Refuse whoever has no role, or not in this company.
@@ -95,7 +112,7 @@ class InvoiceManager(models.TransientModel):
     def _resume(self, run):
         """Go on with a run that was begun before, perhaps by somebody else."""
         run.check_access("write")
-        self.write(
+        self._write_fixed(
             {
                 "company_id": run.company_id.id,
                 "run_id": run.id,
@@ -197,7 +214,7 @@ class InvoiceManager(models.TransientModel):
         scenario.check_access("read")
         if scenario != self.scenario_id:
             today = scenario.company_id._get_invoice_run_today()
-            self.write(
+            self._write_fixed(
                 {
                     "company_id": scenario.company_id.id,
                     "scenario_id": scenario.id,
@@ -215,7 +232,7 @@ class InvoiceManager(models.TransientModel):
     def action_forget_selected(self):
         """Propose all scenarios, for all customers."""
         self._check_mine()
-        self.write({"source": False, "record_ids": False, "partner_ids": [Command.clear()]})
+        self._write_fixed({"source": False, "record_ids": False, "partner_ids": [Command.clear()]})
         return self.get_cards()
 
     def action_discard(self, run_id):
@@ -224,7 +241,7 @@ class InvoiceManager(models.TransientModel):
         run = self.env["invoice.run"].browse(run_id)
         run.action_cancel()
         if self.run_id == run:
-            self.run_id = False
+            self._write_fixed({"run_id": False})
         return self.get_cards()
 
     # ------------------------------------------------------------------
@@ -240,7 +257,7 @@ class InvoiceManager(models.TransientModel):
         """
         self._check_mine()
         names = ("invoice_date", "target_date", "rule_values")
-        self.write({name: vals[name] for name in names if name in vals})
+        self._write_fixed({name: vals[name] for name in names if name in vals})
         if not self.scenario_id:
             raise UserError(self.env._("Choose a scenario first."))
         if not self.invoice_date:
@@ -254,7 +271,7 @@ class InvoiceManager(models.TransientModel):
             run = self.env["invoice.run"].create(self._prepare_run_vals())
         run.schedule_id.write({**AUTOMATIC, "scenario_id": run.scenario_id.id})
         run._write_engine({"is_managed": True})
-        self.run_id = run
+        self._write_fixed({"run_id": run.id})
         # sudo: as the run that collects; only their number is looked at
         small = len(run.sudo()._get_selected_payers()) <= WATCHED_LIMIT
         run.with_context(invoice_run_watched=small).action_generate_amounts()
@@ -280,6 +297,8 @@ class InvoiceManager(models.TransientModel):
         run = self._find_run()
         if not run or run.state not in RESTARTABLE:
             return run.browse()
+        if not run.is_managed:
+            self._check_takeable(run)
         if run.company_id != self.scenario_id.company_id:
             run.action_cancel()
             return run.browse()
@@ -287,6 +306,21 @@ class InvoiceManager(models.TransientModel):
             self._finish_run(run)
             return run.browse()
         return run
+
+    def _check_takeable(self, run):
+        """Refuse to turn the run of a schedule into one of this wizard.
+
+        :raises UserError: says what to do instead
+        """
+        schedule = run.schedule_id
+        if schedule.cycle != "once" or schedule.auto_approve != "company":
+            raise UserError(
+                self.env._(
+                    "%(run)s follows %(schedule)s: generate its amounts on the run itself.",
+                    run=run.reference,
+                    schedule=schedule.reference,
+                )
+            )
 
     def _prepare_run_vals(self):
         target = self.target_date or self.invoice_date
@@ -461,9 +495,15 @@ class InvoiceManager(models.TransientModel):
         return {"needed": needed, "asked": run.is_approval_asked, "reviewer": reviewer}
 
     def _is_approved_by_setting(self, run):
-        """Whether the company wants no person to approve this run."""
-        clean = not run.exception_count and not run.flagged_count
-        return run.company_id.invoice_run_auto_approve and clean
+        """Whether the settings want no person to approve this run.
+
+        Those of its schedule; a run made here is its user's own, so the company's count.
+        """
+        if run.exception_count or run.flagged_count:
+            return False
+        return run.company_id.invoice_run_auto_approve and (
+            run.is_managed or run._is_automatic("approve")
+        )
 
     def _count_documents(self, run, domain):
         return self.env["invoice.run.document"].search_count(

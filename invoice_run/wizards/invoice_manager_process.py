@@ -29,19 +29,21 @@ class InvoiceManager(models.TransientModel):
         """
         run = self._find_run()
         self._check_idle()
-        self.invoice_state = invoice_state
+        self._write_fixed({"invoice_state": invoice_state})
         if run:
             run.invoice_state = invoice_state
         return self.get_state()
 
-    def action_process(self, selection):
+    def action_process(self, selection, fingerprint=None):
         """Make the invoices of the selected rows, then send them as each row says.
 
         Where approval is needed first, the reviewer is asked and nothing else happens; the
         user comes back and presses again. Failed rows are tried again. Up to
         ``WATCHED_LIMIT`` rows are made by :meth:`action_work`, while the user looks on.
 
-        :raises UserError: nothing is selected, or the run is busy
+        :param fingerprint: of the rows that the user saw, see :meth:`get_rows`
+        :raises UserError: nothing is selected, the run is busy, or it is not any more what the
+            user saw
         """
         run = self._get_run()
         domain = self._get_selection_domain(selection)
@@ -52,7 +54,7 @@ class InvoiceManager(models.TransientModel):
         self._check_idle()
         if not documents:
             raise UserError(self.env._("Select at least one row that is not processed yet."))
-        if self._approve_run(run):
+        if self._approve_run(run, fingerprint):
             self._start_invoices(run, documents, selection == {"all": True, "ids": []})
         return self.get_state()
 
@@ -63,7 +65,7 @@ class InvoiceManager(models.TransientModel):
         else:
             documents.with_context(**watched).action_generate_invoices()
 
-    def _approve_run(self, run):
+    def _approve_run(self, run, fingerprint):
         """Approve the run if this user, or a setting, may; else ask the reviewer.
 
         :return: whether the invoices can be made
@@ -77,7 +79,7 @@ class InvoiceManager(models.TransientModel):
             # sudo: the company's setting approves, not the user
             run.sudo()._approve()
         elif run._can_approve():
-            run.action_approve()
+            run.action_approve(fingerprint)
         else:
             run._ask_reviewer()
             return False
@@ -148,7 +150,7 @@ class InvoiceManager(models.TransientModel):
         run = self._get_run()
         self._check_idle()
         self._finish_run(run)
-        self.run_id = False
+        self._write_fixed({"run_id": False})
         return self.get_cards()
 
     def _finish_run(self, run):

@@ -1,4 +1,4 @@
-from odoo import models
+from odoo import api, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
@@ -51,8 +51,16 @@ class InvoiceManager(models.TransientModel):
         operator = "not in" if selection.get("all") else "in"
         return self._get_documents_domain() & Domain("id", operator, ids)
 
+    @api.model
+    def _get_page(self, limit, offset=0):
+        """Return the arguments of a search for one page, whatever a browser asks for."""
+        return {
+            "limit": min(max(int(limit or 0), 1), PAGE_SIZE),
+            "offset": max(int(offset or 0), 0),
+        }
+
     def get_rows(self, query=None, offset=0, limit=PAGE_SIZE):
-        """Return one page of the table and the number of all rows.
+        """Return one page of the table, the number of all rows and the run's fingerprint.
 
         :param query: ``filter``, one of ``FILTERS``; ``search``, text; ``order``, one of
             ``ORDERS``; ``desc``
@@ -64,10 +72,12 @@ class InvoiceManager(models.TransientModel):
         order = ORDERS.get(query.get("order"), ORDERS["sequence"])
         if query.get("desc"):
             order = order.replace(",", " desc,", 1)
-        found = documents.search(domain, offset=offset, limit=min(limit, PAGE_SIZE), order=order)
+        page = self._get_page(limit, offset)
+        found = documents.search(domain, order=order, **page)
         waiting = self._get_waiting(found)
         return {
             "total": documents.search_count(domain),
+            "fingerprint": self._find_run().fingerprint,
             "rows": [self._get_row(document, document in waiting) for document in found],
         }
 
@@ -209,9 +219,9 @@ class InvoiceManager(models.TransientModel):
     # ------------------------------------------------------------------
 
     def get_exceptions(self, limit=PAGE_SIZE):
-        """Return what is due but cannot be billed, with the reason."""
+        """Return what is due but cannot be billed, with the reason; one page at most."""
         found = self.env["invoice.run.exception"].search(
-            [("run_id", "=", self._find_run().id)], limit=limit
+            [("run_id", "=", self._find_run().id)], **self._get_page(limit)
         )
         return [self._get_exception(exception) for exception in found]
 

@@ -1,4 +1,4 @@
-from odoo import fields, models
+from odoo import api, fields, models
 
 
 class InvoiceRunReason(models.TransientModel):
@@ -6,6 +6,7 @@ class InvoiceRunReason(models.TransientModel):
 
     _name = "invoice.run.reason"
     _description = "Reason to Delete or Reject Amounts"
+    _inherit = "invoice.run.wizard"
 
     run_id = fields.Many2one("invoice.run", required=True, ondelete="cascade")
     purpose = fields.Selection(
@@ -14,6 +15,11 @@ class InvoiceRunReason(models.TransientModel):
         default="delete",
     )
     reason = fields.Char(required=True)
+
+    @api.model
+    def _get_fixed_fields(self):
+        # EXTENDS 'invoice.run.wizard'
+        return super()._get_fixed_fields() | {"run_id", "purpose"}
 
     def action_confirm(self):
         """Delete or reject the amounts."""

@@ -4,6 +4,7 @@ from unittest.mock import patch
 from freezegun import freeze_time
 
 from odoo import fields, sql_db
+from odoo.addons.invoice_run import advisory_locks
 from odoo.addons.invoice_run.tests.common import InvoiceRunCommon
 from odoo.addons.queue_job.controllers.main import RunJobController
 from odoo.addons.queue_job.exception import RetryableJobError
@@ -70,6 +71,10 @@ class TestQueue(InvoiceRunCommon):
             self.assertTrue(Run._is_runner_on())
             runner.execute("SELECT pg_advisory_unlock(%s)", [PG_ADVISORY_LOCK_ID])
         self.assertFalse(Run._is_runner_on())
+
+    def test_lock_of_the_runner_is_none_of_ours(self):
+        ours = {key >> 32 for name, key in vars(advisory_locks).items() if name.isupper()}
+        self.assertNotIn(PG_ADVISORY_LOCK_ID >> 32, ours)
 
     def test_without_runner_the_scheduled_action_does_it(self):
         before = self._count_triggers()

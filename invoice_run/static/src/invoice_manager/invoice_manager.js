@@ -345,13 +345,20 @@ export class InvoiceManager extends Component {
     // Rows
     // ------------------------------------------------------------------
 
-    async loadRows() {
+    /**
+     * @param {Boolean} isTurning whether only another part of the same rows is shown: what is
+     * approved is what was there when they came
+     */
+    async loadRows(isTurning = false) {
         const {query, offset} = this.state;
-        const [{rows, total}, totals] = await Promise.all([
+        const [{rows, total, fingerprint}, totals] = await Promise.all([
             this.call("get_rows", query, offset, PAGE_SIZE),
             this.call("get_totals", this.selection.value),
         ]);
         Object.assign(this.state, {rows, total, totals});
+        if (!isTurning) {
+            this.fingerprint = fingerprint;
+        }
     }
 
     async loadExceptions() {
@@ -365,7 +372,7 @@ export class InvoiceManager extends Component {
     async setQuery(changes) {
         Object.assign(this.state.query, changes);
         this.state.offset = 0;
-        await this.loadRows();
+        await this.loadRows(true);
     }
 
     sort(order) {
@@ -381,7 +388,7 @@ export class InvoiceManager extends Component {
             isEditable: false,
             onUpdate: async ({offset}) => {
                 this.state.offset = offset;
-                await this.loadRows();
+                await this.loadRows(true);
             },
         };
     }
@@ -483,16 +490,16 @@ export class InvoiceManager extends Component {
     }
 
     process() {
-        return this.act("action_process");
+        return this.act("action_process", this.fingerprint);
     }
 
     send() {
         return this.act("action_send");
     }
 
-    act(method) {
+    act(method, ...values) {
         return this.press(async () => {
-            this.applyRun(await this.call(method, this.selection.value));
+            this.applyRun(await this.call(method, this.selection.value, ...values));
             await this.loadRows();
             this.watch();
         });

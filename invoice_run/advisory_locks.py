@@ -1,0 +1,15 @@
+"""The keys of all PostgreSQL advisory locks of the addons, in one place so that no two are equal.
+
+A key is 64 bits: the upper half, one of these, says what is locked, and the lower half is the id
+of the record. PostgreSQL keeps locks of two 32-bit keys apart from these: the pair of customer
+and run, by which workers share a run, cannot meet one of them.
+"""
+
+#: People get their turn on a run.
+GATE = 0x1D5C << 32
+#: Giving numbers in a journal.
+NUMBERS = 0x1D5D << 32
+#: Counting the mails of a company.
+MAILS = 0x1D5E << 32
+#: Sending the documents of a run.
+SENDING = 0x1D5F << 32

@@ -1,0 +1,19 @@
+from odoo import models
+
+
+class MailTemplate(models.Model):
+    _inherit = "mail.template"
+
+    def _get_invoice_error(self):
+        """Return why this template cannot be used for invoices; None where it can.
+
+        Odoo renders the template of an invoice as superuser: with a template for other records
+        this would tell what the other record of the same id says. Templates for invoices were
+        written, or checked, by whoever may edit templates.
+        """
+        if not self or self.model == "account.move":
+            return None
+        return self.env._(
+            "Email template “%(template)s” is not for invoices. Choose another one.",
+            template=self.display_name,
+        )
