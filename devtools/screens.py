@@ -66,6 +66,16 @@ SCREENS = (
         show=".o_graph_renderer, .o_pivot, .o_list_view",
     ),
     Screen(
+        "cutoff",
+        f"{ACTION}invoice_run_dashboard_action",
+        clicks=(
+            "[data-menu-xmlid='invoice_run.invoice_run_menu_root']",
+            "[data-menu-xmlid='invoice_run.billing_cutoff_menu']",
+            ".modal-footer .btn-primary",
+        ),
+        show=".o_list_view",
+    ),
+    Screen(
         "customer",
         "/odoo/action-base.action_partner_form/{customer}",
         clicks=(".o_notebook a[name='accounting']",),

@@ -165,7 +165,7 @@ class Terms:
             raise ValueError("The end date is before the start date.")
         Grid(self.start, self.count, self.unit)
 
-    @property
+    @cached_property
     def grid(self) -> Grid:
         """The billing periods of the contract."""
         anchor = grid_anchor(self.start, self.count, self.unit, self.anchor)
@@ -179,7 +179,14 @@ class Terms:
         months = INTERVAL_MONTHS.get(interval)
         if not months:
             return self.grid
-        return Grid(grid_anchor(self.start, months, "month", self.anchor), months)
+        if months not in self._unit_grids:
+            anchor = grid_anchor(self.start, months, "month", self.anchor)
+            self._unit_grids[months] = Grid(anchor, months)
+        return self._unit_grids[months]
+
+    @cached_property
+    def _unit_grids(self) -> dict[int, Grid]:
+        return {}
 
 
 # ---------------------------------------------------------------------------
@@ -325,6 +332,19 @@ def net_price(quantity, price_unit, discount=0) -> Fraction:
     return exact(quantity) * exact(price_unit) * (ONE - exact(discount) / 100)
 
 
+def raise_price(price, percentage, step=None, coin=None) -> Fraction:
+    """``price`` raised by ``percentage``, exact unless it is to be rounded.
+
+    :param step: round to multiples of this, e.g. ``0.05``; None or 0: to the coin where the price
+        is in whole coins itself, otherwise not at all (0.0345 and 3 % make 0.035535)
+    :param coin: smallest coin of the currency
+    """
+    price = exact(price)
+    raised = price * (1 + exact(percentage) / 100)
+    step = exact(step or 0) or (exact(coin or 0) if coin and not price % exact(coin) else 0)
+    return round_half_up(raised, step) if step else raised
+
+
 def days_360(first: date, until: date) -> int:
     """Days from ``first`` to ``until`` (exclusive), strict 30/360: a 31st counts as 30.
 
@@ -375,7 +395,9 @@ def charge(
     :param interval: the time that the price is for: ``day``, ``week``, ``month``,
         ``quarter``, ``half_year``, ``year``, ``period`` (one billing period, whatever its
         length) or ``once``
-    :param first: first day of the line; a month begun before it is not counted
+    :param first: first day of the line; a month begun before it is not counted. Of a line that
+        replaces another one without a gap: the first day of that one, so that the two never
+        cost more than one unit (30 days: 15 + 16 days; "none": the begun month is the first's)
     :param price: net price of one unit, see :func:`net_price`
     :param coin: smallest coin of the currency, e.g. ``Fraction("0.01")``
     """
@@ -383,9 +405,14 @@ def charge(
         return Charge(ONE, round_half_up(price, coin))
     grid = terms.unit_grid(interval)
     units = amount = Fraction()
-    for part in grid.cut(span):
-        unit = grid.period(grid.index(part.date_from))
+    whole = round_half_up(price, coin)
+    for index in range(grid.index(span.date_from), grid.index(span.date_to) + 1):
+        unit = grid.period(index)
+        part = unit.clip(*span)
         begin = max(unit.date_from, first)
+        if part == unit and begin == unit.date_from and interval not in ("day", "week"):
+            units, amount = units + ONE, amount + whole
+            continue
         after = _share(terms, interval, grid, unit, Span(begin, part.date_to))
         before = Fraction()
         if part.date_from > begin:

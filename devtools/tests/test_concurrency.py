@@ -42,7 +42,10 @@ print('TOLD ' + json.dumps(told))
 """
 )
 # A second contract of each customer: some are invoiced, others of the same customer outdated.
-SECOND = "\nenv['billing.contract'].search([]).copy().action_activate()\n"
+SECOND = """
+for contract in env['billing.contract'].search([]):
+    contract.copy({'date_start': contract.date_start}).action_activate()
+"""
 EDITOR = (
     PERSON
     + """

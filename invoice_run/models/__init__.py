@@ -5,11 +5,13 @@ from . import invoice_run_bulk_mixin
 from . import invoice_run_stale_mixin
 from . import invoice_run_import_mixin
 from . import invoice_run_source
+from . import billing_default_price
 from . import billing_selection
 from . import billing_asset
 from . import billing_category
 from . import billing_cluster
 from . import billing_ledger
+from . import billing_cutoff_rows
 from . import billing_contract
 from . import billing_contract_portal
 from . import billing_contract_line
@@ -73,6 +75,7 @@ from . import invoice_run_schedule_runs
 from . import account_move
 from . import account_move_line
 from . import account_move_line_credit
+from . import billing_cutoff_entry
 from . import account_tax
 from . import account_move_bulk
 from . import invoice_run_bulk

@@ -71,6 +71,7 @@ class AccountMove(models.Model):
             "invoice_run_id",
             "invoice_run_document_id",
             "invoice_bill_again",
+            "billing_cutoff_date",
             "billing_given_back",
         }
 

@@ -11,6 +11,18 @@ from .possible_dates import check_years
 #: Typing errors: 50 years in advance, periods of 100 years.
 MAX_PERIOD_COUNT = 1200
 MAX_PREBILLING = 600
+DATES = (
+    "date_start",
+    "date_end",
+    "cancel_date",
+    "invoice_until",
+    "check_in_date",
+    "check_out_date",
+)
+#: Contracts in these states are billed, with their usage; the others never.
+BILLED_STATES = ("active", "closed")
+#: A copied price line is in force as long as its contract, and was billed nowhere.
+NO_DATES = {"date_start": False, "date_end": False, "initial_invoiced_until": False}
 
 
 class BillingContract(models.Model):
@@ -81,6 +93,14 @@ class BillingContract(models.Model):
     date_end = fields.Date(
         "End", tracking=True, help="Last day of the contract, included. Empty: open-ended."
     )
+    is_start_open = fields.Boolean(
+        compute="_compute_is_start_open",
+        store=True,
+        readonly=False,
+        precompute=True,
+        copy=False,
+        help="A copy: somebody must say from which day on it is billed.",
+    )
     state = fields.Selection(
         [
             ("draft", "Draft"),
@@ -94,6 +114,16 @@ class BillingContract(models.Model):
         copy=False,
         tracking=True,
         help="Active and closed contracts are billed to their end, the others never.",
+    )
+    cancel_date = fields.Date(
+        "Cancelled On",
+        compute="_compute_cancel_date",
+        store=True,
+        readonly=False,
+        copy=False,
+        tracking=True,
+        help="Last day, included, that a cancelled contract owes. What was billed for later days "
+        "is credited by the next run; choose a later day to keep it.",
     )
     billing_hold = fields.Boolean(
         "On Hold", copy=False, tracking=True, help="Not billed until the hold is lifted."
@@ -185,10 +215,12 @@ class BillingContract(models.Model):
     )
     invoice_count = fields.Integer(compute="_compute_invoice_count")
     amount_invoiced = fields.Monetary(
-        compute="_compute_amount_invoiced", help="Untaxed, on invoices that are not cancelled."
+        compute="_compute_amount_invoiced",
+        help="Untaxed, on invoices that are not cancelled, less what was credited.",
     )
     amount_to_invoice = fields.Monetary(
-        compute="_compute_amount_to_invoice", help="Due up to today and not claimed by any run yet."
+        compute="_compute_amount_to_invoice",
+        help="Untaxed, due up to today and not claimed by any run yet.",
     )
 
     _next_invoicing_idx = models.Index(
@@ -206,6 +238,11 @@ class BillingContract(models.Model):
         "A contract billed in arrears cannot bill periods in advance. "
         "Set the number of periods in advance to 0.",
     )
+    _start_is_said = models.Constraint(
+        "CHECK (is_start_open IS NOT TRUE OR state IN ('draft', 'cancelled'))",
+        "The contract is a copy. Enter the day from which it is billed, or press “Bill from This "
+        "Day”.",
+    )
     _dates_in_order = models.Constraint(
         "CHECK (date_end IS NULL OR date_end >= date_start)",
         "The end of the contract is before its start. Correct one of the two dates.",
@@ -220,6 +257,19 @@ class BillingContract(models.Model):
     def _compute_currency_id(self):
         for contract in self:
             contract.currency_id = contract.currency_id or contract.company_id.currency_id
+
+    @api.depends("state")
+    def _compute_cancel_date(self):
+        for contract in self:
+            if contract.state != "cancelled":
+                contract.cancel_date = False
+            elif not contract.cancel_date:
+                contract.cancel_date = contract.company_id._get_invoice_run_today()
+
+    @api.depends("date_start")
+    def _compute_is_start_open(self):
+        # who enters a day has said it
+        self.is_start_open = False
 
     @api.depends("check_in_date", "check_out_date")
     def _compute_is_checked_in(self):
@@ -256,14 +306,15 @@ class BillingContract(models.Model):
     def _compute_next_invoicing_date(self):
         for contract in self:
             days = contract.line_ids.filtered("next_period_from").mapped("next_period_from")
-            billable = contract.state in ("active", "closed") and contract.date_start
+            billable = contract.state in BILLED_STATES and contract.date_start
             terms = None
             if billable and days:
                 # impossible while somebody types: the constraints say what is wrong
                 with suppress(ValueError):
                     terms = contract._get_billing_terms()
             dates = [periods.next_invoicing_date(terms, day) for day in days] if terms else []
-            if billable and any(contract.line_ids.mapped("overbilled_from")):
+            credited = billable or contract.state == "cancelled"
+            if credited and any(contract.line_ids.mapped("overbilled_from")):
                 # a credit is due with any run, whatever its target date
                 dates.append(contract.date_start)
             contract.next_invoicing_date = min(filter(None, dates), default=False)
@@ -279,6 +330,7 @@ class BillingContract(models.Model):
             "category_id",
             "date_start",
             "date_end",
+            "cancel_date",
             "billing_mode",
             "invoice_until",
             "period_count",
@@ -309,24 +361,51 @@ class BillingContract(models.Model):
             contract.invoice_count = counts.get(contract.id, 0)
 
     def _compute_amount_invoiced(self):
-        groups = self.env["invoice.run.line"]._read_group(
-            [("contract_id", "in", self.ids), ("document_id.state", "=", "invoiced")],
-            ["contract_id"],
-            ["amount_untaxed:sum"],
-        )
-        amounts = {contract.id: amount for contract, amount in groups}
+        lines, usage = self.line_ids._origin, self.usage_ids._origin
+        by_line = self.env["billing.ledger"]._get_totals(lines)
+        by_item = self.env["billing.ledger"]._get_totals(usage)
         for contract in self:
-            contract.amount_invoiced = amounts.get(contract.id, 0.0)
+            totals = [by_line[line.id] for line in contract.line_ids._origin]
+            totals += [by_item[item.id] for item in contract.usage_ids._origin]
+            contract.amount_invoiced = sum(map(contract._get_total_invoiced, totals))
+
+    def _get_total_invoiced(self, totals):
+        """Return what was billed less what was given back, in the currency of the contract.
+
+        :param totals: see ``billing.ledger._get_totals``, of one record
+        """
+        amount = 0.0
+        for currency_id, (billed, back, company_billed, company_back) in totals.items():
+            if currency_id == self.currency_id.id:
+                amount += billed + back
+            else:
+                booked = company_billed + company_back
+                amount += self._convert_today(self.company_id.currency_id, booked)
+        return amount
+
+    def _convert_today(self, currency, amount):
+        company = self.company_id
+        today = company._get_invoice_run_today()
+        return currency._convert(amount, self.currency_id, company, today)
 
     def _compute_amount_to_invoice(self):
+        currencies = self.env["res.currency"]
         for contract in self:
-            charges = contract._get_charges_until_today()
-            contract.amount_to_invoice = sum(charge["line"]["amount"] for charge in charges)
+            contract.amount_to_invoice = sum(
+                contract._convert_today(
+                    currencies.browse(charge["document"]["currency_id"]),
+                    contract._get_charge_untaxed(charge),
+                )
+                for charge in contract._get_charges_until_today()
+            )
 
-    @api.constrains("date_start", "date_end", "invoice_until", "check_in_date", "check_out_date")
+    @api.constrains(*DATES)
     def _check_years(self):
-        names = ["date_start", "date_end", "invoice_until", "check_in_date", "check_out_date"]
-        check_years(self, names)
+        check_years(self, DATES)
+
+    @api.constrains("date_start")
+    def _check_start_not_billed(self):
+        self.line_ids._check_start_not_billed()
 
     @api.constrains("period_count", "prebilling_periods")
     def _check_period_limits(self):
@@ -373,6 +452,30 @@ class BillingContract(models.Model):
                 vals["name"] = self.env["ir.sequence"].next_by_code("billing.contract")
         return super().create(vals_list)
 
+    def copy_data(self, default=None):
+        # EXTENDS 'base': a copy is another agreement, it must not bill the days of this one
+        default = dict(default or {})
+        vals_list = super().copy_data({**default, "line_ids": default.get("line_ids", [])})
+        for contract, vals in zip(self, vals_list, strict=True):
+            if "line_ids" not in default:
+                lines = contract._get_lines_to_copy().copy_data(NO_DATES)
+                vals["line_ids"] = [fields.Command.create(line) for line in lines]
+            if "date_start" not in default:
+                today = contract.company_id._get_invoice_run_today()
+                vals |= {"date_start": today, "is_start_open": True}
+            for name in ("date_end", "invoice_until"):
+                vals[name] = default.get(name, False)
+            if vals.get("billing_mode") == "date" and not vals["invoice_until"]:
+                vals["billing_mode"] = default.get("billing_mode", "periodic")
+        return vals_list
+
+    def _get_lines_to_copy(self):
+        """Return the price lines without those that others replaced or that ended before."""
+        today = self.company_id._get_invoice_run_today()
+        current = self.line_ids - self.line_ids.previous_line_id
+        in_force = current.filtered(lambda line: not line.date_end or line.date_end >= today)
+        return in_force or current
+
     @api.model
     def _get_engine_fields(self):
         # EXTENDS 'invoice.run.guarded'
@@ -402,6 +505,10 @@ class BillingContract(models.Model):
                 )
             )
         self.write({"state": "active"})
+
+    def action_confirm_start(self):
+        """Say that a copy is billed from the start that it shows."""
+        self.write({"is_start_open": False})
 
     def action_close(self):
         """Close the contract: it is still billed to its end."""
@@ -478,7 +585,7 @@ class BillingContract(models.Model):
 
         Contracts that may not be billed yield nothing, those that cannot an exception.
         """
-        billable = self.filtered(lambda contract: contract.state in ("active", "closed"))
+        billable = self.filtered(lambda contract: contract.state in BILLED_STATES)
         claims = billable.line_ids._get_taken_spans()
         for contract in billable:
             run = contract._new_preview_run(target)
@@ -508,9 +615,20 @@ class BillingContract(models.Model):
     @api.model
     def _get_run_selection_domain(self, run):
         """Return the contracts that ``run`` selects, due or not."""
+        return self._get_run_scope_domain(run) & self._get_billed_domain()
+
+    @api.model
+    def _get_billed_domain(self):
+        """Return the contracts that runs bill, and cancelled ones of which they credit days."""
+        cancelled = Domain("state", "=", "cancelled")
+        cancelled &= Domain("line_ids.overbilled_from", "!=", False)
+        return Domain("state", "in", BILLED_STATES) | cancelled
+
+    @api.model
+    def _get_run_scope_domain(self, run):
+        """Return the contracts that ``run`` selects, also those that may not be billed."""
         scenario = run.scenario_id
         domain = Domain("company_id", "=", run.company_id.id)
-        domain &= Domain("state", "in", ("active", "closed"))
         clusters = run.cluster_ids or scenario.cluster_ids
         if clusters:
             domain &= Domain("cluster_id", "in", clusters.ids)
@@ -548,7 +666,7 @@ class BillingContract(models.Model):
         usage = self.env["billing.usage"]._get_contract_usage_domain(run)
         return self.search_count(
             self._get_run_domain(run)
-            | (self._get_run_selection_domain(run) & Domain("usage_ids", "any", usage))
+            | (self._get_run_scope_domain(run) & Domain("usage_ids", "any", usage))
         )
 
     @api.model
@@ -600,7 +718,8 @@ class BillingContract(models.Model):
             return [("hold", message)]
         errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
         # a line of which nothing is left to bill may have a product that is archived since
-        for line in self.line_ids.filtered("next_period_from"):
+        open_lines = self.line_ids.filtered("next_period_from")
+        for line in open_lines if self.state in BILLED_STATES else ():
             errors += self._get_product_errors(line.product_id, records)
             errors += self._get_price_errors(line)
         return list(dict.fromkeys(errors))
@@ -618,6 +737,10 @@ class BillingContract(models.Model):
 
         :param records: see :meth:`_get_run_document_records`
         """
+        document = self._prepare_run_document_vals(records)
+        if self.state not in BILLED_STATES:
+            yield from self._get_correction_charges(document)
+            return
         terms = self._get_billing_terms(run)
         target = self._get_contract_target(terms, claims, run.target_date)
         skip = run.skip_before or None
@@ -627,7 +750,6 @@ class BillingContract(models.Model):
             for span in line._get_due_spans(terms, claims[line.id], target, skip)
         ]
         due += self._get_once_due(terms, claims, target, due)
-        document = self._prepare_run_document_vals(records)
         for line, span in due:
             yield {
                 "payer": self.commercial_partner_id,

@@ -18,6 +18,7 @@ class BillingContractLine(models.Model):
     _description = "Price Line"
     _inherit = [
         "analytic.mixin",
+        "billing.default.price",
         "invoice.run.guarded",
         "invoice.run.stale.mixin",
         "invoice.run.import.mixin",
@@ -119,6 +120,12 @@ class BillingContractLine(models.Model):
         "billing.contract.line", "Replaces", readonly=True, copy=False, index="btree_not_null"
     )
 
+    raised_from = fields.Date(
+        readonly=True,
+        copy=False,
+        help="From this day on the price holds the last percentage by which it was raised.",
+    )
+
     _dates_in_order = models.Constraint(
         "CHECK (date_end IS NULL OR date_start IS NULL OR date_end >= date_start)",
         "The end of the price line is before its start. Correct one of the two dates.",
@@ -138,10 +145,25 @@ class BillingContractLine(models.Model):
         for line in self:
             line.product_uom_id = line.product_id.uom_id
 
-    @api.depends("product_id")
+    @api.depends("product_id", "product_uom_id")
     def _compute_price_unit(self):
         for line in self:
-            line.price_unit = line.product_id.lst_price
+            line.price_unit = line._get_default_price(line.product_id, line.product_uom_id)
+
+    def _get_price_terms(self):
+        # EXTENDS 'billing.default.price'
+        contract = self.contract_id
+        company = contract.company_id
+        partner = contract.partner_invoice_id or contract.partner_id
+        return {
+            "partner": partner,
+            "company": company,
+            "currency": contract.currency_id,
+            "date": company and company._get_invoice_run_today(),
+            "fiscal_position": lambda: (
+                contract.fiscal_position_id or contract._get_run_fiscal_position(partner, company)
+            ),
+        }
 
     @api.depends(
         "price_interval",
@@ -150,6 +172,8 @@ class BillingContractLine(models.Model):
         "initial_invoiced_until",
         "contract_id.date_start",
         "contract_id.date_end",
+        "contract_id.state",
+        "contract_id.cancel_date",
         "run_line_ids.is_claimed",
         "run_line_ids.period_from",
         "run_line_ids.period_to",
@@ -211,7 +235,9 @@ class BillingContractLine(models.Model):
 
     @api.constrains("date_start", "date_end", "contract_id")
     def _check_dates_in_contract(self):
-        for line in self.filtered("contract_id"):
+        # a contract can be cancelled before its first day
+        lines = self.filtered("contract_id")
+        for line in lines.filtered(lambda line: line.contract_id.state != "cancelled"):
             first, last = line._get_own_days()
             if last and last < first:
                 raise ValidationError(
@@ -222,6 +248,45 @@ class BillingContractLine(models.Model):
                         line=line.name,
                     )
                 )
+
+    @api.constrains("date_start")
+    def _check_start_not_billed(self):
+        """Refuse a start after days that were billed and of which money is left.
+
+        Nobody would ever give it back: runs credit days after the end only.
+
+        :raises ValidationError: names invoice and days, and says what to do
+        """
+        lines = self.filtered(lambda line: line.run_line_ids and line.price_interval != "once")
+        for line_id, billed_lines in self.env["billing.ledger"]._get_billed_lines(lines).items():
+            line = self.browse(line_id)
+            first, _last = line._get_own_days()
+            for billed in billed_lines:
+                if line._is_billed_before(first, billed):
+                    raise ValidationError(line._get_start_message(first, billed.entry))
+
+    def _is_billed_before(self, first, billed):
+        """Whether money is left of ``billed`` for days before ``first``.
+
+        :param billed: a :class:`ledger.BilledLine` of this line
+        """
+        if not billed.entry.span or billed.entry.date_from >= first or billed.is_released():
+            return False
+        share = self.env["billing.ledger"]._get_share(billed.entry)
+        after = billed.left_after(first - periods.DAY, share, "price_amount")
+        return billed.left("price_amount") != after
+
+    def _get_start_message(self, first, entry):
+        # sudo: who edits a contract need not see the invoice
+        move = self.env["account.move"].sudo().browse(entry.move_id or ())
+        return self.env._(
+            "Contract %(contract)s, line “%(line)s”: days before %(date)s are billed by "
+            "%(invoice)s. Reverse it with “Bill the Periods Again”, then move the start.",
+            contract=self.contract_id.name,
+            line=self.name,
+            date=format_date(self.env, first),
+            invoice=move.display_name or self.env._("a run"),
+        )
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):
@@ -244,8 +309,24 @@ class BillingContractLine(models.Model):
         """Return first and last day (inclusive, None = open-ended) of the line."""
         contract = self.contract_id
         first = max(filter(None, (contract.date_start, self.date_start)))
-        last = min(filter(None, (contract.date_end, self.date_end)), default=None)
+        # a cancelled contract owes nothing after its last day
+        cancelled = contract.cancel_date if contract.state == "cancelled" else None
+        last = min(filter(None, (contract.date_end, self.date_end, cancelled)), default=None)
         return first, last
+
+    def _get_counted_from(self):
+        """Return the first day of this line and of those that it replaces without a gap.
+
+        From it on the days of a price unit are counted, see :func:`periods.charge`: a change of
+        price inside a month does not make that month longer.
+        """
+        line, (first, _last) = self, self._get_own_days()
+        while previous := line.previous_line_id:
+            begin, end = previous._get_own_days()
+            if begin >= first or not end or end + periods.DAY != first:
+                break
+            line, first = previous, begin
+        return first
 
     def _get_first_day(self):
         """Return the first day that we bill: after what was billed elsewhere."""
@@ -384,7 +465,7 @@ class BillingContractLine(models.Model):
         self.ensure_one()
         price = self._get_net_price()
         coin = periods.exact(self.contract_id.currency_id.rounding)
-        first, _last = self._get_own_days()
+        first = self._get_counted_from()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
         amount = float(amount)
         if taxes and units != 1 and self.quantity and taxes._is_per_quantity():
@@ -433,7 +514,7 @@ class BillingContractLine(models.Model):
         """
         terms = self.contract_id._get_billing_terms()
         coin, price = periods.exact(entry.coin), periods.exact(entry.net_price)
-        first, _last = self._get_own_days()
+        first = self._get_counted_from()
         whole = entry.span
 
         def charge(part):
@@ -535,6 +616,7 @@ class BillingContractLine(models.Model):
         if vals:
             new = self.copy(
                 {
+                    "raised_from": self.raised_from,
                     **vals,
                     "contract_id": self.contract_id.id,
                     "date_start": max(first, date),

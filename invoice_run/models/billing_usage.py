@@ -3,7 +3,11 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 
 from .. import periods
+from .billing_contract import BILLED_STATES
 from .possible_dates import check_years
+
+#: An external reference without the blanks around it: spaces, tabs, ends of lines.
+BARE_REF = r"btrim(external_ref, E' \t\n\r\u00a0')"
 
 
 class BillingUsage(models.Model):
@@ -13,6 +17,7 @@ class BillingUsage(models.Model):
     _description = "Usage"
     _inherit = [
         "analytic.mixin",
+        "billing.default.price",
         "invoice.run.source",
         "invoice.run.guarded",
         "invoice.run.stale.mixin",
@@ -116,7 +121,7 @@ class BillingUsage(models.Model):
     run_line_ids = fields.One2many("invoice.run.line", "usage_id", "Amounts")
 
     _external_ref_unique = models.UniqueIndex(
-        "(company_id, external_ref) WHERE external_ref IS NOT NULL",
+        f"(company_id, ({BARE_REF})) WHERE external_ref IS NOT NULL",
         "A usage item with this external reference exists already.",
     )
     _open_idx = models.Index("(company_id, date) WHERE state = 'open'")
@@ -167,10 +172,25 @@ class BillingUsage(models.Model):
         for usage in self:
             usage.product_uom_id = usage.product_id.uom_id
 
-    @api.depends("product_id")
+    @api.depends("product_id", "product_uom_id")
     def _compute_price_unit(self):
         for usage in self:
-            usage.price_unit = usage.product_id.lst_price
+            usage.price_unit = usage._get_default_price(usage.product_id, usage.product_uom_id)
+
+    @api.onchange("currency_id")
+    def _onchange_currency_id(self):
+        # a number in another currency means nothing; over RPC and in files the price is given
+        self._compute_price_unit()
+
+    def _get_price_terms(self):
+        # EXTENDS 'billing.default.price'
+        return {
+            "partner": self.partner_id,
+            "company": self.company_id,
+            "currency": self.currency_id,
+            "date": self.date,
+            "fiscal_position": lambda: self._get_run_document_records()["fiscal_position_id"],
+        }
 
     @api.depends("quantity", "price_unit", "discount", "currency_id")
     def _compute_amount(self):
@@ -186,7 +206,19 @@ class BillingUsage(models.Model):
         # EXTENDS 'invoice.run.guarded'
         return super()._get_engine_fields() | {"state", "run_line_ids"}
 
+    @api.model_create_multi
+    def create(self, vals_list):
+        return super().create([self._strip_reference(vals) for vals in vals_list])
+
+    @api.model
+    def _strip_reference(self, vals):
+        """Return ``vals`` with the external reference that means the item, whoever typed it."""
+        if not isinstance(vals.get("external_ref"), str):
+            return vals
+        return {**vals, "external_ref": vals["external_ref"].strip() or False}
+
     def write(self, vals):
+        vals = self._strip_reference(vals)
         invoiced = self.filtered(lambda usage: usage.state == "invoiced")
         if invoiced._get_changed(vals, self._get_stale_fields()):
             raise UserError(
@@ -217,12 +249,13 @@ class BillingUsage(models.Model):
         rows = [
             data["values"]
             for data in data_list
-            if data["values"].get("external_ref")
+            if (data["values"].get("external_ref") or "").strip()
             and not (data.get("xml_id") or data["values"].get("id"))
         ]
         known = self._get_known_items(rows, last) if last and rows else {}
         for values in rows:
-            found = known.get((self._get_row_company(values).id, values["external_ref"]))
+            reference = values["external_ref"].strip()
+            found = known.get((self._get_row_company(values).id, reference))
             if found:
                 values["id"] = found
         return super()._load_records(data_list, update)
@@ -233,7 +266,7 @@ class BillingUsage(models.Model):
 
         :param last: highest id, so that a row never means an item of another row of its file
         """
-        references = [values["external_ref"] for values in rows]
+        references = [values["external_ref"].strip() for values in rows]
         usage = self.search([("external_ref", "in", references), ("id", "<=", last)])
         return {(item.company_id.id, item.external_ref): item.id for item in usage}
 
@@ -318,8 +351,11 @@ class BillingUsage(models.Model):
 
     @api.model
     def _get_contract_usage_domain(self, run):
-        """Return the open usage of the contracts that ``run`` selects."""
-        contracts = self.env["billing.contract"]._get_run_selection_domain(run)
+        """Return the open usage of the contracts that ``run`` selects.
+
+        Of drafts and cancelled ones too: each item becomes an exception.
+        """
+        contracts = self.env["billing.contract"]._get_run_scope_domain(run)
         domain = self._get_open_domain(run) & Domain("contract_id", "any", contracts)
         if run.skip_before:
             domain &= Domain("date", ">=", run.skip_before)
@@ -363,9 +399,22 @@ class BillingUsage(models.Model):
         if self.contract_id.billing_hold:
             reason = self.contract_id.billing_hold_reason or self.env._("no reason given")
             return [("hold", self.env._("The contract is on hold: %(reason)s.", reason=reason))]
-        errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
+        errors = self._get_contract_state_errors()
+        errors += self._get_document_errors(self.partner_id, records, run.invoice_date)
         errors += self._get_product_errors(self.product_id, records)
         return errors + self._get_price_errors(self)
+
+    def _get_contract_state_errors(self):
+        """Return the reason, as (code, message), why usage of this contract is not billed."""
+        contract = self.contract_id
+        if not contract or contract.state in BILLED_STATES:
+            return []
+        message = self.env._(
+            "Contract %(contract)s is a draft or cancelled. Activate it, or take the usage out of "
+            "it.",
+            contract=contract.name,
+        )
+        return [("contract", message)]
 
     def _prepare_exception_vals(self, code, message):
         return {

@@ -277,7 +277,7 @@ class InvoiceRunLine(models.Model):
         line = self.contract_line_id
         terms = line.contract_id._get_billing_terms()
         coin = periods.exact(self.document_id.currency_id.rounding)
-        first, _last = line._get_own_days()
+        first = line._get_counted_from()
         billed = self._get_billed_span()
 
         def charge(part):

@@ -47,14 +47,12 @@ class InvoiceRun(models.Model):
         today = company._get_invoice_run_today()
         until = cycles.last_of_month(today + relativedelta(months=MONTHS_AHEAD))
         forecast = self.env["billing.forecast"].new({"date_to": until, "company_id": company.id})
-        contracts = forecast._get_contracts()
-        if len(contracts) > MAX_FORECAST_CONTRACTS:
+        if len(forecast._get_contracts()) > MAX_FORECAST_CONTRACTS:
             return None
         amounts = dict.fromkeys(self._get_months(today)[MONTHS_BACK:], 0.0)
-        for contract in contracts:
-            currency = contract.currency_id
-            for (_line, month), amount in contract._get_forecast(today, until):
-                amounts[month] += currency._convert(amount, company.currency_id, company, today)
+        # what runs hold is in the bars of the runs already
+        for (_line, month), amount in forecast._get_amounts(held=False).items():
+            amounts[month] += amount
         return [company.currency_id.round(amount) for amount in amounts.values()]
 
     def _get_months(self, today):

@@ -228,12 +228,18 @@ class InvoiceRunDocument(models.Model):
             errors += source._get_account_errors(product, records)
         return [message for _code, message in errors]
 
+    def _bills(self, contract):
+        """Whether this document bills something of ``contract``, and not only credits it."""
+        lines = self.line_ids.filtered(lambda line: line.contract_id == contract)
+        return any(not line.corrects_id for line in lines)
+
     def _get_change_errors(self):
         """Return what changed on the contracts since the amounts were made and forbids them."""
         errors = []
         for contract in self.contract_ids:
             name = contract.name
-            if contract.state not in ("active", "closed"):
+            is_cancelled = contract.state == "cancelled" and self._bills(contract)
+            if contract.state == "draft" or is_cancelled:
                 errors.append(self.env._("%(contract)s is not active any more.", contract=name))
             elif contract.billing_hold:
                 errors.append(self.env._("%(contract)s is on hold.", contract=name))

@@ -52,14 +52,21 @@ class InvoiceRunSource(models.AbstractModel):
 
     def _get_charge_amount(self, run, charge):
         """Return what ``charge`` comes to, untaxed, in company currency."""
-        vals = charge["line"]
         company = run.company_id
         currency = self.env["res.currency"].browse(charge["document"]["currency_id"])
-        amount = vals["amount"]
-        taxes = self.env["account.tax"].browse(vals.get("tax_ids") or [])
-        if any(taxes.flatten_taxes_hierarchy().mapped("price_include")):
-            amount = taxes.compute_all(amount, currency=currency)["total_excluded"]
+        amount = self._get_charge_untaxed(charge)
         return currency._convert(amount, company.currency_id, company, run.invoice_date)
+
+    @api.model
+    def _get_charge_untaxed(self, charge):
+        """Return what ``charge`` comes to without the taxes in its price, in its currency."""
+        vals = charge["line"]
+        currency = self.env["res.currency"].browse(charge["document"]["currency_id"])
+        taxes = self.env["account.tax"].browse(vals.get("tax_ids") or [])
+        if not any(taxes.flatten_taxes_hierarchy().mapped("price_include")):
+            return vals["amount"]
+        price = vals["price_unit"] * (1 - (vals.get("discount") or 0.0) / 100)
+        return taxes.compute_all(price, currency, vals["quantity"])["total_excluded"]
 
 
 class InvoiceRunException(models.Model):

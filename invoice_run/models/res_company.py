@@ -2,6 +2,7 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from odoo import SUPERUSER_ID, api, fields, models
+from odoo.exceptions import UserError
 from odoo.tools import SQL
 
 from ..advisory_locks import MAILS
@@ -58,6 +59,33 @@ class ResCompany(models.Model):
         groups=INTERNAL,
     )
 
+    invoice_run_deferred_account_id = fields.Many2one(
+        "account.account",
+        "Deferred revenue account",
+        check_company=True,
+        domain="[('account_type', 'in', ('liability_current', 'liability_non_current'))]",
+        help="What is billed and not yet earned at the end of a month.",
+    )
+    invoice_run_accrued_account_id = fields.Many2one(
+        "account.account",
+        "Accrued revenue account",
+        check_company=True,
+        domain="[('account_type', 'in', ('asset_current', 'asset_non_current'))]",
+        help="What is earned and not yet billed at the end of a month.",
+    )
+    invoice_run_cutoff_journal_id = fields.Many2one(
+        "account.journal",
+        "Journal of month-end entries",
+        check_company=True,
+        domain="[('type', '=', 'general')]",
+        help="Empty: the first miscellaneous journal.",
+    )
+    invoice_run_cutoff_draft = fields.Boolean(
+        "Draft of the month-end entry",
+        help="On the first day of a month the entry of the cut-off is drafted, and follows what "
+        "is billed until somebody posts it.",
+    )
+
     @api.model_create_multi
     def create(self, vals_list):
         companies = super().create(vals_list)
@@ -65,6 +93,19 @@ class ResCompany(models.Model):
         scenarios = self.env["billing.scenario"].with_user(SUPERUSER_ID)
         scenarios._create_default_scenarios(companies, prefix="")
         return companies
+
+    def _get_invoice_run_cutoff_journal(self):
+        """Return the journal of month-end entries.
+
+        :raises UserError: the company has no miscellaneous journal
+        """
+        self.ensure_one()
+        Journal = self.env["account.journal"]
+        domain = [("type", "=", "general"), *Journal._check_company_domain(self)]
+        journal = self.invoice_run_cutoff_journal_id or Journal.search(domain, limit=1)
+        if not journal:
+            raise UserError(self.env._("There is no miscellaneous journal. Create one."))
+        return journal
 
     def _get_invoice_run_today(self):
         """Return the company's local day: time zone of its partner, else of the user, else UTC."""

@@ -43,3 +43,15 @@ class ResConfigSettings(models.TransientModel):
     invoice_run_release_days = fields.Integer(
         related="company_id.invoice_run_release_days", readonly=False
     )
+    invoice_run_deferred_account_id = fields.Many2one(
+        related="company_id.invoice_run_deferred_account_id", readonly=False
+    )
+    invoice_run_accrued_account_id = fields.Many2one(
+        related="company_id.invoice_run_accrued_account_id", readonly=False
+    )
+    invoice_run_cutoff_journal_id = fields.Many2one(
+        related="company_id.invoice_run_cutoff_journal_id", readonly=False
+    )
+    invoice_run_cutoff_draft = fields.Boolean(
+        related="company_id.invoice_run_cutoff_draft", readonly=False
+    )

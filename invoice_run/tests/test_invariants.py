@@ -17,6 +17,7 @@ LAST = date(2025, 6, 30)
 STEPS = 24
 #: What people are told when a change cannot be; any other refusal is a bug.
 REFUSALS = (
+    "then move the start",
     "Undo that first",
     "is already claimed by",
     "billed again meanwhile",
@@ -557,7 +558,7 @@ class TestInvariants(InvoiceRunCommon):
                 whole = periods.charge(
                     terms,
                     line.price_interval,
-                    first,
+                    line._get_counted_from(),
                     Span(first, last),
                     line._get_net_price(),
                     coin,

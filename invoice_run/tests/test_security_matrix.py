@@ -159,6 +159,11 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 **line,
             },
             "billing.cutoff": lambda: company,
+            "billing.cutoff.detail": lambda: {
+                "move_id": self.invoiced.invoice_ids[:1].id,
+                "kind": "deferred",
+                "account_id": self.company_data["default_account_revenue"].id,
+            },
             "billing.cutoff.line": lambda: {
                 "cutoff_id": self._make("billing.cutoff").id,
                 **contract,

@@ -4,6 +4,7 @@ import openpyxl
 
 from odoo.exceptions import UserError
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
 
@@ -148,6 +149,33 @@ class TestUsageImport(InvoiceRunCommon):
         with self.assertRaisesRegex(Exception, "external_ref"), self.env.cr.savepoint():
             self._make_usage(date="2024-01-09", external_ref="T-1")
 
+    def test_blanks_around_a_reference_mean_nothing(self):
+        self._import_csv()
+        blank = [" T-1\u00a0", "2024-01-03", "Debtor", "Rent", "3", "10.5"]
+        self.assertFalse(self._import_csv([blank])["messages"])
+        usage = self._get_usage()
+        self.assertEqual(usage.mapped("external_ref"), ["T-1", "T-2"])
+        self.assertEqual(usage[0].quantity, 3)
+        usage[1].external_ref = "\tT-3 "
+        self.assertEqual(usage[1].external_ref, "T-3")
+        usage[1].external_ref = "  "
+        self.assertFalse(usage[1].external_ref)
+        with self.assertRaisesRegex(Exception, "external_ref"), self.env.cr.savepoint():
+            self._make_usage(date="2024-01-09", external_ref="T-1 ")
+
+    def test_the_index_knows_no_blanks_either(self):
+        self._import_csv()
+        usage = self._get_usage()
+        with (
+            mute_logger("odoo.sql_db"),
+            self.assertRaisesRegex(Exception, "external_ref"),
+            self.env.cr.savepoint(),
+        ):
+            self.env.cr.execute(
+                "UPDATE billing_usage SET external_ref = %s WHERE id = %s",
+                ["\u00a0T-1\n", usage[1].id],
+            )
+
 
 @tagged("post_install", "-at_install")
 class TestUsage(InvoiceRunCommon):
@@ -260,6 +288,25 @@ class TestUsage(InvoiceRunCommon):
             run = self._make_amounts(self._make_run("2024-01-15", scenario))
             self.assertFalse(run.line_ids)
             self.assertIn(usage, run.exception_ids.usage_id)
+
+    def test_item_of_a_contract_that_is_not_billed_is_an_exception(self):
+        self._make_contract(date_start="2024-01-01")
+        for state in ("draft", "cancelled"):
+            contract = self._make_contract(activate=False, date_start="2024-01-01")
+            contract.state = state
+            item = self._make_usage(date="2024-01-03", contract_id=contract.id, price_unit=7.0)
+            for scenario in (self.scenario, self.usage_scenario):
+                run = self._make_amounts(self._make_run("2024-01-31", scenario))
+                self.assertEqual(run.exception_ids.usage_id, item)
+                self.assertEqual(run.exception_ids.amount, 7.0)
+                self.assertRegex(run.exception_ids.message, f"{contract.name} is a draft or")
+                self.assertNotIn(item, run.line_ids.usage_id)
+                run.action_delete_amounts("next")
+            item.contract_id = False
+            run = self._make_amounts(self._make_run("2024-01-31", self.usage_scenario))
+            self.assertEqual(run.line_ids.usage_id, item)
+            run.action_delete_amounts("next")
+            item.unlink()
 
     def test_clusters_select_the_items_of_their_assets(self):
         clusters = self.env["billing.cluster"].create(

@@ -1,6 +1,7 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Command
+from odoo.tools import format_date
 
 from .. import periods
 
@@ -33,7 +34,13 @@ class BillingContractChange(models.TransientModel):
         required=True,
         default="percentage",
     )
-    percentage = fields.Float(help="Negative: lower prices.")
+    percentage = fields.Float(digits=False, help="Negative: lower prices.")
+    price_step = fields.Float(
+        "Round Prices To",
+        digits=False,
+        help="Such as 0.05. Empty: prices in whole coins stay in whole coins, finer ones are not "
+        "rounded.",
+    )
     price_unit = fields.Float("New Price", min_display_digits="Product Price")
     quantity = fields.Float("New Quantity", digits="Product Unit")
     product_id = fields.Many2one("product.product", "New Product")
@@ -74,9 +81,9 @@ class BillingContractChange(models.TransientModel):
         self._check_values()
         lines = self.line_ids.filtered("is_changed").contract_line_id
         if not lines:
-            raise UserError(
-                self.env._("No price line is in force on this date. Choose another date.")
-            )
+            notes = "\n".join(filter(None, self.line_ids.mapped("note")))
+            message = self.env._("No price line is in force on this date. Choose another date.")
+            raise UserError(notes or message)
         for line in lines:
             line._change_from(self.date, self._prepare_new_line_vals(line))
         return lines.contract_id._get_records_action()
@@ -84,6 +91,8 @@ class BillingContractChange(models.TransientModel):
     def _check_values(self):
         if self.change == "product" and not self.product_id:
             raise UserError(self.env._("Choose the new product."))
+        if self.price_step < 0:
+            raise UserError(self.env._("Prices cannot be rounded to a negative step."))
         if self.change == "percentage" and self.percentage <= -100:
             raise UserError(self.env._("A price cannot fall by 100 % or more: end the lines."))
 
@@ -92,26 +101,44 @@ class BillingContractChange(models.TransientModel):
         if self.change == "end":
             return None
         return {
-            "percentage": lambda: {"price_unit": self._get_raised_price(line)},
-            "price": lambda: {"price_unit": self.price_unit},
+            "percentage": lambda: {
+                "price_unit": self._get_raised_price(line),
+                "raised_from": max(self.date, line._get_own_days()[0]),
+            },
+            "price": lambda: {"price_unit": self.price_unit, "raised_from": False},
             "quantity": lambda: {"quantity": self.quantity},
             "product": lambda: self._prepare_product_vals(line),
         }[self.change]()
 
     def _get_raised_price(self, line):
-        """Return the price after the percentage, rounded to the coin of the contract."""
-        price = periods.exact(line.price_unit) * (1 + periods.exact(self.percentage) / 100)
-        coin = periods.exact(line.currency_id.rounding)
-        return float(periods.round_half_up(price, coin))
+        """Return the price after the percentage, see :func:`periods.raise_price`."""
+        coin = line.currency_id.rounding
+        raised = periods.raise_price(line.price_unit, self.percentage, self.price_step, coin)
+        return float(raised)
+
+    def _is_in_force(self, line):
+        """Whether ``line`` has days to change on the date or after it."""
+        _first, last = line._get_own_days()
+        return bool(self.date) and (last is None or last >= self.date)
+
+    def _is_raised_already(self, line):
+        """Whether the price holds a percentage that counts from the date on, or later.
+
+        A line that has not begun yet is changed as it is: the same percentage would count twice.
+        """
+        return bool(
+            self.change == "percentage" and line.raised_from and line.raised_from >= self.date
+        )
 
     def _prepare_product_vals(self, line):
         product = self.product_id
         lang = line.contract_id.partner_id.lang or self.env.lang
         return {
             "product_id": product.id,
+            "raised_from": False,
             "name": product.with_context(lang=lang).get_product_multiline_description_sale(),
             "product_uom_id": product.uom_id.id,
-            "price_unit": product.lst_price,
+            "price_unit": line._get_default_price(product, product.uom_id),
         }
 
 
@@ -138,6 +165,7 @@ class BillingContractChangeLine(models.TransientModel):
     new_price_unit = fields.Float(compute="_compute_new", min_display_digits="Product Price")
     new_quantity = fields.Float(compute="_compute_new", digits="Product Unit")
     is_changed = fields.Boolean(compute="_compute_new")
+    note = fields.Char(compute="_compute_new")
     is_billed = fields.Boolean(
         "Billed Already",
         compute="_compute_new",
@@ -153,6 +181,7 @@ class BillingContractChangeLine(models.TransientModel):
         "change_id.date",
         "change_id.change",
         "change_id.percentage",
+        "change_id.price_step",
         "change_id.price_unit",
         "change_id.quantity",
         "change_id.product_id",
@@ -161,11 +190,19 @@ class BillingContractChangeLine(models.TransientModel):
         claims = self.contract_line_id._get_claimed_spans()
         for preview in self:
             wizard, line = preview.change_id, preview.contract_line_id
-            _first, last = line._get_own_days()
-            preview.is_changed = bool(wizard.date) and (last is None or last >= wizard.date)
+            in_force = wizard._is_in_force(line)
+            is_raised = in_force and wizard._is_raised_already(line)
+            preview.is_changed = in_force and not is_raised
+            preview.note = is_raised and preview._get_raised_note()
             vals = wizard._prepare_new_line_vals(line) if preview.is_changed else None
             preview.new_price_unit = (vals or {}).get("price_unit", line.price_unit if vals else 0)
             preview.new_quantity = (vals or {}).get("quantity", line.quantity if vals else 0)
             preview.is_billed = preview.is_changed and any(
                 span.date_to >= wizard.date for span in claims[line.id]
             )
+
+    def _get_raised_note(self):
+        return self.env._(
+            "Raised from %(date)s on already. Set a new price instead.",
+            date=format_date(self.env, self.contract_line_id.raised_from),
+        )

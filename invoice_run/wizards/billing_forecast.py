@@ -1,9 +1,15 @@
+from collections import defaultdict
+
 from dateutil.relativedelta import relativedelta
 
 from odoo import fields, models
 from odoo.exceptions import UserError
+from odoo.fields import Domain
+from odoo.tools import SQL
 
 from .. import cycles, periods
+from ..bulk import remember, remembering
+from ..models.billing_contract import BILLED_STATES
 from ..models.possible_dates import check_ahead
 
 #: A forecast has a row for each price line and month.
@@ -29,9 +35,10 @@ class BillingForecast(models.TransientModel):
         "res.company", required=True, default=lambda self: self.env.company
     )
     line_ids = fields.One2many("billing.forecast.line", "forecast_id", "Lines")
+    note = fields.Text("Left Out", readonly=True)
 
     def action_compute(self):
-        """Compute the forecast and open it.
+        """Compute the forecast and open it; say what it leaves out.
 
         :raises UserError: the last day has passed, or is too far away
         """
@@ -41,41 +48,158 @@ class BillingForecast(models.TransientModel):
             raise UserError(self.env._("Choose a day that has not passed."))
         # sudo: nobody else writes what a report says; it is read with the user's rights
         self.sudo().line_ids.unlink()
-        rows = {}
-        for contract in self._get_contracts():
-            for key, amount in contract._get_forecast(self._get_today(), self.date_to):
-                rows[key] = rows.get(key, 0.0) + amount
-        self.env["billing.forecast.line"].sudo().create(
-            [self._prepare_line_vals(*key, amount) for key, amount in rows.items()]
-        )
+        self._create_lines(self._get_amounts())
+        self.note = self._get_left_out()
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.billing_forecast_line_action"
         )
         action["domain"] = [("forecast_id", "=", self.id)]
-        return action
+        return self._say(self.note, action) if self.note else action
+
+    def _say(self, message, action):
+        """Return an action that shows ``message`` until somebody closes it, then ``action``."""
+        params = {"type": "warning", "sticky": True, "message": message, "next": action}
+        return {
+            "type": "ir.actions.client",
+            "tag": "display_notification",
+            "params": params,
+        }
 
     def _get_today(self):
         return self.company_id._get_invoice_run_today()
 
-    def _get_contracts(self):
-        domain = [
-            ("company_id", "=", self.company_id.id),
-            ("next_invoicing_date", "<=", self.date_to),
-            ("billing_hold", "=", False),
-        ]
-        if self.cluster_ids:
-            domain.append(("cluster_id", "in", self.cluster_ids.ids))
-        return self.env["billing.contract"].search(domain)
+    # ------------------------------------------------------------------
+    # Which contracts
+    # ------------------------------------------------------------------
 
-    def _prepare_line_vals(self, line, month, amount):
-        currency = line.contract_id.currency_id
+    def _get_scope_domain(self):
+        domain = Domain("company_id", "=", self.company_id.id)
+        domain &= self.env["billing.contract"]._get_billed_domain()
+        if self.cluster_ids:
+            domain &= Domain("cluster_id", "in", self.cluster_ids.ids)
+        return domain
+
+    def _get_blocked_domain(self):
+        """Return the contracts that no run bills because their customer is blocked."""
+        partners = self.env["res.partner"].with_company(self.company_id)
+        blocked = partners.search([("billing_hold", "=", True)])
+        is_blocked = Domain("commercial_partner_id", "in", blocked.ids)
+        return Domain("partner_id", "any", is_blocked) | Domain(
+            "partner_invoice_id", "any", is_blocked
+        )
+
+    def _get_billable_domain(self):
+        return (
+            self._get_scope_domain()
+            & Domain("billing_hold", "=", False)
+            & ~self._get_blocked_domain()
+        )
+
+    def _get_contracts(self):
+        """Return the contracts of which something becomes due until the last day."""
+        due = Domain("next_invoicing_date", "<=", self.date_to)
+        return self.env["billing.contract"].search(self._get_billable_domain() & due)
+
+    def _get_left_out(self):
+        """Return in words how many contracts are due and left out; empty when none are."""
+        contracts = self.env["billing.contract"]
+        due = self._get_scope_domain() & Domain("next_invoicing_date", "<=", self.date_to)
+        on_hold = contracts.search_count(due & Domain("billing_hold", "=", True))
+        blocked = contracts.search_count(
+            due & Domain("billing_hold", "=", False) & self._get_blocked_domain()
+        )
+        parts = []
+        if on_hold:
+            parts.append(self.env._("contracts on hold (%(count)s)", count=on_hold))
+        if blocked:
+            parts.append(self.env._("contracts of blocked customers (%(count)s)", count=blocked))
+        if not parts:
+            return False
+        return self.env._("Not in the forecast: %(what)s.", what=", ".join(parts))
+
+    # ------------------------------------------------------------------
+    # Amounts
+    # ------------------------------------------------------------------
+
+    def _get_amounts(self, held=True):
+        """Return {(price line id, first of the month): untaxed amount in company currency}.
+
+        What is overdue, and credits, count in the present month; at today's rates.
+
+        :param held: with what runs hold that have not invoiced it yet
+        """
+        contracts = self._get_contracts()
+        claims = contracts.line_ids._get_taken_spans()
+        amounts, today = defaultdict(float), self._get_today()
+        with remembering(self.env):
+            for contract in contracts:
+                for key, amount in contract._get_forecast(today, self.date_to, claims):
+                    amounts[key] += self._convert(amount, contract.currency_id)
+        for key, amount, currency in self._get_credits(contracts):
+            amounts[key] += self._convert(amount, currency)
+        if held:
+            for key, amount, currency in self._get_held():
+                amounts[key] += self._convert(amount, currency)
+        return amounts
+
+    def _convert(self, amount, currency):
         company = self.company_id
-        return {
-            "forecast_id": self.id,
-            "contract_line_id": line.id,
-            "month": month,
-            "amount": currency._convert(amount, company.currency_id, company, self._get_today()),
-        }
+        if currency == company.currency_id:
+            return amount
+        return currency._convert(amount, company.currency_id, company, self._get_today())
+
+    def _get_credits(self, contracts):
+        """Yield (key, amount, currency) of the credits that the next run proposes."""
+        month = self._get_today().replace(day=1)
+        for contract in contracts.filtered(lambda one: any(one.line_ids.mapped("overbilled_from"))):
+            for charge in contract._get_correction_charges({}):
+                if "exception" in charge:
+                    continue
+                currency = self.env["res.currency"].browse(charge["document"]["currency_id"])
+                key = charge["line"]["contract_line_id"], month
+                yield key, contract._get_charge_untaxed(charge), currency
+
+    def _get_held(self):
+        """Yield (key, amount, currency) of what open runs hold, by the month of their invoices."""
+        domain = Domain("contract_id", "any", self._get_billable_domain())
+        domain &= Domain("contract_line_id", "!=", False)
+        domain &= Domain("document_id.state", "in", ("to_do", "failed"))
+        domain &= Domain("document_id.invoice_date", "<=", self.date_to)
+        groups = self.env["invoice.run.line"]._read_group(
+            domain, ["contract_line_id", "document_id"], ["amount_untaxed:sum"]
+        )
+        for line, document, amount in groups:
+            month = max(document.invoice_date, self._get_today()).replace(day=1)
+            yield (line.id, month), amount, document.currency_id
+
+    def _create_lines(self, amounts):
+        """Write the lines at once: contracts × months are too many for one by one."""
+        self.env.flush_all()
+        rows = [(line_id, month, amount) for (line_id, month), amount in amounts.items() if amount]
+        line_ids, months, sums = zip(*rows, strict=True) if rows else ((), (), ())
+        self.env.cr.execute(
+            SQL(
+                """
+                INSERT INTO billing_forecast_line (
+                    forecast_id, contract_line_id, month, amount, contract_id, partner_id,
+                    cluster_id, product_id, create_uid, write_uid, create_date, write_date)
+                SELECT %(forecast)s, line.id, row.month, row.amount, contract.id,
+                       contract.partner_id, contract.cluster_id, line.product_id,
+                       %(uid)s, %(uid)s, %(now)s, %(now)s
+                  FROM unnest(%(lines)s::int[], %(months)s::date[], %(sums)s::numeric[])
+                       AS row (line_id, month, amount)
+                  JOIN billing_contract_line line ON line.id = row.line_id
+                  JOIN billing_contract contract ON contract.id = line.contract_id
+                """,
+                forecast=self.id,
+                uid=self.env.uid,
+                now=fields.Datetime.now(),
+                lines=list(line_ids),
+                months=list(months),
+                sums=[self.company_id.currency_id.round(amount) for amount in sums],
+            )
+        )
+        self.invalidate_recordset(["line_ids"])
 
 
 class BillingForecastLine(models.TransientModel):
@@ -105,39 +229,68 @@ class BillingForecastLine(models.TransientModel):
 class BillingContract(models.Model):
     _inherit = "billing.contract"
 
-    def _get_forecast(self, today, date_to):
-        """Yield ((price line, first of the month), untaxed amount) due until ``date_to``.
+    def _get_forecast(self, today, date_to, claims):
+        """Yield ((price line id, first of the month), untaxed amount) due until ``date_to``.
 
-        What is overdue counts in the present month.
+        In the month in which a run with the contract's own settings bills it: until a date or
+        the end, all lines with the first of them. What is overdue counts in the present month.
+
+        :param claims: see ``billing.contract.line._get_taken_spans``
         """
         self.ensure_one()
+        if self.state not in BILLED_STATES:
+            return
         terms = self._get_billing_terms()
-        claims = self.line_ids._get_claimed_spans()
-        for line in self.line_ids:
-            for span in line._get_forecast_spans(terms, claims, date_to):
-                due = periods.next_invoicing_date(terms, span.date_from) or today
-                amount = line._get_charge_vals(terms, span)["amount"]
-                yield (line, max(due, today).replace(day=1)), line._get_untaxed(amount)
+        try:
+            target = self._get_contract_target(terms, claims, date_to)
+            due = {
+                line: line._get_due_spans(terms, claims[line.id], target) for line in self.line_ids
+            }
+        except periods.OpenEnded:  # "until the end" has none: an exception of the runs
+            return
+        first = min((spans[0].date_from for spans in due.values() if spans), default=None)
+        for line, spans in due.items():
+            amounts = line._get_forecast_amounts(terms, spans)
+            for span, amount in zip(spans, amounts, strict=True):
+                begin = span.date_from if terms.mode == "periodic" else first
+                day = periods.next_invoicing_date(terms, begin) or today
+                yield (line.id, max(day, today).replace(day=1)), amount
 
 
 class BillingContractLine(models.Model):
     _inherit = "billing.contract.line"
 
-    def _get_forecast_spans(self, terms, claims, date_to):
-        """Return what is due until ``date_to``; nothing where "until the end" has no end."""
-        try:
-            target = self.contract_id._get_contract_target(terms, claims, date_to)
-            return self._get_due_spans(terms, claims[self.id], target)
-        except periods.OpenEnded:
-            return []
+    def _get_forecast_amounts(self, terms, spans):
+        """Yield what each of ``spans`` will come to without the taxes in the price."""
+        if not spans:
+            return
+        if self._may_include_taxes():
+            yield from self._get_taxed_amounts(terms, spans)
+            return
+        coin = periods.exact(self.currency_id.rounding)
+        interval, price = self.price_interval, self._get_net_price()
+        first = self._get_counted_from()
+        for span in spans:
+            yield float(periods.charge(terms, interval, first, span, price, coin).amount)
 
-    def _get_untaxed(self, amount):
-        """Return ``amount`` without the taxes that its price includes."""
+    def _get_taxed_amounts(self, terms, spans):
         contract = self.contract_id
-        taxes = contract._get_run_taxes(
-            self.tax_ids,
-            self.product_id,
-            contract.company_id,
-            contract._get_run_document_records()["fiscal_position_id"],
+        position = contract._get_run_document_records()["fiscal_position_id"]
+        document = {"currency_id": contract.currency_id.id}
+        for span in spans:
+            vals = self._prepare_run_line_vals(terms, span, position)
+            yield contract._get_charge_untaxed({"line": vals, "document": document})
+
+    def _may_include_taxes(self):
+        """Whether a tax of this line may be in its price; most companies have none such."""
+        if self.tax_ids:
+            return any(self.tax_ids.flatten_taxes_hierarchy().mapped("price_include"))
+        company = self.company_id
+        return remember(
+            self.env, ("included taxes", company), lambda: self._has_included_taxes(company)
         )
-        return taxes.compute_all(amount, self.currency_id)["total_excluded"]
+
+    def _has_included_taxes(self, company):
+        taxes = self.env["account.tax"]
+        domain = [*taxes._check_company_domain(company), ("type_tax_use", "=", "sale")]
+        return any(taxes.search(domain).mapped("price_include"))
