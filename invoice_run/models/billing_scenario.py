@@ -115,6 +115,10 @@ class BillingScenario(models.Model):
         source = self.env[self.source_model]
         return source.with_context(allowed_company_ids=self.company_id.ids)
 
+    def _get_scenarios(self):
+        # EXTENDS 'billing.selection'
+        return self
+
     @api.model
     def _get_selection_fields(self):
         # EXTENDS 'billing.selection'

@@ -75,6 +75,10 @@ class BillingScenarioRule(models.Model):
         "asks without proposing cannot be used by a schedule.",
     )
 
+    def _get_scenarios(self):
+        # EXTENDS 'billing.selection'
+        return self.scenario_id
+
     @api.model
     def _get_selection_fields(self):
         # EXTENDS 'billing.selection'

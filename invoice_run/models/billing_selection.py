@@ -7,6 +7,8 @@ from odoo.tools.safe_eval import safe_eval
 #: Conditions on related records that name them by their ids, or say that there are none.
 MEMBERSHIP = ("in", "not in")
 HIERARCHY = ("child_of", "parent_of")
+#: What of a scenario only says what it is for: whoever changes something else prepares its runs.
+UNPREPARED_FIELDS = {"active", "description", "name", "sequence"}
 
 
 class BillingSelection(models.AbstractModel):
@@ -46,13 +48,25 @@ class BillingSelection(models.AbstractModel):
     def create(self, vals_list):
         records = super().create(vals_list)
         records._write_engine({"author_id": self.env.uid})
+        self.env["billing.change"]._note(records._get_scenarios())
         return records
 
     def write(self, vals):
         result = super().write(vals)
         if not self._get_selection_fields().isdisjoint(vals):
             self._write_engine({"author_id": self.env.uid})
+        if not UNPREPARED_FIELDS.issuperset(vals):
+            self.env["billing.change"]._note(self._get_scenarios())
         return result
+
+    def unlink(self):
+        # a condition less selects more
+        self.env["billing.change"]._note(self._get_scenarios())
+        return super().unlink()
+
+    def _get_scenarios(self):
+        """Return the scenarios whose runs select by these conditions."""
+        raise NotImplementedError
 
     def _init_column(self, column_name):
         # EXTENDS 'base': what was there before belongs to whoever wrote it last

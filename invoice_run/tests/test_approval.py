@@ -489,6 +489,27 @@ class TestFourEyes(InvoiceRunCommon):
         run.with_user(self.reviewer).action_approve()
 
     @freeze_time("2024-01-10")
+    def test_selection_that_the_reviewer_wrote(self):
+        scenario = self._make_scenario("Long ones").with_user(self.boss)
+        run = self._make_amounts(self._make_run("2024-01-15", scenario).with_user(self.user))
+        acts = {
+            "selection": lambda: scenario.write({"domain": "[('name', '!=', 'x')]"}),
+            "rule": lambda: scenario.write({"rule_ids": [Command.create(self._prepare_rule())]}),
+        }
+        for name, act in acts.items():
+            with self.subTest(name=name), self.env.cr.savepoint() as savepoint:
+                act()
+                with self.assertRaisesRegex(UserError, "Long ones"):
+                    run.with_user(self.boss).action_approve()
+                savepoint.rollback()
+            self.env.invalidate_all(flush=False)
+        scenario.description = "What is rented for long"
+        run.with_user(self.boss).action_approve()
+
+    def _prepare_rule(self):
+        return {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+
+    @freeze_time("2024-01-10")
     def test_setting_is_exempt(self):
         self.company.invoice_run_auto_approve = True
         schedule = self._make_schedule(self.reviewer)
