@@ -1,7 +1,7 @@
 {
     "name": "Invoice Run",
     "summary": "Contracts, usage and sales become approved, sent invoices, in one run",
-    "version": "19.0.1.0.0",
+    "version": "19.0.1.1.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
     "images": ["static/description/banner.png"],

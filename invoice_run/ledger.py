@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
 
-from .periods import DAY, Span, exact, net_price, round_half_up
+from .periods import DAY, Span, exact, round_half_up
 
 #: What an entry does to days and to money.
 BILLED = "billed"  # bills its days
@@ -48,9 +48,7 @@ class LedgerEntry:
     :param company_amount: untaxed, in company currency, as booked (at the rate of then)
     :param tax_amount: all taxes of this line, in the currency of the invoice, as Odoo shows them
         on the line (taxes rounded per document: without the line's share of the difference)
-    :param quantity: as on the invoice line, negative where it is given back
-    :param price_unit: as on the invoice line
-    :param discount: as on the invoice line, in percent
+    :param price_amount: quantity × price after discount, to the coin: tax included where the tax is
     :param account_id: the account in the books; None without a journal item
     :param product_id: the product
     :param analytic_distribution: as on the journal item, {} for none
@@ -73,9 +71,7 @@ class LedgerEntry:
     amount: float
     company_amount: float
     tax_amount: float
-    quantity: float
-    price_unit: float
-    discount: float
+    price_amount: float
     account_id: int | None
     product_id: int | None
     analytic_distribution: dict
@@ -88,12 +84,6 @@ class LedgerEntry:
         if self.date_from is None or self.date_to is None:
             return None
         return Span(self.date_from, self.date_to)
-
-    @property
-    def price_amount(self) -> float:
-        """Quantity × price after discount, to the coin: tax included where the tax is."""
-        price = net_price(self.quantity, self.price_unit, self.discount)
-        return float(round_half_up(price, exact(self.coin)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,12 +134,6 @@ class BilledLine:
         if not self.entry.span:
             return []
         return net_spans([self.entry, *self.credits])
-
-    def unasked(self) -> list[LedgerEntry]:
-        """Credits that leave something of the line, and of which nobody said for which days."""
-        if not self.left("price_amount"):
-            return []
-        return [credit for credit in self.credits if credit.kind == UNASKED]
 
 
 def _between(value: Fraction, limit: Fraction) -> Fraction:

@@ -74,6 +74,7 @@ from . import invoice_run_schedule_runs
 from . import account_move
 from . import account_move_line
 from . import billing_cutoff_entry
+from . import account_move_line_credit
 from . import account_tax
 from . import account_move_bulk
 from . import invoice_run_bulk

@@ -80,13 +80,17 @@ class BillingContract(models.Model):
                 if entry.move_id and entry.is_posted:
                     by_move[entry.move_id].append(entry)
         moves = self.env["account.move"].browse(by_move)
-        moves = moves.filtered(
-            lambda move: move.commercial_partner_id == self.commercial_partner_id
-        )
+        moves = moves.filtered(self._is_billed_by)
         invoices = [self._prepare_portal_invoice(move, by_move[move.id]) for move in moves]
         return sorted(
             invoices, key=lambda data: (data["move"].invoice_date, data["date_to"]), reverse=True
         )
+
+    def _is_billed_by(self, move):
+        """Whether the present customer owes ``move``, whatever address it went to."""
+        invoice = move.reversed_entry_id or move
+        payer = invoice.invoice_run_document_id.payer_id or move.partner_id
+        return payer.commercial_partner_id == self.commercial_partner_id
 
     def _prepare_portal_invoice(self, move, entries):
         """Return what the portal shows of one invoice or credit note."""

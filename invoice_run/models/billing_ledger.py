@@ -10,6 +10,11 @@ from .. import ledger
 LINKS = {"billing.contract.line": "contract_line_id", "billing.usage": "usage_id"}
 #: Which way the amounts of a move count: customers pay invoices and get credit notes.
 SIGN = SQL("(CASE move.move_type WHEN 'out_refund' THEN -1 ELSE 1 END)")
+#: Quantity × price after discount, to the coin.
+PRICE = SQL(
+    "round(item.quantity * item.price_unit::numeric * (1 - COALESCE(item.discount, 0) / 100)"
+    " / currency.rounding) * currency.rounding"
+)
 #: Whether a credit note lets the periods be billed again, see ``account.move._gives_back``.
 RELEASES = SQL("(move.invoice_bill_again AND move.amount_total = reversed.amount_total)")
 
@@ -336,7 +341,7 @@ class BillingLedger(models.AbstractModel):
                    move.currency_id, currency.rounding AS coin,
                    %(sign)s * item.price_subtotal AS amount, -item.balance AS company_amount,
                    %(sign)s * (item.price_total - item.price_subtotal) AS tax_amount,
-                   %(sign)s * item.quantity AS quantity, item.price_unit, item.discount,
+                   %(sign)s * %(price)s AS price_amount,
                    item.account_id, item.product_id, item.analytic_distribution,
                    found.planned, found.net_price
               FROM found
@@ -354,7 +359,7 @@ class BillingLedger(models.AbstractModel):
                    amount.billing_date_from, amount.billing_date_to, document.invoice_date, TRUE,
                    document.currency_id, currency.rounding, amount.amount_untaxed,
                    amount.amount_untaxed / COALESCE(NULLIF(document.currency_rate, 0), 1), 0,
-                   amount.quantity, amount.price_unit, amount.discount, NULL,
+                   amount.amount, NULL,
                    amount.product_id, amount.analytic_distribution, amount.amount,
                    amount.net_price
               FROM amount
@@ -368,6 +373,7 @@ class BillingLedger(models.AbstractModel):
             ids=records.ids,
             date=self._get_date_condition(as_of),
             sign=SIGN,
+            price=PRICE,
             releases=RELEASES,
             as_of=as_of or None,
         )
@@ -384,8 +390,8 @@ class BillingLedger(models.AbstractModel):
                    move.date AS accounting_date, move.state = 'posted',
                    move.currency_id, currency.rounding,
                    %(sign)s * item.price_subtotal AS amount, -item.balance AS company_amount,
-                   %(sign)s * (item.price_total - item.price_subtotal), %(sign)s * item.quantity,
-                   item.price_unit, item.discount, item.account_id, item.product_id,
+                   %(sign)s * (item.price_total - item.price_subtotal), %(sign)s * %(price)s,
+                   item.account_id, item.product_id,
                    item.analytic_distribution, amount.amount AS planned, amount.net_price
               FROM sale_order_line_invoice_rel rel
               JOIN account_move_line item ON item.id = rel.invoice_line_id
@@ -398,6 +404,7 @@ class BillingLedger(models.AbstractModel):
             ids=records.ids,
             date=self._get_date_condition(as_of),
             sign=SIGN,
+            price=PRICE,
         )
 
     def _new_entry(self, row):

@@ -1,5 +1,7 @@
 from odoo import fields, models
 
+from .res_company import INTERNAL
+
 
 class ResCompany(models.Model):
     _inherit = "res.company"
@@ -8,6 +10,7 @@ class ResCompany(models.Model):
         "Largest credit without check",
         help="Runs with a larger credit, untaxed, are not approved automatically. 0: a credit of "
         "more than one billing period, or one above the largest invoice without check.",
+        groups=INTERNAL,
     )
 
 

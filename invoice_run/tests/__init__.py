@@ -31,6 +31,7 @@ from . import test_mail_template
 from . import test_manager
 from . import test_manager_entries
 from . import test_manager_sending
+from . import test_migration
 from . import test_names
 from . import test_periods
 from . import test_portal

@@ -175,6 +175,32 @@ class TestCreditLinks(LedgerCommon):
         move.invoice_line_ids.write({"price_unit": 100.0, "name": "Better text"})
         move.action_post()
 
+    def test_credit_on_which_a_run_built_is_not_taken_back(self):
+        move = self._bill()
+        credit = self._credit(move, 30.0)
+        run = self._end("2024-01-15")
+        self.assertAmounts(run, [-21.61])
+        again = self._reverse(credit)
+        for action in (credit.button_draft, credit.button_cancel, again.action_post):
+            with self.assertRaisesRegex(UserError, "credited again by.*Undo that first"):
+                action()
+        run.with_user(self.user).action_reverse()
+        credit.button_draft()
+        credit.button_cancel()
+        self._run_all("2024-02-02")
+        self.assertEqual(self._get_balance(), 48.39)
+
+    def test_whole_credit_on_which_a_run_built_is_not_taken_back(self):
+        credit = self._credit(self._bill())
+        run = self._end("2024-01-15")
+        with self.assertRaisesRegex(UserError, "Undo that first"):
+            credit.button_draft()
+        run.with_user(self.user).action_reverse()
+        credit.button_draft()
+        credit.button_cancel()
+        self._run_all("2024-02-02")
+        self.assertEqual(self._get_balance(), 48.39)
+
     def test_goodwill_stands_on_its_own(self):
         move = self._bill()
         self._credit(move, 20.0, billing_credit_kind="goodwill")

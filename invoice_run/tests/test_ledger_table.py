@@ -228,6 +228,12 @@ class TestUnaskedCredits(LedgerCommon):
         self._end("2024-01-15")
         self.assertEqual(self._get_balance(), 0.0)
 
+    def test_credit_that_was_taken_back_asks_nothing(self):
+        credit = self._credit_unasked(self._bill(), 30.0)
+        credit._reverse_moves([{"invoice_date": "2024-01-21"}]).action_post()
+        self._end("2024-01-15")
+        self.assertEqual(self._get_balance(), 48.39)
+
     def test_last_days(self):
         exception = self._ask(self._credit_unasked(self._bill(), 51.61))
         self.assertEqual(self._answer(exception, "last"), 48.39)

@@ -80,6 +80,8 @@ class Bill:
     #: Where each part is booked: [(move, amount)].
     entries: list = field(default_factory=list)
     corrections: list = field(default_factory=list)
+    #: {credit note by hand: its item of ``credits``}, in the same order.
+    by_hand: dict = field(default_factory=dict)
 
     def left(self):
         return self.booked - sum(self.corrections) - sum(amount for _k, amount, _d in self.credits)
@@ -256,6 +258,7 @@ class LedgerWalk:
             ).action_apply()
         for bill in bills:
             bill.credits = [(old or kind, *rest) for old, *rest in bill.credits]
+            bill.by_hand = dict(zip(bill.by_hand, bill.credits, strict=True))
         self.log.append(f"{self.today} answer: {kind}")
 
     def _note_run(self, run, credits):
@@ -486,9 +489,38 @@ class LedgerWalk:
                 span = span if span[0] <= span[1] else (bill.first, bill.last)
                 if amount:
                     bill.credits.append((kind, amount, span))
+                    bill.by_hand[credit] = bill.credits[-1]
                     bill.entries.append((credit, -amount))
 
         return f"{move.name} {kind} {days} {[float(amount) for amount in amounts]}", note
+
+    def undo_credit(self):
+        """Take back a credit by hand: by a reversal of it, or by resetting and cancelling it."""
+        credits = [
+            (bill, credit)
+            for bill in self.bills
+            for credit in bill.by_hand
+            if not bill.gone and credit.state == "posted"
+        ]
+        if not credits:
+            return None
+        _bill, credit = self.random.choice(credits)
+        name = credit.name
+        if self.random.random() < 0.5:
+            credit.button_draft()
+            credit.button_cancel()
+        else:
+            again = self.test._reverse(credit, date=self.today)
+            again._post(soft=False)
+
+        def note():
+            for bill in self.bills:
+                if credit in bill.by_hand:
+                    entry = bill.by_hand.pop(credit)
+                    bill.credits.remove(entry)
+                    bill.entries.remove((credit, -entry[1]))
+
+        return name, note
 
     # ------------------------------------------------------------------
     # Checks
@@ -557,7 +589,7 @@ class LedgerWalk:
 RUNS = ["run"] * 6
 CONTRACT = [*["move_end"] * 5, "change_price", "change_tax", "change_from", "change_rate"]
 ACCOUNTING = ["edit_draft", "edit_draft", "post_draft", "reset", "cancel", "delete", "bill_again"]
-ACCOUNTING += ["replace", *["credit"] * 6]
+ACCOUNTING += ["replace", "undo_credit", "undo_credit", *["credit"] * 6]
 
 
 @tagged("post_install", "-at_install")

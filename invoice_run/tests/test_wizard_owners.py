@@ -28,9 +28,10 @@ class TestWizardOwners(ManagerCommon):
         run = self._make_amounts(self._make_run("2024-01-15"))
         vals = {
             "billing.due": contract,
+            "billing.credit.question": {"exception_id": self._make_exception(run).id},
             "billing.contract.change": {"line_ids": [Command.create(line)]},
             "invoice.run.reason": {"run_id": run.id, "reason": "because"},
-            "billing.forecast": {"date_to": "2030-01-31"},
+            "billing.forecast": {},
         }
         names = {
             name
@@ -47,6 +48,10 @@ class TestWizardOwners(ManagerCommon):
         wizards["billing.cutoff"].action_compute()
         children = {name: self.env[name].sudo().search([], limit=1) for name in lines}
         return {**wizards, **children}
+
+    def _make_exception(self, run):
+        vals = {"run_id": run.id, "code": "credit", "message": "For which days?"}
+        return self.env["invoice.run.exception"].sudo().create(vals)
 
     def test_nobody_else_reads_changes_or_deletes(self):
         self._make_usage(date="2024-01-03")
