@@ -116,7 +116,7 @@ class TestMigration(InvoiceRunCommon):
     def test_references_that_become_the_same_are_told_apart(self):
         items = [self._make_usage(date="2024-01-05") for _number in range(2)]
         self.env.flush_all()
-        self.env.cr.execute("DROP INDEX billing_usage__external_ref_unique")
+        self.env.cr.execute("DROP INDEX billing_usage_external_ref_unique")
         for item, reference in zip(items, ("A ", "A"), strict=True):
             self.env.cr.execute(
                 "UPDATE billing_usage SET external_ref = %s WHERE id = %s", [reference, item.id]
