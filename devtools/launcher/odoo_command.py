@@ -2,11 +2,16 @@
 
 When a worker has used up its time or memory, Odoo's server starts itself anew by the name of
 the program that it was started with. `python -m odoo` has no such name: Python does not run
-`odoo/__main__.py` as a file, and the server would be gone. This folder is the first on
-Python's path then, so it holds nothing else.
+`odoo/__main__.py` as a file, and the server would be gone.
 """
 
-from odoo.cli.command import main
+import os
+import sys
+
+# as with `python -m`: scripts of the shell import from where it was started
+sys.path[0] = os.getcwd()
+
+from odoo.cli.command import main  # noqa: E402 - found by the path
 
 if __name__ == "__main__":
     main()

@@ -1,3 +1,4 @@
+from . import base
 from . import invoice_run_guarded
 from . import billing_change
 from . import invoice_run_bulk_mixin
@@ -73,8 +74,8 @@ from . import invoice_run_sample
 from . import invoice_run_schedule_runs
 from . import account_move
 from . import account_move_line
-from . import billing_cutoff_entry
 from . import account_move_line_credit
+from . import billing_cutoff_entry
 from . import account_tax
 from . import account_move_bulk
 from . import invoice_run_bulk

@@ -263,28 +263,3 @@ class InvoiceRunLine(models.Model):
         """
         mine = [billed for billed in billed_lines if billed.entry.amount_id == self.id]
         return next((billed for billed in reversed(mine) if not billed.is_released()), None)
-
-    def _get_billed_span(self):
-        """Return the days that the invoice shows, whatever was credited since."""
-        return periods.Span(self.billing_date_from, self.billing_date_to)
-
-    def _get_billed_amount(self, span):
-        """Return what this amount billed for ``span``, a part of its claim, to the coin.
-
-        By the same function that made it, with the price of then; by days where the terms of
-        the contract were changed since, so that it no longer gives the billed amount.
-        """
-        line = self.contract_line_id
-        terms = line.contract_id._get_billing_terms()
-        coin = periods.exact(self.document_id.currency_id.rounding)
-        first = line._get_counted_from()
-        billed = self._get_billed_span()
-
-        def charge(part):
-            price = periods.exact(self.net_price)
-            return periods.charge(terms, line.price_interval, first, part, price, coin).amount
-
-        if charge(billed) == periods.exact(self.amount):
-            return float(charge(span))
-        share = periods.exact(self.amount) * span.days / billed.days
-        return float(periods.round_half_up(share, coin))

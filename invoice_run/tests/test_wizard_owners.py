@@ -31,7 +31,6 @@ class TestWizardOwners(ManagerCommon):
             "billing.credit.question": {"exception_id": self._make_exception(run).id},
             "billing.contract.change": {"line_ids": [Command.create(line)]},
             "invoice.run.reason": {"run_id": run.id, "reason": "because"},
-            "billing.forecast": {},
         }
         names = {
             name
@@ -202,3 +201,82 @@ class TestWizardNames(InvoiceRunCommon):
                 with self.assertRaises(AccessError) as refused, self.env.cr.savepoint():
                     attempt()
                 self.assertNotIn("Secret", str(refused.exception))
+
+
+@tagged("post_install", "-at_install")
+class TestNamesElsewhere(InvoiceRunCommon):
+    """Nor does a form that is being filled in, or the refusal of what it holds."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.stranger = cls._make_user(
+            "elsewhere_stranger",
+            "invoice_run.invoice_run_group_manager",
+            company=cls.setup_other_company()["company"],
+        )
+        run = cls._make_run("2024-01-15", name="Secret run")
+        run.schedule_id.name = "Secret schedule"
+        cls.scenario.name = "Secret scenario"
+        cluster = cls.env["billing.cluster"].create(
+            {"name": "Secret unit", "company_id": cls.company.id}
+        )
+        cls.secrets = {
+            record._name: record for record in (run, run.schedule_id, cls.scenario, cluster)
+        }
+
+    def _get_fields(self):
+        for name, model in self.env.registry.items():
+            for field in model._fields.values():
+                known = field.type == "many2one" and field.comodel_name in self.secrets
+                if known and field.store and not field.compute and not model._abstract:
+                    yield name, field
+
+    def _get_answers(self, name, field):
+        """Return what a user of another company is told when he names a record, as text."""
+        Model = self.env[name].with_user(self.stranger)
+        record = self.secrets[field.comodel_name]
+        spec = {field.name: {"fields": {"display_name": {}}}}
+        forged = Model.with_context(**{f"default_{field.name}": record.id})
+        for ask in (
+            lambda: Model.onchange({field.name: record.id}, [], spec),
+            lambda: Model.onchange({field.name: record.id}, [field.name], spec),
+            lambda: forged.onchange({}, [], spec),
+        ):
+            self.env.invalidate_all()
+            try:
+                with self.env.cr.savepoint():
+                    yield str(ask())
+            except AccessError as error:
+                yield str(error)
+
+    @mute_logger("odoo.addons.base.models.ir_rule")
+    def test_no_form_tells_a_name(self):
+        count = 0
+        for name, field in self._get_fields():
+            for answer in self._get_answers(name, field):
+                count += 1
+                self.assertNotIn("Secret", answer, field)
+        self.assertGreater(count, 30)
+
+    def test_no_refusal_tells_a_name(self):
+        for model, vals in (
+            ("billing.asset", {"name": "Car", "cluster_id": "billing.cluster"}),
+            ("invoice.run.schedule", {"name": "S", "scenario_id": "billing.scenario"}),
+        ):
+            vals = {
+                key: self.secrets[value].id if value in self.secrets else value
+                for key, value in vals.items()
+            }
+            if model == "invoice.run.schedule":
+                vals["date_from"] = "2024-01-01"
+            vals["company_id"] = self.stranger.company_id.id
+            with self.subTest(model=model), self.assertRaises(AccessError) as refused:
+                self.env[model].with_user(self.stranger).create(vals)
+            self.assertNotIn("Secret", str(refused.exception))
+
+    def test_own_names_are_told(self):
+        spec = {"scenario_id": {"fields": {"display_name": {}}}}
+        Run = self.env["invoice.run"].with_user(self.user)
+        answer = Run.onchange({"scenario_id": self.scenario.id}, [], spec)
+        self.assertEqual(answer["value"]["scenario_id"]["display_name"], "Secret scenario")
