@@ -8,6 +8,7 @@ from odoo.tools import format_date
 
 from .. import cutoff, periods
 from .account_move import ACCOUNTANTS
+from .invoice_run_guarded import EngineValue
 
 _logger = logging.getLogger(__name__)
 
@@ -133,9 +134,8 @@ class AccountMove(models.Model):
             raise UserError(self.env._("There is nothing to defer or to accrue on this day."))
         journal = company._get_invoice_run_cutoff_journal()
         self._check_cutoff_locks(company, date, journal)
-        entry = self.with_company(company)._as_engine()
-        entry = entry.create(self._prepare_cutoff_vals(company, date, journal))
-        entry = entry.with_env(self.env)
+        vals = self._prepare_cutoff_vals(company, date, journal)
+        entry = self.with_company(company).create(vals).with_env(self.env)
         entry._write_cutoff(rows)
         return entry
 
@@ -150,7 +150,7 @@ class AccountMove(models.Model):
             "ref": self.env._(
                 "Deferred and accrued revenue at %(date)s", date=format_date(self.env, date)
             ),
-            "billing_cutoff_date": date,
+            "billing_cutoff_date": EngineValue(date),
         }
 
     @api.model

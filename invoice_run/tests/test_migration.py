@@ -93,3 +93,33 @@ class TestMigration(InvoiceRunCommon):
         self._migrate("19.0.1.1.0", "pre-migrate", "post-migrate")
         self.assertEqual({line: line.credited_line_id for line in run.line_ids}, before)
         self.assertEqual(items.mapped("billing_credited_line_id"), links)
+
+    def test_contracts_cancelled_before_are_not_credited(self):
+        self._run_all("2024-01-15")
+        self.contract.action_cancel()
+        self.env.flush_all()
+        self._forget("billing_contract SET cancel_date = NULL")
+        self.env.cr.execute("UPDATE invoice_run_line SET period_to = '2090-12-31'")
+        self._migrate("19.0.1.1.0", "pre-migrate")
+        self.assertEqual(str(self.contract.cancel_date), "2090-12-31")
+
+    def test_blanks_around_references_go(self):
+        items = [self._make_usage(date="2024-01-05") for _number in range(4)]
+        self.env.flush_all()
+        for item, reference in zip(items, ("A ", "B", "\u00a0C", " "), strict=True):
+            self.env.cr.execute(
+                "UPDATE billing_usage SET external_ref = %s WHERE id = %s", [reference, item.id]
+            )
+        self._migrate("19.0.1.1.0", "pre-migrate")
+        self.assertEqual([item.external_ref for item in items], ["A", "B", "C", False])
+
+    def test_references_that_become_the_same_are_told_apart(self):
+        items = [self._make_usage(date="2024-01-05") for _number in range(2)]
+        self.env.flush_all()
+        self.env.cr.execute("DROP INDEX billing_usage_external_ref_unique")
+        for item, reference in zip(items, ("A ", "A"), strict=True):
+            self.env.cr.execute(
+                "UPDATE billing_usage SET external_ref = %s WHERE id = %s", [reference, item.id]
+            )
+        self._migrate("19.0.1.1.0", "pre-migrate")
+        self.assertEqual([item.external_ref for item in items], [f"A ({items[0].id})", "A"])

@@ -1,4 +1,4 @@
-"""Invoices that were credited to be billed again are noted before the database refuses others."""
+"""What new columns and indexes ask for is written before Odoo makes them."""
 
 #: Confirmed credit notes over the whole amount that let the periods be billed again.
 GIVEN_BACK = """
@@ -7,10 +7,36 @@ GIVEN_BACK = """
      WHERE credit.state = 'posted' AND credit.invoice_bill_again
        AND credit.amount_total = invoice.amount_total
 """
+#: What was cancelled before stays as it is billed: no run credits it years later.
+KEEP_CANCELLED = """
+    UPDATE billing_contract contract
+       SET cancel_date = GREATEST(CURRENT_DATE, (
+               SELECT max(amount.period_to) FROM invoice_run_line amount
+                WHERE amount.contract_id = contract.id AND amount.is_claimed))
+     WHERE contract.state = 'cancelled' AND contract.cancel_date IS NULL
+"""
+#: References without the blanks around them; one that is another item's already is told apart by
+#: the number of the item.
+STRIP_REFERENCES = """
+    WITH bare AS (
+        SELECT id, ref, row_number() OVER (
+                   PARTITION BY company_id, ref ORDER BY ref <> external_ref, id) AS place
+          FROM (SELECT id, company_id, external_ref,
+                       btrim(external_ref, E' \\t\\n\\r\\u00a0') AS ref
+                  FROM billing_usage WHERE external_ref IS NOT NULL) item
+    )
+    UPDATE billing_usage usage
+       SET external_ref = NULLIF(CASE WHEN bare.place = 1 OR bare.ref = '' THEN bare.ref
+                                      ELSE bare.ref || ' (' || usage.id || ')' END, '')
+      FROM bare WHERE bare.id = usage.id AND usage.external_ref <> bare.ref
+"""
 
 
 def migrate(cr, version):
-    """Write what the two unique indexes on invoices in force ask for."""
+    """Write what new indexes ask for, and what new columns would otherwise get."""
+    cr.execute("ALTER TABLE billing_contract ADD COLUMN IF NOT EXISTS cancel_date date")
+    cr.execute(KEEP_CANCELLED)
+    cr.execute(STRIP_REFERENCES)
     for table in ("account_move", "account_move_line"):
         cr.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS billing_given_back boolean")
     cr.execute(f"UPDATE account_move SET billing_given_back = TRUE WHERE id IN ({GIVEN_BACK})")
