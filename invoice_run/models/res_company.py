@@ -26,7 +26,7 @@ class ResCompany(models.Model):
     invoice_run_auto_send = fields.Boolean("Send invoices", groups=INTERNAL)
     invoice_run_four_eyes = fields.Boolean(
         "Four eyes",
-        help="Who submitted a run or generated its amounts cannot approve it.",
+        help="Whoever created or changed something that is to be approved cannot approve it.",
         groups=INTERNAL,
     )
     invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of runs", groups=INTERNAL)
