@@ -336,6 +336,9 @@ class InvoiceRunDocument(models.Model):
     def _is_rate_changed(self):
         """Whether the rate of this document's date is another one than its totals were made at."""
         self.ensure_one()
+        source = self.run_id.scenario_id._get_source()
+        if source._get_currency_errors(self.currency_id, self.company_id, self.invoice_date):
+            return False  # there is none: said by the invoice that cannot be made
         return float_compare(self.currency_rate, self._get_currency_rate(), precision_digits=9) != 0
 
     def _prepare_move_vals(self):

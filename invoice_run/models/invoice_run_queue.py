@@ -258,6 +258,8 @@ class InvoiceRun(models.Model):
     def _with_engine(self):
         """Return these runs such that the result is the same, whoever asked for it and how."""
         context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
+        # as the scheduled action: who pressed a button follows no invoice, and gets no copy of it
+        context["mail_create_nosubscribe"] = True
         # sudo: the button that queued the work checked who may ask for it; the scheduled action
         # or a script may carry it out
         return self.with_env(self.env(su=True, context=context))

@@ -65,6 +65,7 @@ class ResCompany(models.Model):
         check_company=True,
         domain="[('account_type', 'in', ('liability_current', 'liability_non_current'))]",
         help="What is billed and not yet earned at the end of a month.",
+        groups=INTERNAL,
     )
     invoice_run_accrued_account_id = fields.Many2one(
         "account.account",
@@ -72,6 +73,7 @@ class ResCompany(models.Model):
         check_company=True,
         domain="[('account_type', 'in', ('asset_current', 'asset_non_current'))]",
         help="What is earned and not yet billed at the end of a month.",
+        groups=INTERNAL,
     )
     invoice_run_cutoff_journal_id = fields.Many2one(
         "account.journal",
@@ -79,11 +81,13 @@ class ResCompany(models.Model):
         check_company=True,
         domain="[('type', '=', 'general')]",
         help="Empty: the first miscellaneous journal.",
+        groups=INTERNAL,
     )
     invoice_run_cutoff_draft = fields.Boolean(
         "Draft of the month-end entry",
         help="On the first day of a month the entry of the cut-off is drafted, and follows what "
         "is billed until somebody posts it.",
+        groups=INTERNAL,
     )
 
     @api.model_create_multi
