@@ -494,6 +494,45 @@ class TestManagerApproval(ManagerCommon):
         self._process(manager)
         self.assertEqual(manager.run_id.state, "invoiced")
 
+    def test_setting_of_the_schedule_counts(self):
+        """By hand is by hand, also where the company approves what people make here."""
+        self.company.invoice_run_auto_approve = True
+        schedule = self.env["invoice.run.schedule"].create(
+            {
+                "name": "Monthly",
+                "scenario_id": self.scenario.id,
+                "company_id": self.company.id,
+                "date_from": "2024-01-01",
+                "run_count": 1,
+                "auto_approve": "no",
+            }
+        )
+        schedule.action_generate_runs()
+        run = self._make_amounts(schedule.run_ids)
+        run.document_ids.with_user(self.reviewer).action_accept()
+        manager = self._open(run_id=run.id)
+        self.assertTrue(manager.get_state()["run"]["approval"]["needed"])
+        self.assertTrue(manager.action_process(ALL)["run"]["approval"]["asked"])
+        with self.assertRaisesRegex(UserError, "follows IRS-"):
+            self._fetch(manager)
+        self.assertEqual(run.state, "amounts")
+        self.assertEqual(schedule.auto_approve, "no")
+        self.assertFalse(run.invoice_ids)
+
+    def test_process_approves_what_was_seen(self):
+        manager = self._open(self.reviewer)
+        self._fetch(manager)
+        seen = manager.get_rows()["fingerprint"]
+        self._make_contract([{"price_unit": 9999.0}], date_start="2024-01-01")
+        run = manager.run_id.with_user(self.user)
+        run.action_generate_amounts()
+        run._process_queue()
+        with self.assertRaisesRegex(UserError, "changed since you looked"):
+            manager.action_process(ALL, seen)
+        self.assertFalse(manager.run_id.invoice_ids)
+        manager.action_process(ALL, manager.get_rows()["fingerprint"])
+        self.assertEqual(manager.run_id.state, "approved")
+
     def test_setting_does_not_approve_exceptions(self):
         self.company.invoice_run_auto_approve = True
         self._make_contract(

@@ -40,6 +40,8 @@ class TestReview(InvoiceRunCommon):
         self.assertTrue(run.document_ids.is_outlier)
         self.assertAlmostEqual(run.document_ids.variance, 150.83, 2)
         self.assertEqual(run.flagged_count, 1)
+        with self.assertRaisesRegex(AccessError, "Only reviewers"):
+            run.document_ids.with_user(self.user).action_accept()
         run.document_ids.with_user(self.reviewer).action_accept()
         self.assertEqual(run.flagged_count, 0)
 
