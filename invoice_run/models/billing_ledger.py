@@ -18,6 +18,31 @@ PRICE = SQL(
 #: Whether a credit note lets the periods be billed again, see ``account.move._gives_back``.
 RELEASES = SQL("(move.invoice_bill_again AND move.amount_total = reversed.amount_total)")
 
+#: The invoice lines of the amounts in ``amount``: first those that runs made, by their amount; then
+#: those that give them back, by the line that they name.
+FOUND = SQL(
+    """
+    billed AS MATERIALIZED (
+        SELECT amount.record_id, amount.id AS amount_id, amount.corrects_id,
+               amount.amount AS planned, amount.net_price, item.id AS item_id
+          FROM amount
+          JOIN account_move_line item ON item.invoice_run_line_id = amount.id
+    ), found AS (
+        SELECT billed.record_id, billed.item_id, billed.item_id AS origin_of,
+               COALESCE(billed.corrects_id, billed.amount_id) AS amount_id,
+               billed.corrects_id IS NOT NULL AS is_correction, FALSE AS is_credit,
+               billed.planned, billed.net_price
+          FROM billed
+         UNION ALL
+        SELECT billed.record_id, item.id, billed.item_id, billed.amount_id,
+               FALSE, TRUE, billed.planned, billed.net_price
+          FROM billed
+          JOIN account_move_line item ON item.billing_credited_line_id = billed.item_id
+         WHERE item.invoice_run_line_id IS NULL AND billed.corrects_id IS NULL
+    )
+    """
+)
+
 
 class BillingLedger(models.AbstractModel):
     """What was billed, as the invoices in force say: the only place that answers it.
@@ -296,35 +321,30 @@ class BillingLedger(models.AbstractModel):
         return SQL("move.state != 'cancel'")
 
     def _get_amount_query(self, records, as_of):
-        """Return the entries of amounts of runs that are on invoices, and of those settled.
-
-        First the lines that runs made, by their amount; then the lines that give them back, by
-        the line that they name.
-        """
+        """Return the entries of amounts of runs that are on invoices, and of those settled."""
         return SQL(
             """
             WITH amount AS MATERIALIZED (
                 SELECT amount.*, amount.%(link)s AS record_id
                   FROM invoice_run_line amount
                  WHERE amount.%(link)s = ANY(%(ids)s)
-            ), billed AS MATERIALIZED (
-                SELECT amount.record_id, amount.id AS amount_id, amount.corrects_id,
-                       amount.amount AS planned, amount.net_price, item.id AS item_id
-                  FROM amount
-                  JOIN account_move_line item ON item.invoice_run_line_id = amount.id
-            ), found AS (
-                SELECT billed.record_id, billed.item_id, billed.item_id AS origin_of,
-                       COALESCE(billed.corrects_id, billed.amount_id) AS amount_id,
-                       billed.corrects_id IS NOT NULL AS is_correction, FALSE AS is_credit,
-                       billed.planned, billed.net_price
-                  FROM billed
-                 UNION ALL
-                SELECT billed.record_id, item.id, billed.item_id, billed.amount_id,
-                       FALSE, TRUE, billed.planned, billed.net_price
-                  FROM billed
-                  JOIN account_move_line item ON item.billing_credited_line_id = billed.item_id
-                 WHERE item.invoice_run_line_id IS NULL AND billed.corrects_id IS NULL
-            )
+            ), %(found)s
+            %(invoiced)s
+             UNION ALL
+            %(settled)s
+             ORDER BY accounting_date, line_id
+            """,
+            link=SQL.identifier(LINKS[records._name]),
+            ids=records.ids,
+            found=FOUND,
+            invoiced=self._get_invoiced_query(as_of),
+            settled=self._get_settled_query(as_of),
+        )
+
+    def _get_invoiced_query(self, as_of):
+        """Return the entries of what ``FOUND`` finds: a row for each invoice line."""
+        return SQL(
+            """
             SELECT found.record_id,
                    CASE WHEN found.is_correction THEN 'released'
                         WHEN NOT found.is_credit THEN 'billed'
@@ -352,7 +372,17 @@ class BillingLedger(models.AbstractModel):
               LEFT JOIN account_move origin_move ON origin_move.id = origin.move_id
               LEFT JOIN account_move reversed ON reversed.id = move.reversed_entry_id
              WHERE %(date)s AND (NOT found.is_credit OR move.state = 'posted')
-             UNION ALL
+            """,
+            date=self._get_date_condition(as_of),
+            sign=SIGN,
+            price=PRICE,
+            releases=RELEASES,
+        )
+
+    def _get_settled_query(self, as_of):
+        """Return the entries of amounts that were settled without an invoice."""
+        return SQL(
+            """
             SELECT amount.record_id,
                    CASE WHEN amount.corrects_id IS NULL THEN 'billed' ELSE 'released' END,
                    NULL, NULL, COALESCE(amount.corrects_id, amount.id), amount.credited_line_id,
@@ -367,14 +397,7 @@ class BillingLedger(models.AbstractModel):
               JOIN res_currency currency ON currency.id = document.currency_id
              WHERE document.state = 'nothing'
                AND (%(as_of)s IS NULL OR document.invoice_date <= %(as_of)s)
-             ORDER BY accounting_date, line_id
             """,
-            link=SQL.identifier(LINKS[records._name]),
-            ids=records.ids,
-            date=self._get_date_condition(as_of),
-            sign=SIGN,
-            price=PRICE,
-            releases=RELEASES,
             as_of=as_of or None,
         )
 
