@@ -324,8 +324,10 @@ FLOOR = {
     "invoice_run_line": ("TRUE", ("id", "document_id")),
     "account_tax_invoice_run_line_rel": ("TRUE", ("invoice_run_line_id",)),
 }
-#: Days are claimed once: the copies claim days of a hundred years later.
+#: Days are claimed once: the copies claim days of a hundred years later. An amount has one invoice
+#: in force: the copies are none.
 CHANGED = {name: f"{name} + 36525" for name in ("period_from", "period_to")}
+CHANGED["billing_given_back"] = "TRUE"
 OFFSET = 10_000_000
 
 
