@@ -179,10 +179,19 @@ class BulkHead:
         self.fiscal_position = cache.browse("account.fiscal.position", vals["fiscal_position_id"])
         self.term = cache.browse("account.payment.term", vals["invoice_payment_term_id"])
         self.date = fields.Date.to_date(vals["invoice_date"])
-        self.is_refund = vals["move_type"] == "out_refund"
+        self.move_type = vals["move_type"]
+        self.is_refund = self.move_type == "out_refund"
         self.sign = 1 if self.is_refund else -1
         self.rate = self._get_rate()
         self.line_vals = self._prepare_line_vals(vals)
+
+    def get_company_obstacles(self):
+        """See ``invoice.run.bulk._get_company_obstacles``."""
+        key = ("obstacles", self.company, self.move_type)
+        bulk = self.cache.env["invoice.run.bulk"]
+        return self.cache.get(
+            key, lambda: bulk._get_company_obstacles(self.company, self.move_type)
+        )
 
     def _get_rate(self):
         """See ``account.move._get_expected_currency_rate_at``."""

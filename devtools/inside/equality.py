@@ -20,31 +20,35 @@ NOW = "2024-03-20 10:00:00"
 CONTRACTS = 80
 
 
-def main(env) -> None:
-    """The last line of the output is {chart: what was found}."""
+def main(env, charts=CHARTS, contracts=CONTRACTS) -> None:
+    """The last line of the output is {chart: what was found}.
+
+    :param charts: {chart: country}
+    :param contracts: how many, for each chart; a multiple of four
+    """
     type(env["invoice.run"])._can_commit = lambda run: False
     commit, type(env.cr).commit = type(env.cr).commit, _refuse_commit
     # what a country suggests beyond the modules that are here already
     type(env["res.company"]).install_l10n_modules = lambda company: False
     obstacles = env["invoice.run.bulk"]._get_registry_obstacles()
-    charts = {chart: _compare(env, chart, country) for chart, country in CHARTS.items()}
+    found = {chart: _compare(env, chart, country, contracts) for chart, country in charts.items()}
     env.cr.rollback()
     type(env.cr).commit = commit
-    print(json.dumps({"obstacles": obstacles, "charts": charts}), flush=True)
+    print(json.dumps({"obstacles": obstacles, "charts": found}), flush=True)
 
 
 def _refuse_commit(cursor):
     raise AssertionError("Nothing is committed here.")
 
 
-def _compare(env, chart: str, country: str) -> dict:
+def _compare(env, chart: str, country: str, contracts: int) -> dict:
     company = env["res.company"].create(
         {"name": f"Company {chart}", "country_id": env.ref(f"base.{country}").id}
     )
     env.user.company_ids |= company
     env["account.chart.template"].try_loading(chart, company, install_demo=False)
     env = env(context={**env.context, "allowed_company_ids": company.ids})
-    _make_contracts(env, company)
+    _make_contracts(env, company, contracts)
     scenario = env["billing.scenario"].create(
         {"name": chart, "company_id": company.id, "send_action": "none"}
     )
@@ -60,7 +64,9 @@ def _compare(env, chart: str, country: str) -> dict:
     env.cr.execute("SELECT setval('account_move_id_seq', %s)", (first,))
     rows, bulk = _invoice(run, in_bulk=True)
     return {
+        "fast_path": _get_settings(env).invoice_run_fast_path,
         "invoices": len(rows["account_move"]),
+        "credit_notes": sum(row["move_type"] == "out_refund" for row in rows["account_move"]),
         "in_bulk": bulk,
         "items": len(rows["account_move_line"]),
         "taxes": len({row["tax_line_id"] for row in rows["account_move_line"]} - {None}),
@@ -70,10 +76,14 @@ def _compare(env, chart: str, country: str) -> dict:
     }
 
 
-def _make_contracts(env, company):
+def _get_settings(env):
+    return env["res.config.settings"].create({})
+
+
+def _make_contracts(env, company, count):
     draw = random.Random(17)
     basics = _make_basics(env, company)
-    signs = [1, 1, 1, -1] * (CONTRACTS // 4)
+    signs = [1, 1, 1, -1] * (count // 4)
     contracts = env["billing.contract"].create(
         [_draw_contract(draw, company, basics, sign) for sign in signs]
     )

@@ -295,7 +295,7 @@ class AccountMove(models.Model):
         data = self.env.cr.precommit.data
         data["invoice_run.ranks"] = ranks
         data["invoice_run.locks"] = {}
-        if self.env["invoice.run.bulk"]._is_numbering_known():
+        if self.env["invoice.run.bulk"]._is_numbering_known(self.journal_id):
             data["invoice_run.formats"] = {}
         moves = self.with_context(invoice_run_bulk_post=True)
         try:
@@ -322,7 +322,7 @@ class AccountMove(models.Model):
 
     def _get_fields_kept_at_post(self):
         """Return the fields that follow from the state by their declaration, not by their value."""
-        if self.env["invoice.run.bulk"]._get_registry_obstacles():
+        if self.env["invoice.run.bulk"]._get_unknown_overrides():
             return []
         return [field for field in self._fields.values() if field.compute in AMOUNT_COMPUTES]
 

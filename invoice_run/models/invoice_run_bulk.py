@@ -2,24 +2,9 @@ from odoo import api, fields, models
 from odoo.fields import Command
 
 from ..bulk import BulkCache, BulkHead
+from ..known_overrides import CORE, get_limited, is_known
 from .account_move_bulk import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES
 
-#: Who may override what the bulk path does itself: read, and found to do nothing to an invoice
-#: of a run. ``point_of_sale`` and ``hr_expense`` act on their own entries, ``stock_account`` on
-#: vendor bills, ``sale`` and ``sale_stock`` on lines with sale lines.
-KNOWN_MODULES = {
-    "account",
-    "analytic",
-    "base",
-    "hr_expense",
-    "invoice_run",
-    "mail",
-    "point_of_sale",
-    "sale",
-    "sale_stock",
-    "sms",
-    "stock_account",
-}
 #: What decides the next number of an invoice.
 NUMBERING_METHODS = (
     "_deduce_sequence_number_reset",
@@ -29,8 +14,6 @@ NUMBERING_METHODS = (
     "_get_sequence_format_param",
     "_get_starting_sequence",
 )
-#: Who may override that: ``account_debit_note`` counts debit notes apart, a run makes none.
-KNOWN_NUMBERING = {"account", "account_debit_note", "invoice_run"}
 #: Values that the bulk path was compared with. Others may have a meaning for ``create``.
 KNOWN_MOVE_VALUES = {
     "move_type",
@@ -95,7 +78,7 @@ class InvoiceRunBulk(models.AbstractModel):
         :param vals_list: as for ``account.move.create``, with ``invoice_line_ids``
         """
         Move = self.env["account.move"]
-        if self._is_off() or self._get_registry_obstacles():
+        if self._is_off() or self._get_unknown_overrides():
             return Move.create(vals_list)
         cache = BulkCache(self.env, vals_list)
         moves = Move.browse()
@@ -141,6 +124,11 @@ class InvoiceRunBulk(models.AbstractModel):
     @api.model
     def _get_registry_obstacles(self):
         """Return what other addons change that the bulk path does itself, as names."""
+        return [f"{name} ({module})" for name, module in self._get_unknown_overrides()]
+
+    @api.model
+    def _get_unknown_overrides(self):
+        """Return [(model.name, addon)] of what stands in the way of the bulk path everywhere."""
         registry = self.env.registry
         if getattr(registry, "_invoice_run_bulk_obstacles", None) is None:
             registry._invoice_run_bulk_obstacles = [
@@ -151,29 +139,40 @@ class InvoiceRunBulk(models.AbstractModel):
         return registry._invoice_run_bulk_obstacles
 
     @api.model
-    def _is_numbering_known(self):
-        """Whether the number of an invoice depends on nothing but its journal, date and type.
+    def _is_numbering_known(self, journals):
+        """Whether numbers in ``journals`` depend on nothing but journal, date and type.
 
         A localisation may count its kinds of documents apart, which only its own methods know.
         """
         registry = self.env.registry
         if getattr(registry, "_invoice_run_numbering", None) is None:
-            modules = {
-                module
-                for name in NUMBERING_METHODS
-                for module in self._get_modules("account.move", name)
-            }
-            registry._invoice_run_numbering = modules <= KNOWN_NUMBERING
-        return registry._invoice_run_numbering
+            unknown = self._get_overridden_methods({"account.move": NUMBERING_METHODS})
+            registry._invoice_run_numbering = not any(unknown)
+        limited = get_limited(registry._init_modules, numbers=True)
+        return registry._invoice_run_numbering and not any(
+            journal[known.journal_field]
+            if known.journal_field
+            else known.country in self._get_country_codes(journal.company_id)
+            for _module, known in limited
+            for journal in journals
+        )
+
+    @api.model
+    def _get_country_codes(self, company):
+        """Return the codes of the country of ``company``: addons ask for the one or the other."""
+        return {company.account_fiscal_country_id.code, company.country_id.code} - {False}
 
     @api.model
     def _get_overridden_methods(self, methods):
-        """Yield those of {model: methods} that a module overrides of which we know nothing."""
+        """Yield (model.name, addon) of those of {model: methods} of whose override we know nothing.
+
+        What is known is in ``known_overrides.py``.
+        """
         for model_name, names in methods.items():
             for name in names:
                 for module in self._get_modules(model_name, name):
-                    if module not in KNOWN_MODULES:
-                        yield f"{model_name}.{name} ({module})"
+                    if not is_known(f"{model_name}.{name}", module):
+                        yield f"{model_name}.{name}", module
 
     def _get_modules(self, model_name, method):
         """Return the addons that define ``method``; parts of Odoo's core are none."""
@@ -184,13 +183,35 @@ class InvoiceRunBulk(models.AbstractModel):
         ]
 
     def _get_unknown_fields(self, model_name, computes):
-        """Yield stored fields whose value ``create`` computes in a way that we do not know."""
+        """Yield (model.name, addon) of stored fields that ``create`` computes as we do not know."""
         for name, field in self.env[model_name]._fields.items():
-            compute = computes.get(name)
-            if name in computes and field.related is None and field.compute != compute:
-                yield f"{model_name}.{name} ({field.compute})"
-            elif field.precompute and name not in computes:
-                yield f"{model_name}.{name} (precomputed)"
+            is_ours = name in computes
+            is_changed = is_ours and field.related is None and field.compute != computes[name]
+            if not is_changed and (is_ours or not field.precompute):
+                continue
+            # the core's own change is not known either
+            modules = set(field._modules) - CORE or set(field._modules)
+            for module in sorted(modules):
+                if module in CORE or not is_known(f"{model_name}.{name}", module):
+                    yield f"{model_name}.{name}", module
+
+    @api.model
+    def _get_company_obstacles(self, company, move_type=None):
+        """Return what keeps invoices of ``company`` from the bulk path, as labels and addons.
+
+        :param move_type: also what concerns invoices of this type only
+        """
+        fields_ = ("account_storno", "account_discount_expense_allocation_id")
+        reasons = [
+            company._fields[name]._description_string(self.env) for name in fields_ if company[name]
+        ]
+        countries = self._get_country_codes(company)
+        local = {
+            module: None
+            for module, known in get_limited(self.env.registry._init_modules)
+            if known.country in countries and known.move_type in (None, move_type)
+        }
+        return [*reasons, *local]
 
     @api.model
     def _get_bulk_obstacles(self, vals, cache):
@@ -207,13 +228,12 @@ class InvoiceRunBulk(models.AbstractModel):
             return [f"values: {', '.join(sorted(unknown))}"]
         head = BulkHead(vals, cache)
         checks = {
-            "storno": head.company.account_storno,
             "early payment discount": head.term.early_discount,
-            "discount allocation": head.company.account_discount_expense_allocation_id,
             "due date": bool(head.term) == bool(vals.get("invoice_date_due")),
             "receivable account": not head.get_receivable_account(),
         }
-        reasons = [reason for reason, found in checks.items() if found]
+        reasons = list(head.get_company_obstacles())
+        reasons += [reason for reason, found in checks.items() if found]
         for line_vals in lines_vals:
             if not line_vals.get("display_type"):
                 reasons += self._get_line_obstacles(line_vals, head)
@@ -406,3 +426,28 @@ class InvoiceRunBulk(models.AbstractModel):
             amounts[0] += line["company_amount"]
             amounts[1] += line["foreign_amount"]
         return result
+
+
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
+
+    invoice_run_fast_path = fields.Char(
+        "Fast Creation of Invoices", compute="_compute_invoice_run_fast_path"
+    )
+
+    @api.depends("company_id")
+    def _compute_invoice_run_fast_path(self):
+        bulk = self.env["invoice.run.bulk"]
+        addons = sorted({module for _name, module in bulk._get_unknown_overrides()})
+        for settings in self:
+            if bulk._is_off():
+                text = self.env._("Off, by the system parameter invoice_run.bulk_create.")
+            elif addons:
+                text = self.env._("Off, because of these apps: %(apps)s.", apps=", ".join(addons))
+            elif reasons := bulk._get_company_obstacles(settings.company_id):
+                text = self.env._(
+                    "Off for this company, because of: %(reasons)s.", reasons=", ".join(reasons)
+                )
+            else:
+                text = self.env._("On.")
+            settings.invoice_run_fast_path = text

@@ -7,7 +7,9 @@ from odoo.fields import Command
 from odoo.models import BaseModel
 from odoo.tests import tagged
 
+from .. import known_overrides
 from ..bulk import BulkCache
+from ..known_overrides import Known
 from .bulk_rows import get_differences, read_rows
 from .common import InvoiceRunCommon
 
@@ -359,12 +361,12 @@ class TestBulkEquality(InvoiceRunCommon):
 
     def test_storno_is_an_obstacle(self):
         self.company.account_storno = True
-        self.assertEqual(self._get_obstacles(), ["storno"])
+        self.assertEqual(self._get_obstacles(), ["Storno accounting"])
 
     def test_discount_allocation_is_an_obstacle(self):
         account = self.company_data["default_account_expense"]
         self.company.account_discount_expense_allocation_id = account
-        self.assertEqual(self._get_obstacles(), ["discount allocation"])
+        self.assertEqual(self._get_obstacles(), ["Separate account for expense discount"])
 
     def test_tax_due_on_payment_is_an_obstacle(self):
         self.company.tax_exigibility = True
@@ -397,9 +399,65 @@ class TestBulkEquality(InvoiceRunCommon):
             bulk._get_registry_obstacles(), ["account.move._compute_needed_terms (stranger)"]
         )
 
+    def _pretend_module(self, module, **limits):
+        """Have an addon with overrides that were read be installed."""
+        known = Known(frozenset(), **limits)
+        names = {**known_overrides.KNOWN_OVERRIDES, module: [known]}
+        self.patch(known_overrides, "KNOWN_OVERRIDES", names)
+        self.patch(self.env.registry, "_init_modules", self.env.registry._init_modules | {module})
+
+    def _get_fast_path(self):
+        settings = self.env["res.config.settings"].with_company(self.company)
+        return settings.create({}).invoice_run_fast_path
+
+    def test_a_localisation_keeps_companies_of_its_country_only(self):
+        self._pretend_module("l10n_there", country="XX")
+        self.assertFalse(self._get_obstacles())
+        self.assertEqual(self._get_fast_path(), "On.")
+        self._pretend_module("l10n_here", country=self.company.account_fiscal_country_id.code)
+        self.assertEqual(self._get_obstacles(), ["l10n_here"])
+        self.assertEqual(self._get_fast_path(), "Off for this company, because of: l10n_here.")
+
+    def test_a_localisation_of_credit_notes(self):
+        country = self.company.account_fiscal_country_id.code
+        self._pretend_module("l10n_here", country=country, move_type="out_refund")
+        self.assertFalse(self._get_obstacles())
+        self.assertEqual(self._get_fast_path(), "On.")
+        self._make_contract([{"quantity": -1.0, "tax_ids": [Command.set(self.taxes[0].ids)]}])
+        run = self._make_amounts(self._make_run("2020-01-15"))
+        credit = run.sudo().document_ids.filtered(lambda document: document.amount_total < 0)
+        vals = credit._prepare_move_vals()
+        bulk = self.env["invoice.run.bulk"].with_company(self.company).sudo()
+        obstacles = bulk._get_bulk_obstacles(vals, BulkCache(bulk.env, [vals]))
+        self.assertEqual(obstacles, ["l10n_here"])
+
+    def test_numbers_of_some_journals_or_countries(self):
+        bulk, journal = self.env["invoice.run.bulk"], self.company_data["default_journal_sale"]
+        other = journal.copy({"code": "OTH", "restrict_mode_hash_table": True})
+        self._pretend_module("l10n_here", numbers=True, journal_field="restrict_mode_hash_table")
+        self.assertTrue(bulk._is_numbering_known(journal))
+        self.assertFalse(bulk._is_numbering_known(journal + other))
+        self.assertFalse(self._get_obstacles())
+        country = self.company.account_fiscal_country_id.code
+        self._pretend_module("l10n_here", numbers=True, country=country)
+        self.assertFalse(bulk._is_numbering_known(journal))
+        self.assertFalse(self._get_obstacles())
+
+    def test_settings_say_what_holds_it_back(self):
+        self.assertEqual(self._get_fast_path(), "On.")
+        self.company.account_storno = True
+        self.assertEqual(
+            self._get_fast_path(), "Off for this company, because of: Storno accounting."
+        )
+        pairs = [("account.move._compute_date", "b"), ("account.move.x", "a")]
+        self.patch(self.env.registry, "_invoice_run_bulk_obstacles", pairs)
+        self.assertEqual(self._get_fast_path(), "Off, because of these apps: a, b.")
+        self.env["ir.config_parameter"].sudo().set_param("invoice_run.bulk_create", "0")
+        self.assertIn("invoice_run.bulk_create", self._get_fast_path())
+
     def test_numbers_that_a_localisation_counts_apart(self):
         bulk = self.env["invoice.run.bulk"]
-        self.assertTrue(bulk._is_numbering_known())
+        self.assertTrue(bulk._is_numbering_known(self.env["account.journal"]))
         Bulk, Move = self.env.registry["invoice.run.bulk"], self.env.registry["account.move"]
         get_modules = Bulk._get_modules
         start, domain = Move._get_starting_sequence, Move._get_last_sequence_domain

@@ -1,0 +1,92 @@
+"""What the addons of Odoo override of that which bulk creation does itself, read in their source.
+
+All of them, installed or not: a database has a few, customers have others.
+"""
+
+import ast
+import json
+from pathlib import Path
+
+import odoo.addons.account
+from odoo.addons.invoice_run.known_overrides import CORE, KNOWN_OVERRIDES
+from odoo.addons.invoice_run.models.account_move_bulk import (
+    BYPASSED_METHODS,
+    CHATTER_METHODS,
+    LINE_COMPUTES,
+    MOVE_COMPUTES,
+)
+from odoo.addons.invoice_run.models.invoice_run_bulk import NUMBERING_METHODS
+
+ADDONS = Path(odoo.addons.account.__file__).parent.parent
+COMPUTES = {"account.move": MOVE_COMPUTES, "account.move.line": LINE_COMPUTES}
+
+
+def main(env) -> None:
+    """The last line of the output: what nobody read, and what is listed but does not exist."""
+    found = set(_find(env))
+    known = {
+        (name, module)
+        for module, items in KNOWN_OVERRIDES.items()
+        for item in items
+        for name in item.names
+    }
+    result = {
+        "overrides": len(found),
+        "unknown": sorted(map(list, found - known)),
+        "outdated": sorted(map(list, known - found)),
+    }
+    print(json.dumps(result), flush=True)
+
+
+def _find(env):
+    """Yield (model.name, addon)."""
+    methods = {model: set(names) for model, names in BYPASSED_METHODS.items()}
+    methods["account.move"].update(NUMBERING_METHODS, CHATTER_METHODS)
+    parents = {model: _get_parents(env, model) for model in methods}
+    for path in sorted(ADDONS.glob("*/**/*.py")):
+        module = path.relative_to(ADDONS).parts[0]
+        if module in CORE or module.startswith("test_") or "tests" in path.parts:
+            continue
+        for extended, statements in _get_classes(path):
+            for model, names in parents.items():
+                if extended in names:
+                    for name in _get_overrides(statements, model, methods[model]):
+                        yield f"{model}.{name}", module
+
+
+def _get_parents(env, model):
+    """The model and the mixins that it is made of."""
+    classes = type(env[model]).__mro__
+    return {getattr(cls, "_name", None) for cls in classes} - {None, "base"}
+
+
+def _get_classes(path):
+    """Yield (model that a class defines or extends, its statements)."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ClassDef):
+            values = {
+                _get_target(statement): statement.value
+                for statement in node.body
+                if isinstance(statement, ast.Assign)
+            }
+            value = values.get("_name") or values.get("_inherit")
+            model = ast.literal_eval(value) if value else None
+            yield model[0] if isinstance(model, list | tuple) else model, node.body
+
+
+def _get_target(statement):
+    return getattr(statement.targets[0], "id", None)
+
+
+def _get_overrides(statements, model, methods):
+    for statement in statements:
+        if isinstance(statement, ast.FunctionDef) and statement.name in methods:
+            yield statement.name
+        elif isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
+            options = {keyword.arg for keyword in statement.value.keywords}
+            name = _get_target(statement)
+            is_ours = name in COMPUTES.get(model, ())
+            if model in COMPUTES and (
+                "precompute" in options or (is_ours and "compute" in options)
+            ):
+                yield name
