@@ -9,6 +9,7 @@ from odoo.tools import format_date
 from .. import cutoff, periods
 from .account_move import ACCOUNTANTS
 from .invoice_run_guarded import EngineValue
+from .invoice_run_invoicing import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 
@@ -366,5 +367,10 @@ class AccountMove(models.Model):
         try:
             with self.env.cr.savepoint():
                 self._create_cutoff_entry(company, date)
+        except RETRY_ERRORS:
+            raise
         except UserError as error:
             _logger.warning("No cut-off of %s at %s: %s", company.name, date, error)
+        except Exception:  # whatever is wrong with one company never stops the others
+            self.env.invalidate_all(flush=False)
+            _logger.warning("No cut-off of %s at %s", company.name, date, exc_info=True)

@@ -467,6 +467,15 @@ class TestMonthEndEntry(CutoffCommon):
         self.company.invoice_run_accrued_account_id = False
         self.assertFalse(self._draft())
 
+    def test_an_error_nobody_foresaw_stops_no_other(self):
+        def broken(moves, company, date):
+            raise ValueError("impossible terms")
+
+        Move = self.env["account.move"]
+        self.patch(type(Move), "_create_cutoff_entry", broken)
+        with self.assertLogs("odoo.addons.invoice_run.models.billing_cutoff_entry", "WARNING"):
+            Move._process_cutoff_draft(self.company)
+
     def test_a_draft_follows_the_ledger(self):
         self._make_both()
         entry = self._draft()
