@@ -51,7 +51,7 @@ env.cr.commit()
 SENDER = (
     WORKER
     + """
-from odoo.addons.invoice_run.models import invoice_run_send_job
+from odoo.addons.invoice_run.models.job import invoice_run_send_job
 invoice_run_send_job.MAILS_PER_CHUNK = 4
 def die(model, name, number, before):
     original, calls = getattr(type(env[model]), name), []

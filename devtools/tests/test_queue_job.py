@@ -24,8 +24,8 @@ MAKE = MAKE.replace("range(2)", "range(1)")
 HURRY = """
 import os, pathlib, signal, time
 from datetime import timedelta
-from odoo.addons.invoice_run.models import invoice_run_progress as progress
-from odoo.addons.invoice_run.models import invoice_run_queue as queue
+from odoo.addons.invoice_run.models.job import invoice_run_progress as progress
+from odoo.addons.invoice_run.models.job import invoice_run_queue as queue
 from odoo.addons.queue_job import jobrunner
 queue.PAYERS_PER_CHUNK = queue.INVOICES_PER_CHUNK = 10
 queue.LOOK_AGAIN = timedelta(seconds=1)

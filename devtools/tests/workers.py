@@ -20,7 +20,7 @@ env.cr.commit()
 # Small chunks, so that a worker can die in the middle of something.
 WORKER = """
 import json, os, signal, time
-from odoo.addons.invoice_run.models import invoice_run_queue as queue
+from odoo.addons.invoice_run.models.job import invoice_run_queue as queue
 queue.PAYERS_PER_CHUNK = queue.INVOICES_PER_CHUNK = 5
 Run, Move = type(env['invoice.run']), type(env['account.move'])
 calls = 0

@@ -9,7 +9,7 @@ from aiosmtpd.controller import Controller
 from odoo.addons.base.models.ir_mail_server import IrMail_Server
 from odoo.tests.common import TEST_CURSOR_COOKIE_NAME, release_test_lock
 
-from ..models.ir_actions_report import PdfProcess
+from ..models.delivery.ir_actions_report import PdfProcess
 from .common import InvoiceRunCommon
 
 start, wait = PdfProcess.start, PdfProcess.wait

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from psycopg2 import IntegrityError
 
-from odoo.addons.invoice_run import periods
+from odoo.addons.invoice_run.engine import periods
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import BaseCase, Form, tagged
 from odoo.tools import mute_logger

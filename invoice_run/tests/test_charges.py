@@ -8,8 +8,8 @@ from fractions import Fraction
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odoo.addons.invoice_run import periods
-from odoo.addons.invoice_run.periods import DAY, Charge, Span, Terms
+from odoo.addons.invoice_run.engine import periods
+from odoo.addons.invoice_run.engine.periods import DAY, Charge, Span, Terms
 from odoo.tests import BaseCase, tagged
 
 from .test_periods import (

@@ -5,8 +5,8 @@ from freezegun import freeze_time
 from hypothesis import given
 from hypothesis import strategies as st
 
-from odoo.addons.invoice_run import cutoff, ledger, periods
-from odoo.addons.invoice_run.ledger import BilledLine, LedgerEntry
+from odoo.addons.invoice_run.engine import cutoff, ledger, periods
+from odoo.addons.invoice_run.engine.ledger import BilledLine, LedgerEntry
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 from odoo.tests import BaseCase, tagged
@@ -16,6 +16,7 @@ from .ledger_common import LedgerCommon
 
 CENT = Fraction(1, 100)
 FIRST = date(2024, 1, 1)
+ENTRY_LOG = "odoo.addons.invoice_run.models.accounting.billing_cutoff_entry"
 
 
 def make_entry(kind, amount, first, last):
@@ -461,7 +462,7 @@ class TestMonthEndEntry(CutoffCommon):
             self.env["account.move"]._get_cutoff_entry(self.company, self._date("2024-01-31"))
         )
 
-    @mute_logger("odoo.addons.invoice_run.models.billing_cutoff_entry")
+    @mute_logger(ENTRY_LOG)
     def test_a_company_that_is_not_set_up_stops_no_other(self):
         self._make_both()
         self.company.invoice_run_accrued_account_id = False
@@ -473,7 +474,7 @@ class TestMonthEndEntry(CutoffCommon):
 
         Move = self.env["account.move"]
         self.patch(type(Move), "_create_cutoff_entry", broken)
-        with self.assertLogs("odoo.addons.invoice_run.models.billing_cutoff_entry", "WARNING"):
+        with self.assertLogs(ENTRY_LOG, "WARNING"):
             Move._process_cutoff_draft(self.company)
 
     def test_a_draft_follows_the_ledger(self):

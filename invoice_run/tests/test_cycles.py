@@ -5,8 +5,8 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from odoo.addons.invoice_run import cycles
-from odoo.addons.invoice_run.periods import DAY
+from odoo.addons.invoice_run.engine import cycles
+from odoo.addons.invoice_run.engine.periods import DAY
 from odoo.tests import BaseCase, tagged
 
 from .test_periods import DATES, FIXED, day, days_of, each_day, months_later, span, spans

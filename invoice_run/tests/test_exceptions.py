@@ -4,7 +4,7 @@ from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
 
-AMOUNTS_LOG = "odoo.addons.invoice_run.models.invoice_run_document"
+AMOUNTS_LOG = "odoo.addons.invoice_run.models.document.invoice_run_document"
 
 
 @tagged("post_install", "-at_install")

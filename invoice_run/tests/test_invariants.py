@@ -4,8 +4,8 @@ from datetime import date, timedelta
 
 import psycopg2
 
-from odoo.addons.invoice_run import periods
-from odoo.addons.invoice_run.periods import DAY, Span
+from odoo.addons.invoice_run.engine import periods
+from odoo.addons.invoice_run.engine.periods import DAY, Span
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import tagged
 from odoo.tools import mute_logger

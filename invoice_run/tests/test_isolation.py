@@ -18,7 +18,7 @@ BLOCKED, ACCOUNT, PRODUCT, DATABASE, PYTHON, LOCKED, RATE = BROKEN = (
     888,
     999,
 )
-SILENT = ("odoo.sql_db", "odoo.addons.invoice_run.models.invoice_run_invoicing")
+SILENT = ("odoo.sql_db", "odoo.addons.invoice_run.models.document.invoice_run_invoicing")
 
 
 @tagged("post_install", "-at_install")
@@ -233,7 +233,7 @@ class TestIsolation(InvoiceRunCommon):
         self.assertEqual(last, 3, "up to the first that is free, as Odoo does")
 
     def _get_numbering(self):
-        from ..models import account_move_bulk
+        from ..models.accounting import account_move_bulk
 
         return account_move_bulk
 
@@ -251,6 +251,6 @@ class TestIsolation(InvoiceRunCommon):
         self.assertNumbersInOrder(run.document_ids - failed)
 
     def _get_queue(self):
-        from ..models import invoice_run_queue
+        from ..models.job import invoice_run_queue
 
         return invoice_run_queue

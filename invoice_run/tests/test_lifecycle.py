@@ -238,7 +238,7 @@ class TestActivities(LifecycleCommon):
         self.assertFalse(run.activity_ids)
         self.assertIn("nobody was told", str(run.message_ids.mapped("body")))
 
-    @mute_logger("odoo.addons.invoice_run.models.invoice_run_invoicing")
+    @mute_logger("odoo.addons.invoice_run.models.document.invoice_run_invoicing")
     def test_responsible_is_told_what_failed_and_that_it_is_done(self):
         run = self._make_waiting_run()
         self.company.fiscalyear_lock_date = "2024-01-31"

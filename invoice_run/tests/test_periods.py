@@ -8,8 +8,8 @@ from datetime import date, timedelta
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from odoo.addons.invoice_run import periods
-from odoo.addons.invoice_run.periods import DAY, Span, Terms
+from odoo.addons.invoice_run.engine import periods
+from odoo.addons.invoice_run.engine.periods import DAY, Span, Terms
 from odoo.tests import BaseCase, tagged
 
 FIXED = {"derandomize": True, "deadline": None, "database": None}

@@ -12,8 +12,10 @@ from odoo.tests import BaseCase, tagged
 from odoo.tools import mute_logger
 from odoo.tools.pdf import PdfReadError
 
-from ..pdf_binder import PdfBinder
+from ..engine.pdf_binder import PdfBinder
 from .sending_common import SendingCommon
+
+INVOICING_LOG = "odoo.addons.invoice_run.models.document.invoice_run_invoicing"
 
 
 def make_pdf(*pages, picture=None):
@@ -218,7 +220,7 @@ class TestPrinting(SendingCommon):
         run = self._make_printed_run()
         broken = run.document_ids[0]
         broken.move_id.sudo().invoice_pdf_report_id.raw = b"%PDF-broken"
-        with mute_logger("odoo.addons.invoice_run.models.invoice_run_invoicing", "PyPDF2", "pypdf"):
+        with mute_logger(INVOICING_LOG, "PyPDF2", "pypdf"):
             texts = self._get_texts(run.action_print())
         self.assertEqual(texts, self._get_expected(run.document_ids - broken))
         self.assertEqual(broken.send_state, "failed")
@@ -349,6 +351,6 @@ class TestPrinting(SendingCommon):
         self.patch(self._get_module(), "PRINT_AT_ONCE", limit)
 
     def _get_module(self):
-        from ..models import invoice_run_printing
+        from ..models.job import invoice_run_printing
 
         return invoice_run_printing

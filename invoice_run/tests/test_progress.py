@@ -77,7 +77,7 @@ class TestProgress(InvoiceRunCommon):
         self.invoice_run.with_user(self.reviewer).action_approve()
         self.invoice_run.action_generate_invoices()
         self.invoice_run._write_engine({"is_managed": True})
-        managed = "odoo.addons.invoice_run.models.invoice_run_managed"
+        managed = "odoo.addons.invoice_run.models.job.invoice_run_managed"
         with patch(f"{managed}.SMALLEST_CHUNK", 1), patch(f"{managed}.FEWEST_CHUNKS", 2):
             messages = self._listen(self.invoice_run._process_queue)
         # one for each of the two chunks, one at the end
@@ -86,7 +86,7 @@ class TestProgress(InvoiceRunCommon):
     def test_who_has_it_open_hears_of_start_chunks_and_end(self):
         messages = self._listen(self.invoice_run.action_generate_amounts)
         self.assertEqual(messages, [{"run_id": self.invoice_run.id}])
-        with patch("odoo.addons.invoice_run.models.invoice_run_queue.PAYERS_PER_CHUNK", 1):
+        with patch("odoo.addons.invoice_run.models.job.invoice_run_queue.PAYERS_PER_CHUNK", 1):
             messages = self._listen(self.invoice_run._process_queue)
         self.assertEqual([message.get("left") for message in messages[:2]], [1, 0])
         self.assertEqual(messages[-1], {"run_id": self.invoice_run.id})

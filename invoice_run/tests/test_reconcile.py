@@ -8,7 +8,7 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from ..models.invoice_run_reconcile import PARTS
+from ..models.review.invoice_run_reconcile import PARTS
 from .common import InvoiceRunCommon
 
 STEPS = 25

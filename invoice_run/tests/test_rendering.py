@@ -14,9 +14,9 @@ from odoo.service import server
 from odoo.tests import HOST, tagged
 from odoo.tools import config, mute_logger
 
-from .. import stylesheet
-from ..models import ir_actions_report
-from ..models.ir_actions_report import PdfProcess, PrintHangs, get_print_seconds
+from ..engine import stylesheet
+from ..models.delivery import ir_actions_report
+from ..models.delivery.ir_actions_report import PdfProcess, PrintHangs, get_print_seconds
 from .sending_common import SendingCommon
 from .test_printing import make_pdf
 

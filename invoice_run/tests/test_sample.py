@@ -3,7 +3,7 @@ from freezegun import freeze_time
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 
-from ..models.invoice_run_sample import SAMPLE_MODELS
+from ..models.desk.invoice_run_sample import SAMPLE_MODELS
 from .common import InvoiceRunCommon
 
 COUNTED = (

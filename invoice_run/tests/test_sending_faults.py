@@ -7,8 +7,8 @@ from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
-from ..models import invoice_run_send_job
-from ..models.mail_notification import UNKNOWN
+from ..models.delivery.mail_notification import UNKNOWN
+from ..models.job import invoice_run_send_job
 from .sending_common import SendingCommon
 
 MAIL = "odoo.addons.mail.models.mail_mail"
@@ -347,6 +347,6 @@ class TestSendingFaults(SendingCommon):
             return original(this, report_ref, docids, data=data)
 
         with patch.object(report, "_render_qweb_html", render):
-            with mute_logger("odoo.addons.invoice_run.models.invoice_run_invoicing"):
+            with mute_logger("odoo.addons.invoice_run.models.document.invoice_run_invoicing"):
                 document = self._check_fault(partner, "The PDF could not be made")
         self._check_repaired(document, "broken@example.com")

@@ -8,8 +8,8 @@ from odoo.tools import mute_logger
 from .test_lifecycle import ATTEND, LifecycleCommon
 
 QUIET = (
-    "odoo.addons.invoice_run.models.invoice_run_queue",
-    "odoo.addons.invoice_run.models.invoice_run_schedule_runs",
+    "odoo.addons.invoice_run.models.job.invoice_run_queue",
+    "odoo.addons.invoice_run.models.schedule.invoice_run_schedule_runs",
 )
 
 

@@ -1,8 +1,8 @@
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
-from .. import ledger
-from ..models.invoice_run_guarded import ENGINE, EngineValue
+from ..engine import ledger
+from ..models.base.invoice_run_guarded import ENGINE, EngineValue
 
 
 class BillingCreditMixin(models.AbstractModel):

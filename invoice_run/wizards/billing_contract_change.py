@@ -3,7 +3,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.tools import format_date
 
-from .. import periods
+from ..engine import periods
 
 
 class BillingContractChange(models.TransientModel):

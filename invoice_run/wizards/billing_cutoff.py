@@ -1,7 +1,7 @@
 from odoo import fields, models
 
-from .. import cutoff
-from ..models.possible_dates import check_ahead
+from ..engine import cutoff
+from ..models.base.possible_dates import check_ahead
 
 
 class BillingCutoff(models.TransientModel):

@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 from odoo.fields import Command
 
-from ..models.possible_dates import check_ahead
+from ..models.base.possible_dates import check_ahead
 
 
 class BillingDue(models.TransientModel):

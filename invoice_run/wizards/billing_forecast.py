@@ -7,10 +7,10 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from .. import cycles, periods
 from ..bulk import remember, remembering
-from ..models.billing_contract import BILLED_STATES
-from ..models.possible_dates import check_ahead
+from ..engine import cycles, periods
+from ..models.base.possible_dates import check_ahead
+from ..models.contract.billing_contract import BILLED_STATES
 
 #: A forecast has a row for each price line and month.
 FORECAST_YEARS = 3

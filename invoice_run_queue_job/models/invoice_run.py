@@ -2,7 +2,7 @@ import logging
 import time
 
 from odoo import SUPERUSER_ID, api, fields, models
-from odoo.addons.invoice_run.models.invoice_run_queue import LOOK_AGAIN, SHARED_JOBS
+from odoo.addons.invoice_run.models.job.invoice_run_queue import LOOK_AGAIN, SHARED_JOBS
 from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 from odoo.fields import Domain

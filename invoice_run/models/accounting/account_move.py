@@ -1,0 +1,337 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.tools import SQL
+
+from ..base.groups import ACCOUNTANTS
+from ..base.invoice_run_guarded import ENGINE
+from ..delivery.account_move_send import SENT_MESSAGE
+
+
+class AccountMove(models.Model):
+    _name = "account.move"
+    _inherit = ["account.move", "invoice.run.guarded"]
+
+    invoice_run_id = fields.Many2one(
+        "invoice.run",
+        copy=False,
+        readonly=True,
+        index="btree_not_null",
+        check_company=True,
+        groups=ACCOUNTANTS,
+    )
+    invoice_run_document_id = fields.Many2one(
+        "invoice.run.document",
+        copy=False,
+        readonly=True,
+        index="btree_not_null",
+        groups=ACCOUNTANTS,
+    )
+    billing_title = fields.Char("Invoice Name")
+    billing_category_id = fields.Many2one(
+        "billing.category", "Invoice Category", check_company=True, groups=ACCOUNTANTS
+    )
+    billing_contract_ids = fields.Many2many(
+        "billing.contract",
+        string="Billing Contracts",
+        compute="_compute_billing_contract_ids",
+        groups="invoice_run.invoice_run_group_user",
+    )
+    invoice_bill_again = fields.Boolean(
+        "Bill Again",
+        copy=False,
+        readonly=True,
+        groups=ACCOUNTANTS,
+        help="When this credit note is confirmed in full, the periods of the invoice that it "
+        "reverses become billable again.",
+    )
+    billing_given_back = fields.Boolean(
+        copy=False,
+        readonly=True,
+        groups=ACCOUNTANTS,
+        help="A confirmed credit note over the whole lets its periods be billed again.",
+    )
+
+    _run_document_invoiced_once = models.UniqueIndex(
+        "(invoice_run_document_id) WHERE invoice_run_document_id IS NOT NULL"
+        " AND state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
+        "This document of an invoice run has an invoice already. Cancel or delete one of the two.",
+    )
+
+    @api.depends("invoice_line_ids.invoice_run_line_id")
+    def _compute_billing_contract_ids(self):
+        for move in self:
+            move.billing_contract_ids = move.invoice_line_ids.invoice_run_line_id.contract_id
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded': nobody detaches an invoice from its claims, or forges one
+        return super()._get_engine_fields() | {
+            "invoice_run_id",
+            "invoice_run_document_id",
+            "invoice_bill_again",
+            "billing_cutoff_date",
+            "billing_given_back",
+        }
+
+    def write(self, vals):
+        # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
+        if vals.get("state") in ("draft", "cancel"):
+            self._check_not_given_back()
+            confirmed = self.filtered(lambda move: move.state == "posted")
+            confirmed._get_credit_lines()._check_not_built_upon()
+            self._forget_unsent_mails()
+        elif vals.get("state") == "posted":
+            self._check_given_back_once()
+            self._get_credit_lines()._check_credits_fit()
+        if vals.get("state") == "cancel":
+            self._get_lines_of_runs()._check_credits_undone()
+            self._forget_credit_documents()
+        result = super().write(vals)
+        if "state" in vals:
+            # a draft holds its periods like a confirmed invoice: only what it reverses changes
+            own = vals["state"] != "posted"
+            self._get_affected_run_lines(own=own)._follow_invoices()
+        return result
+
+    def unlink(self):
+        # EXTENDS 'account': a deleted credit note no longer gives periods back
+        run_lines = self._get_affected_run_lines()
+        self._forget_credit_documents()
+        result = super().unlink()
+        if run_lines:
+            run_lines.exists()._follow_invoices()
+        return result
+
+    def _reverse_moves(self, default_values_list=None, cancel=False):
+        # EXTENDS 'account': whoever reverses, the lines name what they give back
+        moves = self.with_context(invoice_run_reversing=ENGINE)
+        credits = super(AccountMove, moves)._reverse_moves(default_values_list, cancel)
+        return credits.with_env(self.env)
+
+    def _touch(self):
+        """Let two transactions that give these invoices back at once not both succeed.
+
+        The second one is repeated, and then sees what the first one left.
+        """
+        if self:
+            query = SQL(
+                "UPDATE account_move SET write_date = write_date WHERE id = ANY(%s)", self.ids
+            )
+            self.env.execute_query(query)
+
+    def _get_credit_lines(self):
+        """Return the lines of these moves that give invoice lines of runs back."""
+        # sudo: who confirms a credit note need not see the run that made the invoice
+        lines = self.env["account.move.line"].sudo()
+        domain = [("move_id", "in", self.ids), ("billing_credited_line_id", "!=", False)]
+        return lines.search(domain)
+
+    def _get_lines_of_runs(self):
+        """Return the lines of these invoices that bill amounts of runs."""
+        # sudo: who cancels an invoice need not see the run that made it
+        lines = self.env["account.move.line"].sudo()
+        return lines.search([("move_id", "in", self.ids), ("invoice_run_line_id", "!=", False)])
+
+    def _forget_unsent_mails(self):
+        """Hold back mails of runs that have these moves as they were; sent anew when confirmed."""
+        # sudo: who changes an invoice need not see the run that made it
+        documents = self.env["invoice.run.document"].sudo()
+        domain = [("move_id", "in", self.ids), ("send_state", "=", "pending")]
+        documents.search([*domain, ("send_message_id", "!=", False)])._forget_unsent_mails()
+
+    def _forget_credit_documents(self):
+        """Do not send credit notes of a run that are deleted or cancelled before they left."""
+        # sudo: who cancels a credit note need not see the run that made it
+        documents = (
+            self.env["invoice.run.document"]
+            .sudo()
+            .search(
+                [
+                    ("move_id", "in", self.ids),
+                    ("state", "=", "credit"),
+                    ("send_state", "not in", ("sent", "printed")),
+                ]
+            )
+        )
+        documents._cancel_mails()
+        documents.unlink()
+
+    def _message_post_after_hook(self, new_message, message_values):
+        # EXTENDS 'account': the document of a run follows the message that sends its invoice
+        result = super()._message_post_after_hook(new_message, message_values)
+        if self.env.context.get("invoice_run_message") is SENT_MESSAGE:
+            self._get_document_to_follow()._note_message(new_message)
+        return result
+
+    def _get_document_to_follow(self):
+        """Return the document of a run that this message sends.
+
+        Sent by somebody in Accounting, it is the run's mail if the run has still to send one.
+        """
+        batch = self.env.context.get("invoice_run_batch")
+        if batch:
+            return batch.documents[self.id]
+        # sudo: who sends an invoice need not see the run that made it
+        documents = self.env["invoice.run.document"].sudo()
+        domain = [("move_id", "=", self.id), ("send_action", "=", "email")]
+        return documents.search([*domain, ("send_state", "in", ("pending", "failed"))])
+
+    def action_view_invoice_run(self):
+        """Open the run that made this invoice."""
+        self.ensure_one()
+        self.invoice_run_id.check_access("read")
+        return self.invoice_run_id._get_records_action()
+
+    def _get_affected_run_lines(self, own=True):
+        """Return the amounts on these moves and on the invoices that they reverse.
+
+        Read by SQL: every confirmation of any journal entry passes here.
+
+        :param own: with the amounts on these moves themselves
+        """
+        if not self.ids:
+            return self.env["invoice.run.line"]
+        MoveLine = self.env["account.move.line"]
+        MoveLine.flush_model(["move_id", "invoice_run_line_id"])
+        self.flush_model(["reversed_entry_id"])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT DISTINCT line.invoice_run_line_id
+                  FROM account_move_line line
+                 WHERE line.invoice_run_line_id IS NOT NULL
+                   AND (line.move_id = ANY(%(own)s) OR line.move_id IN (
+                       SELECT reversed_entry_id FROM account_move
+                        WHERE id = ANY(%(ids)s) AND reversed_entry_id IS NOT NULL))
+                """,
+                ids=self.ids,
+                own=self.ids if own else [],
+            )
+        )
+        # sudo: who confirms or cancels an invoice need not see the run that made it
+        return self.env["invoice.run.line"].sudo().browse([row[0] for row in rows])
+
+    def _is_billing(self):
+        """Whether this invoice holds the periods that it bills.
+
+        A cancelled invoice does not, nor one that a confirmed credit note over its whole
+        amount gave back to be billed again.
+        """
+        self.ensure_one()
+        if self.state == "cancel":
+            return False
+        return not self._get_giving_back()
+
+    def _get_giving_back(self):
+        """Return the confirmed credit notes over the whole amount that let it be billed again."""
+        return self.reversal_move_ids.filtered(
+            lambda credit: credit.state == "posted" and credit._gives_back()
+        )
+
+    def _gives_back(self):
+        """Whether this credit note, when confirmed, makes the periods of its invoice billable."""
+        self.ensure_one()
+        invoice = self.reversed_entry_id
+        return (
+            self.invoice_bill_again
+            and self.currency_id.compare_amounts(self.amount_total, invoice.amount_total) == 0
+        )
+
+    def _note_given_back(self):
+        """Note, for the database, which of these invoices do not bill their amounts any more.
+
+        With it the database refuses a second invoice in force, see the unique indexes.
+        """
+        for move in self:
+            given_back = bool(move._get_giving_back())
+            if move.billing_given_back != given_back:
+                move._write_engine({"billing_given_back": given_back})
+                lines = move.line_ids.filtered("invoice_run_line_id")
+                lines._write_engine({"billing_given_back": given_back})
+        # the invoice that takes their place must not meet them
+        self.flush_recordset(["billing_given_back", "state"])
+        self.line_ids.flush_recordset(["billing_given_back", "parent_state"])
+
+    def _check_given_back_once(self):
+        """Refuse a second credit note that lets the same periods be billed again.
+
+        :raises UserError: names the first one
+        """
+        for credit in self.filtered("invoice_bill_again"):
+            invoice = credit.reversed_entry_id
+            others = invoice._get_giving_back() - credit
+            if others and credit._gives_back():
+                raise UserError(
+                    self.env._(
+                        "%(credit)s gives %(invoice)s back already, to be billed again. Delete "
+                        "this second credit note.",
+                        credit=others[0].display_name,
+                        invoice=invoice.display_name,
+                    )
+                )
+
+    def _check_not_given_back(self):
+        """Refuse to take back an invoice whose credit note lets its periods be billed again.
+
+        The credit note alone would stay: the customer would get the money back twice.
+
+        :raises UserError: names the credit note
+        """
+        for move in self.filtered(lambda move: move.state == "posted"):
+            credits = move._get_giving_back() - self
+            if credits:
+                raise UserError(
+                    self.env._(
+                        "%(credit)s gives %(invoice)s back to be billed again. Reset or cancel "
+                        "that credit note first.",
+                        credit=credits[0].display_name,
+                        invoice=move.display_name,
+                    )
+                )
+
+    def _reverse_to_bill_again(self):
+        """Credit these invoices in full, so that their periods become billable again.
+
+        Only those that are confirmed and in force; each in its own journal.
+
+        :return: the credit notes, confirmed
+        :raises UserError: some have credit notes already
+        """
+        moves = self.filtered(lambda move: move.state == "posted" and move._is_billing())
+        moves._check_not_credited()
+        credits = self.browse()
+        for group in moves.grouped(lambda move: (move.company_id, move.journal_id)).values():
+            wizard = (
+                self.env["account.move.reversal"]
+                .with_context(active_model="account.move", active_ids=group.ids)
+                .create({"journal_id": group.journal_id.id, "invoice_bill_again": True})
+            )
+            wizard.refund_moves()
+            credits |= wizard.new_move_ids
+        if credits:
+            # together: one may undo what another one of them builds on
+            credits._post(soft=False)
+        return credits
+
+    def _check_not_credited(self):
+        """Refuse invoices that were credited by hand, in part or in draft too.
+
+        A further credit note in full would give back more than was billed.
+
+        :raises UserError: names the first of them and its credit note
+        """
+        credited = self.filtered(lambda move: move._get_credits())
+        if credited:
+            raise UserError(
+                self.env._(
+                    "%(count)s of the invoices have credit notes already (%(invoice)s: "
+                    "%(credit)s). Cancel these credit notes, or select and reverse the other "
+                    "documents.",
+                    count=len(credited),
+                    invoice=credited[0].display_name,
+                    credit=credited[0]._get_credits()[0].display_name,
+                )
+            )
+
+    def _get_credits(self):
+        return self.reversal_move_ids.filtered(lambda credit: credit.state != "cancel")

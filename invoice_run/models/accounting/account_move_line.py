@@ -1,0 +1,131 @@
+from odoo import api, fields, models
+from odoo.tools import float_compare
+
+from ...engine import ledger
+from ..base.groups import ACCOUNTANTS
+from ..base.invoice_run_guarded import ENGINE, EngineValue
+
+#: What a credit stands on: not changed before the credit is undone.
+CREDITED_FIELDS = {
+    "quantity",
+    "price_unit",
+    "discount",
+    "tax_ids",
+    "product_id",
+    "account_id",
+    "billing_date_from",
+    "billing_date_to",
+}
+
+
+class AccountMoveLine(models.Model):
+    _name = "account.move.line"
+    _inherit = ["account.move.line", "invoice.run.guarded"]
+
+    invoice_run_line_id = fields.Many2one(
+        "invoice.run.line",
+        "Billed Amount",
+        copy=False,
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+        groups=ACCOUNTANTS,
+    )
+    billing_given_back = fields.Boolean(
+        copy=False,
+        readonly=True,
+        groups=ACCOUNTANTS,
+        help="As on the invoice: for the index, which sees no other table.",
+    )
+    billing_credited_line_id = fields.Many2one(
+        "account.move.line",
+        "Credited Invoice Line",
+        copy=False,
+        readonly=True,
+        index="btree_not_null",
+        ondelete="set null",
+        groups=ACCOUNTANTS,
+        help="Invoice line of a run that this one gives back; the ledger counts them together.",
+    )
+    billing_credit_kind = fields.Selection(
+        [
+            (ledger.LAST, "For the last days billed"),
+            (ledger.DAYS, "For the days of the line"),
+            (ledger.GOODWILL, "A goodwill, not for days"),
+        ],
+        "Credit For",
+        copy=False,
+        readonly=True,
+        groups=ACCOUNTANTS,
+        help="For which days the money is given back. Empty: nobody was asked.",
+    )
+    billing_date_from = fields.Date("Period From", help="First day billed, included.")
+    billing_date_to = fields.Date("Period To", help="Last day billed, included.")
+
+    _run_line_invoiced_once = models.UniqueIndex(
+        "(invoice_run_line_id) WHERE invoice_run_line_id IS NOT NULL"
+        " AND parent_state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
+        "This amount of an invoice run is on an invoice already. Cancel or delete one of the two.",
+    )
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {
+            "invoice_run_line_id",
+            "billing_given_back",
+            "billing_credited_line_id",
+            "billing_credit_kind",
+        }
+
+    def write(self, vals):
+        # EXTENDS 'account': a credit stands on the amounts and days of what it gives back
+        if CREDITED_FIELDS.intersection(vals):
+            self._get_changed_lines(vals)._check_credits_undone()
+        return super().write(vals)
+
+    def _get_changed_lines(self, vals):
+        """Return those of these lines of runs of which ``vals`` change amount, account or days."""
+        # sudo: who edits an invoice need not see the run that made it
+        lines = self.sudo().filtered("invoice_run_line_id")
+        if not lines:
+            return lines
+        names = CREDITED_FIELDS.intersection(vals)
+        return lines.filtered(lambda line: any(line._is_other(name, vals[name]) for name in names))
+
+    def _is_other(self, name, value):
+        """Whether ``value``, as given to ``write``, is another one than this line has."""
+        field = self._fields[name]
+        new = field.convert_to_record(field.convert_to_cache(value, self), self)
+        if field.type == "float":
+            return float_compare(self[name], new, precision_digits=9) != 0
+        return self[name] != new
+
+    def unlink(self):
+        # EXTENDS 'account': a deleted invoice line gives its period back
+        # sudo: who may delete an invoice line need not see the run that made it
+        self.sudo()._check_credits_undone()
+        run_lines = self.sudo().invoice_run_line_id
+        result = super().unlink()
+        if run_lines:
+            run_lines.exists()._follow_invoices()
+        return result
+
+    def _copy_data_extend_business_fields(self, values):
+        # EXTENDS 'account': what reverses an invoice line names it; "Reverse and create invoice"
+        # moves the claim to the new invoice
+        result = super()._copy_data_extend_business_fields(values)
+        # sudo: who reverses an invoice need not see the run that made it
+        line, links = self.sudo(), {}
+        # the object, not True: over RPC a context can hold anything else
+        if self.env.context.get("invoice_run_reversing") is ENGINE:
+            billed = line.invoice_run_line_id and not line.billing_credited_line_id
+            links["billing_credited_line_id"] = (
+                line if billed else line.billing_credited_line_id
+            ).id
+            links["billing_credit_kind"] = line.billing_credit_kind
+        elif self.env.context.get("invoice_run_move_claims") is ENGINE:
+            links["invoice_run_line_id"] = line.invoice_run_line_id.id
+            links["billing_credited_line_id"] = line.billing_credited_line_id.id
+        values.update({name: EngineValue(value) for name, value in links.items()})
+        return result

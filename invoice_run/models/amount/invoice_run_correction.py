@@ -1,0 +1,265 @@
+import psycopg2
+
+from odoo import fields, models
+from odoo.exceptions import UserError
+
+from ...engine import periods
+
+
+class InvoiceRunLine(models.Model):
+    """Credits of days that were billed and are not owed any more.
+
+    A correction is no claim: what it holds is the cut of the earlier claim. Claiming it cuts
+    (or releases) the earlier claim for the credited days, releasing it restores that claim.
+    """
+
+    _inherit = "invoice.run.line"
+
+    corrects_id = fields.Many2one(
+        "invoice.run.line",
+        "Credits",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="restrict",
+        help="Earlier amount that this one gives back in part or in full.",
+    )
+    superseded_by_id = fields.Many2one(
+        "invoice.run.line",
+        "Credited By",
+        readonly=True,
+        index="btree_not_null",
+        ondelete="restrict",
+        help="Later amount that gives days of this one back.",
+    )
+
+    credited_line_id = fields.Many2one(
+        "account.move.line",
+        "Credited Invoice Line",
+        readonly=True,
+        copy=False,
+        index="btree_not_null",
+        ondelete="set null",
+        help="What this one gives back: the invoice line that billed the days.",
+    )
+    is_applied = fields.Boolean(
+        "Credit in Force",
+        readonly=True,
+        copy=False,
+        help="The claim of the amount that this one gives back is cut by its days.",
+    )
+
+    def _is_held(self):
+        """Whether this amount still holds what it bills: its claim, or the cut of another."""
+        self.ensure_one()
+        return self.is_applied if self.corrects_id else self.is_claimed
+
+    def _is_overbilled(self):
+        """Whether days of this amount are to be credited: invoiced, and after the end of its line.
+
+        Not while an earlier credit of it waits for its invoice: that one is renewed.
+        """
+        is_waiting = self.superseded_by_id.document_id.state in ("to_do", "failed")
+        is_invoiced = self.document_id.state in ("invoiced", "nothing")
+        return is_invoiced and not is_waiting and self._is_beyond_end()
+
+    def _is_beyond_end(self):
+        """Whether this amount claims days after the end of its price line."""
+        self.ensure_one()
+        line = self.contract_line_id
+        if not self.is_claimed or not line or line.price_interval == "once":
+            return False
+        last = line._get_last_day()
+        return bool(last and self.period_to > last)
+
+    def _claim_corrections(self):
+        """Cut the earlier claims for the days that these corrections credit, last days first.
+
+        :raises UserError: the earlier claim does not cover these days any more
+        """
+        missing = self.filtered(lambda line: not line.is_applied)
+        for line in missing.sorted("billing_date_from", reverse=True):
+            earlier = line.corrects_id
+            if not earlier.is_claimed or earlier.period_to != line.billing_date_to:
+                raise UserError(
+                    self.env._(
+                        "%(what)s was corrected otherwise meanwhile. Delete the amounts and "
+                        "generate them again.",
+                        what=earlier._get_reference(),
+                    )
+                )
+            if line.billing_date_from <= earlier.period_from:
+                vals = {"is_claimed": False}
+            else:
+                vals = {"period_to": line.billing_date_from - periods.DAY}
+            earlier.write({**vals, "superseded_by_id": line.id})
+            earlier.flush_recordset()
+            line.is_applied = True
+
+    def _release_corrections(self):
+        """Restore the earlier claims, first days first.
+
+        :raises UserError: a later correction builds on this one, or the days are claimed again
+        """
+        for line in self.filtered("is_applied").sorted("billing_date_from"):
+            earlier = line.corrects_id
+            if earlier.superseded_by_id != line:
+                raise UserError(
+                    self.env._(
+                        "%(what)s was credited again by %(later)s. Undo that first.",
+                        what=earlier._get_reference(),
+                        later=earlier.superseded_by_id._get_reference(),
+                    )
+                )
+            previous = earlier._get_corrections() - line
+            earlier._restore_claim(
+                {
+                    "is_claimed": True,
+                    "period_to": line.billing_date_to,
+                    "superseded_by_id": previous[:1].id,
+                }
+            )
+            line.is_applied = False
+
+    def _restore_claim(self, vals):
+        try:
+            with self.env.cr.savepoint():
+                self.write(vals)
+                self.flush_recordset()
+        except psycopg2.IntegrityError as error:
+            self.invalidate_recordset()
+            raise UserError(
+                self.env._(
+                    "The days that were credited are billed again meanwhile. %(message)s",
+                    message=self._get_claim_conflict_message(vals["period_to"]),
+                )
+            ) from error
+
+    def _get_corrections(self):
+        """Return the corrections of these amounts that are in force, first days first."""
+        domain = [("corrects_id", "in", self.ids), ("is_applied", "=", True)]
+        return self.search(domain, order="billing_date_from")
+
+    def _get_reference(self):
+        """Return the invoice, else the run, of this amount for a message."""
+        return self.document_id.move_id.display_name or self.run_id.reference
+
+    def _is_credit_changed(self, billed_lines):
+        """Whether this credit is not what is left to give back any more.
+
+        :param billed_lines: the :class:`ledger.BilledLine` of its price line
+        """
+        billed = self.corrects_id._get_billed_line(billed_lines)
+        if not billed or (billed.entry.line_id or False) != self.credited_line_id.id:
+            return True
+        share = self.env["billing.ledger"]._get_share(billed.entry)
+        before = self.billing_date_from - periods.DAY
+        left = billed.left_after(before, share, "price_amount")
+        return left != -periods.exact(self.amount)
+
+    def _get_correction_errors(self, billed):
+        """Return the reason why this amount cannot be corrected yet, as (code, message).
+
+        :param billed: the :class:`ledger.BilledLine` of its invoice in force
+        """
+        # sudo: who prepares a run need not see all credit notes
+        line = self.env["account.move.line"].sudo().browse(billed.entry.line_id or ())
+        if not line or not billed.left("price_amount"):
+            return []
+        credits = line._get_unasked_credits()
+        if not credits:
+            return []
+        message = self.env._(
+            "%(credits)s gives back a part of %(invoice)s, and nobody said for which days. Press "
+            "“For Which Days?”; then the next run proposes what is left to give back.",
+            credits=", ".join(credits.move_id.mapped("display_name")),
+            invoice=self._get_reference(),
+        )
+        return [("credit", message)]
+
+    def _prepare_correction_vals(self, first, billed):
+        """Return the values of the amount that credits this one from ``first`` on (inclusive).
+
+        It mirrors product, account, taxes and analytic distribution of the invoice line that
+        billed these days, names invoice and period, and gives back what is left of it for them:
+        all that is left of the line in the same quantity and price, to the coin.
+
+        :param billed: the :class:`ledger.BilledLine` of the invoice line in force
+        """
+        self.ensure_one()
+        entry = billed.entry
+        span = periods.Span(max(first, self.period_from), self.period_to)
+        share = self.env["billing.ledger"]._get_share(entry)
+        amount = billed.left_after(span.date_from - periods.DAY, share, "price_amount")
+        item = self.env["account.move.line"].browse(entry.line_id or ())
+        env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
+        name = env._(
+            "Credit of %(invoice)s: %(name)s",
+            invoice=item.move_id.name or self.run_id.reference,
+            name=self.contract_line_id.with_env(env)._get_invoice_line_name(span),
+        )
+        return {
+            "contract_id": self.contract_id.id,
+            "contract_line_id": self.contract_line_id.id,
+            "corrects_id": self.id,
+            "credited_line_id": item.id,
+            "product_id": entry.product_id,
+            "product_uom_id": (item or self).product_uom_id.id,
+            "name": name,
+            "period_from": span.date_from,
+            "period_to": span.date_to,
+            "billing_date_from": span.date_from,
+            "billing_date_to": span.date_to,
+            "amount": float(-amount),
+            "analytic_distribution": entry.analytic_distribution,
+            **self._prepare_credit_price_vals(billed, item or self, amount),
+        }
+
+    def _prepare_credit_price_vals(self, billed, item, amount):
+        """Return quantity, price, discount and taxes of a credit of ``amount``.
+
+        :param item: the invoice line, or the amount that was settled without an invoice
+        """
+        taxes = item.tax_ids
+        whole = billed.left("price_amount")
+        vals = {"quantity": -1.0, "price_unit": float(amount), "discount": 0.0}
+        if not amount or amount != whole:
+            # taxes per piece stay with the days that stay: the pieces were there
+            taxes = taxes.filtered(lambda tax: not tax._is_per_quantity())
+        elif whole == periods.exact(billed.entry.price_amount):
+            vals.update(price_unit=item.price_unit, discount=item.discount)
+            vals["quantity"] = -item._get_signed_quantity()
+        elif item.quantity:
+            vals["quantity"] = -item._get_signed_quantity()
+            vals["price_unit"] = float(-amount) / vals["quantity"]
+        return {**vals, "tax_ids": taxes.ids}
+
+    def _get_signed_quantity(self):
+        """Return the quantity as it is billed: see the method of this name on journal items."""
+        return self.quantity
+
+    def _prepare_credited_line_vals(self):
+        """Return what the line of a credit has from the invoice line that it gives back."""
+        vals = {"billing_credited_line_id": self.credited_line_id.id}
+        account = self._get_booking_account()
+        if account != self._get_default_account():
+            vals["account_id"] = account.id
+        return vals
+
+    def _get_booking_account(self):
+        """Return the account on which this amount will be booked: a credit's as it was billed."""
+        self.ensure_one()
+        return self.credited_line_id.account_id or self._get_default_account()
+
+    def _get_default_account(self):
+        document = self.document_id
+        return self.contract_id._get_run_account(
+            self.product_id, document.company_id, document.fiscal_position_id
+        )
+
+    def _get_billed_line(self, billed_lines):
+        """Return which of ``billed_lines`` of the price line bills this amount now, or None.
+
+        "Reverse and create invoice" leaves the line of before, which was given back.
+        """
+        mine = [billed for billed in billed_lines if billed.entry.amount_id == self.id]
+        return next((billed for billed in reversed(mine) if not billed.is_released()), None)

@@ -1,0 +1,672 @@
+from collections import defaultdict
+from datetime import date
+from fractions import Fraction
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.tools import SQL, format_date, formatLang
+
+from ...bulk import remember
+from ...engine import ledger, periods
+from ..base.possible_dates import check_years
+
+#: Day that every claim of a one-off price line takes: it can be claimed once, ever.
+ONCE_DAY = date(1900, 1, 1)
+
+
+class BillingContractLine(models.Model):
+    """One price of a contract."""
+
+    _name = "billing.contract.line"
+    _description = "Price Line"
+    _inherit = [
+        "analytic.mixin",
+        "billing.default.price",
+        "invoice.run.guarded",
+        "invoice.run.stale.mixin",
+        "invoice.run.import.mixin",
+    ]
+    _order = "contract_id, sequence, id"
+    _check_company_auto = True
+    _prepares_runs = True
+
+    contract_id = fields.Many2one(
+        "billing.contract", required=True, index=True, ondelete="cascade", check_company=True
+    )
+    company_id = fields.Many2one(related="contract_id.company_id", store=True, index=True)
+    currency_id = fields.Many2one(related="contract_id.currency_id")
+    sequence = fields.Integer(default=10)
+    product_id = fields.Many2one(
+        "product.product", required=True, check_company=True, domain="[('sale_ok', '=', True)]"
+    )
+    name = fields.Text(
+        "Description", compute="_compute_name", store=True, readonly=False, precompute=True
+    )
+    quantity = fields.Float(digits="Product Unit", default=1.0, required=True)
+    product_uom_id = fields.Many2one(
+        "uom.uom",
+        "Unit",
+        compute="_compute_product_uom_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+    )
+    price_unit = fields.Float(
+        "Price",
+        compute="_compute_price_unit",
+        store=True,
+        readonly=False,
+        precompute=True,
+        min_display_digits="Product Price",
+    )
+    price_interval = fields.Selection(
+        [
+            ("day", "Day"),
+            ("week", "Week"),
+            ("month", "Month"),
+            ("quarter", "Quarter"),
+            ("half_year", "Half-year"),
+            ("year", "Year"),
+            ("period", "Billing period"),
+            ("once", "Once"),
+        ],
+        "Per",
+        required=True,
+        default="month",
+        help="The price is for this length of time; other lengths are billed in proportion.",
+    )
+    discount = fields.Float("Discount %", digits="Discount")
+    tax_ids = fields.Many2many(
+        "account.tax",
+        string="Taxes",
+        check_company=True,
+        domain="[('type_tax_use', '=', 'sale')]",
+        help="Empty: the product's taxes, mapped by the fiscal position. "
+        "For no tax at all choose a tax of 0 %.",
+    )
+    asset_id = fields.Many2one(
+        "billing.asset",
+        check_company=True,
+        index="btree_not_null",
+        help="What is let, lent or serviced.",
+    )
+    date_start = fields.Date("Start", help="First day. Empty: the contract's start.")
+    date_end = fields.Date("End", help="Last day, included. Empty: the contract's end.")
+    initial_invoiced_until = fields.Date(
+        "Billed Elsewhere Until",
+        help="Last day, included, that was invoiced before this contract came into Odoo.",
+    )
+    run_line_ids = fields.One2many("invoice.run.line", "contract_line_id", "Amounts")
+    invoiced_until = fields.Date(
+        compute="_compute_invoiced_until",
+        store=True,
+        copy=False,
+        help="All days up to and including this one are claimed by invoices or runs.",
+    )
+    next_period_from = fields.Date(
+        "First Open Day",
+        compute="_compute_invoiced_until",
+        store=True,
+        copy=False,
+        index="btree_not_null",
+    )
+
+    overbilled_from = fields.Date(
+        compute="_compute_invoiced_until",
+        store=True,
+        copy=False,
+        index="btree_not_null",
+        help="First day that was invoiced although the line ends before it; the next run "
+        "proposes the credit.",
+    )
+    previous_line_id = fields.Many2one(
+        "billing.contract.line", "Replaces", readonly=True, copy=False, index="btree_not_null"
+    )
+
+    raised_from = fields.Date(
+        readonly=True,
+        copy=False,
+        help="From this day on the price holds the last percentage by which it was raised.",
+    )
+
+    _dates_in_order = models.Constraint(
+        "CHECK (date_end IS NULL OR date_start IS NULL OR date_end >= date_start)",
+        "The end of the price line is before its start. Correct one of the two dates.",
+    )
+    _discount_range = models.Constraint(
+        "CHECK (discount BETWEEN 0 AND 100)", "The discount must be between 0 and 100 %."
+    )
+
+    @api.depends("product_id")
+    def _compute_name(self):
+        for line in self:
+            product = line.product_id.with_context(lang=line.contract_id._get_invoice_lang())
+            line.name = product.get_product_multiline_description_sale() if product else False
+
+    @api.depends("product_id")
+    def _compute_product_uom_id(self):
+        for line in self:
+            line.product_uom_id = line.product_id.uom_id
+
+    @api.depends("product_id", "product_uom_id")
+    def _compute_price_unit(self):
+        for line in self:
+            line.price_unit = line._get_default_price(line.product_id, line.product_uom_id)
+
+    def _get_price_terms(self):
+        # EXTENDS 'billing.default.price'
+        contract = self.contract_id
+        company = contract.company_id
+        partner = contract.partner_invoice_id or contract.partner_id
+        return {
+            "partner": partner,
+            "company": company,
+            "currency": contract.currency_id,
+            "date": company and company._get_invoice_run_today(),
+            "fiscal_position": lambda: (
+                contract.fiscal_position_id or contract._get_run_fiscal_position(partner, company)
+            ),
+        }
+
+    @api.depends(
+        "price_interval",
+        "date_start",
+        "date_end",
+        "initial_invoiced_until",
+        "contract_id.date_start",
+        "contract_id.date_end",
+        "contract_id.state",
+        "contract_id.cancel_date",
+        "run_line_ids.is_claimed",
+        "run_line_ids.period_from",
+        "run_line_ids.period_to",
+    )
+    def _compute_invoiced_until(self):
+        claims = self._get_claimed_spans()
+        for line in self:
+            day = line._get_first_open_day(claims[line.id])
+            line.next_period_from = day or False
+            line.invoiced_until = line._get_invoiced_until(day)
+            line.overbilled_from = line._get_overbilled_from(claims[line.id])
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {
+            "invoiced_until",
+            "next_period_from",
+            "overbilled_from",
+            "run_line_ids",
+        }
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return {
+            "product_id",
+            "name",
+            "quantity",
+            "product_uom_id",
+            "price_unit",
+            "price_interval",
+            "discount",
+            "tax_ids",
+            "analytic_distribution",
+            "date_start",
+            "date_end",
+            "initial_invoiced_until",
+        }
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [("contract_line_id", "in", self.ids)]
+
+    @api.constrains("date_start", "date_end", "initial_invoiced_until")
+    def _check_years(self):
+        check_years(self, ["date_start", "date_end", "initial_invoiced_until"])
+
+    @api.constrains("contract_id")
+    def _check_contract_of_amounts(self):
+        for line in self:
+            if line.run_line_ids.contract_id - line.contract_id:
+                raise ValidationError(
+                    self.env._(
+                        "Line “%(line)s” was billed with another contract already: it stays there.",
+                        line=line.name,
+                    )
+                )
+
+    @api.constrains("date_start", "date_end", "contract_id")
+    def _check_dates_in_contract(self):
+        # a contract can be cancelled before its first day
+        lines = self.filtered("contract_id")
+        for line in lines.filtered(lambda line: line.contract_id.state != "cancelled"):
+            first, last = line._get_own_days()
+            if last and last < first:
+                raise ValidationError(
+                    self.env._(
+                        "Contract %(contract)s, line “%(line)s”: no day is left between its "
+                        "start and its end. Correct the dates of the line or of the contract.",
+                        contract=line.contract_id.name,
+                        line=line.name,
+                    )
+                )
+
+    @api.constrains("date_start")
+    def _check_start_not_billed(self):
+        """Refuse a start after days that were billed and of which money is left.
+
+        Nobody would ever give it back: runs credit days after the end only.
+
+        :raises ValidationError: names invoice and days, and says what to do
+        """
+        lines = self.filtered(lambda line: line.run_line_ids and line.price_interval != "once")
+        for line_id, billed_lines in self.env["billing.ledger"]._get_billed_lines(lines).items():
+            line = self.browse(line_id)
+            first, _last = line._get_own_days()
+            for billed in billed_lines:
+                if line._is_billed_before(first, billed):
+                    raise ValidationError(line._get_start_message(first, billed.entry))
+
+    def _is_billed_before(self, first, billed):
+        """Whether money is left of ``billed`` for days before ``first``.
+
+        :param billed: a :class:`ledger.BilledLine` of this line
+        """
+        if not billed.entry.span or billed.entry.date_from >= first or billed.is_released():
+            return False
+        share = self.env["billing.ledger"]._get_share(billed.entry)
+        after = billed.left_after(first - periods.DAY, share, "price_amount")
+        return billed.left("price_amount") != after
+
+    def _get_start_message(self, first, entry):
+        # sudo: who edits a contract need not see the invoice
+        move = self.env["account.move"].sudo().browse(entry.move_id or ())
+        return self.env._(
+            "Contract %(contract)s, line “%(line)s”: days before %(date)s are billed by "
+            "%(invoice)s. Reverse it with “Bill the Periods Again”, then move the start.",
+            contract=self.contract_id.name,
+            line=self.name,
+            date=format_date(self.env, first),
+            invoice=move.display_name or self.env._("a run"),
+        )
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_billed(self):
+        billed = self.filtered("run_line_ids")
+        if billed:
+            raise UserError(
+                self.env._(
+                    "Contract %(contract)s, line “%(line)s”: something was billed, so the line "
+                    "cannot be deleted. Set its end date instead.",
+                    contract=billed[0].contract_id.name,
+                    line=billed[0].name,
+                )
+            )
+
+    # ------------------------------------------------------------------
+    # Days
+    # ------------------------------------------------------------------
+
+    def _get_own_days(self):
+        """Return first and last day (inclusive, None = open-ended) of the line."""
+        contract = self.contract_id
+        first = max(filter(None, (contract.date_start, self.date_start)))
+        # a cancelled contract owes nothing after its last day
+        cancelled = contract.cancel_date if contract.state == "cancelled" else None
+        last = min(filter(None, (contract.date_end, self.date_end, cancelled)), default=None)
+        return first, last
+
+    def _get_counted_from(self):
+        """Return the first day of this line and of those that it replaces without a gap.
+
+        From it on the days of a price unit are counted, see :func:`periods.charge`: a change of
+        price inside a month does not make that month longer.
+        """
+        line, (first, _last) = self, self._get_own_days()
+        while previous := line.previous_line_id:
+            begin, end = previous._get_own_days()
+            if begin >= first or not end or end + periods.DAY != first:
+                break
+            line, first = previous, begin
+        return first
+
+    def _get_first_day(self):
+        """Return the first day that we bill: after what was billed elsewhere."""
+        first, _last = self._get_own_days()
+        if self.initial_invoiced_until:
+            first = max(first, self.initial_invoiced_until + periods.DAY)
+        return first
+
+    def _get_last_day(self):
+        """Return the last day of the line (inclusive), None when it is open-ended."""
+        return self._get_own_days()[1]
+
+    def _get_invoiced_until(self, open_day):
+        """Return the day before the first open day; empty before anything was billed."""
+        if not self.contract_id.date_start:
+            return False
+        first, last = self._get_own_days()
+        if self.price_interval == "once":
+            return False if open_day else first
+        if open_day:
+            return open_day - periods.DAY if open_day > first else False
+        return last
+
+    def _get_overbilled_from(self, claimed):
+        """Return the first claimed day after the end of the line; empty when there is none."""
+        last = self._get_last_day() if self.contract_id.date_start else None
+        if self.price_interval == "once" or not last or not claimed:
+            return False
+        beyond = [span for span in claimed if span.date_to > last]
+        return max(beyond[0].date_from, last + periods.DAY) if beyond else False
+
+    def _get_overbilled_lines(self):
+        """Return the invoiced amounts that reach beyond the end of these lines."""
+        amounts = self.filtered("overbilled_from").run_line_ids
+        return amounts.filtered(lambda amount: amount._is_overbilled())
+
+    def _get_first_open_day(self, claimed):
+        """Return the first day that no claim covers, None when nothing is left."""
+        if not self.contract_id.date_start:
+            return None
+        if self.price_interval == "once":
+            return None if claimed or self._is_once_billed_elsewhere() else self._get_own_days()[0]
+        return periods.first_open_day(self._get_first_day(), self._get_last_day(), claimed)
+
+    def _is_once_billed_elsewhere(self):
+        first, _last = self._get_own_days()
+        return bool(self.initial_invoiced_until and self.initial_invoiced_until >= first)
+
+    def _get_claimed_spans(self):
+        """Return the claimed days of each line: {line id: [Span]}, adjoining claims merged.
+
+        Merged in the database: an old contract has hundreds of claims.
+        """
+        spans = defaultdict(list)
+        ids = [line._origin.id for line in self if line._origin.id]
+        if not ids:
+            return spans
+        RunLine = self.env["invoice.run.line"]
+        RunLine.flush_model(["contract_line_id", "is_claimed", "period_from", "period_to"])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT line, min(period_from), max(period_to)
+                  FROM (SELECT contract_line_id AS line, period_from, period_to,
+                               period_from - (sum(period_to - period_from + 1) OVER (
+                                   PARTITION BY contract_line_id ORDER BY period_from
+                                   ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+                               ))::int AS island,
+                               row_number() OVER (
+                                   PARTITION BY contract_line_id ORDER BY period_from
+                               ) AS number
+                          FROM invoice_run_line
+                         WHERE is_claimed AND contract_line_id = ANY(%s)) claim
+                 GROUP BY line, COALESCE(island, period_from)
+                 ORDER BY line, 2
+                """,
+                ids,
+            )
+        )
+        for line_id, date_from, date_to in rows:
+            spans[line_id].append(periods.Span(date_from, date_to))
+        for line in self:
+            spans[line.id] = spans[line._origin.id]
+        return spans
+
+    def _get_taken_spans(self):
+        """Return the days that nobody may bill now: :meth:`_get_claimed_spans` and more.
+
+        As long as the credit of a day waits for its invoice it can be taken back, and the day
+        is billed as it was.
+        """
+        spans = self._get_claimed_spans()
+        credits = self.env["invoice.run.line"].search(
+            [
+                ("contract_line_id", "in", self.ids),
+                ("corrects_id", "!=", False),
+                ("document_id.state", "in", ("to_do", "failed")),
+            ]
+        )
+        for credit in credits.filtered(lambda credit: credit._is_held()):
+            span = periods.Span(credit.billing_date_from, credit.billing_date_to)
+            spans[credit.contract_line_id.id].append(span)
+        return spans
+
+    # ------------------------------------------------------------------
+    # What is due and what it costs
+    # ------------------------------------------------------------------
+
+    def _get_due_spans(self, terms, claimed, target, skip_before=None):
+        """Return the open spans that are due up to ``target``, see :func:`periods.due_spans`."""
+        self.ensure_one()
+        if self.price_interval == "once":
+            span = self._get_once_span(terms, claimed, target)
+            return [span] if span else []
+        return periods.due_spans(
+            terms, self._get_first_day(), self._get_last_day(), claimed, target, skip_before
+        )
+
+    def _get_once_span(self, terms, claimed, target):
+        """Return the period with which a one-off line is due, None when it is not."""
+        day = self._get_first_open_day(claimed)
+        return periods.once_period(terms, day, target) if day else None
+
+    def _get_net_price(self):
+        """Return the exact price of one unit of time, for the whole quantity, after discount."""
+        return periods.net_price(self.quantity, self.price_unit, self.discount)
+
+    def _get_charge_vals(self, terms, span, taxes=None):
+        """Return quantity, price, discount and amount of ``span``, exact to the coin.
+
+        The invoice shows quantity × price where that gives the amount; otherwise quantity 1,
+        the net amount as price, and the arithmetic as ``note``.
+
+        :param taxes: taxes of the invoice line; without them what it shows is not sure
+        """
+        self.ensure_one()
+        price = self._get_net_price()
+        coin = periods.exact(self.contract_id.currency_id.rounding)
+        first = self._get_counted_from()
+        units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
+        amount = float(amount)
+        if taxes and units != 1 and self.quantity and taxes._is_per_quantity():
+            # the tax goes by the pieces of the contract, whatever time they are billed for
+            return {
+                "quantity": self.quantity,
+                "price_unit": amount / self.quantity,
+                "discount": 0.0,
+                "amount": amount,
+                "note": self._get_arithmetic(units, span, float(price)),
+            }
+        quantity = float(periods.exact(self.quantity) * units)
+        digits = self.env["decimal.precision"].precision_get("Product Unit")
+        shown = round(quantity, digits)
+        if abs(quantity - shown) < 1e-9 and self._gives_amount(shown, amount, taxes):
+            return {
+                "quantity": shown,
+                "price_unit": self.price_unit,
+                "discount": self.discount,
+                "amount": amount,
+            }
+        return {
+            "quantity": 1.0,
+            "price_unit": amount,
+            "discount": 0.0,
+            "amount": amount,
+            "note": self._get_arithmetic(units, span, float(price)),
+        }
+
+    def _gives_amount(self, quantity, amount, taxes):
+        """Whether an invoice line of ``quantity`` × price comes to ``amount``, to the coin."""
+        if taxes and self.contract_id._is_price_split_unrounded(taxes, self.company_id):
+            net = periods.net_price(quantity, self.price_unit, self.discount)
+            return net == periods.exact(amount)
+        net = quantity * (self.price_unit * (1 - (self.discount / 100.0)))
+        return self.contract_id.currency_id.compare_amounts(net, amount) == 0
+
+    def _get_share_of(self, entry):
+        """Return how the amount of ``entry``, which bills days of this line, is spread over them.
+
+        By the function that made it, with the price of then; evenly where the terms of the
+        contract were changed since, so that it no longer gives the amount that was planned.
+
+        :param entry: a :class:`ledger.LedgerEntry`
+        :return: see ``ledger.Share``
+        """
+        terms = self.contract_id._get_billing_terms()
+        coin, price = periods.exact(entry.coin), periods.exact(entry.net_price)
+        first = self._get_counted_from()
+        whole = entry.span
+
+        def charge(part):
+            return periods.charge(terms, self.price_interval, first, part, price, coin).amount
+
+        planned = periods.exact(entry.planned_amount)
+        if not planned or first > whole.date_from or charge(whole) != planned:
+            return ledger.share_by_days(whole)
+
+        def share(day):
+            part = whole.clip(None, day)
+            return charge(part) / planned if part else Fraction()
+
+        return share
+
+    def _get_arithmetic(self, units, span, price):
+        """Return how a prorated amount came about, for the invoice line."""
+        lang_env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
+        share = str(units)
+        if units.denominator > 12:
+            share = formatLang(lang_env, float(units), digits=4)
+        return lang_env._(
+            "%(days)s days: %(share)s × %(price)s",
+            days=span.days,
+            share=share,
+            price=self.currency_id.with_env(lang_env).format(price),
+        )
+
+    def _prepare_run_line_vals(self, terms, span, fiscal_position):
+        """Return the values of the run line that bills ``span`` of this line."""
+        self.ensure_one()
+        contract = self.contract_id
+        taxes = contract._get_run_taxes(
+            self.tax_ids, self.product_id, contract.company_id, fiscal_position
+        )
+        vals = self._get_charge_vals(terms, span, taxes)
+        note = vals.pop("note", None)
+        once = self.price_interval == "once"
+        return {
+            **vals,
+            "contract_id": contract.id,
+            "contract_line_id": self.id,
+            "product_id": self.product_id.id,
+            "product_uom_id": self.product_uom_id.id,
+            "name": self._get_invoice_line_name(span, note),
+            "period_from": ONCE_DAY if once else span.date_from,
+            "period_to": ONCE_DAY if once else span.date_to,
+            "billing_date_from": span.date_from,
+            "billing_date_to": span.date_to,
+            "tax_ids": taxes.ids,
+            "analytic_distribution": self.analytic_distribution,
+            "net_price": float(self._get_net_price()),
+        }
+
+    def _get_invoice_line_name(self, span, note=None):
+        """Return the text of the invoice line: description, period, arithmetic."""
+        lang = self.contract_id._get_invoice_lang()
+        parts = [self.name or self.product_id.display_name]
+        if self.price_interval != "once":
+            days = [self._format_day(day, lang) for day in span]
+            parts.append(" – ".join(days))
+        if note:
+            parts.append(note)
+        return "\n".join(parts)
+
+    def _format_day(self, day, lang):
+        return remember(
+            self.env, ("day", day, lang), lambda: format_date(self.env, day, lang_code=lang)
+        )
+
+    # ------------------------------------------------------------------
+    # Changes during the contract
+    # ------------------------------------------------------------------
+
+    def _change_from(self, date, vals):
+        """End this line the day before ``date``; from then on a copy with ``vals`` is billed.
+
+        :param vals: values in which the new line differs; None: the line just ends
+        :return: the new line, empty when the line just ends
+        :raises UserError: the line is not in force on ``date``
+        """
+        self.ensure_one()
+        first, last = self._get_own_days()
+        if last and last < date:
+            raise UserError(
+                self.env._(
+                    "Contract %(contract)s, line “%(line)s” ends before the change.",
+                    contract=self.contract_id.name,
+                    line=self.name,
+                )
+            )
+        if date <= first and not self.run_line_ids:
+            # nothing of the old line is left and nothing was billed: change it as it is
+            if not vals:
+                raise UserError(self._get_whole_line_message(first))
+            self.write(vals)
+            return self
+        new = self.browse()
+        if vals:
+            new = self.copy(
+                {
+                    "raised_from": self.raised_from,
+                    **vals,
+                    "contract_id": self.contract_id.id,
+                    "date_start": max(first, date),
+                    "previous_line_id": self.id,
+                }
+            )
+        self._end_before(max(first, date))
+        self.contract_id.message_post(
+            body=self.env._(
+                "“%(line)s” changed from %(date)s on.",
+                line=self.name,
+                date=format_date(self.env, date),
+            )
+        )
+        return new
+
+    def _end_before(self, date):
+        """Make the day before ``date`` the last one; a line needs at least one day."""
+        first, _last = self._get_own_days()
+        if date <= first:
+            raise UserError(self._get_whole_line_message(first))
+        self.date_end = date - periods.DAY
+
+    def _get_whole_line_message(self, first):
+        return self.env._(
+            "Contract %(contract)s, line “%(line)s” starts on %(date)s: nothing would be left of "
+            "it. Change it from a later day; otherwise reverse its invoices and delete it.",
+            contract=self.contract_id.name,
+            line=self.name,
+            date=format_date(self.env, first),
+        )
+
+    def action_undo_change(self):
+        """Take back a change of which nothing was billed yet: the replaced line goes on.
+
+        :raises UserError: the line replaces none, or was billed
+        """
+        self.check_access("unlink")
+        for line in self:
+            previous = line.previous_line_id
+            if not previous or line.run_line_ids:
+                raise UserError(
+                    self.env._(
+                        "Only a change of which nothing was billed can be taken back. Delete "
+                        "the amounts or reverse the invoices first."
+                    )
+                )
+            last = line.date_end
+            line.unlink()
+            previous.date_end = last

@@ -1,0 +1,285 @@
+import logging
+
+from odoo import api, models
+
+from ..document.invoice_run_invoicing import RETRY_ERRORS
+from .ir_actions_report import PrintHangs
+
+_logger = logging.getLogger(__name__)
+
+#: So many times a batch waits for what hangs; then the rest fails, to be tried again: the worker's
+#: time is to suffice for noting it.
+MOST_HUNG = 2
+#: Marks the messages that Odoo's sending posts. An object: no RPC call can forge it.
+SENT_MESSAGE = object()
+
+
+class SendBatch:
+    """What the steps of ``account.move.send`` share while they send documents of a run."""
+
+    def __init__(self, documents):
+        self.documents = {document.move_id.id: document for document in documents}
+        self.settings = {}
+        self.errors = {}
+        self.templates = {}
+        self.langs = {}
+        self.rendered = {}
+        self.compiled = {}
+        self.hung = 0
+
+
+class AccountMoveSend(models.AbstractModel):
+    """Sending of many invoices at once: same hooks, same results, one failure holds no other."""
+
+    _inherit = "account.move.send"
+
+    @api.model
+    def _get_run_batch(self):
+        return self.env.context.get("invoice_run_batch")
+
+    @api.model
+    def _send_run_documents(self, documents, method):
+        """Send the invoices of ``documents`` by ``method``, through Odoo's own steps.
+
+        :return: {move id: reason} of those that failed
+        """
+        batch = SendBatch(documents)
+        # one company at a time: a run has one
+        send = self.with_company(documents.company_id).with_context(invoice_run_batch=batch)
+        # the moves carry the context into their messages: queued, not sent at once
+        moves = documents.move_id.with_env(send.env).filtered(
+            lambda move: send._prepare_run_settings(move, method)
+        )
+        if moves:
+            send._generate_and_send_invoices(moves, sending_methods=[method], allow_raising=False)
+        return batch.errors
+
+    def _prepare_run_settings(self, move, method):
+        """Collect the settings of ``move``; return whether it can be sent."""
+        batch = self._get_run_batch()
+        document = batch.documents[move.id]
+        author = document.run_id.user_id or self.env.user
+        settings = self._try_step(
+            lambda: self._get_default_sending_settings(
+                move,
+                sending_methods=[method],
+                author_user_id=author.id,
+                author_partner_id=author.partner_id.id,
+            ),
+            lambda error: batch.errors.update({move.id: document._get_error_text(error)}),
+        )
+        if settings is None:
+            return False
+        if error := self._get_run_settings_error(move, method, settings):
+            batch.errors[move.id] = error
+            return False
+        batch.settings[move.id] = settings
+        return True
+
+    def _get_run_settings_error(self, move, method, settings):
+        """Return why ``move`` cannot be sent with these settings, or nothing."""
+        document = self._get_run_batch().documents[move.id]
+        if method == "email":
+            partners = self.env["res.partner"].browse(settings["mail_partner_ids"])
+            partners -= document._get_reached_partners()
+            settings["mail_partner_ids"] = partners.ids
+            return document._get_template_error() or document._get_address_error(partners)
+        if not self._is_applicable_to_move(method, move, **settings):
+            return self.env._(
+                "This customer cannot be reached by %(method)s. Complete the contact, or choose "
+                "another way of sending.",
+                method=document._get_channel_label(),
+            )
+        return None
+
+    # ------------------------------------------------------------------
+    # Settings
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _get_default_sending_settings(self, move, from_cron=False, **custom_settings):
+        # EXTENDS 'account': collected once
+        batch = self._get_run_batch()
+        if batch and move.id in batch.settings:
+            return batch.settings[move.id]
+        return super()._get_default_sending_settings(move, from_cron=from_cron, **custom_settings)
+
+    @api.model
+    def _get_default_mail_template_id(self, move):
+        # EXTENDS 'account': the template of the scenario, else of the company, for runs
+        batch = self._get_run_batch()
+        if batch and move.id in batch.templates:
+            return batch.templates[move.id]
+        # sudo: who sends an invoice in Accounting need not see the run that made it
+        run = move.sudo().invoice_run_id
+        template = run and move.move_type == "out_invoice" and run._get_mail_template()
+        # one for other records is never rendered: the document says why, see below
+        if not template or template._get_invoice_error():
+            template = super()._get_default_mail_template_id(move)
+        if batch:
+            batch.templates[move.id] = template
+        return template
+
+    @api.model
+    def _get_default_mail_attachments_widget(self, move, mail_template, **kwargs):
+        # EXTENDS 'account': what the run adds to each of its invoices
+        widget = super()._get_default_mail_attachments_widget(move, mail_template, **kwargs)
+        # sudo: see above
+        attachments = move.sudo().invoice_run_id.send_attachment_ids
+        return widget + [
+            {
+                "id": attachment.id,
+                "name": attachment.name,
+                "mimetype": attachment.mimetype,
+                "placeholder": False,
+                "manual": True,
+                "protect_from_deletion": True,
+            }
+            for attachment in attachments
+        ]
+
+    @api.model
+    def _get_default_mail_lang(self, move, mail_template):
+        # EXTENDS 'account': one rendering for all
+        batch = self._get_run_batch()
+        if batch and move.id not in batch.langs:
+            batch.langs.update(self._render_in_batch(mail_template._render_lang, move))
+        lang = batch.langs.get(move.id) if batch else None
+        return lang or super()._get_default_mail_lang(move, mail_template)
+
+    @api.model
+    def _get_mail_default_field_value_from_template(
+        self, mail_template, lang, move, field, **kwargs
+    ):
+        # EXTENDS 'account': one rendering for all invoices of one language
+        batch = self._get_run_batch()
+        if batch and mail_template:
+            key = (mail_template.id, lang, field)
+            if move._origin.id not in batch.rendered.setdefault(key, {}):
+                template = mail_template.sudo().with_context(lang=lang)
+                batch.rendered[key].update(
+                    self._render_in_batch(
+                        lambda ids: template._render_field(field, ids, **kwargs), move, lang
+                    )
+                )
+            if move._origin.id in batch.rendered[key]:
+                return batch.rendered[key][move._origin.id]
+        return super()._get_mail_default_field_value_from_template(
+            mail_template, lang, move, field, **kwargs
+        )
+
+    def _render_in_batch(self, render, move, lang=None):
+        """Return {move id: text} of all documents that share template and language.
+
+        Empty where it fails for one of them: then each is rendered alone, and that one fails.
+        """
+        batch = self._get_run_batch()
+        template = self._get_default_mail_template_id(move)
+        ids = [
+            document.move_id.id
+            for document in batch.documents.values()
+            if self._get_default_mail_template_id(document.move_id) == template
+            and (lang is None or batch.langs.get(document.move_id.id) == lang)
+        ]
+        return self._try_step(lambda: render(ids), self._render_one_by_one)
+
+    def _render_one_by_one(self, error):
+        _logger.info("Invoice run: mails rendered one by one after: %s", error)
+        return {}
+
+    # ------------------------------------------------------------------
+    # Documents and errors
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _prepare_invoice_pdf_report(self, invoices_data):
+        # EXTENDS 'account': an invoice whose PDF fails does not hold the others
+        prepare = super()._prepare_invoice_pdf_report
+        if self._get_run_batch() is None:
+            return prepare(invoices_data)
+        return self._try_step(
+            lambda: prepare(invoices_data),
+            lambda error: self._handle_pdf_error(invoices_data, error),
+        )
+
+    def _try_step(self, step, handle):
+        """Return what ``step`` returns; where it fails, undo it and return ``handle(error)``."""
+        try:
+            with self.env.cr.savepoint():
+                return step()
+        except RETRY_ERRORS:
+            raise
+        except Exception as error:
+            self.env.invalidate_all(flush=False)
+            return handle(error)
+
+    def _handle_pdf_error(self, invoices_data, error):
+        """Find the invoice to blame; the others get their PDF."""
+        batch = self._get_run_batch()
+        items = list(invoices_data.items())
+        batch.hung += isinstance(error, PrintHangs)
+        if len(items) == 1 or batch.hung > MOST_HUNG:
+            self._set_pdf_error(items, error)
+            return
+        for part in self._get_pdf_parts(items, error):
+            if batch.hung > MOST_HUNG:
+                self._set_pdf_error(part, error)
+            elif part:
+                self._prepare_invoice_pdf_report(dict(part))
+
+    def _get_pdf_parts(self, items, error):
+        """Return ``items`` in parts that are tried for themselves: halves, to find who failed.
+
+        What hangs is found at once, one by one: each time takes long.
+        """
+        if not isinstance(error, PrintHangs):
+            middle = len(items) // 2
+            return [items[:middle], items[middle:]]
+        suspects = [item for item in items if not error.ids or item[0].id in error.ids]
+        rest = [item for item in items if item not in suspects]
+        return [rest, *([item] for item in suspects)]
+
+    def _set_pdf_error(self, items, error):
+        for move, data in items:
+            text = self._get_run_batch().documents[move.id]._get_error_text(error)
+            data["error"] = {
+                "error_title": self.env._("The PDF could not be made: %(error)s", error=text)
+            }
+
+    @api.model
+    def _hook_if_errors(self, moves_data, allow_raising=True):
+        # EXTENDS 'account': the document says what the chatter says
+        batch = self._get_run_batch()
+        if batch is not None:
+            for move, data in moves_data.items():
+                if isinstance(data["error"], str):
+                    data["error"] = {"error_title": data["error"]}
+                batch.errors[move.id] = self._format_error_text(data["error"])
+        return super()._hook_if_errors(moves_data, allow_raising=allow_raising)
+
+    @api.model
+    def _send_mails(self, moves_data):
+        # EXTENDS 'account': a mail that cannot be made does not hold the others
+        send = super()._send_mails
+        if self._get_run_batch() is None:
+            return send(moves_data)
+        return self._try_step(
+            lambda: send(moves_data), lambda error: self._handle_mail_error(moves_data, error)
+        )
+
+    def _handle_mail_error(self, moves_data, error):
+        """Try again one by one; what fails alone is noted."""
+        batch = self._get_run_batch()
+        if len(moves_data) > 1:
+            for move, data in moves_data.items():
+                self._send_mails({move: data})
+            return
+        [move] = moves_data
+        batch.errors[move.id] = batch.documents[move.id]._get_error_text(error)
+
+    @api.model
+    def _send_mail(self, move, mail_template, **kwargs):
+        # EXTENDS 'account': the document follows the message, see `_message_post_after_hook`
+        return super()._send_mail(
+            move.with_context(invoice_run_message=SENT_MESSAGE), mail_template, **kwargs
+        )

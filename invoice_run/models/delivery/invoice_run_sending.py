@@ -1,0 +1,475 @@
+import logging
+from contextlib import contextmanager
+from datetime import timedelta
+
+from odoo import Command, api, fields, models
+from odoo.exceptions import UserError
+from odoo.tools import email_normalize
+
+from ..document.invoice_run_invoicing import RETRY_ERRORS
+from .mail_notification import UNKNOWN
+
+_logger = logging.getLogger(__name__)
+
+#: Minutes until a mail is offered again after "try again later" (greylisting, throttling).
+#: After the last one it counts as failed.
+TRY_AGAIN_MINUTES = (15, 30, 60, 120, 240)
+#: Until an invoice is tried again that somebody else had locked.
+BUSY_WAIT = timedelta(minutes=5)
+#: States of documents that have an invoice, or a credit note that takes it back, to send.
+SENDABLE_STATES = ("invoiced", "credit")
+
+
+class InvoiceRunDocument(models.Model):
+    """How an invoice goes to the customer, and what became of it."""
+
+    _inherit = "invoice.run.document"
+
+    send_action = fields.Selection(
+        selection="_selection_send_action",
+        string="Send By",
+        required=True,
+        default="none",
+        help="Email, print, or another way of sending that Odoo knows for customers.",
+    )
+    send_state = fields.Selection(
+        [
+            ("none", "Not Sent"),
+            ("pending", "Pending"),
+            ("sent", "Sent"),
+            ("failed", "Failed"),
+            ("printed", "Printed"),
+        ],
+        required=True,
+        default="none",
+        readonly=True,
+        help="Sent: the mail server, or the network, took it. A bounce that comes back makes it "
+        "failed.",
+    )
+    send_channel = fields.Char("Sent By", readonly=True)
+    send_error = fields.Text("Reason Not Sent", readonly=True)
+    send_asked = fields.Boolean(
+        "To Be Sent Now", readonly=True, help="Somebody, or the schedule, asked to send it."
+    )
+    send_date = fields.Datetime(
+        "Handed Over On", readonly=True, help="When it was last given to the mail server."
+    )
+    send_attempts = fields.Integer(
+        readonly=True, help="How often the mail server asked to come again later."
+    )
+    send_next_try = fields.Datetime("Next Attempt", readonly=True)
+    is_send_uncertain = fields.Boolean(
+        "Perhaps Sent",
+        readonly=True,
+        help="The connection to the mail server, or the server itself, stopped while this mail "
+        "was being handed over: nobody knows whether it left.",
+    )
+    send_message_id = fields.Many2one(
+        "mail.message", readonly=True, index="btree_not_null", help="The latest attempt."
+    )
+    send_message_ids = fields.Many2many(
+        "mail.message",
+        "invoice_run_document_message_rel",
+        string="Attempts",
+        readonly=True,
+        help="All attempts: who got the invoice by one of them is not written to again.",
+    )
+
+    _handed_over_idx = models.Index("(company_id, send_date) WHERE send_date IS NOT NULL")
+
+    @api.model
+    def _selection_send_action(self):
+        """Return the ways of sending: ours, and those that Odoo has for customers."""
+        field = self.env["res.partner"]._fields["invoice_sending_method"]
+        others = [
+            (method, label)
+            for method, label in field._description_selection(self.env)
+            if method not in ("manual", "email")
+        ]
+        return [
+            ("email", self.env._("Email")),
+            ("print", self.env._("Print")),
+            *others,
+            ("none", self.env._("Nothing")),
+        ]
+
+    def write(self, vals):
+        """Follow a change of the way of sending, as long as nothing was sent.
+
+        An earlier attempt is forgotten, so that nothing leaves by the old way. What perhaps left
+        stays as it is: only a person who names it sends it again.
+        """
+        result = super().write(vals)
+        if "send_action" in vals:
+            open_documents = self.filtered(lambda doc: doc.send_state not in ("sent", "printed"))
+            # sudo: states are the engine's; who may write the document may choose the way
+            open_documents.sudo()._change_sending()
+        return result
+
+    def _change_sending(self):
+        certain = self.filtered(lambda doc: not doc._is_perhaps_sent())
+        certain.filtered("send_message_id")._prepare_retry()
+        certain.filtered(lambda doc: doc.send_action in ("print", "none")).send_asked = False
+        certain._prepare_sending()
+
+    def _is_perhaps_sent(self):
+        """Whether a mail may have left without an answer, or is leaving at this moment."""
+        # sudo: notifications of the customers' mails
+        notifications = self.sudo().send_message_id.notification_ids
+        return self.is_send_uncertain or any(
+            item.failure_type == UNKNOWN and item.notification_status == "exception"
+            for item in notifications
+        )
+
+    def _prepare_sending(self):
+        """Mark what waits to be sent or printed after its invoice was made."""
+        wanted = self.filtered(
+            lambda doc: doc.state in SENDABLE_STATES and doc.send_action != "none"
+        )
+        wanted.write({"send_state": "pending", "send_error": False})
+        (self - wanted).write({"send_state": "none", "send_error": False})
+
+    # ------------------------------------------------------------------
+    # Buttons
+    # ------------------------------------------------------------------
+
+    def action_send(self):
+        """Send these documents in the background: what is pending, and what failed, again.
+
+        Of those that perhaps left already, only what is named here goes out again.
+
+        :raises UserError: none of them is to be sent
+        """
+        self.check_access("write")
+        # sudo: documents are the engine's
+        documents = self.sudo().filtered(lambda doc: doc.send_action not in ("none", "print"))
+        documents.filtered(lambda doc: doc.send_state == "failed")._prepare_retry()
+        pending = documents.filtered(lambda doc: doc.send_state == "pending")
+        if not pending:
+            raise UserError(self.env._("None of these documents waits to be sent."))
+        for run, of_run in pending.grouped("run_id").items():
+            run._ask_sending(of_run)
+
+    def action_mark_sent(self):
+        """Note that these customers have their invoices, however they got them."""
+        self.check_access("write")
+        # sudo: documents are the engine's
+        documents = self.sudo().filtered(lambda doc: doc.send_state in ("pending", "failed"))
+        documents._cancel_mails()
+        documents._set_sent(self.env._("by hand, noted by %(user)s", user=self.env.user.name))
+
+    # ------------------------------------------------------------------
+    # Queueing
+    # ------------------------------------------------------------------
+
+    def _process_send(self):
+        """Send these documents through ``account.move.send``; mails only as far as the queue.
+
+        The caller commits and then calls :meth:`_hand_over_mails`. A worker that dies in
+        between leaves queued mails; the next one hands over those, and makes no second ones.
+        """
+        queued = self.filtered("send_message_id")
+        # of a worker that died before it deleted them
+        queued._get_mails(["sent"]).filtered("auto_delete").unlink()
+        # what perhaps left says so, whatever it waited for
+        later = queued.filtered(lambda doc: doc.send_next_try and not doc._is_perhaps_sent())
+        (queued - later)._update_send_state()
+        later._renew_mails()
+        for method, documents in (self - queued).grouped("send_action").items():
+            documents._send_once(method)
+        mailed = self.filtered(lambda doc: doc.send_state == "pending" and doc.send_message_id)
+        mailed.write({"send_date": fields.Datetime.now(), "send_next_try": False})
+
+    def _take_invoices(self):
+        """Lock the invoices of these documents; return the documents of those nobody else has.
+
+        Accounting's own sending of the same invoices waits, then finds them done. A network locks
+        them against references too, and silently sends nothing where it cannot: so do we.
+        """
+        free = self.move_id.try_lock_for_update(
+            allow_referencing=set(self.mapped("send_action")) <= {"email"}
+        )
+        return self.filtered(lambda doc: doc.move_id in free)
+
+    def _send_once(self, method):
+        """Send by ``method``; a worker that stops meanwhile leaves no second try by itself.
+
+        A network is called at once, and its module may commit before our note: so "perhaps sent"
+        is noted for good beforehand, as ``mail.mail._note_hand_over`` does for mails.
+        """
+        if method == "email" or not self.env["invoice.run"]._can_commit():
+            self._send_by(method)
+            return
+        self._set_send_failed(self.env["mail.notification"]._get_unknown_reason())
+        self.is_send_uncertain = True
+        self.env["invoice.run"]._commit_step(remaining=1)
+        free = self._take_invoices()
+        if free:
+            free._send_by(method)
+        # somebody took these just now; nothing was tried
+        (self - free).write(
+            {
+                "send_state": "pending",
+                "send_error": False,
+                "send_asked": True,
+                "send_next_try": fields.Datetime.now() + BUSY_WAIT,
+                "is_send_uncertain": False,
+            }
+        )
+
+    def _send_by(self, method):
+        """Render and send through Odoo; what fails says why and does not hold the others."""
+        send = self.env["account.move.send"].with_context(mail_notify_force_send=False)
+        try:
+            with self._undo_on_error():
+                errors = send._send_run_documents(self, method)
+        except RETRY_ERRORS:
+            raise
+        except Exception as error:
+            self._handle_send_error(method, error)
+            return
+        self._note_sending(method, errors)
+
+    @contextmanager
+    def _undo_on_error(self):
+        """Undo what was done in here when it fails; a network's module may commit in between.
+
+        So it is no savepoint, which such a commit would end, but the transaction: a chunk is of
+        one way of sending and begins with nothing to lose. Tests have only the one transaction.
+        """
+        if not self.env["invoice.run"]._can_commit():
+            with self.env.cr.savepoint():
+                yield
+            return
+        try:
+            yield
+        except RETRY_ERRORS:
+            raise
+        except Exception:
+            self.env.cr.rollback()
+            raise
+
+    def _handle_send_error(self, method, error):
+        """Note an error that Odoo's sending did not attribute to an invoice."""
+        self.env.invalidate_all(flush=False)
+        if method == "email" and len(self) > 1:
+            _logger.info("Invoice run: %s mails one by one after: %s", len(self), error)
+            for document in self:
+                document._send_by(method)
+                # the next one may fail too, and is undone alone
+                self.env["invoice.run"]._commit_step(remaining=1)
+            return
+        for document in self:
+            document._set_send_failed(document._get_error_text(error))
+        # nobody knows how far a network had got; a mail is not in the queue
+        self.write({"is_send_uncertain": method != "email"})
+
+    def _note_sending(self, method, errors):
+        """Note what Odoo said: ``errors`` by move id, else sent, else a mail that waits."""
+        label = dict(self._fields["send_action"]._description_selection(self.env))[method]
+        # what became of them is known
+        self.filtered("is_send_uncertain").is_send_uncertain = False
+        for document in self:
+            if error := errors.get(document.move_id.id):
+                document._set_send_failed(error)
+            elif document.send_message_id:
+                continue
+            elif method == "email":
+                document._set_send_failed(
+                    self.env._("Odoo made no mail. Check the customer's address.")
+                )
+            else:
+                document._set_sent(label)
+
+    def _note_message(self, message):
+        """Follow a message by which these documents go out, whoever posted it."""
+        if not self:
+            return
+        # sudo: documents are the engine's; who sends an invoice in Accounting need not see them
+        self.sudo().write(
+            {
+                "send_message_id": message.id,
+                "send_message_ids": [Command.link(message.id)],
+                "send_state": "pending",
+                "send_error": False,
+                "is_send_uncertain": False,
+            }
+        )
+
+    def _get_reached_partners(self):
+        """Return who got this document by an earlier attempt, of several recipients."""
+        # sudo: notifications of the customers' mails
+        notifications = self.sudo().send_message_ids.notification_ids
+        sent = notifications.filtered(lambda item: item.notification_status == "sent")
+        return sent.res_partner_id
+
+    def _prepare_retry(self):
+        """Forget the failed attempt of these documents: the next one is a new mail."""
+        self._cancel_mails()
+        self.write(
+            {
+                "send_state": "pending",
+                "send_error": False,
+                "send_message_id": False,
+                "send_attempts": 0,
+                "send_next_try": False,
+                "is_send_uncertain": False,
+            }
+        )
+
+    def _forget_unsent_mails(self):
+        """Hold back the mails of these documents that wait; the next ones are made anew.
+
+        What has left, or perhaps has, is not touched.
+        """
+        waiting = self.filtered(lambda doc: doc.send_state == "pending" and doc.send_message_id)
+        unsent = waiting._get_mails(["outgoing", "exception"]).mail_message_id
+        waiting.filtered(
+            lambda doc: doc.send_message_id in unsent and not doc._is_perhaps_sent()
+        )._prepare_retry()
+
+    def _cancel_mails(self):
+        """Make sure that no unsent mail of these documents leaves any more."""
+        mails = self._get_mails(["outgoing", "exception"])
+        mails.cancel()
+        # sudo: notifications of the customers' mails
+        mails.mail_message_id.notification_ids.filtered(
+            lambda item: item.mail_mail_id in mails and item.notification_status != "sent"
+        ).sudo().with_context(invoice_run_hand_over=True).notification_status = "canceled"
+
+    def _renew_mails(self):
+        """Offer mails again that the mail server wanted later."""
+        for document in self.filtered(lambda doc: not doc._get_mails(["outgoing"])):
+            mails = document._get_mails(["exception"])
+            if mails and not document._get_reached_partners():
+                mails.mark_outgoing()
+            else:
+                # one of several recipients has it: a new mail to the others
+                attempts = document.send_attempts
+                document._prepare_retry()
+                document.send_attempts = attempts
+                document._send_by(document.send_action)
+
+    def _get_mails(self, states):
+        """Return the mails of these documents that are in one of ``states``."""
+        # sudo: mail.mail belongs to the technical side of messaging
+        messages = self.sudo().send_message_id
+        return (
+            self.env["mail.mail"]
+            .sudo()
+            .search([("mail_message_id", "in", messages.ids), ("state", "in", states)], order="id")
+        )
+
+    # ------------------------------------------------------------------
+    # Handing over
+    # ------------------------------------------------------------------
+
+    def _hand_over_mails(self):
+        """Hand the queued mails to the mail server and note its answer on each document.
+
+        Each mail is committed on its own, before it is handed over ("perhaps sent") and after:
+        see ``mail.mail._note_hand_over``.
+        """
+        answers = self._get_mails(["outgoing"])._hand_over()
+        self._update_send_state(answers)
+        left = self._get_mails(["outgoing"]).mail_message_id
+        for document in self.filtered(lambda doc: doc.send_message_id in left):
+            document._set_try_again(self.env._("The mail server closed the connection."))
+        # sudo: see `_get_mails`
+        self.env["mail.mail"].sudo().browse(answers.done).exists().unlink()
+
+    def _update_send_state(self, answers=None):
+        """Read from Odoo's notifications whether the mail server took each mail.
+
+        :param answers: {message id header: (code, text)} of refusals, as the server said them
+        """
+        # sudo: notifications of the customers' mails
+        for document in self.filtered("send_message_id").sudo():
+            message = document.send_message_id
+            # followers get it too: what becomes of their mails is not the customer's affair
+            wanted = message.partner_ids or message.notification_ids.res_partner_id
+            notifications = message.notification_ids.filtered(
+                lambda item, wanted=wanted: item.res_partner_id in wanted
+            )
+            document._set_send_state(notifications, (answers or {}).get(message.message_id))
+
+    def _set_send_state(self, notifications, answer=None):
+        """Write what ``notifications`` of the mail say: sent, failed, or still pending."""
+        if not notifications:
+            self._set_send_failed(self.env._("Nobody was found to send the invoice to."))
+            return
+        failed = notifications.filtered(
+            lambda item: item.notification_status in ("exception", "bounce", "canceled")
+        )[:1]
+        if not failed:
+            # in the inbox: this recipient wants Odoo's messages there, not by email
+            arrived = notifications.filtered(
+                lambda item: item.notification_status == "sent" or item.notification_type == "inbox"
+            )
+            if arrived == notifications:
+                self._set_sent(self._get_channel_label())
+        elif answer and 400 <= answer[0] < 500:
+            self._set_try_again(failed._get_run_reason(answer))
+        else:
+            self._set_send_failed(failed._get_run_reason(answer))
+            self.is_send_uncertain = failed.failure_type == UNKNOWN
+
+    def _get_channel_label(self):
+        field = self._fields["send_action"]
+        return dict(field._description_selection(self.env)).get(self.send_action, "")
+
+    def _set_sent(self, channel):
+        """Note that it is sent; what was sent before keeps its date."""
+        self.write(
+            {
+                "send_state": "sent",
+                "send_channel": channel,
+                "send_error": False,
+                "send_next_try": False,
+                "send_asked": False,
+                "is_send_uncertain": False,
+            }
+        )
+
+    def _set_send_failed(self, reason):
+        self.write(
+            {
+                "send_state": "failed",
+                "send_error": reason,
+                "send_asked": False,
+                "send_next_try": False,
+            }
+        )
+
+    def _set_try_again(self, reason):
+        """Wait and try again: the mail server did not take it yet, and said so."""
+        if self.send_attempts >= len(TRY_AGAIN_MINUTES):
+            self._set_send_failed(reason)
+            return
+        minutes = TRY_AGAIN_MINUTES[self.send_attempts]
+        self.write(
+            {
+                "send_state": "pending",
+                "send_error": reason,
+                "send_attempts": self.send_attempts + 1,
+                "send_next_try": fields.Datetime.now() + timedelta(minutes=minutes),
+            }
+        )
+
+    def _get_template_error(self):
+        """Return why the email template of this document's run cannot be used, or nothing."""
+        is_invoice = self.move_id.move_type == "out_invoice"
+        return self.run_id._get_mail_template()._get_invoice_error() if is_invoice else None
+
+    def _get_address_error(self, partners):
+        """Return why none of ``partners`` can be written to, or nothing."""
+        if not partners:
+            return self.env._(
+                "The customer has no email address. Add one to the contact, then retry."
+            )
+        if not any(email_normalize(partner.email, strict=False) for partner in partners):
+            return self.env._(
+                "%(address)s is no email address. Correct the contact, then retry.",
+                address=", ".join(partner.email for partner in partners if partner.email),
+            )
+        return None

@@ -1,0 +1,241 @@
+import re
+
+from odoo import api, fields, models
+from odoo.tools import format_date
+
+from ...bulk import assign
+
+PLACEHOLDER = re.compile(r"\{(date_from|date_to|month|year|quarter|week)(?::([^{}]+))?\}")
+#: Babel patterns of the placeholders that need none, on the first day of the period.
+SHORTHANDS = {"month": "MMMM", "year": "yyyy", "quarter": "QQQ", "week": "w"}
+
+
+class InvoiceRunDocument(models.Model):
+    """One invoice that a run will make, or has made."""
+
+    _name = "invoice.run.document"
+    _description = "Invoice Run Document"
+    _inherit = ["invoice.run.guarded", "invoice.run.bulk.mixin"]
+    # by the id: sorted by an index, without a look at the runs
+    _order = "run_id.id desc, sequence, id"
+    _check_company_auto = True
+    _rec_name = "title"
+
+    run_id = fields.Many2one("invoice.run", required=True, ondelete="restrict")
+    company_id = fields.Many2one("res.company", required=True, index=True)
+    sequence = fields.Integer(default=10)
+    title = fields.Char("Invoice Name")
+    partner_id = fields.Many2one("res.partner", "Customer", required=True, index=True)
+    payer_id = fields.Many2one(
+        "res.partner", readonly=True, help="Who owes it, whatever address the invoice goes to."
+    )
+    currency_id = fields.Many2one("res.currency", required=True)
+    journal_id = fields.Many2one("account.journal", required=True)
+    fiscal_position_id = fields.Many2one("account.fiscal.position")
+    payment_term_id = fields.Many2one("account.payment.term")
+    preferred_payment_method_line_id = fields.Many2one(
+        "account.payment.method.line", "Payment Method"
+    )
+    category_id = fields.Many2one("billing.category", "Invoice Category")
+    reversed_entry_id = fields.Many2one(
+        "account.move", "Credits", help="Invoice that this credit note corrects."
+    )
+    part = fields.Char(help="Number of this invoice where the limit of lines made several.")
+    contract_ids = fields.Many2many("billing.contract", string="Contracts")
+    is_grouped = fields.Boolean(help="Holds several contracts, a section for each.")
+    date_from = fields.Date(help="First day billed, included.")
+    date_to = fields.Date(help="Last day billed, included.")
+    invoice_date = fields.Date()
+    invoice_date_due = fields.Date("Due Date", help="Empty: by the payment term.")
+    line_ids = fields.One2many("invoice.run.line", "document_id", "Amounts")
+    amount_untaxed = fields.Monetary("Untaxed")
+    amount_tax = fields.Monetary("Taxes")
+    amount_total = fields.Monetary("Total")
+    currency_rate = fields.Float(
+        digits=0,
+        help="Units of the document's currency per unit of company currency of these totals.",
+    )
+    company_currency_id = fields.Many2one(
+        related="company_id.currency_id", string="Company Currency"
+    )
+    company_amount_untaxed = fields.Monetary(
+        "Untaxed in Company Currency", currency_field="company_currency_id"
+    )
+    company_amount_tax = fields.Monetary(
+        "Taxes in Company Currency", currency_field="company_currency_id"
+    )
+    company_amount_total = fields.Monetary(
+        "Total in Company Currency", currency_field="company_currency_id"
+    )
+    state = fields.Selection(
+        [
+            ("to_do", "To Do"),
+            ("invoiced", "Invoiced"),
+            ("failed", "Failed"),
+            ("excluded", "Excluded"),
+            ("held", "Held"),
+            ("nothing", "Nothing to Invoice"),
+            ("released", "Released"),
+            ("credit", "Credit Note"),
+        ],
+        "Status",
+        required=True,
+        default="to_do",
+        index=True,
+        readonly=True,
+        help="Held: below the minimum of the company, for a later run. "
+        "Released: its invoice was deleted, cancelled or credited to bill again; the next "
+        "run proposes its periods. Credit note: takes a document back, and is sent as it was.",
+    )
+    error = fields.Text("Reason", readonly=True)
+    move_id = fields.Many2one(
+        "account.move", "Invoice", readonly=True, index="btree_not_null", ondelete="set null"
+    )
+    move_state = fields.Selection(related="move_id.state", string="Invoice Status")
+    payment_state = fields.Selection(related="move_id.payment_state")
+
+    _run_state_idx = models.Index("(run_id, state)")
+    _run_payer_idx = models.Index("(run_id, payer_id)")
+    _run_sequence_idx = models.Index("(run_id DESC, sequence, id)")
+    _to_do_idx = models.Index("(run_id, invoice_date, sequence, id) WHERE state = 'to_do'")
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | set(self._fields) - {"send_action"}
+
+    def action_open_invoice(self):
+        """Open the invoice of this document."""
+        self.ensure_one()
+        self.check_access("read")
+        return self.move_id._get_records_action() if self.move_id else None
+
+    def action_view_lines(self):
+        """Open what this document bills."""
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.invoice_run_line_action"
+        )
+        action["domain"] = [("document_id", "in", self.ids)]
+        return action
+
+    def _release_documents(self):
+        """Give up these documents, which have no invoice: the next run proposes their periods."""
+        self.line_ids._release()
+        self.write({"state": "released", "error": False})
+        self.run_id._withdraw_approval()
+
+    # ------------------------------------------------------------------
+    # Totals
+    # ------------------------------------------------------------------
+
+    def _update_amounts(self):
+        """Write totals and the lines' untaxed amounts, from Odoo's own tax engine.
+
+        The same calls in the same order as the invoice makes, so they are its amounts.
+        """
+        totals, untaxed, lines = [], [], []
+        for document in self:
+            summary, base_lines = document._get_tax_summary(1)
+            sign = 1
+            if summary["total_amount_currency"] < 0:
+                sign = -1
+                summary, base_lines = document._get_tax_summary(-1)
+            vals = document._prepare_amount_vals(summary, sign)
+            totals.append({**vals, "currency_rate": document._get_currency_rate()})
+            for base_line in base_lines:
+                details = base_line["tax_details"]
+                lines.append(base_line["record"])
+                # with its share of the difference when taxes are rounded per document
+                untaxed.append(
+                    details["total_excluded_currency"] + details["delta_total_excluded_currency"]
+                )
+                untaxed[-1] *= sign
+        assign(self, totals)
+        lines = self.env["invoice.run.line"].concat(*lines)
+        assign(lines, [{"amount_untaxed": amount} for amount in untaxed])
+
+    def _get_tax_summary(self, sign):
+        """Return the tax totals of this document and its base lines, see ``_prepare_base_line``."""
+        self.ensure_one()
+        AccountTax = self.env["account.tax"]
+        rate = self._get_currency_rate()
+        base_lines = [line._prepare_base_line(rate, sign) for line in self.line_ids]
+        all_lines = base_lines + self._prepare_other_base_lines(rate, sign)
+        AccountTax._add_tax_details_in_base_lines(all_lines, self.company_id)
+        AccountTax._round_base_lines_tax_details(all_lines, self.company_id)
+        summary = AccountTax._get_tax_totals_summary(all_lines, self.currency_id, self.company_id)
+        return summary, base_lines
+
+    def _prepare_other_base_lines(self, rate, sign):
+        """Return base lines that are no amounts, but that Odoo will add to the invoice."""
+        return []
+
+    def _prepare_amount_vals(self, summary, sign):
+        return {
+            "amount_untaxed": sign * summary["base_amount_currency"],
+            "amount_tax": sign * summary["tax_amount_currency"],
+            "amount_total": sign * summary["total_amount_currency"],
+            "company_amount_untaxed": sign * summary["base_amount"],
+            "company_amount_tax": sign * summary["tax_amount"],
+            "company_amount_total": sign * summary["total_amount"],
+        }
+
+    def _get_currency_rate(self):
+        """Return units of the document currency per unit of company currency on its date."""
+        self.ensure_one()
+        if self.reversed_entry_id:
+            # what was booked is given back, not what it is worth today
+            return self.reversed_entry_id.invoice_currency_rate
+        return self.env["res.currency"]._get_conversion_rate(
+            from_currency=self.company_id.currency_id,
+            to_currency=self.currency_id,
+            company=self.company_id,
+            date=self.invoice_date or self.company_id._get_invoice_run_today(),
+        )
+
+    # ------------------------------------------------------------------
+    # Names
+    # ------------------------------------------------------------------
+
+    def _update_title(self):
+        """Write the invoice name: by the format of the schedule, in the customer's language."""
+        titles = []
+        for document in self:
+            schedule = document.run_id.schedule_id
+            name = document._render_placeholders(schedule.invoice_name or document.run_id.name)
+            contracts = ", ".join(document._get_source_names())
+            # a credit goes to who was invoiced, whoever the contract bills today
+            credited = document.line_ids.corrects_id.document_id
+            debtor = (credited or document).payer_id[:1].name
+            parts = {
+                "contract": [contracts],
+                "contract_debtor": [contracts, debtor],
+                "debtor": [debtor],
+            }[schedule.invoice_name_format]
+            title = " – ".join(filter(None, [name, *parts]))
+            titles.append(f"{title} ({document.part})" if document.part else title)
+        assign(self, [{"title": title} for title in titles])
+
+    def _get_source_names(self):
+        """Return the numbers of the contracts, or of what else this document bills."""
+        self.ensure_one()
+        return self.contract_ids.mapped("name")
+
+    def _render_placeholders(self, text):
+        """Replace {date_from}, {date_to}, {month}, {year}, {quarter} and {week} of the period.
+
+        A Babel pattern may follow a colon: ``{date_from:MMMM yyyy}``.
+        """
+        self.ensure_one()
+        lang = self.partner_id.lang or self.env.lang
+
+        def render(match):
+            name, pattern = match.groups()
+            day = self.date_to if name == "date_to" else self.date_from
+            pattern = pattern or SHORTHANDS.get(name)
+            return format_date(self.env, day, lang_code=lang, date_format=pattern)
+
+        return PLACEHOLDER.sub(render, text or "")
+
+    # ------------------------------------------------------------------

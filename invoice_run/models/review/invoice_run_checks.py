@@ -1,0 +1,147 @@
+from odoo import models
+from odoo.fields import Domain
+from odoo.tools import format_date
+
+from ...engine import periods
+
+
+class InvoiceRun(models.Model):
+    """Checks of a run as a whole, before anybody approves it."""
+
+    _inherit = "invoice.run"
+
+    def _create_run_exceptions(self):
+        """Report what stands in the way of posting, and what other runs hold."""
+        self.ensure_one()
+        vals_list = [*self._get_lock_date_exceptions(), *self._get_journal_exceptions()]
+        vals_list += [*self._get_skipped_exceptions(), *self._get_held_exceptions()]
+        self.env["invoice.run.exception"].create(
+            [{**vals, "run_id": self.id} for vals in vals_list]
+        )
+
+    def _get_lock_date_exceptions(self):
+        """Yield one exception per journal whose books are closed on the invoice date."""
+        Document = self.env["invoice.run.document"]
+        to_do = Domain("run_id", "=", self.id) & Domain("state", "=", "to_do")
+        for journal in self._get_journals():
+            domain = to_do & Domain("journal_id", "=", journal.id)
+            with_tax = Document.search(domain & Domain("amount_tax", "!=", 0), limit=1)
+            document = with_tax or Document.search(domain, limit=1)
+            for message in document._get_lock_date_errors():
+                yield {"code": "lock_date", "message": message}
+
+    def _get_journals(self):
+        """Return the journals of what this run has to invoice."""
+        groups = self.env["invoice.run.document"]._read_group(
+            [("run_id", "=", self.id), ("state", "=", "to_do")], ["journal_id"]
+        )
+        return self.env["account.journal"].union(*(journal for (journal,) in groups))
+
+    def _get_journal_exceptions(self):
+        """Yield one exception per journal that has later invoices already.
+
+        The numbers would not follow the dates.
+        """
+        for journal in self._get_journals():
+            last = self.env["account.move"].search(
+                [
+                    ("journal_id", "=", journal.id),
+                    ("state", "=", "posted"),
+                    ("move_type", "=", "out_invoice"),
+                    ("invoice_date", ">", self.invoice_date),
+                ],
+                order="invoice_date desc",
+                limit=1,
+            )
+            if last:
+                yield {
+                    "code": "sequence",
+                    "message": self.env._(
+                        "Journal %(journal)s has invoice %(invoice)s of %(date)s already: the "
+                        "numbers would not follow the dates. Choose a later invoice date.",
+                        journal=journal.display_name,
+                        invoice=last.name,
+                        date=format_date(self.env, last.invoice_date),
+                    ),
+                }
+
+    def _get_skipped_exceptions(self):
+        """Yield what the run was told to leave out."""
+        if self.skip_before:
+            yield {
+                "code": "skipped",
+                "message": self.env._(
+                    "Left out, as asked for: periods that end before %(date)s, and usage before "
+                    "it. They stay billable; the next run proposes them.",
+                    date=format_date(self.env, self.skip_before),
+                ),
+            }
+
+    def _get_held_exceptions(self):
+        """Yield what is due here but held by another run that made no invoice of it yet."""
+        lines = self.env["invoice.run.line"].search(
+            self._get_held_domain(), order="run_id, contract_id, usage_id, sale_order_id"
+        )
+        due = lines.filtered(lambda line: line._is_held() and self._would_bill(line))
+        states = dict(self._fields["state"]._description_selection(self.env))
+        # one row per contract or order, however many items of it are held
+        held = due.grouped(lambda line: (line.run_id, line._get_source_record()))
+        for (run, record), group in held.items():
+            message = self.env._(
+                "Held by %(run)s, %(state)s, since %(date)s. Release it there, or let that "
+                "run make the invoice.",
+                run=run.reference,
+                state=states[run.state],
+                date=format_date(self.env, run.create_date.date()),
+            )
+            yield {
+                **record._prepare_exception_vals("held", message),
+                "blocking_run_id": run.id,
+                "amount": sum(group.mapped(self._get_company_amount)),
+                "has_amount": True,
+            }
+
+    def _get_company_amount(self, line):
+        """Return the untaxed amount of ``line`` in company currency."""
+        company = self.company_id
+        return line.currency_id._convert(
+            line.amount_untaxed, company.currency_id, company, line.document_id.invoice_date
+        )
+
+    def _get_held_domain(self):
+        """Return what other runs bill or credit of what this one selects, not invoiced yet."""
+        held = Domain("is_claimed", "=", True) | Domain("corrects_id", "!=", False)
+        held &= Domain("run_id", "!=", self.id)
+        held &= Domain("company_id", "=", self.company_id.id)
+        held &= Domain("document_id.state", "in", ("to_do", "failed"))
+        if self.scenario_id.source == "sale":
+            orders = self.env["sale.order"]._get_run_selection_domain(self)
+            return held & Domain("sale_order_id", "any", orders)
+        if self.scenario_id.source == "contract":
+            selection = self.env["billing.contract"]._get_run_selection_domain(self)
+            return held & Domain("contract_id", "any", selection)
+        scenario = self.scenario_id
+        selection = self._get_source_domain() & Domain("company_id", "=", self.company_id.id)
+        clusters = self.cluster_ids or scenario.cluster_ids
+        if clusters:
+            selection &= Domain("cluster_id", "in", clusters.ids)
+        return held & Domain("usage_id", "any", selection)
+
+    def _would_bill(self, line):
+        """Whether this run would bill the days or item that ``line`` of another run holds."""
+        first, last = line.billing_date_from, line.billing_date_to
+        if self.skip_before and last < self.skip_before:
+            return False
+        in_time = first <= self.target_date
+        if not line.contract_line_id:
+            return in_time
+        if line.corrects_id and line.contract_line_id.overbilled_from:
+            return True  # a further credit is due, which waits for this one
+        try:
+            terms = line.contract_id._get_billing_terms(self)
+            horizon = periods.billing_horizon(terms, self.target_date)
+        except ValueError:  # the contract has an exception of its own
+            return False
+        end = line.contract_line_id._get_last_day()
+        is_due = horizon and first <= min(horizon, end or horizon)
+        return bool(is_due) and (in_time or terms.mode == "periodic")

@@ -1,0 +1,287 @@
+from collections import defaultdict
+
+from odoo import api, fields, models
+from odoo.exceptions import AccessError
+from odoo.tools import SQL
+
+from ...bulk import assign
+from ...engine import periods
+
+#: What is compared with what: the key of a line, and which lines of earlier documents count.
+BASES = {
+    # the periods of a contract, with the usage that was billed with them
+    "periods": ("line.contract_id", "line.contract_line_id IS NOT NULL"),
+    # usage of a contract that is billed alone
+    "usage": ("line.contract_id", "line.contract_line_id IS NULL"),
+    # usage without contract
+    "partner": ("document.partner_id", "line.contract_id IS NULL AND line.usage_id IS NOT NULL"),
+}
+
+
+class InvoiceRunDocument(models.Model):
+    """Comparison of a document with the previous invoice of the same contracts or customer.
+
+    Like with like: one-off charges and credits are left out, several periods are compared with
+    as many of the earlier ones, and a reversed invoice is no previous one.
+    """
+
+    _inherit = "invoice.run.document"
+
+    previous_amount = fields.Monetary(
+        "Previous Invoice",
+        readonly=True,
+        help="Untaxed amount of the last invoice that runs made for the same contracts, for as "
+        "many periods as here, without one-off charges and credits; without contract: for the "
+        "same customer. In the currency of this one, by the rate of its date.",
+    )
+    variance = fields.Float(
+        "Change %",
+        readonly=True,
+        aggregator=None,
+        help="Untaxed amount against the previous invoice, in percent.",
+    )
+    is_first = fields.Boolean("First Invoice", readonly=True)
+    is_outlier = fields.Boolean(
+        "Unusual Amount",
+        readonly=True,
+        help="More than the previous invoice times the outlier factor of the company, or less "
+        "than it divided by that factor; or in another currency that has no rate.",
+    )
+    has_missing_charge = fields.Boolean(
+        "Charge Missing",
+        readonly=True,
+        help="A price line that was on the previous invoice and is still in force is not here.",
+    )
+    is_accepted = fields.Boolean(
+        "Checked", readonly=True, help="Somebody looked at the flags and found them right."
+    )
+    is_flagged = fields.Boolean(
+        "To Check",
+        compute="_compute_is_flagged",
+        store=True,
+        help="Unusual amount, missing charge or total above the maximum that nobody has checked "
+        "yet.",
+    )
+
+    @api.depends("is_outlier", "has_missing_charge", "is_large_credit", "is_accepted")
+    def _compute_is_flagged(self):
+        for document in self:
+            document.is_flagged = document._needs_check() and not document.is_accepted
+
+    def _needs_check(self):
+        """Whether there is something about this document that a person should look at."""
+        return self.is_outlier or self.has_missing_charge or self.is_large_credit
+
+    def action_accept(self):
+        """Note that the flags of these documents were looked at and are right.
+
+        Where invoices are automatic, those of an approved run go on.
+
+        :raises AccessError: the user is no reviewer
+        """
+        self.check_access("write")
+        self._check_may_accept()
+        held_back = self.filtered(lambda document: document._is_held_back())
+        self._write_engine({"is_accepted": True})
+        self.run_id._note_prepared()
+        for run in held_back.run_id:
+            if run.state == "approved" and run.job == "none" and run._is_automatic("invoices"):
+                run._start_invoices()
+
+    def _check_may_accept(self):
+        if not self.env.su and not self.env.user._is_invoice_run_reviewer():
+            raise AccessError(
+                self.env._("Only reviewers mark unusual documents as checked. Ask one of them.")
+            )
+
+    def _update_comparison(self):
+        """Compare these new documents with what was invoiced last, and set their flags."""
+        amounts = {document: document._get_comparable_lines() for document in self}
+        wanted = defaultdict(set)
+        for found in amounts.values():
+            for basis, key in found:
+                wanted[basis].add(key)
+        previous = {
+            (basis, key): document
+            for basis, keys in wanted.items()
+            for key, document in self._get_previous(basis, keys).items()
+        }
+        earlier = self.browse().union(*previous.values())
+        invoiced = self.env["billing.ledger"]._get_amounts_invoiced(earlier.line_ids)
+        comparisons = [
+            document._prepare_comparison_vals(found, previous, invoiced)
+            for document, found in amounts.items()
+        ]
+        assign(self, comparisons)
+
+    def _get_comparable_lines(self):
+        """Return {(basis, id of contract or customer): lines} of what can be compared."""
+        self.ensure_one()
+        lines = self.line_ids.filtered(lambda line: line._is_comparable())
+        if not lines.contract_id:
+            return {("partner", self.partner_id.id): lines} if lines else {}
+        basis = "periods" if lines.contract_line_id else "usage"
+        by_contract = lines.filtered("contract_id").grouped("contract_id")
+        return {(basis, contract.id): group for contract, group in by_contract.items()}
+
+    def _get_previous(self, basis, keys):
+        """Return {key: newest document that is invoiced and not reversed} of ``basis``.
+
+        Of the company of these documents: a customer may be shared with others.
+        """
+        Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
+        Document.flush_model(["state", "invoice_date", "partner_id", "date_to", "move_id"])
+        names = ["contract_id", "contract_line_id", "corrects_id", "document_id", "usage_id"]
+        Line.flush_model(names)
+        self.env["account.move"].flush_model(["payment_state"])
+        key, condition = (SQL(text) for text in BASES[basis])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT DISTINCT ON (%(key)s) %(key)s, document.id
+                  FROM invoice_run_document document
+                  JOIN invoice_run_line line ON line.document_id = document.id
+                  JOIN account_move move ON move.id = document.move_id
+                 WHERE %(key)s = ANY(%(keys)s) AND document.state = 'invoiced'
+                   AND document.company_id = ANY(%(companies)s)
+                   AND move.payment_state IS DISTINCT FROM 'reversed'
+                   AND line.corrects_id IS NULL AND %(condition)s
+                 ORDER BY %(key)s, document.invoice_date DESC, document.date_to DESC,
+                          document.id DESC
+                """,
+                key=key,
+                keys=sorted(keys),
+                companies=self.company_id.ids,
+                condition=condition,
+            )
+        )
+        return {key: Document.browse(document_id) for key, document_id in rows}
+
+    def _prepare_comparison_vals(self, found, previous, invoiced):
+        """Return amount and flags of this document against what was invoiced before.
+
+        :param found: {(basis, key): lines} of this document
+        :param previous: {(basis, key): document}
+        :param invoiced: what the earlier documents billed, by the ledger
+        """
+        self.ensure_one()
+        amount = before = 0.0
+        known = unlike = self.browse()
+        for key, lines in found.items():
+            document = previous.get(key, self.browse())
+            known |= document
+            rate = self._get_rate_from(document) if document else None
+            if rate:
+                amount += sum(lines.mapped("amount_untaxed"))
+                before += document._get_amount_before(key, lines, invoiced) * rate
+            else:
+                unlike |= document
+        before = self.currency_id.round(before)
+        factor = self.company_id.invoice_run_outlier_factor
+        usual = abs(before)
+        unusual = usual and factor > 0 and not usual / factor <= abs(amount) <= usual * factor
+        return {
+            "previous_amount": before,
+            "variance": 100.0 * (amount - before) / usual if usual else 0.0,
+            "is_first": bool(found) and not known,
+            # what cannot be compared has to be looked at as well
+            "is_outlier": bool(unusual or unlike),
+            "has_missing_charge": bool(self._get_missing_lines(known)),
+        }
+
+    def _get_rate_from(self, document):
+        """Return units of this document's currency per unit of an earlier document's; 0: no rate.
+
+        On the date of this one: a change of rates is no change of what is billed.
+        """
+        if document.currency_id == self.currency_id:
+            return 1.0
+        date = self.invoice_date or self.company_id._get_invoice_run_today()
+        source = self.run_id.scenario_id._get_source()
+        if source._get_currency_errors(document.currency_id, self.company_id, date):
+            return 0.0
+        return self.env["res.currency"]._get_conversion_rate(
+            document.currency_id, self.currency_id, self.company_id, date
+        )
+
+    @api.model
+    def _prepare_no_comparison_vals(self):
+        names = ("is_first", "is_outlier", "has_missing_charge")
+        return {"previous_amount": 0.0, "variance": 0.0, **dict.fromkeys(names, False)}
+
+    def _get_amount_before(self, key, lines, invoiced):
+        """Return what this earlier document billed of ``key``, for as much time as ``lines``.
+
+        As its invoice says now: it may have been edited or replaced since it was approved.
+        """
+        basis, key_id = key
+        earlier = self.line_ids.filtered(
+            lambda line: (
+                line._is_comparable()
+                and (line.contract_id.id == key_id or basis == "partner" and not line.contract_id)
+                and (basis != "usage" or not line.contract_line_id)
+            )
+        )
+        amount = sum(invoiced[line.id][0] for line in earlier if line.id in invoiced)
+        here, before = lines._get_billed_time(), earlier._get_billed_time()
+        return amount * here / before if here and before else amount
+
+    def _get_missing_lines(self, previous):
+        """Return price lines of the previous invoice that are in force but not billed here.
+
+        A contract that shared the previous invoice may be on another document of this run.
+        """
+        before = previous.line_ids.filtered(lambda line: line._is_comparable()).contract_line_id
+        missing = (before - self.line_ids.contract_line_id).filtered(
+            lambda line: not line._get_last_day() or line._get_last_day() >= self.date_from
+        )
+        elsewhere = missing.filtered(lambda line: line.contract_id not in self.contract_ids)
+        return missing - elsewhere._get_billed_in(self.run_id) if elsewhere else missing
+
+
+class InvoiceRunLine(models.Model):
+    _inherit = "invoice.run.line"
+
+    def _is_comparable(self):
+        """Whether this amount comes again: no one-off charge, no credit."""
+        self.ensure_one()
+        return not self.corrects_id and self.contract_line_id.price_interval != "once"
+
+    def _get_billed_time(self):
+        """Return the time that these amounts of one contract bill, in billing periods; 0: none.
+
+        Every billed period counts once, however many price lines it has.
+        """
+        billed = self.filtered("contract_line_id")
+        spans = {(line.billing_date_from, line.billing_date_to) for line in billed}
+        return sum(billed.contract_id._get_period_share(*span) for span in spans)
+
+
+class BillingContract(models.Model):
+    _inherit = "billing.contract"
+
+    def _get_period_share(self, first, last):
+        """Return how many billing periods the days from ``first`` to ``last`` (inclusive) are."""
+        self.ensure_one()
+        span = periods.Span(first, last)
+        try:
+            grid = self._get_billing_terms().grid
+        except ValueError:  # impossible terms: an exception says so
+            return span.days
+        return sum(part.days / grid.period(grid.index(part[0])).days for part in grid.cut(span))
+
+
+class BillingContractLine(models.Model):
+    _inherit = "billing.contract.line"
+
+    def _get_billed_in(self, run):
+        """Return the price lines of these that ``run`` bills."""
+        groups = self.env["invoice.run.line"]._read_group(
+            [
+                ("run_id", "=", run.id),
+                ("contract_line_id", "in", self.ids),
+                ("document_id.state", "!=", "excluded"),
+            ],
+            ["contract_line_id"],
+        )
+        return self.browse().union(*(line for (line,) in groups))

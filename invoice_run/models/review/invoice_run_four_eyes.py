@@ -1,0 +1,118 @@
+from odoo import models
+from odoo.tools import SQL
+
+from ..base.document_states import OPEN_STATES
+
+#: Links of an amount to what it was made from, which people create and change.
+PREPARED_LINKS = {
+    "contract_id": "billing.contract",
+    "contract_line_id": "billing.contract.line",
+    "usage_id": "billing.usage",
+    "sale_order_id": "sale.order",
+    "sale_line_id": "sale.order.line",
+}
+#: Records that a message names at most.
+NAMED = 3
+
+
+class InvoiceRun(models.Model):
+    """Four eyes: who prepared something of a run does not approve it.
+
+    To prepare is to create or change what the run bills or how: contracts, usage and orders, the
+    schedule, its scenario, the run's dates and selection, its amounts, what is left out, the
+    flags. See ``billing.change``. What somebody else approved since counts no more.
+    """
+
+    _inherit = "invoice.run"
+
+    def _note_prepared(self):
+        """Note that the present user prepares these runs."""
+        self.env["billing.change"]._note(self)
+
+    def _get_prepared_by(self, user):
+        """Return in words what ``user`` prepared of this run; empty: nothing."""
+        self.ensure_one()
+        if self._has_changed(user, self) or user in self.submitted_by_id | self.amounts_by_id:
+            return self.env._("this run")
+        for record in (self.schedule_id, self.scenario_id):
+            if self._has_changed(user, record) and not self._is_settled_since(user, record):
+                return record.display_name
+        return self._get_names_of_prepared(user)
+
+    def _has_changed(self, user, record):
+        return bool(self._get_change(user, record))
+
+    def _get_change(self, user, record):
+        # sudo: nobody reads this table but the engine
+        changes = self.env["billing.change"].sudo()
+        return changes.search(
+            [
+                ("user_id", "=", user.id),
+                ("model", "=", record._name),
+                ("res_id", "=", record.id),
+            ]
+        )
+
+    def _is_settled_since(self, user, record):
+        """Whether somebody else has approved another run of this schedule or scenario since."""
+        names = {"invoice.run.schedule": "schedule_id", "billing.scenario": "scenario_id"}
+        # sudo: of runs that this user may not see, only whether there is one
+        return bool(
+            self.sudo().search_count(
+                [
+                    (names[record._name], "=", record.id),
+                    ("id", "!=", self.id),
+                    ("approved_date", ">", self._get_change(user, record).date),
+                    ("approved_by_id", "!=", user.id),
+                ],
+                limit=1,
+            )
+        )
+
+    def _get_names_of_prepared(self, user):
+        """Return names of what this run bills and ``user`` created or changed, a few of them."""
+        names = []
+        for field_name, model in PREPARED_LINKS.items():
+            ids = self._get_prepared_ids(user, field_name, model)
+            # sudo: names of what is in a run that this user may read
+            names += self.env[model].sudo().browse(ids).mapped("display_name")
+            if len(names) >= NAMED:
+                break
+        return ", ".join(names[:NAMED])
+
+    def _get_prepared_ids(self, user, field_name, model):
+        """Return ids of ``model`` that are billed here, changed by ``user``, not approved since.
+
+        :param field_name: the link of an amount to ``model``
+        """
+        self.env["invoice.run.line"].flush_model(["run_id", "document_id", field_name])
+        self.env["invoice.run.document"].flush_model(["state", "approved_fingerprint"])
+        self.env["invoice.run"].flush_model(["approved_date", "approved_by_id"])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT DISTINCT line.%(link)s
+                  FROM invoice_run_line line
+                  JOIN invoice_run_document document ON document.id = line.document_id
+                  JOIN billing_change change ON change.user_id = %(user)s
+                   AND change.model = %(model)s AND change.res_id = line.%(link)s
+                 WHERE line.run_id = %(run)s AND document.state = ANY(%(open)s)
+                   AND NOT EXISTS (
+                       SELECT 1 FROM invoice_run_line earlier
+                         JOIN invoice_run_document approved ON approved.id = earlier.document_id
+                         JOIN invoice_run run ON run.id = earlier.run_id
+                        WHERE earlier.%(link)s = line.%(link)s AND run.id <> %(run)s
+                          AND approved.approved_fingerprint IS NOT NULL
+                          AND run.approved_date > change.date
+                          AND run.approved_by_id <> %(user)s)
+                 LIMIT %(limit)s
+                """,
+                link=SQL.identifier(field_name),
+                user=user.id,
+                model=model,
+                run=self.id,
+                open=list(OPEN_STATES),
+                limit=NAMED,
+            )
+        )
+        return [row[0] for row in rows]

@@ -1,0 +1,635 @@
+from dateutil.relativedelta import relativedelta
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.fields import Domain
+from odoo.tools.misc import clean_context
+
+from ...engine import cycles
+from ..base.invoice_run_guarded import EngineValue
+
+#: States in which amounts exist and no run of this kind is finished.
+OPEN_STATES = ("draft", "on_hold", "submitted", "amounts", "approved")
+
+
+class InvoiceRun(models.Model):
+    """One cycle of invoicing: amounts, approval, invoices, sending."""
+
+    _name = "invoice.run"
+    _description = "Invoice Run"
+    _inherit = ["invoice.run.guarded", "mail.thread", "mail.activity.mixin"]
+    _order = "date_from desc, reference desc, id desc"
+    _check_company_auto = True
+    _rec_name = "reference"
+    _rec_names_search = ["reference", "name"]
+
+    reference = fields.Char(required=True, copy=False, readonly=True, default="/")
+    name = fields.Char(required=True)
+    description = fields.Text()
+    schedule_id = fields.Many2one(
+        "invoice.run.schedule",
+        required=True,
+        index=True,
+        ondelete="restrict",
+        check_company=True,
+        copy=False,
+        help="A run made by hand has a schedule of its own, for one run.",
+    )
+    number = fields.Integer(readonly=True, copy=False, help="0 is the schedule's first run.")
+    scenario_id = fields.Many2one(
+        "billing.scenario",
+        required=True,
+        check_company=True,
+        ondelete="restrict",
+        help="What is billed: contracts, usage or sale orders, and which of them.",
+    )
+    company_id = fields.Many2one(
+        "res.company",
+        "Invoicing Party",
+        required=True,
+        index=True,
+        default=lambda self: self.env.company,
+    )
+    currency_id = fields.Many2one(related="company_id.currency_id")
+    cluster_ids = fields.Many2many(
+        "billing.cluster",
+        string="Clusters",
+        check_company=True,
+        help="Only these business units. Empty: those of the scenario, else all.",
+    )
+    date_from = fields.Date(
+        "Period From", required=True, help="First day of the period that the run is made for."
+    )
+    date_to = fields.Date("Period To", required=True, help="Last day of that period, included.")
+    target_date = fields.Date(
+        required=True, help="Bill up to the period that contains this day; usage up to it."
+    )
+    skip_before = fields.Date(
+        "Leave Out Before",
+        help="Leave periods out that end before this day; they stay billable. "
+        "Only for a run made by hand.",
+    )
+    activation_date = fields.Date(help="The run is submitted on this day. Empty: by hand.")
+    invoice_date = fields.Date(required=True, help="The date of all invoices of the run.")
+    due_date = fields.Date(help="Empty: by the payment terms.")
+    state = fields.Selection(
+        [
+            ("draft", "Draft"),
+            ("on_hold", "On Hold"),
+            ("submitted", "Submitted"),
+            ("amounts", "Amounts"),
+            ("approved", "Approved"),
+            ("invoiced", "Invoiced"),
+            ("cancelled", "Cancelled"),
+        ],
+        "Status",
+        required=True,
+        default="draft",
+        copy=False,
+        readonly=True,
+        index=True,
+        tracking=True,
+        group_expand="_group_expand_state",
+    )
+    job = fields.Selection(
+        [
+            ("none", "Nothing"),
+            ("amounts", "Generating amounts"),
+            ("invoices", "Generating invoices"),
+            ("confirm", "Confirming drafts"),
+            ("send", "Sending"),
+            ("print", "Printing"),
+        ],
+        "Working On",
+        required=True,
+        tracking=True,
+        default="none",
+        copy=False,
+        readonly=True,
+    )
+    document_ids = fields.One2many("invoice.run.document", "run_id", "Documents")
+    line_ids = fields.One2many("invoice.run.line", "run_id", "Amounts")
+    exception_ids = fields.One2many("invoice.run.exception", "run_id", "Exceptions")
+    invoice_ids = fields.One2many("account.move", "invoice_run_id", "Invoices")
+    reviewer_id = fields.Many2one(
+        "res.users",
+        check_company=True,
+        help="Is asked to approve the run when its amounts are made. Empty: any reviewer may.",
+    )
+    user_id = fields.Many2one(
+        "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
+    )
+    submitted_by_id = fields.Many2one("res.users", readonly=True, copy=False)
+    amounts_by_id = fields.Many2one("res.users", readonly=True, copy=False)
+    amounts_date = fields.Datetime("Amounts On", readonly=True, copy=False)
+    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False)
+    approved_date = fields.Datetime(readonly=True, copy=False)
+
+    amount_untaxed = fields.Monetary("Untaxed", compute="_compute_totals")
+    amount_tax = fields.Monetary("Taxes", compute="_compute_totals")
+    amount_total = fields.Monetary("Total", compute="_compute_totals")
+    document_count = fields.Integer("Documents Made", compute="_compute_totals")
+    invoice_count = fields.Integer("Invoices Made", compute="_compute_totals")
+    failed_count = fields.Integer("Failed", compute="_compute_totals")
+    flagged_count = fields.Integer("Flagged", compute="_compute_totals")
+    stale_count = fields.Integer("Outdated", compute="_compute_totals")
+    pending_count = fields.Integer("To Send", compute="_compute_totals")
+    sent_count = fields.Integer("Sent", compute="_compute_totals")
+    exception_count = fields.Integer("Exceptions Found", compute="_compute_exception_count")
+    progress_done = fields.Integer(compute="_compute_totals")
+    progress_total = fields.Integer(compute="_compute_totals")
+    progress = fields.Float(compute="_compute_totals")
+
+    _queue_idx = models.Index("(id) WHERE job <> 'none'")
+    _number_unique = models.Constraint(
+        "UNIQUE (schedule_id, number)", "The schedule has made this run already."
+    )
+    _dates_in_order = models.Constraint(
+        "CHECK (date_to >= date_from)",
+        "The period ends before it starts. Correct one of the dates.",
+    )
+
+    @api.depends("reference", "name")
+    def _compute_display_name(self):
+        for run in self:
+            run.display_name = f"{run.reference} {run.name}" if run.name else run.reference
+
+    @api.depends(
+        "document_ids.state",
+        "document_ids.send_state",
+        "document_ids.is_flagged",
+        "document_ids.is_stale",
+        "document_ids.company_amount_total",
+    )
+    def _compute_totals(self):
+        totals = self._get_document_totals()
+        for run in self:
+            run.update(totals.get(run.id) or dict.fromkeys(self._get_total_fields(), 0))
+
+    @api.model
+    def _get_total_fields(self):
+        return [
+            "amount_untaxed",
+            "amount_tax",
+            "amount_total",
+            "document_count",
+            "invoice_count",
+            "failed_count",
+            "flagged_count",
+            "stale_count",
+            "pending_count",
+            "sent_count",
+            "progress_done",
+            "progress_total",
+            "progress",
+        ]
+
+    def _get_document_totals(self):
+        """Return {run id: totals} with one aggregate query, in company currency."""
+        rows = self.env["invoice.run.document"]._read_group(
+            [("run_id", "in", self.ids), ("state", "not in", ("excluded", "held", "released"))],
+            ["run_id", "state", "send_state", "send_action", "is_flagged", "is_stale"],
+            [
+                "__count",
+                "company_amount_untaxed:sum",
+                "company_amount_tax:sum",
+                "company_amount_total:sum",
+            ],
+        )
+        totals = {}
+        for run, state, send_state, action, flagged, stale, count, untaxed, tax, total in rows:
+            values = totals.setdefault(run.id, dict.fromkeys(self._get_total_fields(), 0))
+            to_send = send_state == "pending" and action != "print"
+            values["pending_count"] += count if to_send else 0
+            values["sent_count"] += count if send_state in ("sent", "printed") else 0
+            values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
+            if state == "credit":
+                # sent like a document, but nothing that is due
+                continue
+            values["amount_untaxed"] += untaxed
+            values["amount_tax"] += tax
+            values["amount_total"] += total
+            values["document_count"] += count
+            values["progress_total"] += count
+            values["progress_done"] += count if state != "to_do" else 0
+            values["invoice_count"] += count if state == "invoiced" else 0
+            values["flagged_count"] += count if flagged and state in ("to_do", "failed") else 0
+            values["stale_count"] += count if stale and state in ("to_do", "failed") else 0
+        for values in totals.values():
+            values["progress"] = 100.0 * values["progress_done"] / (values["progress_total"] or 1)
+        return totals
+
+    @api.model
+    def _group_expand_state(self, states, domain):
+        """Show the open states in the order of the work, and of the others what is there."""
+        order = [name for name, _label in self._fields["state"].selection]
+        return [name for name in order if name in states or name in OPEN_STATES[1:]]
+
+    @api.depends("exception_ids")
+    def _compute_exception_count(self):
+        counts = dict(
+            self.env["invoice.run.exception"]._read_group(
+                [("run_id", "in", self.ids)], ["run_id"], ["__count"]
+            )
+        )
+        for run in self:
+            run.exception_count = counts.get(run, 0)
+
+    @api.constrains("invoice_date", "due_date")
+    def _check_due_date(self):
+        for run in self:
+            if run.due_date and run.due_date < run.invoice_date:
+                raise ValidationError(
+                    self.env._(
+                        "%(run)s: the due date is before the invoice date. Correct one of the two.",
+                        run=run.reference,
+                    )
+                )
+
+    @api.constrains("skip_before", "schedule_id")
+    def _check_skip_before(self):
+        for run in self:
+            if run.skip_before and run.schedule_id.cycle != "once":
+                raise ValidationError(
+                    self.env._("Only a run made by hand may leave earlier periods out.")
+                )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        """Create runs; without a schedule, an ad hoc run with a one-run schedule of its own.
+
+        An ad hoc run needs ``scenario_id`` and takes ``invoice_date`` (default: today) as its
+        target date unless ``target_date`` says otherwise.
+        """
+        runs = super().create([self._prepare_create_vals(vals) for vals in vals_list])
+        runs._write_engine({"state": "on_hold"})
+        # the others are made by a schedule: who planned that is noted there
+        by_hand = zip(runs, vals_list, strict=True)
+        runs.concat(*(run for run, vals in by_hand if not vals.get("schedule_id")))._note_prepared()
+        return runs
+
+    @api.model
+    def _get_engine_fields(self):
+        # EXTENDS 'invoice.run.guarded'
+        return super()._get_engine_fields() | {
+            "document_ids",
+            "exception_ids",
+            "invoice_ids",
+            "line_ids",
+            "reference",
+            "schedule_id",
+            "number",
+            "state",
+            "job",
+            "submitted_by_id",
+            "amounts_by_id",
+            "amounts_date",
+            "approved_by_id",
+            "approved_date",
+            "is_approval_asked",
+        }
+
+    @api.model
+    def _prepare_create_vals(self, vals):
+        vals = dict(vals)
+        if vals.get("reference", "/") == "/":
+            number = self.env["ir.sequence"].next_by_code("invoice.run")
+            vals["reference"] = EngineValue(number)
+        return vals if vals.get("schedule_id") else self._prepare_ad_hoc_vals(vals)
+
+    @api.model
+    def _prepare_ad_hoc_vals(self, vals):
+        """Complete the values of a run made by hand, and make its schedule."""
+        # a form sends its empty fields as False
+        vals = {name: value for name, value in vals.items() if value}
+        scenario = self.env["billing.scenario"].browse(vals.get("scenario_id"))
+        if not scenario:
+            raise UserError(self.env._("Choose the billing scenario of the run."))
+        company = scenario.company_id
+        today = company._get_invoice_run_today()
+        invoice_date = fields.Date.to_date(vals.get("invoice_date")) or today
+        target = fields.Date.to_date(vals.get("target_date")) or invoice_date
+        name = vals.get("name") or scenario.name
+        # defaults in the context are those of the run
+        context = clean_context(self.env.context)
+        schedule = (
+            self.env["invoice.run.schedule"]
+            .with_env(self.env(context=context))
+            .create(
+                {
+                    "name": name,
+                    "company_id": company.id,
+                    "scenario_id": scenario.id,
+                    "cycle": "once",
+                    "date_from": vals.get("date_from") or target,
+                    "date_to": vals.get("date_to") or target,
+                    "invoice_date": invoice_date,
+                    "due_date": vals.get("due_date"),
+                    "activation_rule": "disabled",
+                }
+            )
+        )
+        return {
+            "user_id": self.env.user.id,
+            **schedule._prepare_run_vals(0),
+            "target_date": target,
+            "invoice_date": invoice_date,
+            **vals,
+            "name": name,
+            "schedule_id": EngineValue(schedule.id),
+        }
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_except_with_amounts(self):
+        if self.document_ids:
+            raise UserError(
+                self.env._("Delete the amounts of the run first, or cancel it to keep its history.")
+            )
+
+    # ------------------------------------------------------------------
+    # Lifecycle
+    # ------------------------------------------------------------------
+
+    def action_submit(self):
+        """Activate the runs: now, also before their date. Pressing twice changes nothing."""
+        self.check_access("write")
+        self._check_not_busy()
+        for run in self.filtered(lambda run: run.state in ("draft", "on_hold")):
+            run._check_schedule_active()
+            run._note_prepared()
+            run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
+            if run._is_automatic("amounts"):
+                run._queue_job("amounts")
+
+    def _check_schedule_active(self):
+        if self.schedule_id.state == "paused":
+            raise UserError(
+                self.env._(
+                    "Schedule %(schedule)s is paused: resume it first.",
+                    schedule=self.schedule_id.reference,
+                )
+            )
+
+    def action_generate_amounts(self):
+        """Collect in the background what is due; amounts made before are renewed.
+
+        :raises UserError: the run has invoices, or is cancelled
+        """
+        self.check_access("write")
+        self._check_not_busy()
+        for run in self:
+            if run.job == "amounts":
+                continue
+            run._note_prepared()
+            if run.state in ("draft", "on_hold"):
+                run._check_schedule_active()
+                run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
+            run._check_amounts_renewable()
+            run._remove_amounts()
+            run._write_engine(
+                {
+                    "state": "submitted",
+                    "amounts_by_id": self.env.uid,
+                    **run._prepare_no_approval_vals(),
+                }
+            )
+            run._queue_job("amounts")
+
+    def action_delete_amounts(self, reason=None):
+        """Delete the amounts, release their periods and withdraw an approval.
+
+        :param reason: why; it is logged
+        :raises UserError: no reason, or the run has invoices
+        """
+        self.check_access("write")
+        self._check_not_busy()
+        if not (reason or "").strip():
+            raise UserError(self.env._("Say why the amounts are deleted."))
+        for run in self:
+            run._check_amounts_renewable()
+            run._note_prepared()
+            total = run.amount_total
+            run._remove_amounts()
+            run._write_engine(
+                {"state": "submitted", "job": "none", **run._prepare_no_approval_vals()}
+            )
+            run.message_post(
+                body=self.env._(
+                    "Amounts deleted (%(total)s): %(reason)s",
+                    total=run.currency_id.format(total),
+                    reason=reason,
+                )
+            )
+
+    def _check_amounts_state(self):
+        """Refuse a change of amounts where the run is past them, or has not begun.
+
+        :raises UserError: names the state
+        """
+        if self.state not in ("submitted", "amounts", "approved", "invoiced"):
+            raise UserError(
+                self.env._(
+                    "%(run)s is %(state)s: its amounts cannot be changed.",
+                    run=self.reference,
+                    state=dict(self._fields["state"]._description_selection(self.env))[self.state],
+                )
+            )
+
+    def _check_amounts_renewable(self):
+        """Refuse to remove all amounts of a run that has invoices.
+
+        :raises UserError: says what to do instead
+        """
+        self._check_amounts_state()
+        if self._has_invoices():
+            raise UserError(
+                self.env._(
+                    "%(run)s has invoices: its amounts cannot be changed. Reverse the run, or "
+                    "delete its draft invoices.",
+                    run=self.reference,
+                )
+            )
+
+    def _get_documents(self, domain, limit=None):
+        """Return the documents of these runs that ``domain`` selects, none of the others read."""
+        domain = Domain("run_id", "in", self.ids) & Domain(domain)
+        return self.env["invoice.run.document"].search(domain, limit=limit)
+
+    def _has_invoices(self):
+        """Whether one of these runs has an invoice, in whatever state."""
+        return bool(self._get_documents([("move_id", "!=", False)], limit=1))
+
+    def _remove_amounts(self):
+        """Release and delete all amounts, documents and exceptions of these runs."""
+        # sudo: amounts, documents and exceptions are the engine's; the caller checked the run
+        runs = self.sudo()
+        runs.line_ids._release()
+        runs.line_ids.unlink()
+        runs.document_ids.unlink()
+        runs.exception_ids.unlink()
+
+    def action_generate_invoices(self):
+        """Make the invoices of the approved documents in the background.
+
+        :raises AccessError: the user may not make invoices
+        :raises UserError: the run is not approved
+        """
+        self.check_access("write")
+        self.env["account.move"].check_access("create")
+        self._check_not_busy()
+        for run in self:
+            if run._is_invoicing_all() or run.state == "invoiced":
+                continue
+            if run.state != "approved":
+                raise UserError(self.env._("%(run)s is not approved yet.", run=run.reference))
+            run._write_engine({"only_selected": False})
+            run._start_invoices()
+
+    def _is_invoicing_all(self):
+        """Whether all documents are being invoiced, not a selection of them."""
+        return self.job == "invoices" and not self.only_selected
+
+    def _start_invoices(self):
+        """Freeze the invoice date and queue the work."""
+        self.ensure_one()
+        mode = self.schedule_id.invoice_date_mode
+        if mode == "generation" or (mode != "schedule" and not self.activation_date):
+            self._set_invoice_date(self._get_generation_date(mode))
+        self._queue_job("invoices")
+
+    def _get_generation_date(self, mode):
+        today = self.company_id._get_invoice_run_today()
+        return {
+            "generation": today,
+            "first_of_month": today + relativedelta(day=1),
+            "last_of_month": cycles.last_of_month(today),
+        }[mode]
+
+    def _set_invoice_date(self, invoice_date):
+        """Give the run and the documents without invoice their final invoice date."""
+        if self.invoice_date == invoice_date:
+            return
+        schedule = self.schedule_id
+        due_date = invoice_date + schedule._get_due_distance() if schedule.due_date else False
+        self._write_engine({"invoice_date": invoice_date, "due_date": due_date})
+        # sudo: documents are the engine's
+        documents = self.sudo()._get_documents([("move_id", "=", False)])
+        documents.write({"invoice_date": invoice_date, "invoice_date_due": due_date})
+        documents.filtered(lambda doc: doc.currency_id != doc.company_currency_id)._update_amounts()
+
+    def action_retry_failed(self):
+        """Try again, in the background, exactly the invoices and mails that failed."""
+        self.check_access("write")
+        self._check_not_busy()
+        for run in self:
+            # sudo: documents are the engine's
+            failed = run.sudo()._get_documents([("state", "=", "failed")])
+            if failed:
+                run._check_retry_allowed()
+            failed.write({"state": "to_do", "error": False, "is_selected": True})
+            unsent = run._retry_sending()
+            if failed:
+                run._write_engine({"state": "approved"})
+                run._start_invoices()
+            run._ask_sending(unsent.filtered("send_asked"))
+
+    def _check_retry_allowed(self):
+        """Refuse to make invoices that nobody approved, or by who may make none.
+
+        :raises UserError: the amounts were renewed since, and wait for approval
+        """
+        self.env["account.move"].check_access("create")
+        if self.state not in ("approved", "invoiced"):
+            raise UserError(self.env._("%(run)s is not approved yet.", run=self.reference))
+
+    def action_cancel(self):
+        """Cancel runs without confirmed invoices and release what they claimed.
+
+        Drafts that were never confirmed are deleted; drafts that carry a number are
+        cancelled, because deleting them would leave a gap.
+
+        :raises UserError: the run has confirmed invoices
+        """
+        self.check_access("write")
+        self._check_not_busy()
+        for run in self.filtered(lambda run: run.state != "cancelled"):
+            moves = run._get_documents([("move_id", "!=", False)]).move_id
+            posted = moves.filtered(lambda move: move.state == "posted")
+            if posted:
+                raise UserError(
+                    self.env._(
+                        "%(run)s has %(count)s confirmed invoices. Reverse the run instead.",
+                        run=run.reference,
+                        count=len(posted),
+                    )
+                )
+            drafts = moves.filtered(lambda move: move.state == "draft")
+            drafts.filtered("posted_before").button_cancel()
+            drafts.filtered(lambda move: not move.posted_before).unlink()
+            # sudo: amounts and documents are the engine's
+            run.sudo().line_ids._release()
+            run.sudo().document_ids.write({"state": "released", "error": False})
+            run._write_engine({"state": "cancelled", "job": "none"})
+
+    # ------------------------------------------------------------------
+    # Views
+    # ------------------------------------------------------------------
+
+    def _get_list_action(self, xml_id, domain):
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(xml_id)
+        action["domain"] = [("run_id", "in", self.ids), *domain]
+        action["context"] = {"create": False}
+        return action
+
+    def action_view_documents(self):
+        """Open the documents of the run."""
+        return self._get_list_action("invoice_run.invoice_run_document_action", [])
+
+    def action_view_failed(self):
+        """Open what failed: invoices and mails."""
+        domain = ["|", ("state", "=", "failed"), ("send_state", "=", "failed")]
+        return self._get_list_action("invoice_run.invoice_run_document_action", domain)
+
+    def action_view_lines(self):
+        """Open the amounts of the run."""
+        return self._get_list_action("invoice_run.invoice_run_line_action", [])
+
+    def action_view_exceptions(self):
+        """Open what is due but could not be billed."""
+        return self._get_list_action("invoice_run.invoice_run_exception_action", [])
+
+    def action_view_invoices(self):
+        """Open the invoices of the run."""
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "account.action_move_out_invoice_type"
+        )
+        action["domain"] = [("invoice_run_id", "in", self.ids)]
+        action["context"] = {"default_move_type": "out_invoice", "create": False}
+        return action
+
+    def action_view_flagged(self):
+        """Open the documents that somebody should look at."""
+        domain = [("is_flagged", "=", True), ("state", "in", ("to_do", "failed"))]
+        return self._get_list_action("invoice_run.invoice_run_document_action", domain)
+
+    def action_ask_reject_reason(self):
+        """Ask why the amounts are rejected."""
+        self.check_access("write")
+        self._check_reviewer()
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.invoice_run_reason_action"
+        )
+        action["name"] = self.env._("Reject Amounts")
+        action["context"] = {"default_run_id": self.id, "default_purpose": "reject"}
+        return action
+
+    def action_ask_delete_reason(self):
+        """Ask why the amounts are deleted."""
+        self.check_access("write")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.invoice_run_reason_action"
+        )
+        action["context"] = {"default_run_id": self.id}
+        return action

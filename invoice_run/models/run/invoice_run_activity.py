@@ -1,0 +1,124 @@
+from odoo import models
+
+from ..base.activity_types import APPROVE, ATTEND
+
+
+class InvoiceRun(models.Model):
+    """Who is told what: one activity of a kind, for as long as there is something to do."""
+
+    _inherit = "invoice.run"
+
+    def write(self, vals):
+        result = super().write(vals)
+        if vals.get("state", "amounts") != "amounts":
+            self.activity_unlink([APPROVE])
+        if vals.get("state") == "cancelled" or vals.get("job") in ("amounts", "invoices"):
+            self.activity_unlink([ATTEND])
+        return result
+
+    def _replace_activity(self, xml_id, user, summary, note=False):
+        """Give ``user`` one activity of this kind; an earlier one is replaced.
+
+        Nothing for a user who cannot see the run any more: the messages say so.
+        """
+        self.ensure_one()
+        known = self.activity_search([xml_id], user_id=user.id)
+        if summary in known.mapped("summary"):
+            return
+        self.activity_unlink([xml_id])
+        if not user:
+            return
+        if self._is_visible_to(user):
+            self.activity_schedule(xml_id, summary=summary, note=note, user_id=user.id)
+            return
+        body = self.env._("%(user)s cannot see this run any more: nobody was told.", user=user.name)
+        self.message_post(body=body)
+
+    def _drop_activity(self, xml_id, summary):
+        """Remove what nobody has to look at any more."""
+        activities = self.activity_search([xml_id])
+        activities.filtered(lambda activity: activity.summary == summary).unlink()
+
+    def _is_visible_to(self, user):
+        run = self.with_user(user).with_context(allowed_company_ids=user.company_ids.ids)
+        return user.active and run.has_access("read")
+
+    # ------------------------------------------------------------------
+    # The reviewer
+    # ------------------------------------------------------------------
+
+    def _ask_for_approval(self):
+        """Ask the reviewer; a scheduled run without one tells who is responsible.
+
+        In the Invoice Manager only when its user asks.
+        """
+        self.ensure_one()
+        if not self.document_count or self.is_managed and not self.is_approval_asked:
+            return
+        if self.reviewer_id:
+            summary = self.env._("Approve invoice run %(run)s", run=self.reference)
+            self._replace_activity(APPROVE, self.reviewer_id, summary)
+        elif self.schedule_id.cycle != "once":
+            summary = self.env._("%(run)s waits for approval", run=self.reference)
+            self._replace_activity(ATTEND, self.user_id, summary)
+
+    # ------------------------------------------------------------------
+    # The responsible
+    # ------------------------------------------------------------------
+
+    def _tell_responsible(self, summary, note=False):
+        """Have who is responsible look at the run.
+
+        :param note: what to do, as HTML
+        """
+        self._replace_activity(ATTEND, self.user_id, summary, note)
+
+    def _tell_result(self):
+        """Tell who is responsible that the run is done, or that something failed."""
+        self.ensure_one()
+        self.invalidate_recordset(self._get_total_fields())
+        if self.failed_count:
+            summary = self.env._(
+                "%(run)s: %(failed)s failed, repair and retry",
+                run=self.reference,
+                failed=self.failed_count,
+            )
+        elif self.state == "invoiced" and self.job == "none":
+            summary = self.env._(
+                "%(run)s is done. Invoices: %(invoices)s, sent: %(sent)s",
+                run=self.reference,
+                invoices=self.invoice_count,
+                sent=self.sent_count,
+            )
+        else:
+            return
+        self._tell_responsible(summary)
+
+    # ------------------------------------------------------------------
+    # Nothing to bill
+    # ------------------------------------------------------------------
+
+    def _finish_amounts(self):
+        # EXTENDS 'invoice_run': a run without anything to approve does not wait for it
+        result = super()._finish_amounts()
+        self.invalidate_recordset(["document_count", "exception_count"])
+        if self.document_count:
+            return result
+        if self.exception_count:
+            self._tell_responsible(
+                self.env._("%(run)s: nothing can be billed, see why", run=self.reference)
+            )
+        elif self.schedule_id.cycle != "once":
+            self._close_empty()
+        return result
+
+    def _release_abandoned(self):
+        # EXTENDS 'invoice_run': there is nothing to release
+        if self.document_count or self.exception_count:
+            return super()._release_abandoned()
+        return self._close_empty()
+
+    def _close_empty(self):
+        """End a run of which nothing was due; its amounts can still be generated again."""
+        self._write_engine({"state": "invoiced"})
+        self.message_post(body=self.env._("Nothing was due: there is no invoice to make."))

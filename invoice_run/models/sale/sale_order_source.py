@@ -1,0 +1,199 @@
+from datetime import UTC
+from functools import partial
+
+from odoo import api, models
+from odoo.exceptions import UserError
+from odoo.fields import Command, Domain
+
+from ...engine import periods
+
+
+class SaleOrder(models.Model):
+    """What an order has to invoice, read through the hooks by which Sales itself invoices."""
+
+    _inherit = "sale.order"
+
+    _to_invoice_idx = models.Index("(company_id, date_order) WHERE invoice_status = 'to invoice'")
+
+    @api.model
+    def _get_payer_field(self):
+        # EXTENDS 'invoice.run.source': who gets the invoice owes it, as on the invoice
+        return "partner_invoice_id.commercial_partner_id"
+
+    @api.model
+    def _get_run_payers(self, run):
+        # EXTENDS 'invoice.run.source': the payer is not stored on orders
+        groups = self._read_group(self._get_run_domain(run), ["partner_invoice_id"])
+        partners = self.env["res.partner"].union(*(partner for (partner,) in groups))
+        return partners.commercial_partner_id
+
+    @api.model
+    def _get_run_selection_domain(self, run):
+        """Return the orders with something to invoice that ``run`` selects, held or not.
+
+        Those of or before its target date, by the day of the order in the company.
+        """
+        scenario, company = run.scenario_id, run.company_id
+        domain = Domain("company_id", "=", company.id) & Domain("state", "=", "sale")
+        domain &= Domain("invoice_status", "=", "to invoice")
+        end = company._get_invoice_run_day_start(run.target_date, 1)
+        domain &= Domain("date_order", "<", end)
+        if run.skip_before:
+            begin = company._get_invoice_run_day_start(run.skip_before)
+            domain &= Domain("date_order", ">=", begin)
+        clusters = run.cluster_ids or scenario.cluster_ids
+        if clusters:
+            domain &= Domain("billing_cluster_id", "in", clusters.ids)
+        return domain & run._get_source_domain()
+
+    @api.model
+    def _get_run_domain(self, run):
+        held = Domain("is_claimed", "=", True)
+        return self._get_run_selection_domain(run) & Domain("run_line_ids", "not any", held)
+
+    @api.model
+    def _collect_run_charges(self, run, payers):
+        domain = self._get_run_domain(run) & Domain(self._get_payer_field(), "in", payers.ids)
+        orders = self.search(domain, order="date_order, id")
+        yield from orders._collect_records(run, lambda order: order._collect_order(run))
+
+    def _collect_order(self, run):
+        """Yield the charges of one order, or the exceptions that say why there are none."""
+        order = self._with_invoice_context()
+        try:
+            invoice_vals = order._prepare_invoice()
+            lines = list(order._get_run_invoice_lines())
+        except UserError as error:
+            yield {"exception": self._prepare_exception_vals("order", str(error))}
+            return
+        records = order._get_run_document_records(invoice_vals)
+        # in the language of who reads them, not of the customer
+        reader = self.with_company(self.company_id)
+        errors = reader._get_order_errors(run, records, lines)
+        get_charges = partial(order._get_order_charges, invoice_vals, records, lines)
+        yield from order._get_exceptions(run, errors, get_charges)
+        if not errors:
+            yield from order._get_order_charges(invoice_vals, records, lines)
+
+    def _with_invoice_context(self):
+        """Return this order in the company and language in which Sales makes its invoice."""
+        self.ensure_one()
+        order = self.with_company(self.company_id)
+        lang = order.partner_invoice_id.lang
+        return order.with_context(lang=lang) if lang else order
+
+    def _get_run_invoice_lines(self):
+        """Yield (order line, values of its invoice line) of all that is to invoice now.
+
+        What ``_create_invoices(final=True)`` invoices: over-invoiced quantities and down
+        payments as negative ones. Without sections and notes: those carry no amount.
+        """
+        for number, line in enumerate(self._get_invoiceable_lines(final=True)):
+            options = {"sequence": number, **line._get_run_down_payment_vals()}
+            for vals in line._prepare_invoice_lines_vals_list(**options):
+                if vals.get("display_type", "product") == "product":
+                    yield line, vals
+
+    def _get_run_document_records(self, invoice_vals):
+        """Return the records that decide on which document this order is billed.
+
+        :param invoice_vals: see ``_prepare_invoice``
+        """
+        company = self.company_id
+        currency = self.env["res.currency"].browse(invoice_vals["currency_id"])
+        journal = self.env["account.journal"].browse(invoice_vals.get("journal_id"))
+        return {
+            "partner_id": self.env["res.partner"].browse(invoice_vals["partner_id"]),
+            "company_id": company,
+            "currency_id": currency,
+            "journal_id": journal
+            or self._get_run_journal(
+                self.billing_cluster_id, self.env["billing.category"], company, currency
+            ),
+            "fiscal_position_id": self.env["account.fiscal.position"].browse(
+                invoice_vals["fiscal_position_id"]
+            ),
+            "payment_term_id": self.env["account.payment.term"].browse(
+                invoice_vals["invoice_payment_term_id"]
+            ),
+            "preferred_payment_method_line_id": self.env["account.payment.method.line"].browse(
+                invoice_vals["preferred_payment_method_line_id"]
+            ),
+        }
+
+    def _get_order_errors(self, run, records, lines):
+        """Return all reasons, as (code, message), why this order cannot be billed."""
+        errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
+        products = {vals.get("product_id") for _line, vals in lines}
+        for product in self.env["product.product"].browse(sorted(filter(None, products))):
+            # an archived product is no reason: Sales invoices what was ordered before
+            errors += self._get_account_errors(product, records)
+        return list(dict.fromkeys(errors))
+
+    def _prepare_exception_vals(self, code, message):
+        return {
+            "sale_order_id": self.id,
+            "partner_id": self.partner_invoice_id.id,
+            "code": code,
+            "message": message,
+        }
+
+    def _get_order_charges(self, invoice_vals, records, lines):
+        """Yield the charges of this order, see ``invoice.run.source``."""
+        document = {name: record.id for name, record in records.items()}
+        keys = self._get_invoice_grouping_keys()
+        seen = set()
+        for line, vals in lines:
+            yield {
+                "payer": records["partner_id"].commercial_partner_id,
+                "contract": self.env["billing.contract"],
+                "bucket": ("sale", self.id, 0),
+                "unit": self.id,
+                "key": tuple(invoice_vals.get(key) for key in keys),
+                "document": {**document, "category_id": False},
+                # an addon may make several invoice lines of one: the first holds the claim
+                "line": self._prepare_run_line_vals(line, vals, claims=line.id not in seen),
+            }
+            seen.add(line.id)
+
+    def _prepare_run_line_vals(self, line, vals, claims):
+        """Return the values of the amount that becomes the invoice line ``vals``."""
+        day = self._get_run_date()
+        price, discount = vals.get("price_unit", 0.0), vals.get("discount", 0.0)
+        net = periods.net_price(vals["quantity"], price, discount)
+        coin = periods.exact(self.currency_id.rounding or 0.01)
+        return {
+            "sale_order_id": self.id,
+            "sale_line_id": claims and line.id,
+            "product_id": vals.get("product_id"),
+            "product_uom_id": vals.get("product_uom_id"),
+            "name": vals.get("name") or self.name,
+            "billing_date_from": day,
+            "billing_date_to": day,
+            "quantity": vals["quantity"],
+            "price_unit": price,
+            "discount": discount,
+            "amount": float(periods.round_half_up(net, coin)),
+            "tax_ids": get_command_ids(vals.get("tax_ids")),
+            "extra_tax_data": vals.get("extra_tax_data") or False,
+            "analytic_distribution": vals.get("analytic_distribution")
+            or line.analytic_distribution,
+        }
+
+    def _get_run_date(self):
+        """Return the day of the order in its company."""
+        zone = self.company_id._get_invoice_run_zone()
+        return self.date_order.replace(tzinfo=UTC).astimezone(zone).date()
+
+
+def get_command_ids(commands):
+    """Return the ids that these commands, or this list of ids, leave in an empty relation."""
+    ids = []
+    for command in commands or []:
+        if isinstance(command, int):
+            ids.append(command)
+        elif command[0] == Command.SET:
+            ids = list(command[2])
+        elif command[0] == Command.LINK:
+            ids.append(command[1])
+    return ids

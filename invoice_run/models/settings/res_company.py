@@ -1,0 +1,163 @@
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from odoo import SUPERUSER_ID, api, fields, models
+from odoo.exceptions import UserError
+from odoo.tools import SQL
+
+from ...advisory_locks import MAILS
+from ..base.groups import INTERNAL
+
+
+class ResCompany(models.Model):
+    _inherit = "res.company"
+
+    invoice_run_activation_days = fields.Integer(
+        "Activation days",
+        default=10,
+        help="Days before its period on which a run is activated.",
+        groups=INTERNAL,
+    )
+    invoice_run_auto_amounts = fields.Boolean("Generate amounts", default=True, groups=INTERNAL)
+    invoice_run_auto_approve = fields.Boolean("Approve", groups=INTERNAL)
+    invoice_run_auto_invoices = fields.Boolean("Generate invoices", groups=INTERNAL)
+    invoice_run_auto_send = fields.Boolean("Send invoices", groups=INTERNAL)
+    invoice_run_four_eyes = fields.Boolean(
+        "Four eyes",
+        help="Whoever created or changed something that is to be approved cannot approve it.",
+        groups=INTERNAL,
+    )
+    invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of runs", groups=INTERNAL)
+    invoice_run_outlier_factor = fields.Float("Outlier factor", default=2.5, groups=INTERNAL)
+    invoice_run_correction = fields.Selection(
+        [("lines", "Lines on the next invoice"), ("credit_note", "Credit notes")],
+        "Corrections",
+        required=True,
+        default="lines",
+        help="How days are credited that were invoiced in advance and are not owed any more.",
+        groups=INTERNAL,
+    )
+    invoice_run_max_lines = fields.Integer(
+        "Lines per invoice",
+        help="A document with more lines becomes several. 0: no limit.",
+        groups=INTERNAL,
+    )
+    invoice_run_release_days = fields.Integer("Release days", default=7, groups=INTERNAL)
+    invoice_run_mails_per_hour = fields.Integer(
+        "Mails per hour",
+        help="Invoice runs hand at most so many mails to the mail server within 60 minutes; the "
+        "others wait. 0: no limit.",
+        groups=INTERNAL,
+    )
+    invoice_run_mail_template_id = fields.Many2one(
+        "mail.template",
+        "Email template of runs",
+        domain=[("model", "=", "account.move")],
+        help="Empty: Odoo's own template for invoices.",
+        groups=INTERNAL,
+    )
+
+    invoice_run_deferred_account_id = fields.Many2one(
+        "account.account",
+        "Deferred revenue account",
+        check_company=True,
+        domain="[('account_type', 'in', ('liability_current', 'liability_non_current'))]",
+        help="What is billed and not yet earned at the end of a month.",
+        groups=INTERNAL,
+    )
+    invoice_run_accrued_account_id = fields.Many2one(
+        "account.account",
+        "Accrued revenue account",
+        check_company=True,
+        domain="[('account_type', 'in', ('asset_current', 'asset_non_current'))]",
+        help="What is earned and not yet billed at the end of a month.",
+        groups=INTERNAL,
+    )
+    invoice_run_cutoff_journal_id = fields.Many2one(
+        "account.journal",
+        "Journal of month-end entries",
+        check_company=True,
+        domain="[('type', '=', 'general')]",
+        help="Empty: the first miscellaneous journal.",
+        groups=INTERNAL,
+    )
+    invoice_run_cutoff_draft = fields.Boolean(
+        "Draft of the month-end entry",
+        help="On the first day of a month the entry of the cut-off is drafted, and follows what "
+        "is billed until somebody posts it.",
+        groups=INTERNAL,
+    )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        companies = super().create(vals_list)
+        # as superuser: who makes a company need not be who configures its billing
+        scenarios = self.env["billing.scenario"].with_user(SUPERUSER_ID)
+        scenarios._create_default_scenarios(companies, prefix="")
+        return companies
+
+    def _get_invoice_run_cutoff_journal(self):
+        """Return the journal of month-end entries.
+
+        :raises UserError: the company has no miscellaneous journal
+        """
+        self.ensure_one()
+        Journal = self.env["account.journal"]
+        domain = [("type", "=", "general"), *Journal._check_company_domain(self)]
+        journal = self.invoice_run_cutoff_journal_id or Journal.search(domain, limit=1)
+        if not journal:
+            raise UserError(self.env._("There is no miscellaneous journal. Create one."))
+        return journal
+
+    def _get_invoice_run_today(self):
+        """Return the company's local day: time zone of its partner, else of the user, else UTC."""
+        now = fields.Datetime.now().replace(tzinfo=ZoneInfo("UTC"))
+        return now.astimezone(self._get_invoice_run_zone()).date()
+
+    def _get_invoice_run_day_start(self, day, days=0):
+        """Return the moment, in UTC without zone, at which ``day`` plus ``days`` begins here."""
+        midnight = datetime.combine(day + timedelta(days=days), time.min)
+        local = midnight.replace(tzinfo=self._get_invoice_run_zone())
+        return local.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)
+
+    def _get_invoice_run_zone(self) -> ZoneInfo:
+        self.ensure_one()
+        # sudo: the time zone of the company's own contact, whoever asks
+        return ZoneInfo(self.sudo().partner_id.tz or self.env.user.tz or "UTC")
+
+    def _take_mails(self, wanted):
+        """As :meth:`_get_mails_allowed`; others of this company wait until the next commit.
+
+        Counted from outside of this transaction, which may have begun before another worker
+        noted the mails of its run.
+        """
+        if self.invoice_run_mails_per_hour <= 0 or not self.env["invoice.run"]._can_commit():
+            return self._get_mails_allowed(wanted)
+        self.env.cr.execute(SQL("SELECT pg_advisory_xact_lock(%s)", MAILS + self.id))
+        with self.env.registry.cursor() as cr:
+            return self.with_env(self.env(cr=cr))._get_mails_allowed(wanted)
+
+    def _get_mails_allowed(self, wanted):
+        """Return how many of ``wanted`` mails may leave now, and when the next one may.
+
+        At most ``invoice_run_mails_per_hour`` within any 60 minutes, over all runs.
+
+        :return: (number, moment or None)
+        """
+        self.ensure_one()
+        limit = self.invoice_run_mails_per_hour
+        if limit <= 0:
+            return wanted, None
+        hour = timedelta(hours=1)
+        # sudo: counts the company's mails, whatever documents the caller may see
+        recent = (
+            self.env["invoice.run.document"]
+            .sudo()
+            .search(
+                [("company_id", "=", self.id), ("send_date", ">", fields.Datetime.now() - hour)],
+                order="send_date desc",
+                limit=limit,
+            )
+        )
+        free_at = recent[-1].send_date + hour if recent else None
+        return min(wanted, limit - len(recent)), free_at
