@@ -98,6 +98,7 @@ class AccountMove(models.Model):
         readonly=True,
         groups=ACCOUNTANTS,
         help="Last day, included, whose deferred and accrued revenue this entry books.",
+        engine=True,
     )
     _billing_cutoff_once = models.UniqueIndex(
         "(company_id, billing_cutoff_date) "

@@ -18,6 +18,7 @@ class InvoiceRunLine(models.Model):
     # by the id: sorted by an index, without a look at the documents
     _order = "document_id.id, sequence, id"
     _check_company_auto = True
+    _is_engine_model = True
 
     run_id = fields.Many2one("invoice.run", required=True, ondelete="restrict")
     document_id = fields.Many2one(
@@ -82,11 +83,6 @@ class InvoiceRunLine(models.Model):
         # for it on the same page, no index has to know
         self.env.cr.execute("ALTER TABLE invoice_run_line SET (fillfactor = 50)")
         return super().init()
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | set(self._fields)
 
     def _get_dummy_key(self, name, value):
         # EXTENDS 'invoice.run.bulk.mixin': documents of one currency are alike

@@ -92,12 +92,8 @@ class InvoiceRun(models.Model):
         readonly=True,
         copy=False,
         help="Customers whose amounts are to be made again.",
+        engine=True,
     )
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice_run'
-        return super()._get_engine_fields() | {"renew_payer_ids"}
 
     @api.model
     def _get_stale_fields(self):

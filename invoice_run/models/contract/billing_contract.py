@@ -206,12 +206,13 @@ class BillingContract(models.Model):
     )
     line_ids = fields.One2many("billing.contract.line", "contract_id", "Price Lines", copy=True)
     usage_ids = fields.One2many("billing.usage", "contract_id")
-    run_line_ids = fields.One2many("invoice.run.line", "contract_id", "Amounts")
+    run_line_ids = fields.One2many("invoice.run.line", "contract_id", "Amounts", engine=True)
     next_invoicing_date = fields.Date(
         compute="_compute_next_invoicing_date",
         store=True,
         copy=False,
         help="Earliest target date at which a run would propose something.",
+        engine=True,
     )
     invoice_count = fields.Integer(compute="_compute_invoice_count")
     amount_invoiced = fields.Monetary(
@@ -475,11 +476,6 @@ class BillingContract(models.Model):
         current = self.line_ids - self.line_ids.previous_line_id
         in_force = current.filtered(lambda line: not line.date_end or line.date_end >= today)
         return in_force or current
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"next_invoicing_date", "run_line_ids"}
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):

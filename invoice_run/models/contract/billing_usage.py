@@ -117,8 +117,9 @@ class BillingUsage(models.Model):
         copy=False,
         index=True,
         help="Planned: claimed by a run that has not made the invoice yet.",
+        engine=True,
     )
-    run_line_ids = fields.One2many("invoice.run.line", "usage_id", "Amounts")
+    run_line_ids = fields.One2many("invoice.run.line", "usage_id", "Amounts", engine=True)
 
     _external_ref_unique = models.UniqueIndex(
         f"(company_id, ({BARE_REF})) WHERE external_ref IS NOT NULL",
@@ -200,11 +201,6 @@ class BillingUsage(models.Model):
     @api.constrains("date")
     def _check_years(self):
         check_years(self, ["date"])
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"state", "run_line_ids"}
 
     @api.model_create_multi
     def create(self, vals_list):

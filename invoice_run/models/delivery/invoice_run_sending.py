@@ -31,6 +31,7 @@ class InvoiceRunDocument(models.Model):
         required=True,
         default="none",
         help="Email, print, or another way of sending that Odoo knows for customers.",
+        engine=False,
     )
     send_state = fields.Selection(
         [

@@ -1,6 +1,6 @@
 import re
 
-from odoo import api, fields, models
+from odoo import fields, models
 from odoo.tools import format_date
 
 from ...bulk import assign
@@ -20,6 +20,7 @@ class InvoiceRunDocument(models.Model):
     _order = "run_id.id desc, sequence, id"
     _check_company_auto = True
     _rec_name = "title"
+    _is_engine_model = True
 
     run_id = fields.Many2one("invoice.run", required=True, ondelete="restrict")
     company_id = fields.Many2one("res.company", required=True, index=True)
@@ -98,11 +99,6 @@ class InvoiceRunDocument(models.Model):
     _run_payer_idx = models.Index("(run_id, payer_id)")
     _run_sequence_idx = models.Index("(run_id DESC, sequence, id)")
     _to_do_idx = models.Index("(run_id, invoice_date, sequence, id) WHERE state = 'to_do'")
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | set(self._fields) - {"send_action"}
 
     def action_open_invoice(self):
         """Open the invoice of this document."""

@@ -24,15 +24,15 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
-    is_managed = fields.Boolean("Made in the Invoice Manager", readonly=True, copy=False)
-    is_watched = fields.Boolean(
-        readonly=True, copy=False, help="The requests of who looks on carry out what is queued."
+    is_managed = fields.Boolean(
+        "Made in the Invoice Manager", readonly=True, copy=False, engine=True
     )
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice_run'
-        return super()._get_engine_fields() | {"is_managed", "is_watched"}
+    is_watched = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="The requests of who looks on carry out what is queued.",
+        engine=True,
+    )
 
     def _tell_responsible(self, summary, note=False):
         # EXTENDS 'invoice_run': not who looks on

@@ -1,6 +1,6 @@
 import tempfile
 
-from odoo import Command, api, fields, models
+from odoo import Command, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import split_every
@@ -210,14 +210,10 @@ class InvoiceRun(models.Model):
         string="Printed Files",
         copy=False,
         readonly=True,
+        engine=True,
     )
     #: What the job that prints is about: what was printed before, not what waits.
-    is_reprint = fields.Boolean("Print All Again", readonly=True, copy=False)
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"print_attachment_ids", "is_reprint"}
+    is_reprint = fields.Boolean("Print All Again", readonly=True, copy=False, engine=True)
 
     def action_print(self):
         """Print what waits for it: at once where it is little, else in the background.

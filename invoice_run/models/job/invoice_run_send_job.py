@@ -28,6 +28,7 @@ class InvoiceRun(models.Model):
         copy=False,
         help="Until then the limit of mails per hour, or a mail server that asked to come later, "
         "makes it wait.",
+        engine=True,
     )
     send_attachment_ids = fields.Many2many(
         "ir.attachment",
@@ -39,11 +40,6 @@ class InvoiceRun(models.Model):
     to_print_count = fields.Integer("To Print", compute="_compute_send_counts")
     uncertain_count = fields.Integer("Perhaps Sent", compute="_compute_send_counts")
     send_failed_count = fields.Integer("Not Sent", compute="_compute_send_counts")
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"send_wait_until"}
 
     @api.depends("document_ids.send_state", "document_ids.is_send_uncertain")
     def _compute_send_counts(self):

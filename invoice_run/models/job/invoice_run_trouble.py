@@ -17,11 +17,7 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
-    job_error = fields.Text("Why the Work Stopped", readonly=True, copy=False)
-
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice_run'
-        return super()._get_engine_fields() | {"job_error"}
+    job_error = fields.Text("Why the Work Stopped", readonly=True, copy=False, engine=True)
 
     def write(self, vals):
         # EXTENDS 'invoice_run': what moved on has not stopped

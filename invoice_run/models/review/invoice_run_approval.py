@@ -32,7 +32,7 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
-    is_approval_asked = fields.Boolean("Approval Asked For", readonly=True, copy=False)
+    is_approval_asked = fields.Boolean("Approval Asked For", readonly=True, copy=False, engine=True)
     fingerprint = fields.Char(
         compute="_compute_fingerprint",
         help="Of the documents and amounts that wait for approval, as they are now.",

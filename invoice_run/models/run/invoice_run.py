@@ -23,7 +23,7 @@ class InvoiceRun(models.Model):
     _rec_name = "reference"
     _rec_names_search = ["reference", "name"]
 
-    reference = fields.Char(required=True, copy=False, readonly=True, default="/")
+    reference = fields.Char(required=True, copy=False, readonly=True, default="/", engine=True)
     name = fields.Char(required=True)
     description = fields.Text()
     schedule_id = fields.Many2one(
@@ -34,8 +34,11 @@ class InvoiceRun(models.Model):
         check_company=True,
         copy=False,
         help="A run made by hand has a schedule of its own, for one run.",
+        engine=True,
     )
-    number = fields.Integer(readonly=True, copy=False, help="0 is the schedule's first run.")
+    number = fields.Integer(
+        readonly=True, copy=False, help="0 is the schedule's first run.", engine=True
+    )
     scenario_id = fields.Many2one(
         "billing.scenario",
         required=True,
@@ -90,6 +93,7 @@ class InvoiceRun(models.Model):
         index=True,
         tracking=True,
         group_expand="_group_expand_state",
+        engine=True,
     )
     job = fields.Selection(
         [
@@ -106,11 +110,12 @@ class InvoiceRun(models.Model):
         default="none",
         copy=False,
         readonly=True,
+        engine=True,
     )
-    document_ids = fields.One2many("invoice.run.document", "run_id", "Documents")
-    line_ids = fields.One2many("invoice.run.line", "run_id", "Amounts")
-    exception_ids = fields.One2many("invoice.run.exception", "run_id", "Exceptions")
-    invoice_ids = fields.One2many("account.move", "invoice_run_id", "Invoices")
+    document_ids = fields.One2many("invoice.run.document", "run_id", "Documents", engine=True)
+    line_ids = fields.One2many("invoice.run.line", "run_id", "Amounts", engine=True)
+    exception_ids = fields.One2many("invoice.run.exception", "run_id", "Exceptions", engine=True)
+    invoice_ids = fields.One2many("account.move", "invoice_run_id", "Invoices", engine=True)
     reviewer_id = fields.Many2one(
         "res.users",
         check_company=True,
@@ -119,11 +124,11 @@ class InvoiceRun(models.Model):
     user_id = fields.Many2one(
         "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
     )
-    submitted_by_id = fields.Many2one("res.users", readonly=True, copy=False)
-    amounts_by_id = fields.Many2one("res.users", readonly=True, copy=False)
-    amounts_date = fields.Datetime("Amounts On", readonly=True, copy=False)
-    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False)
-    approved_date = fields.Datetime(readonly=True, copy=False)
+    submitted_by_id = fields.Many2one("res.users", readonly=True, copy=False, engine=True)
+    amounts_by_id = fields.Many2one("res.users", readonly=True, copy=False, engine=True)
+    amounts_date = fields.Datetime("Amounts On", readonly=True, copy=False, engine=True)
+    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False, engine=True)
+    approved_date = fields.Datetime(readonly=True, copy=False, engine=True)
 
     amount_untaxed = fields.Monetary("Untaxed", compute="_compute_totals")
     amount_tax = fields.Monetary("Taxes", compute="_compute_totals")
@@ -267,27 +272,6 @@ class InvoiceRun(models.Model):
         by_hand = zip(runs, vals_list, strict=True)
         runs.concat(*(run for run, vals in by_hand if not vals.get("schedule_id")))._note_prepared()
         return runs
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {
-            "document_ids",
-            "exception_ids",
-            "invoice_ids",
-            "line_ids",
-            "reference",
-            "schedule_id",
-            "number",
-            "state",
-            "job",
-            "submitted_by_id",
-            "amounts_by_id",
-            "amounts_date",
-            "approved_by_id",
-            "approved_date",
-            "is_approval_asked",
-        }
 
     @api.model
     def _prepare_create_vals(self, vals):

@@ -1,4 +1,4 @@
-from odoo import api, fields, models
+from odoo import fields, models
 
 
 class InvoiceRunException(models.Model):
@@ -10,6 +10,7 @@ class InvoiceRunException(models.Model):
     _order = "run_id, id"
     _rec_name = "message"
     _check_company_auto = True
+    _is_engine_model = True
 
     run_id = fields.Many2one("invoice.run", required=True, index=True, ondelete="cascade")
     company_id = fields.Many2one(related="run_id.company_id", store=True, index=True)
@@ -27,11 +28,6 @@ class InvoiceRunException(models.Model):
     )
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | set(self._fields)
 
     def _get_source_record(self):
         """Return what is due: an order, item or contract; nothing where the run is meant."""

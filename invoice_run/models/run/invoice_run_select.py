@@ -12,17 +12,16 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     only_selected = fields.Boolean(
-        readonly=True, copy=False, help="The last invoices were asked for selected documents only."
+        readonly=True,
+        copy=False,
+        help="The last invoices were asked for selected documents only.",
+        engine=True,
     )
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
         "Invoices Are Made",
         help="For this run only. Empty: as the scenario says.",
     )
-
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice_run'
-        return super()._get_engine_fields() | {"only_selected"}
 
     def _get_invoice_state(self):
         """Return how the invoices of this run are made: ``posted`` or ``draft``."""

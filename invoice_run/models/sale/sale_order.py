@@ -24,6 +24,7 @@ class SaleOrder(models.Model):
         help="Somebody with the right to invoice has looked at the order. Billing scenarios can "
         "ask for it.",
         groups="base.group_user",
+        reserved_for=INVOICING_GROUP,
     )
     billing_cluster_id = fields.Many2one(
         "billing.cluster",
@@ -39,17 +40,8 @@ class SaleOrder(models.Model):
         "sale_order_id",
         "Amounts",
         groups="invoice_run.invoice_run_group_user",
+        engine=True,
     )
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"run_line_ids"}
-
-    @api.model
-    def _get_reserved_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return {**super()._get_reserved_fields(), "approved_for_invoicing": INVOICING_GROUP}
 
     @api.model_create_multi
     def create(self, vals_list):

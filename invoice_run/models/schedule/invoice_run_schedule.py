@@ -37,7 +37,7 @@ class InvoiceRunSchedule(models.Model):
     _check_company_auto = True
     _rec_names_search = ["reference", "name"]
 
-    reference = fields.Char(required=True, copy=False, readonly=True, default="/")
+    reference = fields.Char(required=True, copy=False, readonly=True, default="/", engine=True)
     name = fields.Char(required=True)
     description = fields.Text()
     company_id = fields.Many2one(
@@ -159,6 +159,7 @@ class InvoiceRunSchedule(models.Model):
         required=True,
         default="company",
         help="By hand: a run stops here until somebody presses the button.",
+        reserved_for=MANAGER_GROUP,
     )
     auto_invoices = fields.Selection(
         AUTO_SELECTION,
@@ -202,7 +203,7 @@ class InvoiceRunSchedule(models.Model):
         copy=False,
         tracking=True,
     )
-    run_ids = fields.One2many("invoice.run", "schedule_id", "Runs")
+    run_ids = fields.One2many("invoice.run", "schedule_id", "Runs", engine=True)
     run_total = fields.Integer("Runs Made", compute="_compute_run_total")
 
     _dates_in_order = models.Constraint(
@@ -343,16 +344,6 @@ class InvoiceRunSchedule(models.Model):
             self._check_manager()
         self.env["billing.change"]._note(schedules)
         return schedules
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"reference", "run_ids"}
-
-    @api.model
-    def _get_reserved_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return {**super()._get_reserved_fields(), "auto_approve": MANAGER_GROUP}
 
     def write(self, vals):
         # who may not approve may ask for an approval, not do without one
