@@ -46,10 +46,8 @@ from .job import invoice_run_trouble
 from .contract import billing_contract_history
 from .job import invoice_run_send_job
 from .job import invoice_run_progress
-from .job import invoice_run_managed
 from .job import ir_websocket
 from .job import invoice_run_printing
-from .document import invoice_run_credit_limit
 from .run import invoice_run_exception
 from .amount import invoice_run_correction
 from .review import invoice_run_comparison
@@ -80,7 +78,6 @@ from .accounting import account_tax
 from .accounting import account_move_bulk
 from .accounting import invoice_run_bulk
 from .settings import res_company
-from .settings import res_company_checks
 from .settings import res_config_settings
 from .schedule import invoice_run_automation
 from .settings import res_partner

@@ -77,7 +77,7 @@ class TestProgress(InvoiceRunCommon):
         self.invoice_run.with_user(self.reviewer).action_approve()
         self.invoice_run.action_generate_invoices()
         self.invoice_run._write_engine({"is_managed": True})
-        managed = "odoo.addons.invoice_run.models.job.invoice_run_managed"
+        managed = "odoo.addons.invoice_run.models.job.invoice_run_progress"
         with patch(f"{managed}.SMALLEST_CHUNK", 1), patch(f"{managed}.FEWEST_CHUNKS", 2):
             messages = self._listen(self.invoice_run._process_queue)
         # one for each of the two chunks, one at the end

@@ -2,7 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Command, Domain
 
-from ..models.job.invoice_run_managed import WATCHED_LIMIT
+from ..models.job.invoice_run_progress import WATCHED_LIMIT
 
 #: Icons of the sources on the cards; another source shows the last one.
 SOURCE_ICONS = {"contract": "fa-file-text-o", "usage": "fa-tachometer", "sale": "fa-shopping-cart"}

@@ -2,7 +2,7 @@ from odoo import models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
-from ..models.job.invoice_run_managed import WATCHED_LIMIT
+from ..models.job.invoice_run_progress import WATCHED_LIMIT
 
 
 class InvoiceManager(models.TransientModel):

@@ -39,14 +39,18 @@ class InvoiceRun(models.Model):
         return Partner.search([("id", "in", payers.ids)], order="name, id").with_env(self.env)
 
     def _get_done_payers(self, payers=None):
-        """Return the customers, of ``payers`` or all, with documents or exceptions of this run."""
+        """Return the customers, of ``payers`` or all, with documents or exceptions of this run.
+
+        Not those that are renewed, who may have other documents.
+        """
         domain = failed_domain = Domain("run_id", "=", self.id)
         if payers is not None:
             domain &= Domain("payer_id", "in", payers.ids)
             failed_domain &= Domain("partner_id.commercial_partner_id", "in", payers.ids)
         groups = self.env["invoice.run.document"]._read_group(domain, ["payer_id"])
         failed = self.env["invoice.run.exception"].search(failed_domain)
-        return failed.partner_id.commercial_partner_id.union(*(payer for (payer,) in groups))
+        done = failed.partner_id.commercial_partner_id.union(*(payer for (payer,) in groups))
+        return done - self.renew_payer_ids
 
     def _generate_amounts(self, payers, look_again=False):
         """Make documents, amounts, claims and exceptions of ``payers``, in this transaction.
@@ -59,19 +63,25 @@ class InvoiceRun(models.Model):
         :raises CLAIM_ERRORS: with ``look_again``
         """
         self.ensure_one()
+        if not self._generate_together(payers, look_again):
+            for payer in payers:
+                self.env.invalidate_all(flush=False)
+                self._generate_payer_amounts(payer)
+        self._note_renewed(payers)
+
+    def _generate_together(self, payers, look_again):
+        """As :meth:`_generate_amounts`, for all at once; return whether that worked."""
         try:
             with environments_kept(self), self.env.cr.savepoint():
                 self._create_amounts(payers)
-            return
+            return True
         except self._get_retry_errors():
             raise
         except Exception as error:
             if look_again and isinstance(error, CLAIM_ERRORS):
                 raise
             _logger.info("Invoice run %s: customer by customer after: %s", self.id, error)
-        for payer in payers:
-            self.env.invalidate_all(flush=False)
-            self._generate_payer_amounts(payer)
+            return False
 
     def _generate_payer_amounts(self, payer):
         """As :meth:`_generate_amounts`, for one customer, each contract on its own."""
@@ -115,7 +125,8 @@ class InvoiceRun(models.Model):
 
     def _get_charges(self, payers):
         """Return charges and exceptions of ``payers`` as two lists, from the source."""
-        return self.scenario_id._get_source()._get_source_charges(self, payers)
+        charges, exceptions = self.scenario_id._get_source()._get_source_charges(self, payers)
+        return self._drop_excluded_charges(charges, payers), exceptions
 
     def _create_claimed_lines(self, lines_vals):
         """Insert the amounts as claims, in the order of what they claim (no deadlocks)."""
@@ -270,7 +281,10 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _finish_amounts(self):
-        """Put the documents in customer order and move the run on."""
+        """Put the documents in customer order and move the run on.
+
+        To its approval, or to its end where nothing is to be approved.
+        """
         self.ensure_one()
         self._update_order()
         self._create_run_exceptions()
@@ -280,6 +294,9 @@ class InvoiceRun(models.Model):
             self._approve()
         else:
             self._ask_for_approval()
+        self._end_without_documents()
+        # of some nothing is due any more
+        self.renew_payer_ids = False
 
     def _update_order(self):
         """Number the documents: by customer, contracts and period.

@@ -67,24 +67,22 @@ class InvoiceRunDocument(models.Model):
         changed.line_ids.write({"is_stale": True})
         changed.write({"is_stale": True})
 
-    def _get_change_errors(self):
-        # EXTENDS 'invoice_run': what changed otherwise is refused as well
-        errors = super()._get_change_errors()
-        if self.is_stale and not errors:
-            errors.append(
-                self.env._(
-                    "The contract, the order, the customer or an item was changed after the "
-                    "amounts were made. Press “Renew Outdated”, then approve again."
-                )
+    def _get_stale_errors(self):
+        """Return that this document is outdated, where nothing more precise is known."""
+        if not self.is_stale:
+            return []
+        return [
+            self.env._(
+                "The contract, the order, the customer or an item was changed after the "
+                "amounts were made. Press “Renew Outdated”, then approve again."
             )
-        return errors
+        ]
 
 
 class InvoiceRun(models.Model):
     """The run's own dates and selection count as well: what was approved is what is billed."""
 
-    _name = "invoice.run"
-    _inherit = ["invoice.run", "invoice.run.stale.mixin"]
+    _inherit = "invoice.run"
 
     renew_payer_ids = fields.Many2many(
         "res.partner",
@@ -104,15 +102,17 @@ class InvoiceRun(models.Model):
         # EXTENDS 'invoice.run.stale.mixin'
         return [("run_id", "in", self.ids)]
 
-    def write(self, vals):
+    def _note_reselected(self, vals):
+        """Note who prepares, before ``vals`` are written; return the runs that bill otherwise.
+
+        :raises AccessError: only managers change what such a schedule approves by itself
+        """
         changed = self._get_changed(vals, self._get_stale_fields())
         (changed | self._get_changed(vals, {"activation_date"}))._note_prepared()
         selected = self._get_changed(vals, SELECTION_FIELDS).schedule_id
         if any(schedule._is_selection_approved() for schedule in selected):
             selected._check_manager()
-        result = super().write(vals)
-        changed.filtered("document_ids")._withdraw_approval()
-        return result
+        return changed
 
     def _get_changed(self, vals, names):
         # EXTENDS 'invoice.run.stale.mixin': the engine dates the documents together with the run
@@ -171,19 +171,10 @@ class InvoiceRun(models.Model):
         documents.line_ids.unlink()
         documents.unlink()
 
-    def _get_done_payers(self, payers=None):
-        # EXTENDS 'invoice_run': customers that are renewed may have other documents
-        return super()._get_done_payers(payers) - self.renew_payer_ids
-
-    def _generate_amounts(self, payers, look_again=False):
-        # EXTENDS 'invoice_run'
-        result = super()._generate_amounts(payers, look_again=look_again)
-        if self.renew_payer_ids & payers:
-            self._note_renewed(payers)
-        return result
-
     def _note_renewed(self, payers):
         """Note that these customers are renewed: in the link's table, for workers share the run."""
+        if not self.renew_payer_ids & payers:
+            return
         field = self._fields["renew_payer_ids"]
         self.env.cr.execute(
             SQL(
@@ -197,13 +188,15 @@ class InvoiceRun(models.Model):
         )
         self.invalidate_recordset(["renew_payer_ids"])
 
-    def _get_charges(self, payers):
-        # EXTENDS 'invoice_run': what somebody excluded does not come back by being renewed
-        charges, exceptions = super()._get_charges(payers)
+    def _drop_excluded_charges(self, charges, payers):
+        """Return ``charges`` of ``payers`` without what somebody excluded.
+
+        It does not come back by being renewed.
+        """
         excluded = self._get_excluded_keys(self.renew_payer_ids & payers)
         return [
             charge for charge in charges if self._get_charge_key(charge["line"]) not in excluded
-        ], exceptions
+        ]
 
     def _get_excluded_keys(self, payers):
         """Return what was excluded of ``payers`` in this run, see :meth:`_get_charge_key`."""
@@ -225,14 +218,18 @@ class InvoiceRun(models.Model):
         """Return what an amount with these values bills: price line and first day, or item."""
         return (*(vals.get(name) or 0 for name in CHARGE_KEYS), vals["billing_date_from"])
 
-    def _stop_work(self):
-        # EXTENDS 'invoice_run': the run goes on without those who were to be renewed
-        payers = self.renew_payer_ids if self.job == "amounts" else self.renew_payer_ids.browse()
-        result = super()._stop_work()
-        if payers:
-            self._write_engine({"state": "amounts", "renew_payer_ids": [fields.Command.clear()]})
-            self._create_not_renewed(payers)
-        return result
+    def _get_payers_in_renewal(self):
+        """Return the customers whose amounts are being renewed at this moment."""
+        return self.renew_payer_ids if self.job == "amounts" else self.renew_payer_ids.browse()
+
+    def _go_on_without(self, payers):
+        """Have the run go on without the amounts of ``payers``, which are not renewed."""
+        self._write_engine({"state": "amounts", **self._prepare_no_renewal_vals()})
+        self._create_not_renewed(payers)
+
+    @api.model
+    def _prepare_no_renewal_vals(self):
+        return {"renew_payer_ids": [fields.Command.clear()]}
 
     def _create_not_renewed(self, payers):
         message = self.env._(
@@ -246,18 +243,6 @@ class InvoiceRun(models.Model):
                 for payer in payers
             ]
         )
-
-    def _finish_amounts(self):
-        # EXTENDS 'invoice_run': of some nothing is due any more
-        result = super()._finish_amounts()
-        self.renew_payer_ids = False
-        return result
-
-    def _remove_amounts(self):
-        # EXTENDS 'invoice_run'
-        result = super()._remove_amounts()
-        self._write_engine({"renew_payer_ids": [fields.Command.clear()]})
-        return result
 
     def _remove_exceptions(self, payers):
         """Remove the exceptions of these customers and those of the run as a whole."""

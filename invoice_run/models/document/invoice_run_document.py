@@ -163,10 +163,6 @@ class InvoiceRunDocument(models.Model):
         summary = AccountTax._get_tax_totals_summary(all_lines, self.currency_id, self.company_id)
         return summary, base_lines
 
-    def _prepare_other_base_lines(self, rate, sign):
-        """Return base lines that are no amounts, but that Odoo will add to the invoice."""
-        return []
-
     def _prepare_amount_vals(self, summary, sign):
         return {
             "amount_untaxed": sign * summary["base_amount_currency"],

@@ -234,6 +234,11 @@ class InvoiceRunDocument(models.Model):
         return any(not line.corrects_id for line in lines)
 
     def _get_change_errors(self):
+        """Return what changed since the amounts were made and forbids them."""
+        errors = self._get_contract_change_errors() + self._get_credit_errors()
+        return errors or self._get_stale_errors()
+
+    def _get_contract_change_errors(self):
         """Return what changed on the contracts since the amounts were made and forbids them."""
         errors = []
         for contract in self.contract_ids:
@@ -250,7 +255,7 @@ class InvoiceRunDocument(models.Model):
                 date=format_date(self.env, line.billing_date_to),
             )
             errors.append(message)
-        return errors + self._get_credit_errors()
+        return errors
 
     def _get_credit_errors(self):
         """Return which credits of this document are not what is left to give back any more."""

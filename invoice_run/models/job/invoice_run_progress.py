@@ -1,14 +1,41 @@
-from odoo import api, models
+from datetime import timedelta
+
+from odoo import api, fields, models
 from odoo.fields import Domain
 
 #: Bus notification by which a browser learns that something changed on a run.
 PROGRESS = "invoice_run.progress"
+#: Documents that are worked on while the user looks on; more go to the background.
+WATCHED_LIMIT = 100
+#: Documents of one step while the user looks on: their status shows as it comes.
+STEP_SIZE = 10
+#: A set that is too large for this is done in at least so many chunks: who looks on sees it move.
+FEWEST_CHUNKS = 4
+#: But never in smaller ones.
+SMALLEST_CHUNK = 25
+#: After this time the scheduled action takes over what the user left unfinished.
+TAKE_OVER_MINUTES = 2
 
 
 class InvoiceRun(models.Model):
-    """How far background work is, for whoever looks on."""
+    """Work that somebody watches: the Invoice Manager, or whoever is responsible.
+
+    How far it is, and who carries it out. What is queued while the user looks on is carried out
+    in small steps by the user's own requests, so it does not wait behind the large runs of the
+    scheduled action. Both use the same jobs under the same lock; whoever comes second waits.
+    """
 
     _inherit = "invoice.run"
+
+    is_managed = fields.Boolean(
+        "Made in the Invoice Manager", readonly=True, copy=False, engine=True
+    )
+    is_watched = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="The requests of who looks on carry out what is queued.",
+        engine=True,
+    )
 
     def get_progress(self):
         """Return how far the work on this run is; cheap enough to be asked every second.
@@ -86,3 +113,50 @@ class InvoiceRun(models.Model):
             self.env["bus.bus"].sudo()._sendone(run, PROGRESS, message)
             if run.user_id:
                 run.user_id.sudo()._bus_send(PROGRESS, message)
+
+    # ------------------------------------------------------------------
+    # Work
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _has_onlooker(self):
+        """Whether the requests of somebody who looks on carry out what is queued."""
+        return bool(self.env.context.get("invoice_run_watched"))
+
+    @api.model
+    def _is_single_step(self):
+        """Whether only one chunk is worked on: the next request goes on."""
+        return bool(self.env.context.get("invoice_run_step"))
+
+    def _note_onlooker(self):
+        """Note who carries out what is being queued; who has the run open sees that it begins."""
+        watched = self._has_onlooker()
+        self._write_engine({"is_watched": watched})
+        if not watched:
+            self._notify_progress()
+
+    def _get_job_trigger(self):
+        """Return when somebody should start on a queued job; None: at once.
+
+        The requests of who looks on do it, unless they stop coming.
+        """
+        if self._has_onlooker():
+            return fields.Datetime.now() + timedelta(minutes=TAKE_OVER_MINUTES)
+        return None
+
+    def _get_chunk_size(self, size, job=None):
+        """Return how much is done in one transaction: less where somebody looks on.
+
+        :param size: the most
+        :param job: the job, where its total can be counted
+        """
+        if self._is_single_step():
+            return min(size, STEP_SIZE)
+        if self.is_managed and job:
+            _done, total = getattr(self, f"_count_progress_{job}")()
+            return min(size, max(SMALLEST_CHUNK, -(-total // FEWEST_CHUNKS)))
+        return size
+
+    def _process_step(self):
+        """Carry out one small chunk of what is queued, unless a worker is on it."""
+        self.with_context(invoice_run_step=True, invoice_run_watched=True)._process_queue()

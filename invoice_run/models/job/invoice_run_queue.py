@@ -51,6 +51,7 @@ class InvoiceRun(models.Model):
 
     def _queue_job(self, job):
         """Have ``job`` done for these runs in the background as soon as possible."""
+        self._note_onlooker()
         self._write_engine({"job": job})
         self._start_workers(self._get_job_trigger())
 
@@ -71,18 +72,6 @@ class InvoiceRun(models.Model):
         crons = [self.env.ref(f"invoice_run.{name}", raise_if_not_found=False) for name in names]
         # sudo: scheduled actions are the administrator's; to wake them up is the button's work
         return self.env["ir.cron"].sudo().union(*filter(None, crons)).filtered("active")
-
-    def _get_job_trigger(self):
-        """Return when somebody should start on a queued job; None: at once."""
-        return None
-
-    def _get_chunk_size(self, size, job=None):
-        """Return how much is done in one transaction.
-
-        :param size: the most
-        :param job: the job, where its total can be counted
-        """
-        return size
 
     @api.model
     def _count_workers(self):
@@ -211,6 +200,9 @@ class InvoiceRun(models.Model):
 
     def _release_abandoned(self):
         """Give up what this run holds without an invoice; what is invoiced stays."""
+        if not self.document_count and not self.exception_count:
+            self._close_empty()
+            return
         if self.invoice_count:
             # sudo: documents are the engine's
             self.sudo()._get_open_documents()._release_documents()
@@ -231,10 +223,12 @@ class InvoiceRun(models.Model):
     @api.model
     def _commit_step(self, processed=0, remaining=None):
         """Commit a step that is complete; return the seconds that are left for more."""
-        if not self._can_commit():
+        if self._can_commit():
+            seconds = self.env["ir.cron"]._commit_progress(processed, remaining=remaining)
+        else:
             self.env.flush_all()
-            return float("inf")
-        return self.env["ir.cron"]._commit_progress(processed, remaining=remaining)
+            seconds = float("inf")
+        return 0 if self._is_single_step() else seconds
 
     # ------------------------------------------------------------------
     # Jobs
@@ -374,11 +368,10 @@ class InvoiceRun(models.Model):
             if run.job in SHARED_JOBS:
                 self.env.execute_query(SQL("SELECT pg_advisory_xact_lock(%s)", GATE + run.id))
 
-    def write(self, vals):
-        # EXTENDS 'base': who saves the form; the engine has its own locks
+    def _wait_for_form(self):
+        """Have whoever saves a form wait for the workers; the engine has its own locks."""
         if not self.env.su:
             self._wait_for_turn()
-        return super().write(vals)
 
     def _check_not_busy(self):
         """Keep others off these runs until the end of the transaction, or say that one is busy.
@@ -454,9 +447,6 @@ class InvoiceRun(models.Model):
         self.invalidate_recordset()
         return self._take() and self.job == job
 
-    def _notify_progress(self, **values):
-        """Called before each commit of a job, so that whoever looks on can be told."""
-
     def _get_documents_to_invoice(self, limit=None):
         """Return the next documents to invoice, locked; those of other workers are not.
 
@@ -478,18 +468,24 @@ class InvoiceRun(models.Model):
     def _get_open_documents_domain(self):
         """Return what the job may invoice now, whoever is at work on it."""
         domain = self._get_to_invoice_domain()
-        failed = self._get_failed_contracts()
-        return domain & Domain("contract_ids", "not in", failed.ids) if failed else domain
+        blocked = self._get_blocked_contracts()
+        return domain & Domain("contract_ids", "not in", blocked.ids) if blocked else domain
 
     def _get_to_invoice_domain(self):
-        """Return the documents whose invoices the current job makes."""
-        return Domain("run_id", "=", self.id) & Domain("state", "=", "to_do")
+        """Return the documents whose invoices the current job makes.
 
-    def _get_failed_contracts(self):
-        failed = self.env["invoice.run.document"].search(
-            [("run_id", "=", self.id), ("state", "=", "failed")]
-        )
-        return failed.contract_ids
+        All of the run or a selection, but not what is above the maximum: it waits for a reviewer.
+        """
+        domain = Domain("run_id", "=", self.id) & Domain("state", "=", "to_do")
+        if self.only_selected:
+            domain &= Domain("is_selected", "=", True)
+        return domain & ~self._get_above_domain()
+
+    def _get_blocked_contracts(self):
+        """Return the contracts of what failed or waits for a reviewer: other periods wait too."""
+        failed = Domain("state", "=", "failed")
+        blocking = self._get_documents(failed | self._get_above_domain())
+        return blocking.contract_ids
 
     def _process_job_invoices(self):
         """Make all invoices, chunk by chunk; return whether the job is finished."""

@@ -58,18 +58,6 @@ class InvoiceRun(models.Model):
         documents = self.env["invoice.run.document"]
         return dict(documents._read_group(domain, ["run_id"], ["__count"]))
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        runs = super().create(vals_list)
-        runs._own_send_attachments()
-        return runs
-
-    def write(self, vals):
-        result = super().write(vals)
-        if "send_attachment_ids" in vals:
-            self._own_send_attachments()
-        return result
-
     def _own_send_attachments(self):
         """Attach uploads to the run, so that all who may read it may read them.
 

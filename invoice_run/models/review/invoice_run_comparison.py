@@ -63,14 +63,17 @@ class InvoiceRunDocument(models.Model):
         "yet.",
     )
 
-    @api.depends("is_outlier", "has_missing_charge", "is_large_credit", "is_accepted")
+    @api.depends(
+        "is_outlier", "has_missing_charge", "is_large_credit", "is_above_max", "is_accepted"
+    )
     def _compute_is_flagged(self):
         for document in self:
             document.is_flagged = document._needs_check() and not document.is_accepted
 
     def _needs_check(self):
         """Whether there is something about this document that a person should look at."""
-        return self.is_outlier or self.has_missing_charge or self.is_large_credit
+        is_unusual = self.is_outlier or self.has_missing_charge
+        return is_unusual or self.is_large_credit or self.is_above_max
 
     def action_accept(self):
         """Note that the flags of these documents were looked at and are right.

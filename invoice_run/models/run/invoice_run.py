@@ -17,7 +17,12 @@ class InvoiceRun(models.Model):
 
     _name = "invoice.run"
     _description = "Invoice Run"
-    _inherit = ["invoice.run.guarded", "mail.thread", "mail.activity.mixin"]
+    _inherit = [
+        "invoice.run.guarded",
+        "mail.thread",
+        "mail.activity.mixin",
+        "invoice.run.stale.mixin",
+    ]
     _order = "date_from desc, reference desc, id desc"
     _check_company_auto = True
     _rec_name = "reference"
@@ -271,7 +276,26 @@ class InvoiceRun(models.Model):
         # the others are made by a schedule: who planned that is noted there
         by_hand = zip(runs, vals_list, strict=True)
         runs.concat(*(run for run, vals in by_hand if not vals.get("schedule_id")))._note_prepared()
+        runs._own_send_attachments()
         return runs
+
+    def write(self, vals):
+        """Write ``vals``; what was approved, asked for or told before follows.
+
+        :raises AccessError: engine fields, or a selection that only managers change
+        """
+        reselected = self._note_reselected(vals)
+        if not {"job", "state"}.isdisjoint(vals):
+            # what moves on has not stopped any more
+            self._drop_trouble_activities()
+            vals = {"job_error": False, **vals}
+        self._wait_for_form()
+        result = super().write(vals)
+        self._drop_settled_activities(vals)
+        if "send_attachment_ids" in vals:
+            self._own_send_attachments()
+        reselected.filtered("document_ids")._withdraw_approval()
+        return result
 
     @api.model
     def _prepare_create_vals(self, vals):
@@ -284,6 +308,8 @@ class InvoiceRun(models.Model):
     @api.model
     def _prepare_ad_hoc_vals(self, vals):
         """Complete the values of a run made by hand, and make its schedule."""
+        # said of the run, before its schedule is made with these dates
+        self._check_ad_hoc_dates(vals)
         # a form sends its empty fields as False
         vals = {name: value for name, value in vals.items() if value}
         scenario = self.env["billing.scenario"].browse(vals.get("scenario_id"))
@@ -451,6 +477,7 @@ class InvoiceRun(models.Model):
         runs.line_ids.unlink()
         runs.document_ids.unlink()
         runs.exception_ids.unlink()
+        self._write_engine(self._prepare_no_renewal_vals())
 
     def action_generate_invoices(self):
         """Make the invoices of the approved documents in the background.

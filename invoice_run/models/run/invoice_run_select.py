@@ -77,11 +77,6 @@ class InvoiceRun(models.Model):
         documents = self.env["invoice.run.document"].sudo()
         return documents.search([("run_id", "in", self.ids), ("is_selected", "=", True)])
 
-    def _get_to_invoice_domain(self):
-        # EXTENDS 'invoice_run': of a selection, nothing else
-        domain = super()._get_to_invoice_domain()
-        return domain & Domain("is_selected", "=", True) if self.only_selected else domain
-
     def _close_if_done(self):
         """Move runs on of which nothing is left to invoice, but something was."""
         Document = self.env["invoice.run.document"]
@@ -246,7 +241,7 @@ class InvoiceRunDocument(models.Model):
     def _is_left_out(self):
         """Whether a person or a limit keeps this document out of its run, for now."""
         self.ensure_one()
-        return self.state == "excluded"
+        return self.state in ("excluded", "held")
 
     def _exclude_lines(self, lines):
         """Release ``lines`` and take them out of this document, which has no invoice yet.
@@ -295,6 +290,8 @@ class InvoiceRunDocument(models.Model):
         changed = (self | document).filtered("line_ids")
         changed._update_from_lines()
         (self - changed).unlink()
+        changed._update_above_max()
+        changed._update_large_credit()
 
     def _update_from_lines(self):
         """Write all that these documents say about their amounts, after some came or went."""

@@ -11,6 +11,7 @@ from ...engine.periods import Span
 from ..base.invoice_run_guarded import EngineValue
 from ..base.possible_dates import check_years
 from ..document.invoice_run_document import PLACEHOLDER
+from ..settings.res_company import MAX_ACTIVATION_DAYS
 
 #: Who approves without looking decides for everybody: a manager's choice.
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
@@ -23,8 +24,6 @@ AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no"
 MAX_RUNS = 1000
 #: Without a number of runs or an end date, runs are made this far ahead.
 HORIZON_MONTHS = 12
-#: A run cannot be activated longer than this before its period.
-MAX_ACTIVATION_DAYS = 366
 
 
 class InvoiceRunSchedule(models.Model):
@@ -346,22 +345,31 @@ class InvoiceRunSchedule(models.Model):
         return schedules
 
     def write(self, vals):
-        # who may not approve may ask for an approval, not do without one
-        choice = vals.get("auto_approve", "no")
-        loosened = choice != "no" and any(choice != schedule.auto_approve for schedule in self)
-        approved = {
-            schedule: schedule._get_approved_values()
-            for schedule in self
-            if not {*APPROVED_FIELDS}.isdisjoint(vals) and schedule._is_automatic("approve")
-        }
-        if loosened:
+        """Write ``vals``; runs that have not begun follow.
+
+        :raises AccessError: what only managers decide
+        """
+        planned = self._get_waiting_plans() if set(vals) - {"state"} else {}
+        selected = self._get_approved_selections() if set(APPROVED_FIELDS) & set(vals) else {}
+        if self._is_approval_loosened(vals):
             self._check_manager()
         result = super().write(vals)
         if not UNPREPARED_FIELDS.issuperset(vals):
             self.env["billing.change"]._note(self)
-        if any(schedule._get_approved_values() != values for schedule, values in approved.items()):
+        if any(schedule._get_approved_values() != values for schedule, values in selected.items()):
             self._check_manager()
+        self._update_waiting_runs(planned)
         return result
+
+    def _is_approval_loosened(self, vals):
+        """Whether ``vals`` let runs do without an approval; anybody may ask for one."""
+        choice = vals.get("auto_approve", "no")
+        return choice != "no" and any(choice != schedule.auto_approve for schedule in self)
+
+    def _get_approved_selections(self):
+        """Return {schedule: what it selects} of those that approve by themselves."""
+        automatic = self.filtered(lambda schedule: schedule._is_automatic("approve"))
+        return {schedule: schedule._get_approved_values() for schedule in automatic}
 
     def _get_approved_values(self):
         """Return what this schedule selects."""
