@@ -4,6 +4,8 @@ from odoo.addons.portal.controllers.portal import pager as portal_pager
 from odoo.exceptions import AccessError, MissingError
 from odoo.http import request
 
+from ..models.base.states import CONTRACT_BILLED
+
 HISTORY = "my_contracts_history"
 
 
@@ -37,7 +39,7 @@ class BillingPortal(CustomerPortal):
             contract = self._document_check_access("billing.contract", contract_id, access_token)
         except (AccessError, MissingError):
             return contracts
-        return contract.filtered(lambda contract: contract.state in ("active", "closed"))
+        return contract.filtered(lambda contract: contract.state in CONTRACT_BILLED)
 
     def _get_contract_sortings(self):
         """Return the orders offered above the list, the default one first."""

@@ -1,5 +1,6 @@
 from .base import base
 from .base import invoice_run_guarded
+from .base import invoice_run_states
 from .base import billing_change
 from .base import invoice_run_bulk_mixin
 from .base import invoice_run_stale_mixin

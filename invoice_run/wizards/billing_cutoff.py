@@ -44,14 +44,15 @@ class BillingCutoff(models.TransientModel):
         """Book the cut-off: the month-end entry, and its reversal on the next day.
 
         :raises AccessError: the user keeps no books
-        :raises UserError: see ``account.move._create_cutoff_entry``
+        :raises UserError: an account is missing, the books are closed, nothing is to be booked,
+            or the entry is posted already
         """
         self.ensure_one()
         self.check_access("write")
         check_ahead(self, "date", self.company_id._get_invoice_run_today())
         moves = self.env["account.move"]
         moves._check_cutoff_rights()
-        entry = moves._create_cutoff_entry(self.company_id, self.date)
+        entry = moves._open_cutoff_entry(self.company_id, self.date)
         entry._post(soft=False)
         return entry._get_records_action(name=self.env._("Month-end Entry"))
 

@@ -10,7 +10,7 @@ from odoo.tools import SQL
 from ..bulk import remember, remembering
 from ..engine import cycles, periods
 from ..models.base.possible_dates import check_ahead
-from ..models.contract.billing_contract import BILLED_STATES
+from ..models.base.states import CONTRACT_BILLED, DOCUMENT_OPEN
 
 #: A forecast has a row for each price line and month.
 FORECAST_YEARS = 3
@@ -163,7 +163,7 @@ class BillingForecast(models.TransientModel):
         """Yield (key, amount, currency) of what open runs hold, by the month of their invoices."""
         domain = Domain("contract_id", "any", self._get_billable_domain())
         domain &= Domain("contract_line_id", "!=", False)
-        domain &= Domain("document_id.state", "in", ("to_do", "failed"))
+        domain &= Domain("document_id.state", "in", DOCUMENT_OPEN)
         domain &= Domain("document_id.invoice_date", "<=", self.date_to)
         groups = self.env["invoice.run.line"]._read_group(
             domain, ["contract_line_id", "document_id"], ["amount_untaxed:sum"]
@@ -238,7 +238,7 @@ class BillingContract(models.Model):
         :param claims: see ``billing.contract.line._get_taken_spans``
         """
         self.ensure_one()
-        if self.state not in BILLED_STATES:
+        if self.state not in CONTRACT_BILLED:
             return
         terms = self._get_billing_terms()
         try:

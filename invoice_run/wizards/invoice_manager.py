@@ -2,6 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Command, Domain
 
+from ..models.base.states import DOCUMENT_OPEN, SEND_OPEN
 from ..models.job.invoice_run_progress import WATCHED_LIMIT
 
 #: Icons of the sources on the cards; another source shows the last one.
@@ -161,7 +162,7 @@ class InvoiceManager(models.TransientModel):
 
     def _get_unfinished_runs(self):
         """Return the runs that this user began here and that need somebody."""
-        waiting = Domain("document_ids.send_state", "in", ("pending", "failed"))
+        waiting = Domain("document_ids.send_state", "in", SEND_OPEN)
         domain = Domain("state", "in", RESTARTABLE) & Domain("document_ids", "!=", False)
         domain |= Domain("state", "=", "invoiced") & waiting
         domain |= Domain("job", "!=", "none")
@@ -511,10 +512,10 @@ class InvoiceManager(models.TransientModel):
         )
 
     def _count_to_do(self, run):
-        return self._count_documents(run, [("state", "in", ("to_do", "failed"))])
+        return self._count_documents(run, [("state", "in", DOCUMENT_OPEN)])
 
     def _count_unsent(self, run):
         """Return how many invoices wait to be sent, or failed, otherwise than by print."""
-        domain = Domain("send_state", "in", ("pending", "failed"))
+        domain = Domain("send_state", "in", SEND_OPEN)
         domain &= Domain("send_action", "not in", ("print", "none"))
         return self._count_documents(run, domain & Domain("move_id.state", "=", "posted"))

@@ -2,6 +2,7 @@ from odoo import models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
+from ..models.base.states import DOCUMENT_OPEN, RUN_APPROVED, SEND_OPEN
 from ..models.job.invoice_run_progress import WATCHED_LIMIT
 
 
@@ -47,7 +48,7 @@ class InvoiceManager(models.TransientModel):
         """
         run = self._get_run()
         domain = self._get_selection_domain(selection)
-        domain &= Domain("state", "in", ("to_do", "failed"))
+        domain &= Domain("state", "in", DOCUMENT_OPEN)
         documents = self.env["invoice.run.document"].search(domain)
         if run.job == "invoices":
             return self.get_state()  # pressed twice
@@ -70,7 +71,7 @@ class InvoiceManager(models.TransientModel):
 
         :return: whether the invoices can be made
         """
-        if run.state in ("approved", "invoiced"):
+        if run.state in RUN_APPROVED:
             return True
         if run.state != "amounts":
             raise UserError(self.env._("%(run)s has no amounts yet.", run=run.reference))
@@ -108,7 +109,7 @@ class InvoiceManager(models.TransientModel):
         """Send the selected invoices: what is pending, and what failed, again."""
         run = self._get_run()
         domain = self._get_selection_domain(selection)
-        domain &= Domain("send_state", "in", ("pending", "failed"))
+        domain &= Domain("send_state", "in", SEND_OPEN)
         domain &= Domain("send_action", "not in", ("print", "none"))
         documents = self.env["invoice.run.document"].search(domain)
         if run.job == "send":
@@ -158,6 +159,6 @@ class InvoiceManager(models.TransientModel):
             run.action_cancel()
             return
         rest = self.env["invoice.run.document"].search(
-            [("run_id", "=", run.id), ("state", "in", ("to_do", "failed"))]
+            [("run_id", "=", run.id), ("state", "in", DOCUMENT_OPEN)]
         )
         rest.action_exclude()

@@ -2,6 +2,8 @@ from odoo import api, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
+from ..models.base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED, SEND_DONE
+
 #: Rows of one page; a browser may ask for fewer.
 PAGE_SIZE = 80
 #: Rows that can be selected by a search; without a search all can.
@@ -14,7 +16,7 @@ ORDERS = {
 }
 FILTERS = {
     "to_do": [("state", "=", "to_do")],
-    "invoiced": [("state", "in", ("invoiced", "nothing"))],
+    "invoiced": [("state", "in", DOCUMENT_SETTLED)],
     "failed": ["|", ("state", "=", "failed"), ("send_state", "=", "failed")],
     "email": [("send_action", "=", "email")],
     "print": [("send_action", "=", "print")],
@@ -126,7 +128,7 @@ class InvoiceManager(models.TransientModel):
             "status": status,
             "status_label": labels.get(status, status),
             "reason": reason,
-            "open": document.state in ("to_do", "failed"),
+            "open": document.state in DOCUMENT_OPEN,
             "move_id": move.id or False,
             "move_name": (move.name if move.name and move.name != "/" else move.display_name) or "",
             "draft": move.state == "draft",
@@ -170,7 +172,7 @@ class InvoiceManager(models.TransientModel):
             ["currency_id"],
             ["__count", "amount_untaxed:sum", "amount_total:sum"],
         )
-        open_domain = Domain("state", "in", ("to_do", "failed"))
+        open_domain = Domain("state", "in", DOCUMENT_OPEN)
         return {
             "count": sum(count for _currency, count, _untaxed, _total in rows),
             "open": self.env["invoice.run.document"].search_count(
@@ -209,7 +211,7 @@ class InvoiceManager(models.TransientModel):
         if send_action not in keys:
             raise UserError(self.env._("Choose one of the billing actions."))
         domain = self._get_selection_domain(selection)
-        domain &= Domain("send_state", "not in", ("sent", "printed"))
+        domain &= Domain("send_state", "not in", SEND_DONE)
         documents = self.env["invoice.run.document"].search(domain)
         documents.write({"send_action": send_action})
         return len(documents)

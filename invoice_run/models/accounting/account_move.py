@@ -4,6 +4,7 @@ from odoo.tools import SQL
 
 from ..base.groups import ACCOUNTANTS
 from ..base.invoice_run_guarded import ENGINE
+from ..base.states import SEND_DONE, SEND_OPEN
 from ..delivery.account_move_send import SENT_MESSAGE
 
 
@@ -143,7 +144,7 @@ class AccountMove(models.Model):
                 [
                     ("move_id", "in", self.ids),
                     ("state", "=", "credit"),
-                    ("send_state", "not in", ("sent", "printed")),
+                    ("send_state", "not in", SEND_DONE),
                 ]
             )
         )
@@ -168,7 +169,7 @@ class AccountMove(models.Model):
         # sudo: who sends an invoice need not see the run that made it
         documents = self.env["invoice.run.document"].sudo()
         domain = [("move_id", "=", self.id), ("send_action", "=", "email")]
-        return documents.search([*domain, ("send_state", "in", ("pending", "failed"))])
+        return documents.search([*domain, ("send_state", "in", SEND_OPEN)])
 
     def action_view_invoice_run(self):
         """Open the run that made this invoice."""

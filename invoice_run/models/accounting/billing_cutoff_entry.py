@@ -114,10 +114,22 @@ class AccountMove(models.Model):
 
     @api.model
     def _create_cutoff_entry(self, company, date):
-        """Return the entry of this cut-off as a draft: a new one, or the one that waits, renewed.
+        """Return the entry of this cut-off as a draft that says what the ledger says now.
 
         :raises UserError: an account is missing, the books are closed, nothing is to be booked,
             or the entry is posted already
+        """
+        entry = self._open_cutoff_entry(company, date)
+        entry._renew_cutoff()
+        return entry
+
+    @api.model
+    def _open_cutoff_entry(self, company, date):
+        """Return the draft of this cut-off that waits, or a new one, still without lines.
+
+        Whatever confirms it renews it, so that the amounts are computed once.
+
+        :raises UserError: the books are closed, or the entry is posted already
         """
         entry = self._get_cutoff_entry(company, date)
         if entry.state == "posted":
@@ -129,17 +141,11 @@ class AccountMove(models.Model):
                 )
             )
         if entry:
-            entry._renew_cutoff()
             return entry
-        rows = self._get_cutoff_rows(company, date)
-        if not rows:
-            raise UserError(self.env._("There is nothing to defer or to accrue on this day."))
         journal = company._get_invoice_run_cutoff_journal()
         self._check_cutoff_locks(company, date, journal)
         vals = self._prepare_cutoff_vals(company, date, journal)
-        entry = self.with_company(company).create(vals).with_env(self.env)
-        entry._write_cutoff(rows)
-        return entry
+        return self.with_company(company).create(vals).with_env(self.env)
 
     @api.model
     def _prepare_cutoff_vals(self, company, date, journal):
@@ -218,17 +224,22 @@ class AccountMove(models.Model):
             # sudo: see _get_cutoff_rows
             details = self.env["billing.cutoff.detail"].sudo()
             known = [one._get_key() for one in details.search([("move_id", "=", entry.id)])]
-            if Counter(known) == Counter(map(_get_row_key, rows)):
+            if rows and Counter(known) == Counter(map(_get_row_key, rows)):
                 continue
             if not rows:
-                raise UserError(
-                    self.env._(
-                        "%(entry)s: nothing is left to defer or to accrue. Delete the entry.",
-                        entry=entry.display_name,
-                    )
-                )
+                raise UserError(entry._get_no_cutoff_error())
+            is_renewed = bool(entry.line_ids)
             entry._write_cutoff(rows)
-            entry.message_post(body=self.env._("Renewed: what was billed changed meanwhile."))
+            if is_renewed:
+                entry.message_post(body=self.env._("Renewed: what was billed changed meanwhile."))
+
+    def _get_no_cutoff_error(self):
+        if not self.line_ids:
+            return self.env._("There is nothing to defer or to accrue on this day.")
+        return self.env._(
+            "%(entry)s: nothing is left to defer or to accrue. Delete the entry.",
+            entry=self.display_name,
+        )
 
     # ------------------------------------------------------------------
     # Checks

@@ -4,7 +4,7 @@ from odoo.tools import split_every
 
 from ...bulk import remembering
 from ...engine import cutoff, ledger, periods
-from ..contract.billing_contract import BILLED_STATES
+from ..base.states import CONTRACT_BILLED
 
 #: Price lines or items that are read together.
 BATCH = 2000
@@ -54,7 +54,7 @@ class BillingCutoffRows(models.AbstractModel):
     def _get_lines(self, company, date):
         """Return the price lines that can have something deferred or accrued."""
         billed = Domain("run_line_ids.billing_date_to", ">", date)
-        owed = Domain("contract_id.state", "in", BILLED_STATES)
+        owed = Domain("contract_id.state", "in", CONTRACT_BILLED)
         owed &= Domain("contract_id.date_start", "<=", date)
         lines = self.env["billing.contract.line"]
         return lines.search(Domain("company_id", "=", company.id) & (billed | owed))
@@ -82,11 +82,12 @@ class BillingCutoffRows(models.AbstractModel):
         for one in billed:
             if not is_once and one.entry.span and one.entry.date_to > date:
                 yield self._prepare_deferred(line, one, company, date)
-        if line.contract_id.state in BILLED_STATES:
+        if line.contract_id.state in CONTRACT_BILLED:
             yield from self._collect_accrued(line, billed, company, date)
 
     def _prepare_deferred(self, line, billed, company, date):
-        share = self.env["billing.ledger"]._get_share(billed.entry)
+        # as billing.ledger._get_share, which would look the price line up for each entry
+        share = line._get_share_of(billed.entry)
         coin = company.currency_id.rounding
         amount = cutoff.split(billed, date, share, coin).deferred
         days = billed.entry.span.clip(date + periods.DAY, None)

@@ -1,6 +1,8 @@
 from odoo import models
 from odoo.exceptions import UserError
 
+from ..base.states import SEND_DONE
+
 #: What the names of a document's amounts begin with.
 AMOUNTS = ("amount_", "company_amount_")
 
@@ -68,7 +70,7 @@ class InvoiceRunDocument(models.Model):
         # what was credited here comes back after what was billed in its place is given up
         lines.filtered(lambda line: not line.corrects_id)._release()
         lines.filtered("corrects_id")._release()
-        self.write({"state": "released"})
+        self._set_state("released")
         for run in self.run_id:
             run.message_post(body=self.env._("Given back without a credit note: nothing was owed."))
 
@@ -100,7 +102,7 @@ class InvoiceRunDocument(models.Model):
 
     def _prepare_credit_vals(self, credit):
         self.ensure_one()
-        arrived = self.send_state in ("sent", "printed") or self.is_send_uncertain
+        arrived = self.send_state in SEND_DONE or self.is_send_uncertain
         names = ("run_id", "company_id", "partner_id", "payer_id", "currency_id", "category_id")
         amounts = [name for name in self._fields if name.startswith(AMOUNTS)]
         return {

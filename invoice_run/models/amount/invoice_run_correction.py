@@ -4,6 +4,7 @@ from odoo import fields, models
 from odoo.exceptions import UserError
 
 from ...engine import periods
+from ..base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED
 
 
 class InvoiceRunLine(models.Model):
@@ -58,8 +59,8 @@ class InvoiceRunLine(models.Model):
 
         Not while an earlier credit of it waits for its invoice: that one is renewed.
         """
-        is_waiting = self.superseded_by_id.document_id.state in ("to_do", "failed")
-        is_invoiced = self.document_id.state in ("invoiced", "nothing")
+        is_waiting = self.superseded_by_id.document_id.state in DOCUMENT_OPEN
+        is_invoiced = self.document_id.state in DOCUMENT_SETTLED
         return is_invoiced and not is_waiting and self._is_beyond_end()
 
     def _is_beyond_end(self):

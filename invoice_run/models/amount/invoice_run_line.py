@@ -3,6 +3,8 @@ import psycopg2
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 
+from ..base.states import DOCUMENT_OPEN
+
 
 class InvoiceRunLine(models.Model):
     """One amount of a run, and the claim on its period.
@@ -160,7 +162,7 @@ class InvoiceRunLine(models.Model):
         superseded = self.filtered("superseded_by_id")
         (superseded - billed)._check_not_superseded()
         billed -= superseded
-        waiting = self.filtered(lambda line: line.document_id.state in ("to_do", "failed"))
+        waiting = self.filtered(lambda line: line.document_id.state in DOCUMENT_OPEN)
         (self - billed - waiting - superseded)._release()
         billed._claim()
         self.document_id._sync_state()

@@ -2,6 +2,8 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL
 
+from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
+
 #: What a run selects; the manager who lets a schedule approve by itself has seen these.
 SELECTION_FIELDS = {
     "scenario_id",
@@ -31,7 +33,7 @@ class InvoiceRunLine(models.Model):
         Those that were left out too: they can be put back.
         """
         domain = Domain(domain) & Domain("is_stale", "=", False)
-        domain &= Domain("document_id.state", "in", ("to_do", "failed", "excluded", "held"))
+        domain &= Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
         # sudo: who changes a customer need not see the runs that bill him
         lines = self.sudo().search(domain)
         lines.write({"is_stale": True})
@@ -139,32 +141,30 @@ class InvoiceRun(models.Model):
             run._note_prepared()
             run._remove_open_documents(payers)
             run._remove_exceptions(payers)
-            run._write_engine(
-                {
-                    "state": "submitted",
-                    "amounts_by_id": self.env.uid,
-                    "renew_payer_ids": [fields.Command.set(payers.ids)],
-                    **run._prepare_no_approval_vals(),
-                }
+            run._set_state(
+                "submitted",
+                amounts_by_id=self.env.uid,
+                renew_payer_ids=[fields.Command.set(payers.ids)],
+                **run._prepare_no_approval_vals(),
             )
             run._queue_job("amounts")
 
     def _get_stale_payers(self):
         """Return the customers with an outdated document that is not invoiced."""
         domain = Domain("run_id", "=", self.id) & Domain("is_stale", "=", True)
-        domain &= Domain("state", "in", ("to_do", "failed", "held"))
+        domain &= Domain("state", "in", (*DOCUMENT_OPEN, "held"))
         groups = self.env["invoice.run.document"]._read_group(domain, ["payer_id"])
         return self.env["res.partner"].union(*(payer for (payer,) in groups))
 
     def _get_open_documents(self):
         """Return what this run has not invoiced yet."""
-        domain = Domain("run_id", "=", self.id) & Domain("state", "in", ("to_do", "failed"))
+        domain = Domain("run_id", "=", self.id) & Domain("state", "in", DOCUMENT_OPEN)
         return self.env["invoice.run.document"].search(domain)
 
     def _remove_open_documents(self, payers):
         """Delete what was not invoiced of ``payers``, but not what somebody excluded."""
         domain = Domain("run_id", "=", self.id) & Domain("payer_id", "in", payers.ids)
-        domain &= Domain("state", "in", ("to_do", "failed", "held"))
+        domain &= Domain("state", "in", (*DOCUMENT_OPEN, "held"))
         # sudo: amounts and documents are the engine's
         documents = self.env["invoice.run.document"].sudo().search(domain)
         documents.line_ids._release()
@@ -224,7 +224,7 @@ class InvoiceRun(models.Model):
 
     def _go_on_without(self, payers):
         """Have the run go on without the amounts of ``payers``, which are not renewed."""
-        self._write_engine({"state": "amounts", **self._prepare_no_renewal_vals()})
+        self._set_state("amounts", **self._prepare_no_renewal_vals())
         self._create_not_renewed(payers)
 
     @api.model

@@ -104,25 +104,24 @@ class InvoiceRunGuarded(models.AbstractModel):
 
     @api.model_create_multi
     def create(self, vals_list):
-        # an empty value is what the field has anyway
-        vals_list = [self._open_engine_values(vals, may_be_empty=True) for vals in vals_list]
+        vals_list = [self._open_engine_values(vals, is_new=True) for vals in vals_list]
         return super().create(vals_list)
 
     def write(self, vals):
         # of no record nothing is changed
         return super().write(self._open_engine_values(vals) if self else vals)
 
-    def _open_engine_values(self, vals, may_be_empty=False):
+    def _open_engine_values(self, vals, is_new=False):
         """Return ``vals`` for the ORM; refuse engine fields from anybody but the engine.
 
-        :param may_be_empty: whether anybody may give an empty value
+        :param is_new: for a new record; an empty value is then what the field has anyway
         :raises AccessError: names the fields
         """
         names = self._get_guarded_names().intersection(vals)
         if not names:
             return vals
         given = {name for name in names if isinstance(vals[name], EngineValue)}
-        refused = {name for name in names - given if vals[name] or not may_be_empty}
+        refused = {name for name in names - given if vals[name] or not is_new}
         if refused and not self.env.su:
             raise AccessError(
                 self.env._(

@@ -7,6 +7,7 @@ from odoo.fields import Domain
 
 from ...engine import periods
 from ..base.possible_dates import check_years
+from ..base.states import CONTRACT_BILLED
 
 #: Typing errors: 50 years in advance, periods of 100 years.
 MAX_PERIOD_COUNT = 1200
@@ -19,8 +20,6 @@ DATES = (
     "check_in_date",
     "check_out_date",
 )
-#: Contracts in these states are billed, with their usage; the others never.
-BILLED_STATES = ("active", "closed")
 #: A copied price line is in force as long as its contract, and was billed nowhere.
 NO_DATES = {"date_start": False, "date_end": False, "initial_invoiced_until": False}
 
@@ -307,7 +306,7 @@ class BillingContract(models.Model):
     def _compute_next_invoicing_date(self):
         for contract in self:
             days = contract.line_ids.filtered("next_period_from").mapped("next_period_from")
-            billable = contract.state in BILLED_STATES and contract.date_start
+            billable = contract.state in CONTRACT_BILLED and contract.date_start
             terms = None
             if billable and days:
                 # impossible while somebody types: the constraints say what is wrong
@@ -581,7 +580,7 @@ class BillingContract(models.Model):
 
         Contracts that may not be billed yield nothing, those that cannot an exception.
         """
-        billable = self.filtered(lambda contract: contract.state in BILLED_STATES)
+        billable = self.filtered(lambda contract: contract.state in CONTRACT_BILLED)
         claims = billable.line_ids._get_taken_spans()
         for contract in billable:
             run = contract._new_preview_run(target)
@@ -618,7 +617,7 @@ class BillingContract(models.Model):
         """Return the contracts that runs bill, and cancelled ones of which they credit days."""
         cancelled = Domain("state", "=", "cancelled")
         cancelled &= Domain("line_ids.overbilled_from", "!=", False)
-        return Domain("state", "in", BILLED_STATES) | cancelled
+        return Domain("state", "in", CONTRACT_BILLED) | cancelled
 
     @api.model
     def _get_run_scope_domain(self, run):
@@ -715,7 +714,7 @@ class BillingContract(models.Model):
         errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
         # a line of which nothing is left to bill may have a product that is archived since
         open_lines = self.line_ids.filtered("next_period_from")
-        for line in open_lines if self.state in BILLED_STATES else ():
+        for line in open_lines if self.state in CONTRACT_BILLED else ():
             errors += self._get_product_errors(line.product_id, records)
             errors += self._get_price_errors(line)
         return list(dict.fromkeys(errors))
@@ -734,7 +733,7 @@ class BillingContract(models.Model):
         :param records: see :meth:`_get_run_document_records`
         """
         document = self._prepare_run_document_vals(records)
-        if self.state not in BILLED_STATES:
+        if self.state not in CONTRACT_BILLED:
             yield from self._get_correction_charges(document)
             return
         terms = self._get_billing_terms(run)

@@ -1,5 +1,7 @@
 from odoo import api, fields, models
 
+from ..base.states import DOCUMENT_HAD_INVOICE
+
 #: Rows of what is still to bill that a contract's form shows; the rest has its own page.
 DUE_ROWS = 24
 
@@ -79,6 +81,6 @@ class InvoiceRunLine(models.Model):
     def _compute_amount_billed(self):
         invoiced = self.env["billing.ledger"]._get_amounts_invoiced(self)
         for line in self:
-            has_invoice = line.document_id.state in ("invoiced", "released")
+            has_invoice = line.document_id.state in DOCUMENT_HAD_INVOICE
             planned = 0.0 if has_invoice else line.amount_untaxed
             line.amount_billed = sum(invoiced.get(line._origin.id, (planned,)))

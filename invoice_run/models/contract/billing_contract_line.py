@@ -9,6 +9,7 @@ from odoo.tools import SQL, format_date, formatLang
 from ...bulk import remember
 from ...engine import ledger, periods
 from ..base.possible_dates import check_years
+from ..base.states import DOCUMENT_OPEN
 
 #: Day that every claim of a one-off price line takes: it can be claimed once, ever.
 ONCE_DAY = date(1900, 1, 1)
@@ -419,7 +420,7 @@ class BillingContractLine(models.Model):
             [
                 ("contract_line_id", "in", self.ids),
                 ("corrects_id", "!=", False),
-                ("document_id.state", "in", ("to_do", "failed")),
+                ("document_id.state", "in", DOCUMENT_OPEN),
             ]
         )
         for credit in credits.filtered(lambda credit: credit._is_held()):

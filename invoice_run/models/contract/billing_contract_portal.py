@@ -4,6 +4,8 @@ from itertools import chain
 from odoo import api, models
 from odoo.fields import Domain
 
+from ..base.states import CONTRACT_BILLED, DOCUMENT_OPEN
+
 
 class BillingContract(models.Model):
     """What a customer sees of a contract."""
@@ -45,7 +47,7 @@ class BillingContract(models.Model):
         return (
             Domain("commercial_partner_id", "=", user.partner_id.commercial_partner_id.id)
             & Domain("company_id", "in", user.company_ids.ids)
-            & Domain("state", "in", ("active", "closed"))
+            & Domain("state", "in", CONTRACT_BILLED)
         )
 
     def _is_being_prepared(self):
@@ -56,7 +58,7 @@ class BillingContract(models.Model):
                 [
                     ("contract_id", "=", self.id),
                     ("is_claimed", "=", True),
-                    ("document_id.state", "in", ("to_do", "failed")),
+                    ("document_id.state", "in", DOCUMENT_OPEN),
                 ],
                 limit=1,
             )

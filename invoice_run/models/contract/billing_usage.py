@@ -4,7 +4,7 @@ from odoo.fields import Domain
 
 from ...engine import periods
 from ..base.possible_dates import check_years
-from .billing_contract import BILLED_STATES
+from ..base.states import CONTRACT_BILLED
 
 #: An external reference without the blanks around it: spaces, tabs, ends of lines.
 BARE_REF = r"btrim(external_ref, E' \t\n\r\u00a0')"
@@ -403,7 +403,7 @@ class BillingUsage(models.Model):
     def _get_contract_state_errors(self):
         """Return the reason, as (code, message), why usage of this contract is not billed."""
         contract = self.contract_id
-        if not contract or contract.state in BILLED_STATES:
+        if not contract or contract.state in CONTRACT_BILLED:
             return []
         message = self.env._(
             "Contract %(contract)s is a draft or cancelled. Activate it, or take the usage out of "

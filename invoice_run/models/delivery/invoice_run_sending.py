@@ -6,6 +6,7 @@ from odoo import Command, api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import email_normalize
 
+from ..base.states import DOCUMENT_SENDABLE, SEND_DONE, SEND_OPEN
 from ..document.invoice_run_invoicing import RETRY_ERRORS
 from .mail_notification import UNKNOWN
 
@@ -16,8 +17,6 @@ _logger = logging.getLogger(__name__)
 TRY_AGAIN_MINUTES = (15, 30, 60, 120, 240)
 #: Until an invoice is tried again that somebody else had locked.
 BUSY_WAIT = timedelta(minutes=5)
-#: States of documents that have an invoice, or a credit note that takes it back, to send.
-SENDABLE_STATES = ("invoiced", "credit")
 
 
 class InvoiceRunDocument(models.Model):
@@ -102,7 +101,7 @@ class InvoiceRunDocument(models.Model):
         """
         result = super().write(vals)
         if "send_action" in vals:
-            open_documents = self.filtered(lambda doc: doc.send_state not in ("sent", "printed"))
+            open_documents = self.filtered(lambda doc: doc.send_state not in SEND_DONE)
             # sudo: states are the engine's; who may write the document may choose the way
             open_documents.sudo()._change_sending()
         return result
@@ -125,7 +124,7 @@ class InvoiceRunDocument(models.Model):
     def _prepare_sending(self):
         """Mark what waits to be sent or printed after its invoice was made."""
         wanted = self.filtered(
-            lambda doc: doc.state in SENDABLE_STATES and doc.send_action != "none"
+            lambda doc: doc.state in DOCUMENT_SENDABLE and doc.send_action != "none"
         )
         wanted.write({"send_state": "pending", "send_error": False})
         (self - wanted).write({"send_state": "none", "send_error": False})
@@ -155,7 +154,7 @@ class InvoiceRunDocument(models.Model):
         """Note that these customers have their invoices, however they got them."""
         self.check_access("write")
         # sudo: documents are the engine's
-        documents = self.sudo().filtered(lambda doc: doc.send_state in ("pending", "failed"))
+        documents = self.sudo().filtered(lambda doc: doc.send_state in SEND_OPEN)
         documents._cancel_mails()
         documents._set_sent(self.env._("by hand, noted by %(user)s", user=self.env.user.name))
 

@@ -5,6 +5,7 @@ from odoo.fields import Domain
 from odoo.tools import format_date
 
 from ...engine import cycles
+from ..base.states import DOCUMENT_OPEN, SEND_DONE
 
 #: Months shown before and after the present one.
 MONTHS_BACK = 6
@@ -106,7 +107,7 @@ class InvoiceRun(models.Model):
         domain = Domain("company_id", "=", company.id) & Domain("state", "=", "invoiced")
         domain &= Domain("invoice_date", ">=", today.replace(day=1))
         domain &= Domain("invoice_date", "<=", cycles.last_of_month(today))
-        sent = domain & Domain("send_state", "in", ("sent", "printed"))
+        sent = domain & Domain("send_state", "in", SEND_DONE)
         [[count, total]] = self.env["invoice.run.document"]._read_group(
             sent, [], ["__count", "company_amount_total:sum"]
         )
@@ -168,7 +169,7 @@ class InvoiceRun(models.Model):
 
     def _get_planned(self, company, months):
         """Return {first of month: untaxed amount} that runs hold without an invoice yet."""
-        domain = [("company_id", "=", company.id), ("state", "in", ("to_do", "failed"))]
+        domain = [("company_id", "=", company.id), ("state", "in", DOCUMENT_OPEN)]
         domain += [("invoice_date", ">=", months[0])]
         domain += [("invoice_date", "<", months[-1] + relativedelta(months=1))]
         rows = self.env["invoice.run.document"]._read_group(

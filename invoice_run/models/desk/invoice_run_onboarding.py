@@ -1,6 +1,8 @@
 from odoo import api, models
 from odoo.exceptions import AccessError
 
+from ..base.states import CONTRACT_BILLED
+
 PANEL = "invoice_run.onboarding_first_steps"
 RUN_STEP = "invoice_run.onboarding_step_run"
 COMPANY_STEP = "account.onboarding_onboarding_step_company_data"
@@ -83,7 +85,7 @@ class InvoiceRun(models.Model):
             "invoice_run.onboarding_step_scenario": ("billing.scenario", []),
             "invoice_run.onboarding_step_contract": (
                 "billing.contract",
-                [("state", "in", ("active", "closed"))],
+                [("state", "in", CONTRACT_BILLED)],
             ),
             "invoice_run.onboarding_step_schedule": (
                 "invoice.run.schedule",

@@ -1,9 +1,10 @@
 import re
 
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.tools import format_date
 
 from ...bulk import assign
+from ..base.states import DOCUMENT_TRANSITIONS
 
 PLACEHOLDER = re.compile(r"\{(date_from|date_to|month|year|quarter|week)(?::([^{}]+))?\}")
 #: Babel patterns of the placeholders that need none, on the first day of the period.
@@ -15,7 +16,7 @@ class InvoiceRunDocument(models.Model):
 
     _name = "invoice.run.document"
     _description = "Invoice Run Document"
-    _inherit = ["invoice.run.guarded", "invoice.run.bulk.mixin"]
+    _inherit = ["invoice.run.states", "invoice.run.bulk.mixin"]
     # by the id: sorted by an index, without a look at the runs
     _order = "run_id.id desc, sequence, id"
     _check_company_auto = True
@@ -100,6 +101,10 @@ class InvoiceRunDocument(models.Model):
     _run_sequence_idx = models.Index("(run_id DESC, sequence, id)")
     _to_do_idx = models.Index("(run_id, invoice_date, sequence, id) WHERE state = 'to_do'")
 
+    @api.model
+    def _get_transitions(self):
+        return DOCUMENT_TRANSITIONS
+
     def action_open_invoice(self):
         """Open the invoice of this document."""
         self.ensure_one()
@@ -118,7 +123,7 @@ class InvoiceRunDocument(models.Model):
     def _release_documents(self):
         """Give up these documents, which have no invoice: the next run proposes their periods."""
         self.line_ids._release()
-        self.write({"state": "released", "error": False})
+        self._set_state("released", error=False)
         self.run_id._withdraw_approval()
 
     # ------------------------------------------------------------------

@@ -11,6 +11,7 @@ from odoo.tools import float_compare, format_date
 from odoo.tools.misc import format_amount
 
 from ...bulk import assign, remember, remembering
+from ..base.states import DOCUMENT_HAD_INVOICE, DOCUMENT_OPEN
 
 _logger = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ class InvoiceRunDocument(models.Model):
         return [self[:half], self[half:]]
 
     def _set_failed(self, reason):
-        self.write({"state": "failed", "error": reason})
+        self._set_state("failed", error=reason)
         # what is not any more what was approved can be renewed at once
         self._detect_stale()
 
@@ -151,11 +152,11 @@ class InvoiceRunDocument(models.Model):
         unapproved = self._get_unapproved()
         self._refuse(lambda document: document in unapproved and document._get_approval_error())
         to_invoice = self.filtered(lambda document: not document._is_nothing())
-        (self - to_invoice).write({"state": "nothing", "error": False})
+        (self - to_invoice)._set_state("nothing", error=False)
         for company, documents in to_invoice.grouped("company_id").items():
             moves = documents.with_company(company)._create_account_moves()
             assign(documents, [{"move_id": move} for move in moves])
-            documents.write({"state": "invoiced", "error": False})
+            documents._set_state("invoiced", error=False)
             documents._refuse(lambda document: document._get_amount_error())
             if documents.run_id._get_invoice_state() == "posted":
                 moves._post_bulk()
@@ -202,7 +203,7 @@ class InvoiceRunDocument(models.Model):
         """Return all reasons why the invoice of this document cannot be made now."""
         self.ensure_one()
         errors = []
-        if self.move_id or self.state not in ("to_do", "failed"):
+        if self.move_id or self.state not in DOCUMENT_OPEN:
             errors.append(self.env._("This document is invoiced already."))
         if self.line_ids.filtered(lambda line: not line._is_held()):
             errors.append(
@@ -422,7 +423,7 @@ class InvoiceRunDocument(models.Model):
 
     def _sync_state(self):
         """Follow the amounts of invoiced documents: released while none is in force any more."""
-        for document in self.filtered(lambda doc: doc.state in ("invoiced", "released")):
+        for document in self.filtered(lambda doc: doc.state in DOCUMENT_HAD_INVOICE):
             held = document.line_ids.filtered(lambda line: line._is_in_force())
             moves = held.move_line_ids.move_id.filtered(lambda move: move._is_billing())
             state = "invoiced" if held else "released"
@@ -430,22 +431,20 @@ class InvoiceRunDocument(models.Model):
             if is_other or document.state != state:
                 # a mail that still waits has the invoice of before
                 document._forget_unsent_mails()
-            vals = document._prepare_state_vals(state) if document.state != state else {}
             if is_other:
-                vals["move_id"] = moves[-1].id
-            if vals:
-                document.write(vals)
+                document.move_id = moves[-1]
+            if document.state != state:
+                document._set_state(state, **document._prepare_resend_vals(state))
 
-    def _prepare_state_vals(self, state):
-        """Return the values of a document that is released or comes back.
+    def _prepare_resend_vals(self, state):
+        """Return what sending has to know of a document that is released or comes back.
 
         What was given back is not sent any more; what comes back waits to be sent again.
         """
-        vals = {"state": state}
         if state == "released" and self.send_state == "pending":
-            vals["send_state"] = "none"
-        elif state == "invoiced" and self.send_state == "none" and self.send_action != "none":
-            vals["send_state"] = "pending"
-        return vals
+            return {"send_state": "none"}
+        if state == "invoiced" and self.send_state == "none" and self.send_action != "none":
+            return {"send_state": "pending"}
+        return {}
 
     # ------------------------------------------------------------------

@@ -92,7 +92,7 @@ class InvoiceRunDocument(models.Model):
             self._merge()
         elif not self._is_last_of_contracts():
             self.line_ids._release()
-            self.write({"state": "held", "is_below_min": True})
+            self._set_state("held", is_below_min=True)
 
     def _is_last_of_contracts(self):
         """Whether nothing is left to bill of the contracts after these documents."""

@@ -6,7 +6,7 @@ from odoo.fields import Domain
 from odoo.tools import split_every
 
 from ...engine.pdf_binder import PdfBinder
-from ..delivery.invoice_run_sending import SENDABLE_STATES
+from ..base.states import DOCUMENT_SENDABLE, SEND_OPEN
 from ..document.invoice_run_invoicing import RETRY_ERRORS
 
 #: PDFs that are still to be made while somebody waits for the file; more is background work.
@@ -93,7 +93,7 @@ class InvoiceRunDocument(models.Model):
 
     def _get_printable(self):
         return self.filtered(
-            lambda doc: doc.state in SENDABLE_STATES and doc.move_id.state == "posted"
+            lambda doc: doc.state in DOCUMENT_SENDABLE and doc.move_id.state == "posted"
         )
 
     def _get_without_pdf(self):
@@ -157,7 +157,7 @@ class InvoiceRunDocument(models.Model):
             file.seek(0)
             attachment = self.run_id._keep_print(file.read(), len(printed))
         waiting = printed.filtered(
-            lambda doc: doc.send_action == "print" and doc.send_state in ("pending", "failed")
+            lambda doc: doc.send_action == "print" and doc.send_state in SEND_OPEN
         )
         waiting._set_sent(waiting[:1]._get_channel_label())
         waiting.write({"send_state": "printed", "send_date": False})
@@ -254,7 +254,7 @@ class InvoiceRun(models.Model):
 
         :param again: those that were printed before instead
         """
-        domain = Domain("run_id", "in", self.ids) & Domain("state", "in", SENDABLE_STATES)
+        domain = Domain("run_id", "in", self.ids) & Domain("state", "in", DOCUMENT_SENDABLE)
         domain &= Domain("move_id.state", "=", "posted")
         if again:
             domain &= Domain("send_state", "=", "printed")

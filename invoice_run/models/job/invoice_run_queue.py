@@ -206,10 +206,10 @@ class InvoiceRun(models.Model):
         if self.invoice_count:
             # sudo: documents are the engine's
             self.sudo()._get_open_documents()._release_documents()
-            self._write_engine({"state": "invoiced"})
+            self._set_state("invoiced")
         else:
             self._remove_amounts()
-            self._write_engine({"state": "submitted"})
+            self._set_state("submitted")
         self.message_post(body=self.env._("Not approved in time: the amounts are released."))
         self._tell_responsible(
             self.env._("%(run)s was released: approve it or cancel it", run=self.reference)
@@ -329,7 +329,7 @@ class InvoiceRun(models.Model):
         self.env["invoice.run.exception"].create(
             {"run_id": self.id, "code": "selection", "message": message}
         )
-        self.write({"state": "amounts", "job": "none", "amounts_date": fields.Datetime.now()})
+        self._set_state("amounts", job="none", amounts_date=fields.Datetime.now())
         self._tell_responsible(
             self.env._("%(run)s: its scenario cannot be used, see why", run=self.reference)
         )
@@ -529,7 +529,7 @@ class InvoiceRun(models.Model):
             [("run_id", "=", self.id), ("state", "=", "to_do")], limit=1
         )
         self._update_sequence_gaps()
-        self.write({"job": "none", "state": "approved" if waiting else "invoiced"})
+        self._set_state("approved" if waiting else "invoiced", job="none")
         self._notify_progress()
         self._notify_finished()
         self._go_on_sending()

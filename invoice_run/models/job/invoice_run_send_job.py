@@ -8,7 +8,8 @@ from odoo.fields import Domain
 from odoo.tools import SQL
 
 from ...advisory_locks import SENDING
-from ..delivery.invoice_run_sending import BUSY_WAIT, SENDABLE_STATES
+from ..base.states import DOCUMENT_SENDABLE
+from ..delivery.invoice_run_sending import BUSY_WAIT
 
 #: Invoices rendered and mails handed over in one go.
 MAILS_PER_CHUNK = 50
@@ -159,7 +160,7 @@ class InvoiceRun(models.Model):
     def _get_pending_domain(self):
         return (
             Domain("run_id", "in", self.ids)
-            & Domain("state", "in", SENDABLE_STATES)
+            & Domain("state", "in", DOCUMENT_SENDABLE)
             & Domain("send_state", "=", "pending")
             & Domain("send_action", "not in", ("print", "none"))
         )

@@ -4,7 +4,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL, float_repr
 
 from ..base.activity_types import APPROVE
-from ..base.document_states import OPEN_STATES
+from ..base.states import DOCUMENT_OPEN, RUN_APPROVED
 
 #: Documents that a refused approval names at most.
 NAMED = 5
@@ -53,7 +53,7 @@ class InvoiceRun(models.Model):
         """
         self.ensure_one()
         condition = SQL(
-            "document.run_id = %s AND document.state = ANY(%s)", self.id, [*OPEN_STATES]
+            "document.run_id = %s AND document.state = ANY(%s)", self.id, [*DOCUMENT_OPEN]
         )
         query = self.env["invoice.run.document"]._get_fingerprint_query(condition)
         [(digest, count, total, moment)] = self.env.execute_query(
@@ -107,7 +107,7 @@ class InvoiceRun(models.Model):
             run._check_reviewer()
             if run.state not in ("amounts", "approved") or run.invoice_count:
                 raise UserError(self.env._("%(run)s has no amounts to reject.", run=run.reference))
-            run._write_engine({"state": "amounts", **run._prepare_no_approval_vals()})
+            run._set_state("amounts", **run._prepare_no_approval_vals())
             run.activity_unlink([APPROVE])
             run.message_post(body=self.env._("Rejected: %(reason)s", reason=reason))
             run._tell_responsible(
@@ -185,7 +185,7 @@ class InvoiceRun(models.Model):
         except ValueError:  # no moment that the run gave
             return ""
         later = Domain("write_date", ">=", since) | Domain("line_ids.write_date", ">=", since)
-        domain = Domain("run_id", "=", self.id) & Domain("state", "in", OPEN_STATES) & later
+        domain = Domain("run_id", "=", self.id) & Domain("state", "in", DOCUMENT_OPEN) & later
         documents = self.env["invoice.run.document"].search(domain, limit=NAMED)
         return ", ".join(documents.mapped("display_name"))
 
@@ -196,12 +196,8 @@ class InvoiceRun(models.Model):
     def _approve(self):
         """Note who approves what; the caller has checked that it may be approved."""
         self.activity_feedback([APPROVE])
-        self._write_engine(
-            {
-                "state": "approved",
-                "approved_by_id": self.env.uid,
-                "approved_date": fields.Datetime.now(),
-            }
+        self._set_state(
+            "approved", approved_by_id=self.env.uid, approved_date=fields.Datetime.now()
         )
         self._get_open_documents()._note_approved()
         if self._is_automatic("invoices"):
@@ -222,13 +218,13 @@ class InvoiceRun(models.Model):
 
         :param always: also where some invoices are made: the open documents changed
         """
-        states = ("approved", "invoiced") if always else ("approved",)
+        states = RUN_APPROVED if always else ("approved",)
         for run in self.filtered(lambda run: run.state in states):
             if run.invoice_count and not always:
                 continue
             # invoices that are being made stop; other work goes on
             job = "none" if run.job == "invoices" else run.job
-            run._write_engine({"state": "amounts", "job": job, **run._prepare_no_approval_vals()})
+            run._set_state("amounts", job=job, **run._prepare_no_approval_vals())
             run.message_post(body=self.env._("The amounts changed: the approval is withdrawn."))
             if job == "none":
                 run._ask_for_approval()

@@ -3,6 +3,7 @@ from odoo.fields import Domain
 from odoo.tools import format_date
 
 from ...engine import periods
+from ..base.states import DOCUMENT_OPEN
 
 
 class InvoiceRun(models.Model):
@@ -113,7 +114,7 @@ class InvoiceRun(models.Model):
         held = Domain("is_claimed", "=", True) | Domain("corrects_id", "!=", False)
         held &= Domain("run_id", "!=", self.id)
         held &= Domain("company_id", "=", self.company_id.id)
-        held &= Domain("document_id.state", "in", ("to_do", "failed"))
+        held &= Domain("document_id.state", "in", DOCUMENT_OPEN)
         if self.scenario_id.source == "sale":
             orders = self.env["sale.order"]._get_run_selection_domain(self)
             return held & Domain("sale_order_id", "any", orders)

@@ -1,7 +1,7 @@
 from odoo import api, fields, models
 from odoo.fields import Domain
 
-from ..base.document_states import OPEN_STATES
+from ..base.states import DOCUMENT_OPEN
 
 #: Flags of documents, and the count of each on the run.
 FLAGS = {
@@ -28,7 +28,7 @@ class InvoiceRun(models.Model):
     def _compute_flag_counts(self):
         counts = {run_id: dict.fromkeys(FLAGS.values(), 0) for run_id in self.ids}
         groups = self.env["invoice.run.document"]._read_group(
-            [("run_id", "in", self.ids), ("state", "in", OPEN_STATES)],
+            [("run_id", "in", self.ids), ("state", "in", DOCUMENT_OPEN)],
             ["run_id", *FLAGS],
             ["__count"],
         )
@@ -42,5 +42,5 @@ class InvoiceRun(models.Model):
         """Open the open documents with one flag; the context says which: ``invoice_run_flag``."""
         flag = self.env.context.get("invoice_run_flag")
         domain = Domain(flag if flag in FLAGS else "is_flagged", "=", True)
-        domain &= Domain("state", "in", OPEN_STATES)
+        domain &= Domain("state", "in", DOCUMENT_OPEN)
         return self._get_list_action("invoice_run.invoice_run_document_action", list(domain))

@@ -1,7 +1,7 @@
 from odoo import models
 from odoo.tools import SQL
 
-from ..base.document_states import OPEN_STATES
+from ..base.states import DOCUMENT_OPEN
 
 #: Links of an amount to what it was made from, which people create and change.
 PREPARED_LINKS = {
@@ -111,7 +111,7 @@ class InvoiceRun(models.Model):
                 user=user.id,
                 model=model,
                 run=self.id,
-                open=list(OPEN_STATES),
+                open=list(DOCUMENT_OPEN),
                 limit=NAMED,
             )
         )

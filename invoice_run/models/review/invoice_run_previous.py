@@ -2,8 +2,7 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-#: Documents that belong to what a run bills.
-BILLED_STATES = ("to_do", "failed", "invoiced", "nothing")
+from ..base.states import DOCUMENT_BILLED
 
 
 class InvoiceRun(models.Model):
@@ -71,7 +70,7 @@ class InvoiceRun(models.Model):
                  WHERE run.id = ANY(%(ids)s)
                 """,
                 ids=self.ids,
-                states=list(BILLED_STATES),
+                states=list(DOCUMENT_BILLED),
             )
         )
         return {run_id: self.browse(previous_id) for run_id, previous_id in rows}
@@ -87,7 +86,7 @@ class InvoiceRun(models.Model):
 
     def _get_missing_domain(self):
         """Return the contracts that the previous run billed and this one does not."""
-        billed = Domain("document_id.state", "in", BILLED_STATES)
+        billed = Domain("document_id.state", "in", DOCUMENT_BILLED)
         before = Domain("run_id", "=", self.previous_run_id.id) & billed
         here = Domain("run_id", "=", self.id) & billed
         return Domain("run_line_ids", "any", before) & Domain("run_line_ids", "not any", here)
@@ -106,7 +105,7 @@ class InvoiceRun(models.Model):
                 """,
                 previous=self.previous_run_id.id,
                 run=self.id,
-                states=list(BILLED_STATES),
+                states=list(DOCUMENT_BILLED),
             )
         )
         return [row[0] for row in rows]

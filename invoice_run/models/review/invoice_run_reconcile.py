@@ -2,6 +2,8 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
+from ..base.states import SEND_DONE
+
 #: Exceptions that wait for somebody; all others are not billable before a repair.
 HELD_CODES = ("hold", "held")
 #: What concerns the run as a whole: the documents that it is about are counted already.
@@ -221,7 +223,7 @@ class InvoiceRun(models.Model):
         to_print = Domain("send_action", "=", "print")
         return {
             "draft": Domain("state", "=", "invoiced") & Domain("move_id.state", "=", "draft"),
-            "sent": Domain("send_state", "in", ("sent", "printed")),
+            "sent": Domain("send_state", "in", SEND_DONE),
             "to_send": pending & ~to_print,
             "to_print": pending & to_print,
             "not_sent": Domain("send_state", "=", "failed"),

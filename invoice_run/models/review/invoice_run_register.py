@@ -8,6 +8,7 @@ from odoo.tools.image import image_process
 from ...engine.register import Amount, Column, Register, Section
 from ...engine.register_pdf import RegisterPdf
 from ...engine.register_xlsx import RegisterXlsx
+from ..base.states import DOCUMENT_NOT_IN_RUN
 
 #: Rows read at a time: memory does not grow with the run.
 ROWS_PER_READ = 2000
@@ -15,7 +16,7 @@ FIRST_SEQUENCE = -(2**31)
 #: What a file of this kind begins with.
 PNG = b"\x89PNG"
 #: Documents that count in no total, as on the run's form.
-NOT_COUNTED = ("excluded", "held", "released", "credit")
+NOT_COUNTED = (*DOCUMENT_NOT_IN_RUN, "credit")
 
 
 class InvoiceRun(models.Model):

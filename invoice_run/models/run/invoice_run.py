@@ -7,9 +7,16 @@ from odoo.tools.misc import clean_context
 
 from ...engine import cycles
 from ..base.invoice_run_guarded import EngineValue
-
-#: States in which amounts exist and no run of this kind is finished.
-OPEN_STATES = ("draft", "on_hold", "submitted", "amounts", "approved")
+from ..base.states import (
+    DOCUMENT_NOT_IN_RUN,
+    DOCUMENT_OPEN,
+    RUN_APPROVED,
+    RUN_STARTED,
+    RUN_TRANSITIONS,
+    RUN_UNFINISHED,
+    RUN_WAITING,
+    SEND_DONE,
+)
 
 
 class InvoiceRun(models.Model):
@@ -18,7 +25,7 @@ class InvoiceRun(models.Model):
     _name = "invoice.run"
     _description = "Invoice Run"
     _inherit = [
-        "invoice.run.guarded",
+        "invoice.run.states",
         "mail.thread",
         "mail.activity.mixin",
         "invoice.run.stale.mixin",
@@ -197,7 +204,7 @@ class InvoiceRun(models.Model):
     def _get_document_totals(self):
         """Return {run id: totals} with one aggregate query, in company currency."""
         rows = self.env["invoice.run.document"]._read_group(
-            [("run_id", "in", self.ids), ("state", "not in", ("excluded", "held", "released"))],
+            [("run_id", "in", self.ids), ("state", "not in", DOCUMENT_NOT_IN_RUN)],
             ["run_id", "state", "send_state", "send_action", "is_flagged", "is_stale"],
             [
                 "__count",
@@ -211,7 +218,7 @@ class InvoiceRun(models.Model):
             values = totals.setdefault(run.id, dict.fromkeys(self._get_total_fields(), 0))
             to_send = send_state == "pending" and action != "print"
             values["pending_count"] += count if to_send else 0
-            values["sent_count"] += count if send_state in ("sent", "printed") else 0
+            values["sent_count"] += count if send_state in SEND_DONE else 0
             values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
             if state == "credit":
                 # sent like a document, but nothing that is due
@@ -223,8 +230,8 @@ class InvoiceRun(models.Model):
             values["progress_total"] += count
             values["progress_done"] += count if state != "to_do" else 0
             values["invoice_count"] += count if state == "invoiced" else 0
-            values["flagged_count"] += count if flagged and state in ("to_do", "failed") else 0
-            values["stale_count"] += count if stale and state in ("to_do", "failed") else 0
+            values["flagged_count"] += count if flagged and state in DOCUMENT_OPEN else 0
+            values["stale_count"] += count if stale and state in DOCUMENT_OPEN else 0
         for values in totals.values():
             values["progress"] = 100.0 * values["progress_done"] / (values["progress_total"] or 1)
         return totals
@@ -233,7 +240,7 @@ class InvoiceRun(models.Model):
     def _group_expand_state(self, states, domain):
         """Show the open states in the order of the work, and of the others what is there."""
         order = [name for name, _label in self._fields["state"].selection]
-        return [name for name in order if name in states or name in OPEN_STATES[1:]]
+        return [name for name in order if name in states or name in RUN_UNFINISHED[1:]]
 
     @api.depends("exception_ids")
     def _compute_exception_count(self):
@@ -272,7 +279,7 @@ class InvoiceRun(models.Model):
         target date unless ``target_date`` says otherwise.
         """
         runs = super().create([self._prepare_create_vals(vals) for vals in vals_list])
-        runs._write_engine({"state": "on_hold"})
+        runs._set_state("on_hold")
         # the others are made by a schedule: who planned that is noted there
         by_hand = zip(runs, vals_list, strict=True)
         runs.concat(*(run for run, vals in by_hand if not vals.get("schedule_id")))._note_prepared()
@@ -296,6 +303,10 @@ class InvoiceRun(models.Model):
             self._own_send_attachments()
         reselected.filtered("document_ids")._withdraw_approval()
         return result
+
+    @api.model
+    def _get_transitions(self):
+        return RUN_TRANSITIONS
 
     @api.model
     def _prepare_create_vals(self, vals):
@@ -364,10 +375,10 @@ class InvoiceRun(models.Model):
         """Activate the runs: now, also before their date. Pressing twice changes nothing."""
         self.check_access("write")
         self._check_not_busy()
-        for run in self.filtered(lambda run: run.state in ("draft", "on_hold")):
+        for run in self.filtered(lambda run: run.state in RUN_WAITING):
             run._check_schedule_active()
             run._note_prepared()
-            run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
+            run._set_state("submitted", submitted_by_id=self.env.uid)
             if run._is_automatic("amounts"):
                 run._queue_job("amounts")
 
@@ -391,17 +402,13 @@ class InvoiceRun(models.Model):
             if run.job == "amounts":
                 continue
             run._note_prepared()
-            if run.state in ("draft", "on_hold"):
+            if run.state in RUN_WAITING:
                 run._check_schedule_active()
-                run._write_engine({"state": "submitted", "submitted_by_id": self.env.uid})
+                run._set_state("submitted", submitted_by_id=self.env.uid)
             run._check_amounts_renewable()
             run._remove_amounts()
-            run._write_engine(
-                {
-                    "state": "submitted",
-                    "amounts_by_id": self.env.uid,
-                    **run._prepare_no_approval_vals(),
-                }
+            run._set_state(
+                "submitted", amounts_by_id=self.env.uid, **run._prepare_no_approval_vals()
             )
             run._queue_job("amounts")
 
@@ -420,9 +427,7 @@ class InvoiceRun(models.Model):
             run._note_prepared()
             total = run.amount_total
             run._remove_amounts()
-            run._write_engine(
-                {"state": "submitted", "job": "none", **run._prepare_no_approval_vals()}
-            )
+            run._set_state("submitted", job="none", **run._prepare_no_approval_vals())
             run.message_post(
                 body=self.env._(
                     "Amounts deleted (%(total)s): %(reason)s",
@@ -436,7 +441,7 @@ class InvoiceRun(models.Model):
 
         :raises UserError: names the state
         """
-        if self.state not in ("submitted", "amounts", "approved", "invoiced"):
+        if self.state not in RUN_STARTED:
             raise UserError(
                 self.env._(
                     "%(run)s is %(state)s: its amounts cannot be changed.",
@@ -537,10 +542,10 @@ class InvoiceRun(models.Model):
             failed = run.sudo()._get_documents([("state", "=", "failed")])
             if failed:
                 run._check_retry_allowed()
-            failed.write({"state": "to_do", "error": False, "is_selected": True})
+            failed._set_state("to_do", error=False, is_selected=True)
             unsent = run._retry_sending()
             if failed:
-                run._write_engine({"state": "approved"})
+                run._set_state("approved")
                 run._start_invoices()
             run._ask_sending(unsent.filtered("send_asked"))
 
@@ -550,7 +555,7 @@ class InvoiceRun(models.Model):
         :raises UserError: the amounts were renewed since, and wait for approval
         """
         self.env["account.move"].check_access("create")
-        if self.state not in ("approved", "invoiced"):
+        if self.state not in RUN_APPROVED:
             raise UserError(self.env._("%(run)s is not approved yet.", run=self.reference))
 
     def action_cancel(self):
@@ -579,8 +584,8 @@ class InvoiceRun(models.Model):
             drafts.filtered(lambda move: not move.posted_before).unlink()
             # sudo: amounts and documents are the engine's
             run.sudo().line_ids._release()
-            run.sudo().document_ids.write({"state": "released", "error": False})
-            run._write_engine({"state": "cancelled", "job": "none"})
+            run.sudo().document_ids._set_state("released", error=False)
+            run._set_state("cancelled", job="none")
 
     # ------------------------------------------------------------------
     # Views
@@ -622,7 +627,7 @@ class InvoiceRun(models.Model):
 
     def action_view_flagged(self):
         """Open the documents that somebody should look at."""
-        domain = [("is_flagged", "=", True), ("state", "in", ("to_do", "failed"))]
+        domain = [("is_flagged", "=", True), ("state", "in", DOCUMENT_OPEN)]
         return self._get_list_action("invoice_run.invoice_run_document_action", domain)
 
     def action_ask_reject_reason(self):

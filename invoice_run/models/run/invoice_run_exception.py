@@ -1,5 +1,7 @@
 from odoo import fields, models
 
+from ..base.states import DOCUMENT_OPEN
+
 
 class InvoiceRunException(models.Model):
     """Something that is due but could not be billed, and what to do about it."""
@@ -84,7 +86,7 @@ class InvoiceRunException(models.Model):
             [
                 ("run_id", "=", self.blocking_run_id.id),
                 (name, "=", record[name].id),
-                ("document_id.state", "in", ("to_do", "failed")),
+                ("document_id.state", "in", DOCUMENT_OPEN),
             ]
         )
         return lines.document_id

@@ -3,7 +3,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from ..base.document_states import OPEN_STATES
+from ..base.states import DOCUMENT_OPEN, RUN_APPROVED
 
 
 class InvoiceRun(models.Model):
@@ -50,8 +50,8 @@ class InvoiceRun(models.Model):
             return  # all documents are being invoiced
         if self.job == "none":
             self._get_selected_documents().write({"is_selected": False})
-        documents.write({"is_selected": True, "state": "to_do", "error": False})
-        self._write_engine({"only_selected": True, "state": "approved"})
+        documents._set_state("to_do", is_selected=True, error=False)
+        self._set_state("approved", only_selected=True)
         self._start_invoices()
 
     def _check_startable(self, documents):
@@ -60,7 +60,7 @@ class InvoiceRun(models.Model):
         :raises UserError: says why
         """
         # a run that is finished was approved: what failed can be tried again
-        if self.state not in ("approved", "invoiced"):
+        if self.state not in RUN_APPROVED:
             raise UserError(self.env._("%(run)s is not approved yet.", run=self.reference))
         if self.job not in ("none", "invoices"):
             raise UserError(
@@ -86,7 +86,7 @@ class InvoiceRun(models.Model):
             if not to_do and Document.search_count(
                 domain & Domain("move_id", "!=", False), limit=1
             ):
-                run._write_engine({"state": "invoiced"})
+                run._set_state("invoiced")
 
 
 class InvoiceRunDocument(models.Model):
@@ -142,7 +142,7 @@ class InvoiceRunDocument(models.Model):
     def _is_invoiceable(self):
         """Whether an invoice of this document may be asked for."""
         self.ensure_one()
-        return self.state in OPEN_STATES and not self._is_held_back()
+        return self.state in DOCUMENT_OPEN and not self._is_held_back()
 
     def _check_earlier_periods(self):
         """Refuse a selection that leaves out earlier periods of its contracts.
@@ -182,7 +182,7 @@ class InvoiceRunDocument(models.Model):
                  LIMIT 1
                 """,
                 ids=self.ids,
-                open=list(OPEN_STATES),
+                open=list(DOCUMENT_OPEN),
             )
         )
         return self.browse([row[0] for row in rows])
@@ -203,9 +203,9 @@ class InvoiceRunDocument(models.Model):
         self._check_not_invoiced()
         self.run_id._note_prepared()
         # sudo: amounts and documents are the engine's
-        documents = self.sudo().filtered(lambda document: document.state in OPEN_STATES)
+        documents = self.sudo().filtered(lambda document: document.state in DOCUMENT_OPEN)
         documents.line_ids._release()
-        documents.write({"state": "excluded", "error": False, "is_selected": False})
+        documents._set_state("excluded", error=False, is_selected=False)
         documents.run_id._withdraw_approval()
         documents.run_id._close_if_done()
 
@@ -262,10 +262,10 @@ class InvoiceRunDocument(models.Model):
         run._check_amounts_state()
         lines._claim()
         origin = self.excluded_from_id
-        if origin.state in OPEN_STATES:
+        if origin.state in DOCUMENT_OPEN:
             self._move_lines(lines, origin)
         elif lines == self.line_ids:
-            self.write({"state": "to_do", "excluded_from_id": False})
+            self._set_state("to_do", excluded_from_id=False)
             self._update_from_lines()
         else:
             self._move_lines(lines, self._copy_for("to_do"))
@@ -310,7 +310,7 @@ class InvoiceRunDocument(models.Model):
             )
         self._update_title()
         self._update_amounts()
-        compared = self.filtered(lambda document: document.state in OPEN_STATES)
+        compared = self.filtered(lambda document: document.state in DOCUMENT_OPEN)
         compared._update_comparison()
         # what is left out is a part of a document, not to be compared with a whole one
         (self - compared).write(self._prepare_no_comparison_vals())
@@ -337,7 +337,7 @@ class InvoiceRunLine(models.Model):
         documents._check_not_invoiced()
         documents.run_id._note_prepared()
         # sudo: amounts and documents are the engine's
-        open_documents = documents.sudo().filtered(lambda document: document.state in OPEN_STATES)
+        open_documents = documents.sudo().filtered(lambda document: document.state in DOCUMENT_OPEN)
         for document in open_documents:
             document._exclude_lines(document.line_ids & self)
 

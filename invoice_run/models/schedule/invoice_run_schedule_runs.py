@@ -10,14 +10,13 @@ from odoo.fields import Domain
 from odoo.tools import SQL, plaintext2html
 
 from ..base.invoice_run_guarded import EngineValue
+from ..base.states import RUN_FINISHED, RUN_WAITING
 from .invoice_run_schedule import HORIZON_MONTHS, MAX_RUNS
 
 _logger = logging.getLogger(__name__)
 
 #: Runs that the form of a schedule lists; a button opens all.
 RUNS_SHOWN = 12
-#: Runs that have not begun follow their schedule.
-WAITING_STATES = ("draft", "on_hold")
 
 
 class InvoiceRunSchedule(models.Model):
@@ -37,7 +36,7 @@ class InvoiceRunSchedule(models.Model):
         Run = self.env["invoice.run"]
         for schedule in self:
             domain = Domain("schedule_id", "=", schedule._origin.id)
-            is_open = Domain("state", "not in", ("invoiced", "cancelled"))
+            is_open = Domain("state", "not in", RUN_FINISHED)
             runs = Run.search(domain & is_open, order="number", limit=RUNS_SHOWN)
             left = RUNS_SHOWN - len(runs)
             if left:
@@ -178,7 +177,7 @@ class InvoiceRunSchedule(models.Model):
     def _get_waiting_plans(self):
         """Return {run that has not begun: values that these schedules plan for it now}."""
         runs = self.env["invoice.run"].search(
-            [("schedule_id", "in", self.ids), ("state", "in", WAITING_STATES)]
+            [("schedule_id", "in", self.ids), ("state", "in", RUN_WAITING)]
         )
         return {run: run._get_scheduled_vals() for run in runs}
 

@@ -1,0 +1,152 @@
+"""The house rules of the addons, which no other linter knows.
+
+* A method has one home: no two classes of an addon define it on one model, so the order in which
+  files are imported decides nothing.
+* Rooms depend one way: a file in `models/<room>/` imports from its own room and from those before
+  it, and extends only models of this addon that are defined there.
+* `engine/` is pure Python: of Odoo it imports tools only, and no model.
+* A state is written by `_set_state()` alone.
+* `# EXTENDS` names another addon, never the one that the file belongs to.
+"""
+
+import ast
+import re
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from .paths import ROOT, addon_folders
+
+#: Each may import from those before it. `docs/architecture.md` says what is in them.
+ROOMS = (
+    "base",
+    "ledger",
+    "settings",
+    "scenario",
+    "source",
+    "run",
+    "amount",
+    "document",
+    "contract",
+    "delivery",
+    "job",
+    "review",
+    "schedule",
+    "accounting",
+    "sale",
+    "desk",
+)
+#: The mixin whose models have a table of transitions, and what writes a state past its method.
+STATES = "invoice.run.states"
+STATE_WRITERS = re.compile(
+    r"\b(?:write|_write_engine|update)\(\s*\{[^}]*\"state\":|\.state = \"|\[\"state\"\] = "
+)
+
+
+class Model(NamedTuple):
+    """One class that defines or extends a model."""
+
+    path: Path
+    name: str
+    #: Whether it defines the model, and does not extend what another class defines.
+    is_definition: bool
+    parents: tuple[str, ...]
+    methods: tuple[str, ...]
+    text: str
+
+
+def get_complaints(root: Path = ROOT) -> Iterator[str]:
+    """Yield a line for each breach of a rule, with the file that it stands in."""
+    for addon in addon_folders():
+        paths = [path for path in sorted(addon.rglob("*.py")) if _is_checked(path)]
+        models = [model for path in paths for model in get_models(path)]
+        found = [*_get_doubles(models), *_get_late_parents(addon, models)]
+        found += _get_state_writers(models)
+        for path in paths:
+            found += [(path, text) for text in _get_text_complaints(addon, path)]
+        yield from (f"{path.relative_to(root)}: {text}" for path, text in found)
+
+
+def _is_checked(path: Path) -> bool:
+    return not {"tests", "migrations", "lib"} & set(path.parts)
+
+
+def get_models(path: Path) -> Iterator[Model]:
+    """Yield the classes of this file that define or extend a model of Odoo."""
+    text = path.read_text()
+    for node in ast.parse(text).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        values = {
+            statement.targets[0].id: ast.literal_eval(statement.value)
+            for statement in node.body
+            if isinstance(statement, ast.Assign)
+            and getattr(statement.targets[0], "id", "") in ("_name", "_inherit")
+        }
+        inherited = values.get("_inherit", ())
+        parents = (inherited,) if isinstance(inherited, str) else tuple(inherited)
+        name = values.get("_name") or (parents[0] if parents else None)
+        methods = tuple(item.name for item in node.body if isinstance(item, ast.FunctionDef))
+        if name:
+            body = ast.get_source_segment(text, node)
+            yield Model(path, name, name not in parents, parents, methods, body)
+
+
+def _get_doubles(models: list[Model]) -> Iterator[tuple[Path, str]]:
+    homes = defaultdict(list)
+    for model in models:
+        for method in model.methods:
+            homes[model.name, method].append(model.path)
+    for (name, method), paths in homes.items():
+        for path in paths[1:]:
+            yield path, f"{name}.{method}() is defined in {paths[0].name} too: one home for it"
+
+
+def _get_late_parents(addon: Path, models: list[Model]) -> Iterator[tuple[Path, str]]:
+    own = {model.name: _get_room(addon, model.path) for model in models if model.is_definition}
+    for model in models:
+        room = _get_room(addon, model.path)
+        for parent in model.parents:
+            if room and own.get(parent) and ROOMS.index(own[parent]) > ROOMS.index(room):
+                yield model.path, f"{room}/ comes before {own[parent]}/, where {parent} is defined"
+
+
+def _get_state_writers(models: list[Model]) -> Iterator[tuple[Path, str]]:
+    names = {model.name for model in models if STATES in model.parents}
+    for model in models:
+        if model.name in names and STATE_WRITERS.search(model.text):
+            yield model.path, f"the state of {model.name} is written by _set_state() alone"
+
+
+def _get_room(addon: Path, path: Path) -> str | None:
+    parts = path.relative_to(addon).parts
+    return parts[1] if parts[0] == "models" and len(parts) == 3 else None
+
+
+def _get_text_complaints(addon: Path, path: Path) -> Iterator[str]:
+    text = path.read_text()
+    room = _get_room(addon, path)
+    if room and room not in ROOMS:
+        yield f"{room}/ is no room that devtools/house.py knows"
+    if room:
+        for other in re.findall(r"^from \.\.(\w+)", text, re.MULTILINE):
+            if other in ROOMS and ROOMS.index(other) > ROOMS.index(room):
+                yield f"{room}/ imports from {other}/, which comes after it"
+    if "engine" in path.relative_to(addon).parts[:1] and re.search(
+        r"^(from|import) (odoo(?!\.tools)|\.\.)", text, re.MULTILINE
+    ):
+        yield "engine/ is pure Python: of Odoo only its tools, and no models"
+    if re.search(rf"# EXTENDS '{addon.name}[.']", text):
+        yield "# EXTENDS names its own addon: give the method one home"
+
+
+def main() -> int:
+    """Say what is wrong; return whether anything is."""
+    complaints = list(get_complaints())
+    print(*complaints, sep="\n" if complaints else "")
+    return 1 if complaints else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,102 @@
+"""The house rules find what they are for; that the addons keep them is checked by `./dev lint`."""
+
+import pytest
+
+from devtools import house
+
+
+@pytest.fixture
+def complain(tmp_path, monkeypatch):
+    """Return what the rules say of an addon with these files, {path: text}."""
+
+    def check(files):
+        addon = tmp_path / "addon"
+        for name, text in files.items():
+            path = addon / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        monkeypatch.setattr(house, "addon_folders", lambda: [addon])
+        return list(house.get_complaints(tmp_path))
+
+    return check
+
+
+def make_class(model, parents=(), body="    pass\n"):
+    return f'class Some(models.Model):\n    _name = "{model}"\n    _inherit = {parents!r}\n{body}'
+
+
+METHOD = "    def write(self, vals):\n        pass\n"
+
+
+def test_a_method_has_one_home(complain):
+    first = make_class("billing.thing", (), METHOD)
+    second = make_class("billing.thing", ["billing.thing"], METHOD)
+    (text,) = complain({"models/run/a.py": first, "models/run/b.py": second})
+    assert "billing.thing.write() is defined in a.py too" in text
+
+
+def test_other_models_and_other_methods_are_no_double(complain):
+    files = {
+        "models/run/a.py": make_class("billing.thing", (), METHOD),
+        "models/run/b.py": make_class("billing.other", (), METHOD),
+        "tests/test_a.py": make_class("billing.thing", ["billing.thing"], METHOD),
+    }
+    assert complain(files) == []
+
+
+def test_rooms_depend_one_way(complain):
+    files = {
+        "models/run/a.py": "from ..document.b import NAME\n",
+        "models/document/b.py": "from ..run.a import NAME\n",
+    }
+    (text,) = complain(files)
+    assert text.endswith("run/ imports from document/, which comes after it")
+    assert "a.py" in text
+
+
+def test_a_model_is_extended_after_its_room(complain):
+    files = {
+        "models/run/a.py": make_class("billing.thing", ["billing.thing"]),
+        "models/document/b.py": make_class("billing.thing"),
+    }
+    (text,) = complain(files)
+    assert "run/ comes before document/, where billing.thing is defined" in text
+
+
+def test_an_unknown_room_is_named(complain):
+    (text,) = complain({"models/cellar/a.py": ""})
+    assert "cellar/ is no room" in text
+
+
+@pytest.mark.parametrize("line", ["from odoo import models", "from ..models import run"])
+def test_the_engine_knows_no_odoo(complain, line):
+    (text,) = complain({"engine/a.py": f"{line}\n"})
+    assert "pure Python" in text
+
+
+def test_the_engine_may_use_tools(complain):
+    assert complain({"engine/a.py": "from odoo.tools.pdf import PdfFileWriter\n"}) == []
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        'self.write({"state": "done"})',
+        'self._write_engine({"job": "none", "state": "done"})',
+        'self.state = "done"',
+        'vals["state"] = "done"',
+    ],
+)
+def test_a_state_has_one_writer(complain, statement):
+    body = f"    def action_end(self):\n        {statement}\n"
+    guarded = make_class("billing.thing", ["invoice.run.states"], body)
+    (text,) = complain({"models/run/a.py": guarded})
+    assert "_set_state() alone" in text
+    free = make_class("billing.thing", ["mail.thread"], body)
+    assert complain({"models/run/a.py": free}) == []
+
+
+def test_extends_names_another_addon(complain):
+    (text,) = complain({"models/run/a.py": "# EXTENDS 'addon': first the limits\n"})
+    assert "names its own addon" in text
+    assert complain({"models/run/a.py": "# EXTENDS 'account'\n"}) == []

@@ -1,0 +1,59 @@
+from odoo import api, models
+from odoo.exceptions import UserError
+
+
+class InvoiceRunStates(models.AbstractModel):
+    """Records of the engine with a ``state``: a table of transitions, one method that writes.
+
+    The table is asked on every path into the record, also by another addon's code: a step that
+    it does not name would leave claims, approvals or invoices behind that fit no state.
+    """
+
+    _name = "invoice.run.states"
+    _description = "Record with a Table of Transitions"
+    _inherit = "invoice.run.guarded"
+
+    @api.model
+    def _get_transitions(self):
+        """Return {state: states that may follow it}; ``None`` stands for a new record."""
+        raise NotImplementedError
+
+    def _set_state(self, state, **vals):
+        """Put these records into ``state``, and write ``vals`` with it.
+
+        The caller has checked that the user may do what leads here.
+
+        :raises UserError: one of them is in a state that this one does not follow
+        """
+        self._write_engine({"state": state, **vals})
+
+    def _open_engine_values(self, vals, is_new=False):
+        vals = super()._open_engine_values(vals, is_new)
+        if vals.get("state"):
+            self._check_transitions([None] if is_new else self, vals["state"])
+        return vals
+
+    @api.model
+    def _check_transitions(self, records, state):
+        """Refuse ``state`` to those of ``records`` that are in one which it does not follow.
+
+        :param records: these, or a list with ``None`` for a new one
+        :raises UserError: names the record and both states
+        """
+        transitions = self._get_transitions()
+        for record in records:
+            before = record and record.sudo().state
+            if state != before and state not in transitions.get(before, ()):
+                raise UserError(self._get_transition_error(record, state))
+
+    def _get_transition_error(self, record, state):
+        labels = dict(self._fields["state"]._description_selection(self.env))
+        if not record:
+            return self.env._("Nothing new begins as “%(state)s”.", state=labels[state])
+        return self.env._(
+            "“%(record)s” is “%(before)s”: it cannot become “%(after)s”. Reload the page and look "
+            "at what happened meanwhile.",
+            record=record.display_name,
+            before=labels[record.sudo().state],
+            after=labels[state],
+        )

@@ -1,0 +1,82 @@
+"""States that are asked for together, by their common meaning, and which may follow which.
+
+A technical value of a state stands here, in the declaration of its field, in SQL and in views;
+elsewhere in Python a name from here says what is meant.
+"""
+
+# ----------------------------------------------------------------------
+# Runs
+# ----------------------------------------------------------------------
+
+#: Runs that have not begun: nobody has activated them, and they follow their schedule.
+RUN_WAITING = ("draft", "on_hold")
+#: Runs that have amounts, or that may get them.
+RUN_STARTED = ("submitted", "amounts", "approved", "invoiced")
+#: Runs of which a part is approved, or was: what failed can be tried again.
+RUN_APPROVED = ("approved", "invoiced")
+#: Runs with which nobody is finished.
+RUN_UNFINISHED = ("draft", "on_hold", "submitted", "amounts", "approved")
+#: Runs of which nothing more is to come.
+RUN_FINISHED = ("invoiced", "cancelled")
+#: Which state of a run may follow which; ``None``: at its creation.
+RUN_TRANSITIONS = {
+    None: {"draft"},
+    "draft": {"on_hold", "submitted", "cancelled"},
+    "on_hold": {"submitted", "cancelled"},
+    "submitted": {"amounts", "cancelled"},
+    # back: the amounts are deleted or calculated again; invoiced: nothing is due
+    "amounts": {"submitted", "approved", "invoiced", "cancelled"},
+    # back to amounts: the approval is withdrawn
+    "approved": {"submitted", "amounts", "invoiced", "cancelled"},
+    # back: what failed, was excluded or changed gets its invoice after all
+    "invoiced": {"submitted", "amounts", "approved", "cancelled"},
+    "cancelled": set(),
+}
+
+# ----------------------------------------------------------------------
+# Documents
+# ----------------------------------------------------------------------
+
+#: Documents that can still get their invoice.
+DOCUMENT_OPEN = ("to_do", "failed")
+#: Documents that a person or a limit keeps out of their run, for now.
+DOCUMENT_LEFT_OUT = ("excluded", "held")
+#: Documents whose amounts are settled: by an invoice, or because they come to nothing.
+DOCUMENT_SETTLED = ("invoiced", "nothing")
+#: Documents that bill their periods, or will.
+DOCUMENT_BILLED = (*DOCUMENT_OPEN, *DOCUMENT_SETTLED)
+#: Documents that had an invoice: it is in force, or was taken back.
+DOCUMENT_HAD_INVOICE = ("invoiced", "released")
+#: Documents that are no part of what their run invoices.
+DOCUMENT_NOT_IN_RUN = (*DOCUMENT_LEFT_OUT, "released")
+#: Documents with something to send: an invoice or a credit note.
+DOCUMENT_SENDABLE = ("invoiced", "credit")
+#: Which state of a document may follow which; ``None``: at its creation.
+DOCUMENT_TRANSITIONS = {
+    None: {"to_do", "excluded", "credit"},
+    "to_do": {"invoiced", "nothing", "failed", "excluded", "held", "released"},
+    "failed": {"to_do", "invoiced", "nothing", "excluded", "held", "released"},
+    "excluded": {"to_do", "released"},
+    "held": {"to_do", "released"},
+    "nothing": {"released"},
+    # by what Accounting does to the invoice: given back, in force again
+    "invoiced": {"released"},
+    "released": {"invoiced"},
+    "credit": {"released"},
+}
+
+# ----------------------------------------------------------------------
+# Sending
+# ----------------------------------------------------------------------
+
+#: Invoices that are still to be sent.
+SEND_OPEN = ("pending", "failed")
+#: Invoices that left the house.
+SEND_DONE = ("sent", "printed")
+
+# ----------------------------------------------------------------------
+# Contracts
+# ----------------------------------------------------------------------
+
+#: Contracts that are billed to their end, with their usage; the others never.
+CONTRACT_BILLED = ("active", "closed")
