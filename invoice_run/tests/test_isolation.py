@@ -5,6 +5,7 @@ from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ..models.job import invoice_run_job
 from .common import InvoiceRunCommon
 
 CONTRACTS = 1000
@@ -191,7 +192,7 @@ class TestIsolation(InvoiceRunCommon):
         self.assertFalse(again.document_ids, "nothing was lost, nothing is billed twice")
 
     def test_good_path_pays_nothing(self):
-        self.patch(self._get_queue(), "INVOICES_PER_CHUNK", 10)
+        self._set_chunk_size("invoices", 10)
         self._make_contracts(25)
         run = self._make_amounts(self._make_run("2024-02-15"))
         with self._counting() as sizes:
@@ -200,16 +201,16 @@ class TestIsolation(InvoiceRunCommon):
         self.assertNumbersInOrder(run.document_ids)
 
     def test_several_workers_end_at_the_same_time(self):
-        self.patch(self._get_queue(), "INVOICES_PER_CHUNK", 10)
-        self.patch(self._get_queue(), "PAYERS_PER_CHUNK", 10)
-        self.patch(self._get_queue(), "SMALLEST_SHARE", 3)
+        self._set_chunk_size("invoices", 10)
+        self._set_chunk_size("amounts", 10)
+        self.patch(invoice_run_job, "SMALLEST_SHARE", 3)
         self.env.ref("invoice_run.invoice_run_cron_2").active = True
         self._make_contracts(45)
-        draft = self._make_run("2024-02-15")
-        self.assertEqual(draft._get_payer_share(12, 0, 0), 6)
-        self.assertEqual(draft._get_payer_share(12, 6, 0), 6, "the others begin with their half")
-        self.assertEqual(draft._get_payer_share(45, 30, 10), 10)
-        self.assertEqual(draft._get_payer_share(45, 40, 10), 5)
+        draft, job = self._make_run("2024-02-15"), self.env["invoice.run.job.amounts"]
+        self.assertEqual(job._get_payer_share(draft, 12, 0, 0), 6)
+        self.assertEqual(job._get_payer_share(draft, 12, 6, 0), 6, "the others begin with half")
+        self.assertEqual(job._get_payer_share(draft, 45, 30, 10), 10)
+        self.assertEqual(job._get_payer_share(draft, 45, 40, 10), 5)
         run = self._make_amounts(self._make_run("2024-02-15"))
         with self._counting() as sizes:
             self._make_invoices(run)
@@ -250,7 +251,5 @@ class TestIsolation(InvoiceRunCommon):
         self.assertEqual(failed.partner_id, partners[5] | partners[9])
         self.assertNumbersInOrder(run.document_ids - failed)
 
-    def _get_queue(self):
-        from ..models.job import invoice_run_queue
-
-        return invoice_run_queue
+    def _set_chunk_size(self, job, size):
+        self.patch(self.env.registry[f"invoice.run.job.{job}"], "_chunk_size", size)

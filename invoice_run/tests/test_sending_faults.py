@@ -8,7 +8,6 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 
 from ..models.delivery.mail_notification import UNKNOWN
-from ..models.job import invoice_run_send_job
 from .sending_common import SendingCommon
 
 MAIL = "odoo.addons.mail.models.mail_mail"
@@ -174,7 +173,7 @@ class TestSendingFaults(SendingCommon):
         self.debtor.email = "refused@example.com"
         run = self._make_run_to_send(self.debtor, self._make_customer("Last", "last@example.com"))
         first = run.document_ids[0]
-        self.patch(invoice_run_send_job, "MAILS_PER_CHUNK", 1)
+        self.patch(self.env.registry["invoice.run.job.send"], "_chunk_size", 1)
         hand_over = type(first)._hand_over_mails
 
         def retry_meanwhile(documents):

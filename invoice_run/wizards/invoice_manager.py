@@ -458,17 +458,12 @@ class InvoiceManager(models.TransientModel):
 
     def _get_progress(self, run):
         """Return how far the work on ``run`` is: done, of how much; 0: not known."""
-        if run.job in ("amounts", "print"):
-            done, total = getattr(run, f"_count_progress_{run.job}")()
-            return {"done": done, "total": total}
-        if run.job == "send":
-            return {"done": run.sent_count, "total": run.sent_count + run.pending_count}
-        if run.job == "confirm":
-            return {"done": run.invoice_count - run.draft_count, "total": run.invoice_count}
-        domain = Domain("is_selected", "=", True) if run.only_selected else Domain.TRUE
-        left = self._count_documents(run, domain & Domain("state", "=", "to_do"))
-        total = self._count_documents(run, domain)
-        return {"done": total - left, "total": total}
+        job = run._get_job()
+        if job is None:
+            # what a person waits for next
+            job = run.env["invoice.run.job.invoices"]
+        done, total = job._count_progress(run)
+        return {"done": done, "total": total}
 
     def _get_notes(self, run):
         """Return what the reviewer wants from this user."""

@@ -12,9 +12,6 @@ _logger = logging.getLogger(__name__)
 
 #: The database refuses to claim a period or an item twice.
 CLAIM_ERRORS = (pg_errors.ExclusionViolation, pg_errors.UniqueViolation)
-
-#: Customers whose amounts are made in one transaction.
-PAYERS_PER_CHUNK = 125
 #: Charges that join the newest document of their contract, after its periods.
 JOINING_BUCKETS = ("usage", "correction")
 #: Charges with which nothing else is on one document: a credit note is of one invoice.

@@ -1,7 +1,6 @@
 from datetime import timedelta
 
 from odoo import api, fields, models
-from odoo.fields import Domain
 
 #: Bus notification by which a browser learns that something changed on a run.
 PROGRESS = "invoice_run.progress"
@@ -46,57 +45,17 @@ class InvoiceRun(models.Model):
         """
         self.ensure_one()
         self.check_access("read")
-        count = getattr(self, f"_count_progress_{self.job}", None)
-        done, total = count() if count else (0, 0)
+        job = self._get_job()
+        done, total = (0, 0) if job is None else job._count_progress(self)
         return {
             "job": self.job,
             "label": dict(self._fields["job"]._description_selection(self.env))[self.job],
             "state": self.state,
             "done": done,
             "total": total,
-            "unit": self._get_progress_units().get(self.job, ""),
+            "unit": "" if job is None else job._get_unit(),
             "wait_until": self.send_wait_until if self.job == "send" else False,
         }
-
-    @api.model
-    def _get_progress_units(self):
-        return {
-            "amounts": self.env._("customers"),
-            "invoices": self.env._("documents"),
-            "confirm": self.env._("invoices"),
-            "send": self.env._("documents"),
-            "print": self.env._("documents"),
-        }
-
-    def _count_progress_amounts(self):
-        """The total is not known here: the worker says with each chunk how many are left."""
-        [(done,)] = self.env["invoice.run.document"]._read_group(
-            [("run_id", "=", self.id)], [], ["payer_id:count_distinct"]
-        )
-        return done, 0
-
-    def _count_progress_invoices(self):
-        if not self.only_selected:
-            return self.progress_done, self.progress_total
-        domain = Domain("run_id", "=", self.id) & Domain("is_selected", "=", True)
-        to_do = Domain("state", "=", "to_do")
-        total, left = self._count_documents(domain, domain & to_do)
-        return total - left, total
-
-    def _count_progress_confirm(self):
-        return self.invoice_count - self.draft_count, self.invoice_count
-
-    def _count_progress_send(self):
-        domain = Domain("run_id", "=", self.id) & Domain("send_action", "not in", ("print", "none"))
-        done, left = self._count_documents(
-            domain & Domain("send_state", "in", ("sent", "failed")),
-            domain & Domain("send_state", "=", "pending") & Domain("send_asked", "=", True),
-        )
-        return done, done + left
-
-    def _count_progress_print(self):
-        moves = self._get_documents_to_print(self.is_reprint).move_id
-        return len(moves.filtered("invoice_pdf_report_id")), len(moves)
 
     def _count_documents(self, *domains):
         Document = self.env["invoice.run.document"]
@@ -128,13 +87,6 @@ class InvoiceRun(models.Model):
         """Whether only one chunk is worked on: the next request goes on."""
         return bool(self.env.context.get("invoice_run_step"))
 
-    def _note_onlooker(self):
-        """Note who carries out what is being queued; who has the run open sees that it begins."""
-        watched = self._has_onlooker()
-        self._write_engine({"is_watched": watched})
-        if not watched:
-            self._notify_progress()
-
     def _get_job_trigger(self):
         """Return when somebody should start on a queued job; None: at once.
 
@@ -148,12 +100,12 @@ class InvoiceRun(models.Model):
         """Return how much is done in one transaction: less where somebody looks on.
 
         :param size: the most
-        :param job: the job, where its total can be counted
+        :param job: the model that does it, where its total can be counted
         """
         if self._is_single_step():
             return min(size, STEP_SIZE)
-        if self.is_managed and job:
-            _done, total = getattr(self, f"_count_progress_{job}")()
+        if self.is_managed and job is not None:
+            _done, total = job._count_progress(self)
             return min(size, max(SMALLEST_CHUNK, -(-total // FEWEST_CHUNKS)))
         return size
 

@@ -378,9 +378,10 @@ class InvoiceRun(models.Model):
         for run in self.filtered(lambda run: run.state in RUN_WAITING):
             run._check_schedule_active()
             run._note_prepared()
-            run._set_state("submitted", submitted_by_id=self.env.uid)
             if run._is_automatic("amounts"):
-                run._queue_job("amounts")
+                run._queue_job("amounts", "submitted", submitted_by_id=self.env.uid)
+            else:
+                run._set_state("submitted", submitted_by_id=self.env.uid)
 
     def _check_schedule_active(self):
         if self.schedule_id.state == "paused":
@@ -402,15 +403,14 @@ class InvoiceRun(models.Model):
             if run.job == "amounts":
                 continue
             run._note_prepared()
+            vals = {"amounts_by_id": self.env.uid, **run._prepare_no_approval_vals()}
             if run.state in RUN_WAITING:
                 run._check_schedule_active()
-                run._set_state("submitted", submitted_by_id=self.env.uid)
-            run._check_amounts_renewable()
-            run._remove_amounts()
-            run._set_state(
-                "submitted", amounts_by_id=self.env.uid, **run._prepare_no_approval_vals()
-            )
-            run._queue_job("amounts")
+                vals["submitted_by_id"] = self.env.uid
+            else:
+                run._check_amounts_renewable()
+                run._remove_amounts()
+            run._queue_job("amounts", "submitted", **vals)
 
     def action_delete_amounts(self, reason=None):
         """Delete the amounts, release their periods and withdraw an approval.
@@ -498,20 +498,19 @@ class InvoiceRun(models.Model):
                 continue
             if run.state != "approved":
                 raise UserError(self.env._("%(run)s is not approved yet.", run=run.reference))
-            run._write_engine({"only_selected": False})
-            run._start_invoices()
+            run._start_invoices(only_selected=False)
 
     def _is_invoicing_all(self):
         """Whether all documents are being invoiced, not a selection of them."""
         return self.job == "invoices" and not self.only_selected
 
-    def _start_invoices(self):
-        """Freeze the invoice date and queue the work."""
+    def _start_invoices(self, **vals):
+        """Freeze the invoice date and queue the work; ``vals`` as in :meth:`_queue_job`."""
         self.ensure_one()
         mode = self.schedule_id.invoice_date_mode
         if mode == "generation" or (mode != "schedule" and not self.activation_date):
             self._set_invoice_date(self._get_generation_date(mode))
-        self._queue_job("invoices")
+        self._queue_job("invoices", **vals)
 
     def _get_generation_date(self, mode):
         today = self.company_id._get_invoice_run_today()
@@ -545,8 +544,7 @@ class InvoiceRun(models.Model):
             failed._set_state("to_do", error=False, is_selected=True)
             unsent = run._retry_sending()
             if failed:
-                run._set_state("approved")
-                run._start_invoices()
+                run._start_invoices(state="approved")
             run._ask_sending(unsent.filtered("send_asked"))
 
     def _check_retry_allowed(self):

@@ -141,13 +141,13 @@ class InvoiceRun(models.Model):
             run._note_prepared()
             run._remove_open_documents(payers)
             run._remove_exceptions(payers)
-            run._set_state(
+            run._queue_job(
+                "amounts",
                 "submitted",
                 amounts_by_id=self.env.uid,
                 renew_payer_ids=[fields.Command.set(payers.ids)],
                 **run._prepare_no_approval_vals(),
             )
-            run._queue_job("amounts")
 
     def _get_stale_payers(self):
         """Return the customers with an outdated document that is not invoiced."""

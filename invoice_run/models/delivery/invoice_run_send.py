@@ -1,22 +1,15 @@
-from contextlib import contextmanager
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools import SQL
 
-from ...advisory_locks import SENDING
 from ..base.states import DOCUMENT_SENDABLE
-from ..delivery.invoice_run_sending import BUSY_WAIT
-
-#: Invoices rendered and mails handed over in one go.
-MAILS_PER_CHUNK = 50
 
 
 class InvoiceRun(models.Model):
-    """When a run's documents are sent, how many an hour, and the work itself."""
+    """When a run's documents are sent, with what, and which of them are next."""
 
     _inherit = "invoice.run"
 
@@ -140,6 +133,16 @@ class InvoiceRun(models.Model):
         if self.job in ("none", "send"):
             self._queue_job("send")
 
+    def _go_on_sending(self):
+        """Send the invoices that are confirmed now, where that is automatic or was asked for."""
+        if self._is_automatic("send"):
+            # credit notes of what was reversed wait for a person
+            pending = self._get_pending_documents()
+            self._ask_sending(pending.filtered(lambda document: document.state != "credit"))
+        if self.job == "none" and self._get_documents_to_send(limit=1):
+            # somebody asked for them while the others were being made
+            self._queue_job("send")
+
     def _plan_sending(self):
         """Set the moment of sending where the schedule says one."""
         schedule = self.schedule_id
@@ -196,118 +199,6 @@ class InvoiceRun(models.Model):
         if among is not None:
             domain &= Domain("id", "in", among.ids)
         return self.env["invoice.run.document"].search(domain, limit=limit, order="id")
-
-    def _process_job_send(self):
-        """Send all that was asked for, chunk by chunk; return whether the job is finished."""
-        with self._sending_alone() as is_alone:
-            return self._process_sending() if is_alone else self._leave_to_others()
-
-    @contextmanager
-    def _sending_alone(self):
-        """Keep other workers off the sending of this run, beyond the commit of each mail.
-
-        By a lock of the connection: who dies gives it up. Gives False where somebody has it.
-        """
-        cr, key = self.env.cr, SENDING + self.id
-        if not self._can_commit():
-            yield True
-            return
-        [(is_free,)] = self.env.execute_query(SQL("SELECT pg_try_advisory_lock(%s)", key))
-        try:
-            yield is_free
-        except Exception:
-            # what it did is undone in any case; in a failed transaction nothing can be unlocked
-            cr.rollback()
-            raise
-        finally:
-            if is_free:
-                cr.execute(SQL("SELECT pg_advisory_unlock(%s)", key))
-
-    def _process_sending(self):
-        if self.send_after and self.send_after > fields.Datetime.now():
-            return self._wait_to_send(self.send_after)
-        last_id = 0
-        size = self._get_chunk_size(MAILS_PER_CHUNK)
-        while documents := self._get_documents_to_send(last_id, size):
-            allowed, free_at = self.company_id._take_mails(len(documents))
-            if not allowed:
-                return self._wait_to_send(free_at)
-            documents = documents[:allowed]
-            last_id = documents[-1].id
-            if not self._process_send_methods(documents):
-                return False
-        return self._finish_sending()
-
-    def _process_send_methods(self, documents):
-        """Send a chunk, each way of sending for itself; return whether to go on with the job.
-
-        An error of one way rolls back what is not committed: never what another one queued.
-        """
-        groups = documents.grouped("send_action")
-        # email first: the limit per hour is ours until its commit
-        for method in sorted(groups, key=lambda method: method != "email"):
-            # after a commit somebody may have decided otherwise
-            wanted = self._get_documents_to_send(among=groups[method])
-            same = wanted.filtered(lambda doc, method=method: doc.send_action == method)
-            if same and not self._process_send_chunk(same):
-                return False
-        return True
-
-    def _process_send_chunk(self, documents):
-        """Queue, commit, hand over, commit; return whether to go on with the job."""
-        free = documents._take_invoices()
-        free._process_send()
-        # after an error, which would have undone it
-        (documents - free).send_next_try = fields.Datetime.now() + BUSY_WAIT
-        documents = free
-        # the mails are in the queue for good before the mail server sees one
-        self._commit_step(remaining=1)
-        documents._hand_over_mails()
-        self._notify_progress()
-        go_on = self._commit_step(remaining=1)
-        # memory stays that of one chunk
-        self.env.invalidate_all()
-        return bool(go_on) and self._lock_job("send")
-
-    def _finish_sending(self):
-        """End the job, or wait for the documents that the mail server wanted later."""
-        if any(not document.send_message_id for document in self._get_documents_to_send()):
-            # asked for in the last moment; a mail that Odoo's own queue has in hand is not
-            return self._process_sending()
-        waiting = self.env["invoice.run.document"].search(
-            self._get_to_send_domain() & Domain("send_next_try", "!=", False),
-            order="send_next_try",
-            limit=1,
-        )
-        if waiting:
-            return self._wait_to_send(waiting.send_next_try)
-        self.write({"job": "none", "send_wait_until": False})
-        self._notify_sent()
-        self._notify_progress()
-        self._commit_step()
-        return True
-
-    def _wait_to_send(self, moment):
-        """Have the scheduled action come back at ``moment``; the job is not finished."""
-        if self.send_wait_until != moment:
-            self.write({"send_wait_until": moment})
-            # sudo: the scheduled action is the system's
-            self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger(moment)
-            self._notify_progress()
-        self._commit_step()
-        return False
-
-    def _notify_sent(self):
-        """Say what was sent, and tell the responsible what failed."""
-        self.invalidate_recordset(["sent_count", "failed_count"])
-        self.message_post(
-            body=self.env._(
-                "Documents sent: %(sent)s. Failed: %(failed)s.",
-                sent=self.sent_count,
-                failed=self.failed_count,
-            )
-        )
-        self._tell_result()
 
     @api.model
     def _update_pending_mails(self):

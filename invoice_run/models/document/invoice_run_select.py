@@ -51,8 +51,7 @@ class InvoiceRun(models.Model):
         if self.job == "none":
             self._get_selected_documents().write({"is_selected": False})
         documents._set_state("to_do", is_selected=True, error=False)
-        self._set_state("approved", only_selected=True)
-        self._start_invoices()
+        self._start_invoices(state="approved", only_selected=True)
 
     def _check_startable(self, documents):
         """Refuse to invoice these documents of a run that is not ready for it.
@@ -76,6 +75,28 @@ class InvoiceRun(models.Model):
         # sudo: documents are the engine's
         documents = self.env["invoice.run.document"].sudo()
         return documents.search([("run_id", "in", self.ids), ("is_selected", "=", True)])
+
+    def _get_open_documents_domain(self):
+        """Return what the job may invoice now, whoever is at work on it."""
+        domain = self._get_to_invoice_domain()
+        blocked = self._get_blocked_contracts()
+        return domain & Domain("contract_ids", "not in", blocked.ids) if blocked else domain
+
+    def _get_to_invoice_domain(self):
+        """Return the documents whose invoices the current job makes.
+
+        All of the run or a selection, but not what is above the maximum: it waits for a reviewer.
+        """
+        domain = Domain("run_id", "=", self.id) & Domain("state", "=", "to_do")
+        if self.only_selected:
+            domain &= Domain("is_selected", "=", True)
+        return domain & ~self._get_above_domain()
+
+    def _get_blocked_contracts(self):
+        """Return the contracts of what failed or waits for a reviewer: other periods wait too."""
+        failed = Domain("state", "=", "failed")
+        blocking = self._get_documents(failed | self._get_above_domain())
+        return blocking.contract_ids
 
     def _close_if_done(self):
         """Move runs on of which nothing is left to invoice, but something was."""

@@ -2,9 +2,6 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
-#: Drafts that are confirmed in one transaction.
-DRAFTS_PER_CHUNK = 250
-
 
 class InvoiceRun(models.Model):
     """Confirm the drafts that a run made."""
@@ -56,31 +53,6 @@ class InvoiceRun(models.Model):
             raise UserError(
                 self.env._("%(run)s is being worked on. Try again later.", run=self.reference)
             )
-
-    def _process_job_confirm(self):
-        """Confirm all drafts, chunk by chunk; return whether the job is finished."""
-        domain = self._get_drafts_domain() & Domain("error", "=", False)
-        Document = self.env["invoice.run.document"]
-        size = self._get_chunk_size(DRAFTS_PER_CHUNK, "confirm")
-        while documents := Document.search(domain, limit=size):
-            documents._process_confirm()
-            self._notify_progress()
-            if not self._commit_step(remaining=1) or not self._lock_job("confirm"):
-                return False
-        self._finish_confirm()
-        self._commit_step()
-        return True
-
-    def _finish_confirm(self):
-        self.write({"job": "none"})
-        body = self.env._("Drafts confirmed.")
-        if self.draft_count:
-            body = self.env._(
-                "Drafts that could not be confirmed: %(count)s.", count=self.draft_count
-            )
-        self.message_post(body=body)
-        self._notify_progress()
-        self._go_on_sending()
 
 
 class InvoiceRunDocument(models.Model):

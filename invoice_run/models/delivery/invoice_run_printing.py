@@ -245,8 +245,7 @@ class InvoiceRun(models.Model):
             raise UserError(
                 self.env._("%(run)s is at work: print when it is done.", run=self.reference)
             )
-        self._write_engine({"is_reprint": again})
-        self._queue_job("print")
+        self._queue_job("print", is_reprint=again)
         return None
 
     def _get_documents_to_print(self, again=False):
@@ -262,26 +261,6 @@ class InvoiceRun(models.Model):
             domain &= Domain("send_action", "=", "print") & Domain("send_state", "=", "pending")
         # sudo: documents are the engine's
         return self.env["invoice.run.document"].sudo().search(domain)
-
-    def _process_job_print(self):
-        """Make the PDFs chunk by chunk, then bind them; return whether the job is finished."""
-        missing = self._get_documents_to_print(self.is_reprint)._get_without_pdf()
-        for ids in split_every(PRINTS_PER_CHUNK, missing.ids):
-            self.env["invoice.run.document"].browse(ids)._make_pdfs()
-            self._notify_progress()
-            go_on = self._commit_step(remaining=1)
-            self.env.invalidate_all()
-            if not go_on or not self._lock_job("print"):
-                return False
-        # without those whose PDF failed
-        self._get_documents_to_print(self.is_reprint)._print()
-        self.write({"job": "none", "is_reprint": False})
-        if self._get_documents_to_send(limit=1):
-            # somebody asked for them while the others were being printed
-            self._queue_job("send")
-        self._notify_progress()
-        self._commit_step()
-        return True
 
     def _keep_print(self, content, count):
         """Keep a printed file on the run and say so in its chatter."""
