@@ -92,7 +92,7 @@ class InvoiceRunDocument(models.Model):
 
     def _get_ready(self):
         """Return the documents whose contracts have no earlier period that failed in this run."""
-        failed = self.run_id._get_failed_contracts()
+        failed = self.run_id._get_blocked_contracts()
         return self.filtered(lambda document: not document.contract_ids & failed)
 
     def _get_error_text(self, error):
