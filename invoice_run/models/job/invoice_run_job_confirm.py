@@ -29,7 +29,6 @@ class InvoiceRunJobConfirm(models.AbstractModel):
                 "Drafts that could not be confirmed: %(count)s.", count=run.draft_count
             )
         run.message_post(body=body)
-        run._notify_progress()
         run._go_on_sending()
 
     @api.model

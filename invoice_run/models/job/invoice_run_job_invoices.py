@@ -69,7 +69,6 @@ class InvoiceRunJobInvoices(models.AbstractModel):
         is_waiting = self.env["invoice.run.document"].search_count(waiting, limit=1)
         self._update_sequence_gaps(run)
         run._set_state("approved" if is_waiting else "invoiced", job="none")
-        run._notify_progress()
         run.message_post(
             body=self.env._(
                 "Invoices made: %(invoices)s. Failed: %(failed)s.",
