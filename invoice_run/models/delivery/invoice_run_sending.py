@@ -364,19 +364,26 @@ class InvoiceRunDocument(models.Model):
     # Handing over
     # ------------------------------------------------------------------
 
-    def _hand_over_mails(self):
+    def _hand_over_mails(self, until=None):
         """Hand the queued mails to the mail server and note its answer on each document.
 
         Each mail is committed on its own, before it is handed over ("perhaps sent") and after:
         see ``mail.mail._note_hand_over``.
+
+        :param until: moment of ``time.monotonic()`` after which no further one is handed over
+        :return: the documents whose mails stay queued, because the time was over
         """
-        answers = self._get_mails(["outgoing"])._hand_over()
+        answers = self._get_mails(["outgoing"])._hand_over(until)
         self._update_send_state(answers)
-        left = self._get_mails(["outgoing"]).mail_message_id
-        for document in self.filtered(lambda doc: doc.send_message_id in left):
-            document._set_try_again(self.env._("The mail server closed the connection."))
+        waiting = self._get_mails(["outgoing"]).mail_message_id
+        left = self.filtered(lambda doc: doc.send_message_id in waiting)
         # sudo: see `_get_mails`
         self.env["mail.mail"].sudo().browse(answers.done).exists().unlink()
+        if answers.is_late():
+            return left
+        for document in left:
+            document._set_try_again(self.env._("The mail server closed the connection."))
+        return self.browse()
 
     def _update_send_state(self, answers=None):
         """Read from Odoo's notifications whether the mail server took each mail.

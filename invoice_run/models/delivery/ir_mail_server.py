@@ -25,6 +25,11 @@ class IrMailServer(models.Model):
             # closed by the answer to an earlier mail, 421 for example: this one never left
             answers.untried.add(message["Message-Id"])
             raise smtplib.SMTPServerDisconnected("the mail server had closed the connection")
+        if answers.is_late():
+            # neither did this one: its worker has to end
+            answers.untried.add(message["Message-Id"])
+            raise smtplib.SMTPServerDisconnected("the time for this chunk is over")
+        answers.tried += 1
         try:
             return super().send_email(message, *args, smtp_session=smtp_session, **kwargs)
         except MailDeliveryException as error:

@@ -1,5 +1,6 @@
 import logging
 import smtplib
+import time
 
 from odoo import models
 from odoo.exceptions import UserError
@@ -18,36 +19,43 @@ class Answers(dict):
 
     ``done``: ids of the mails that Odoo would have deleted one by one. ``bounce_address``: where
     what cannot be delivered comes back to; empty: nowhere. ``untried``: message ids of what found
-    the connection closed already.
+    the connection closed already. ``tried``: how many the mail server saw.
     """
 
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
-    def __init__(self):
+    def __init__(self, until=None):
         super().__init__()
         self.done = set()
         self.untried = set()
+        self.tried = 0
         self.bounce_address = None
+        self._until = until
+
+    def is_late(self):
+        """Whether the time is over, and something was handed over in it."""
+        return bool(self._until and self.tried and time.monotonic() > self._until)
 
 
 class MailMail(models.Model):
     _inherit = "mail.mail"
 
-    def _hand_over(self):
+    def _hand_over(self, until=None):
         """Hand these mails to the mail server, committing each; return its refusals.
 
+        :param until: moment of ``time.monotonic()`` after which no further one is handed over
         :return: {Message-Id: (code, text)}; a mail that was not tried stays outgoing. The caller
             deletes what is ``done``.
         """
-        answers = Answers()
+        answers = Answers(until)
         commit = self.env["invoice.run"]._can_commit()
         mails = self.try_lock_for_update().with_context(
             invoice_run_answers=answers, invoice_run_hand_over=True
         )
         for _number in range(MAX_CONNECTIONS):
             mails = mails.exists().filtered(lambda mail: mail.state == "outgoing")
-            if not mails:
+            if not mails or answers.is_late():
                 break
             try:
                 mails.send(auto_commit=commit)

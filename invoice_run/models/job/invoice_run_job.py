@@ -1,9 +1,15 @@
+import time
 from contextlib import nullcontext
 
 from odoo import api, models
 
 #: What a worker takes at least of the rest: smaller chunks cost more than they even out.
 SMALLEST_SHARE = 60
+#: Seconds that a chunk takes: Odoo ends a worker of scheduled actions after 120 seconds, in which
+#: it has other things to do as well.
+CHUNK_SECONDS = 10
+#: {(database, kind of work): seconds that one unit took lately in this process}.
+PACES = {}
 
 
 class JobLeft(Exception):
@@ -28,6 +34,8 @@ class InvoiceRunJob(models.AbstractModel):
 
     #: What is done in one transaction at most, in units of the job.
     _chunk_size = 250
+    #: What is done in the first one, before anybody knows how long a unit takes here.
+    _first_chunk_size = 60
     #: Whether several workers work on it at once.
     _is_shared = False
     #: Whether each of its steps is short, so that a worker with little time may take it.
@@ -115,7 +123,9 @@ class InvoiceRunJob(models.AbstractModel):
     def _process_all(self, run):
         while True:
             for chunk in self._collect_chunks(run):
+                begin = time.monotonic()
                 self._work(run, chunk)
+                self._note_pace(self._count_units(chunk), time.monotonic() - begin)
                 run._notify_progress(**self._get_chunk_progress(chunk))
                 self._give_way(run, chunk)
             if self._is_shared:
@@ -124,8 +134,11 @@ class InvoiceRunJob(models.AbstractModel):
                 return
 
     def _give_way(self, run, chunk):
-        """Commit; go on only while there is time and the run is still ours to work on."""
-        seconds = run._commit_step(remaining=1)
+        """Commit; go on only while there is time and the run is still ours to work on.
+
+        Odoo hears of each chunk: a worker that dies after some counts as one that got on.
+        """
+        seconds = run._commit_step(processed=1, remaining=1)
         go_on = seconds or self._is_idle(run, chunk)
         if not go_on or not run._lock_job(self._get_kind()):
             raise JobLeft
@@ -144,10 +157,34 @@ class InvoiceRunJob(models.AbstractModel):
         run._commit_step()
         raise JobLeft
 
+    # ------------------------------------------------------------------
+    # How much at once
+    # ------------------------------------------------------------------
+
     @api.model
     def _limit_chunk(self, run):
-        """Return how much of the job is done in one transaction."""
-        return run._get_chunk_size(self._chunk_size, self)
+        """Return how much of the job is done in one transaction: in seconds, not in numbers."""
+        size = run._get_chunk_size(self._chunk_size, self)
+        return self._pace(size) if run._can_commit() else size
+
+    def _pace(self, size):
+        """Return what can be done in ``CHUNK_SECONDS`` of a chunk of ``size``, at least one."""
+        seconds = PACES.get((self.env.cr.dbname, self._name))
+        if seconds is None:
+            return min(size, self._first_chunk_size)
+        return max(1, min(size, int(CHUNK_SECONDS / max(seconds, 1e-9))))
+
+    def _note_pace(self, units, seconds):
+        """Remember how long a unit took; a slow one counts at once, a quick one half."""
+        if not units:
+            return
+        key, now = (self.env.cr.dbname, self._name), seconds / units
+        PACES[key] = max(now, (PACES.get(key, now) + now) / 2)
+
+    @api.model
+    def _count_units(self, chunk):
+        """Return how much ``chunk`` holds."""
+        return len(chunk)
 
     def _get_share(self, run, size, left):
         """Return how much of what is left one worker takes, so that all end at the same time.

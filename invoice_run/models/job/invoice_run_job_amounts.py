@@ -72,7 +72,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
         :param before: how many it took in its last transaction; 0: all workers have just begun
         """
         left = count - start + (run._count_workers() - 1) * before // 2 if before else count
-        return self._get_share(run, self._chunk_size, left)
+        return self._get_share(run, self._limit_chunk(run), left)
 
     def _take_payers(self, run, payers):
         """Return those of ``payers`` that no other worker has or had, locked to the next commit.
@@ -106,6 +106,10 @@ class InvoiceRunJobAmounts(models.AbstractModel):
             # those whom another worker has now are not ours any more
             chunk.payers = self._take_payers(run, chunk.payers)
             run._generate_amounts(chunk.payers)
+
+    @api.model
+    def _count_units(self, chunk):
+        return len(chunk.payers)
 
     @api.model
     def _get_chunk_progress(self, chunk):

@@ -12,8 +12,8 @@ class InvoiceRunJobConfirm(models.AbstractModel):
     @api.model
     def _collect_chunks(self, run):
         domain = run._get_drafts_domain() & Domain("error", "=", False)
-        size = self._limit_chunk(run)
-        while documents := self.env["invoice.run.document"].search(domain, limit=size):
+        Document = self.env["invoice.run.document"]
+        while documents := Document.search(domain, limit=self._limit_chunk(run)):
             yield documents
 
     @api.model

@@ -17,11 +17,8 @@ class InvoiceRunJobInvoices(models.AbstractModel):
 
     @api.model
     def _collect_chunks(self, run):
-        size = self._limit_chunk(run)
         documents = self.env["invoice.run.document"]
-        while documents := self._take_documents(
-            run, self._get_invoice_share(run, size, len(documents))
-        ):
+        while documents := self._take_documents(run, self._get_invoice_share(run, len(documents))):
             yield documents
 
     def _take_documents(self, run, limit=None):
@@ -42,11 +39,12 @@ class InvoiceRunJobInvoices(models.AbstractModel):
         documents = Document.browse([row[0] for row in self.env.cr.fetchall()])
         return documents - documents._get_waiting_for_others(domain)
 
-    def _get_invoice_share(self, run, size, before):
+    def _get_invoice_share(self, run, before):
         """Return how many invoices this worker creates in its next transaction.
 
         :param before: how many it created in its last one; 0: all workers have just begun
         """
+        size = self._limit_chunk(run)
         workers = run._count_workers()
         if workers < 2:
             return size

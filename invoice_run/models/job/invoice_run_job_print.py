@@ -1,5 +1,4 @@
 from odoo import api, models
-from odoo.tools import split_every
 
 
 class InvoiceRunJobPrint(models.AbstractModel):
@@ -11,14 +10,17 @@ class InvoiceRunJobPrint(models.AbstractModel):
 
     #: PDFs created before memory is given back.
     _chunk_size = 50
+    _first_chunk_size = 10
     #: Thousands of PDFs are bound in a single step.
     _has_short_steps = False
 
     @api.model
     def _collect_chunks(self, run):
         missing = run._get_documents_to_print(run.is_reprint)._get_without_pdf()
-        for ids in split_every(self._chunk_size, missing.ids):
-            yield missing.browse(ids)
+        while missing:
+            chunk = missing[: self._limit_chunk(run)]
+            missing -= chunk
+            yield chunk
             self.env.invalidate_all()
 
     @api.model

@@ -1,4 +1,6 @@
+import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 from odoo import api, fields, models
 from odoo.fields import Domain
@@ -6,7 +8,16 @@ from odoo.tools import SQL
 
 from ...advisory_locks import SENDING
 from ..delivery.invoice_run_sending import BUSY_WAIT
-from .invoice_run_job import JobLeft
+from .invoice_run_job import CHUNK_SECONDS, JobLeft
+
+
+@dataclass
+class Chunk:
+    """Documents that are sent in one way."""
+
+    documents: models.BaseModel
+    #: Those whose mails wait in the queue, because the mail server took long for the others.
+    left: models.BaseModel
 
 
 class InvoiceRunJobSend(models.AbstractModel):
@@ -21,6 +32,7 @@ class InvoiceRunJobSend(models.AbstractModel):
 
     #: Invoices rendered and mails handed over in one go.
     _chunk_size = 50
+    _first_chunk_size = 10
 
     @contextmanager
     def _working(self, run):
@@ -66,14 +78,20 @@ class InvoiceRunJobSend(models.AbstractModel):
         """
         if run.send_after and run.send_after > fields.Datetime.now():
             self._wait(run, run.send_after)
-        last_id, size = 0, run._get_chunk_size(self._chunk_size)
-        while documents := run._get_documents_to_send(last_id, size):
+        last_id = 0
+        while documents := run._get_documents_to_send(last_id, self._limit_chunk(run)):
             allowed, free_at = run.company_id._take_mails(len(documents))
             if not allowed:
                 self._wait(run, free_at)
             documents = documents[:allowed]
             last_id = documents[-1].id
-            yield from self._collect_ways(run, documents)
+            for chunk in self._collect_ways(run, documents):
+                yield chunk
+                # memory stays that of one chunk
+                self.env.invalidate_all()
+                if chunk.left:
+                    # their mails are queued, and come first now
+                    last_id = min(last_id, min(chunk.left.ids) - 1)
 
     def _collect_ways(self, run, documents):
         groups = documents.grouped("send_action")
@@ -82,20 +100,24 @@ class InvoiceRunJobSend(models.AbstractModel):
             # after a commit somebody may have decided otherwise
             wanted = run._get_documents_to_send(among=groups[way])
             if same := wanted.filtered(lambda doc, way=way: doc.send_action == way):
-                yield same
-                # memory stays that of one chunk
-                self.env.invalidate_all()
+                yield Chunk(same, same.browse())
 
     @api.model
     def _work(self, run, chunk):
         """Queue the mails, commit, hand them over."""
-        free = chunk._take_invoices()
+        begin = time.monotonic()
+        free = chunk.documents._take_invoices()
         free._process_send()
         # after an error, which would have undone it
-        (chunk - free).send_next_try = fields.Datetime.now() + BUSY_WAIT
+        (chunk.documents - free).send_next_try = fields.Datetime.now() + BUSY_WAIT
         # the mails are in the queue for good before the mail server sees one
         run._commit_step(remaining=1)
-        free._hand_over_mails()
+        until = begin + 2 * CHUNK_SECONDS if run._can_commit() else None
+        chunk.left = free._hand_over_mails(until)
+
+    @api.model
+    def _count_units(self, chunk):
+        return len(chunk.documents - chunk.left)
 
     @api.model
     def _has_more(self, run):

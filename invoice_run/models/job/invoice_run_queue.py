@@ -101,6 +101,11 @@ class InvoiceRun(models.Model):
 
         :param is_first: do what needs one worker only
         """
+        if not self._commit_step():
+            # called again in one go, and the time for all of them is over: Odoo ends a worker that
+            # takes longer; with something left it calls soon
+            self._commit_step(remaining=1)
+            return
         if is_first and not self._prepare_runs():
             return
         runs = self._get_queued_runs()
