@@ -7,9 +7,9 @@ from odoo.fields import Command
 from odoo.tools import format_date
 
 from ...engine import cutoff, periods
+from ..base.errors import RETRY_ERRORS
 from ..base.groups import ACCOUNTANTS
 from ..base.invoice_run_guarded import EngineValue
-from ..document.invoice_run_invoicing import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 

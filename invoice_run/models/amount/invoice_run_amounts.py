@@ -7,6 +7,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL, groupby
 
 from ...bulk import environments_kept, remembering
+from ..base.errors import is_outage
 
 _logger = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ class InvoiceRun(models.Model):
         except self._get_retry_errors():
             raise
         except Exception as error:
-            if look_again and isinstance(error, CLAIM_ERRORS):
+            if is_outage(error) or look_again and isinstance(error, CLAIM_ERRORS):
                 raise
             _logger.info("Invoice run %s: customer by customer after: %s", self.id, error)
             return False
@@ -88,6 +89,8 @@ class InvoiceRun(models.Model):
         except self._get_retry_errors():
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             self.env.invalidate_all(flush=False)
             self._create_payer_exception(payer, error)
 

@@ -2,7 +2,7 @@ import logging
 
 from odoo import api, models
 
-from ..document.invoice_run_invoicing import RETRY_ERRORS
+from ..base.errors import RETRY_ERRORS, is_outage
 from .ir_actions_report import PrintHangs
 
 _logger = logging.getLogger(__name__)
@@ -210,6 +210,8 @@ class AccountMoveSend(models.AbstractModel):
         except RETRY_ERRORS:
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             self.env.invalidate_all(flush=False)
             return handle(error)
 

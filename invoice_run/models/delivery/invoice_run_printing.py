@@ -6,8 +6,8 @@ from odoo.fields import Domain
 from odoo.tools import split_every
 
 from ...engine.pdf_binder import PdfBinder
+from ..base.errors import RETRY_ERRORS, is_outage
 from ..base.states import DOCUMENT_SENDABLE, SEND_OPEN
-from ..document.invoice_run_invoicing import RETRY_ERRORS
 
 #: PDFs that are still to be made while somebody waits for the file; more is background work.
 PRINT_AT_ONCE = 30
@@ -120,6 +120,8 @@ class InvoiceRunDocument(models.Model):
         except RETRY_ERRORS:
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             return missing._make_pdfs_after(error)
         for document in missing:
             if reason := errors.get(document.move_id.id):

@@ -6,8 +6,8 @@ from odoo import Command, api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import email_normalize
 
+from ..base.errors import RETRY_ERRORS, is_outage
 from ..base.states import DOCUMENT_SENDABLE, SEND_DONE, SEND_OPEN
-from ..document.invoice_run_invoicing import RETRY_ERRORS
 from .mail_notification import UNKNOWN
 
 _logger = logging.getLogger(__name__)
@@ -226,6 +226,8 @@ class InvoiceRunDocument(models.Model):
         except RETRY_ERRORS:
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             self._handle_send_error(method, error)
             return
         self._note_sending(method, errors)

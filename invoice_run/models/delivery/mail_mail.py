@@ -18,8 +18,9 @@ class Answers(dict):
     """Refusals of one hand-over; each is another one, for contexts are compared by value.
 
     ``done``: ids of the mails that Odoo would have deleted one by one. ``bounce_address``: where
-    what cannot be delivered comes back to; empty: nowhere. ``untried``: message ids of what found
-    the connection closed already. ``tried``: how many the mail server saw.
+    what cannot be delivered comes back to; empty: nowhere. ``untried``: message ids of what
+    certainly did not leave. ``left``: of what the mail server took, for a recipient at least.
+    ``tried``: how many mails the mail server saw.
     """
 
     __hash__ = object.__hash__
@@ -29,9 +30,15 @@ class Answers(dict):
         super().__init__()
         self.done = set()
         self.untried = set()
+        self.left = set()
         self.tried = 0
         self.bounce_address = None
         self._until = until
+
+    def note_untried(self, message_id):
+        """Note that this mail did not leave; not where one of its recipients has it already."""
+        if message_id not in self.left:
+            self.untried.add(message_id)
 
     def is_late(self):
         """Whether the time is over, and something was handed over in it."""

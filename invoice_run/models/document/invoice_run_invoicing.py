@@ -2,7 +2,6 @@ import logging
 from collections import defaultdict
 
 import psycopg2
-from psycopg2 import errors as pg_errors
 
 from odoo import api, fields, models
 from odoo.exceptions import RedirectWarning, UserError
@@ -11,16 +10,10 @@ from odoo.tools import float_compare, format_date
 from odoo.tools.misc import format_amount
 
 from ...bulk import assign, remember, remembering
+from ..base.errors import RETRY_ERRORS, is_outage
 from ..base.states import DOCUMENT_HAD_INVOICE, DOCUMENT_OPEN
 
 _logger = logging.getLogger(__name__)
-
-#: The transaction cannot go on after these: roll back and repeat the chunk.
-RETRY_ERRORS = (
-    pg_errors.SerializationFailure,
-    pg_errors.DeadlockDetected,
-    pg_errors.LockNotAvailable,
-)
 
 
 class DocumentsRefused(Exception):
@@ -67,6 +60,8 @@ class InvoiceRunDocument(models.Model):
         except RETRY_ERRORS:
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             self.env.invalidate_all(flush=False)
             parts = documents._get_parts_after(error, set_failed)
         for part in parts:

@@ -7,7 +7,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL
 
 from ...advisory_locks import GATE
-from ..document.invoice_run_invoicing import RETRY_ERRORS
+from ..base.errors import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 
