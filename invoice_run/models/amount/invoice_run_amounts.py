@@ -6,7 +6,7 @@ from odoo import fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, groupby
 
-from ...bulk import environments_kept, remembering
+from ...memory import remembering
 
 _logger = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class InvoiceRun(models.Model):
         """
         self.ensure_one()
         try:
-            with environments_kept(self), self.env.cr.savepoint():
+            with self.env.cr.savepoint():
                 self._create_amounts(payers)
             return
         except self._get_retry_errors():

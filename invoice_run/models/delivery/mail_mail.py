@@ -16,9 +16,7 @@ MAX_CONNECTIONS = 3
 class Answers(dict):
     """Refusals of one hand-over; each is another one, for contexts are compared by value.
 
-    ``done``: ids of the mails that Odoo would have deleted one by one. ``bounce_address``: where
-    what cannot be delivered comes back to; empty: nowhere. ``untried``: message ids of what found
-    the connection closed already.
+    ``untried``: message ids of what found the connection closed already.
     """
 
     __hash__ = object.__hash__
@@ -26,9 +24,7 @@ class Answers(dict):
 
     def __init__(self):
         super().__init__()
-        self.done = set()
         self.untried = set()
-        self.bounce_address = None
 
 
 class MailMail(models.Model):
@@ -37,8 +33,7 @@ class MailMail(models.Model):
     def _hand_over(self):
         """Hand these mails to the mail server, committing each; return its refusals.
 
-        :return: {Message-Id: (code, text)}; a mail that was not tried stays outgoing. The caller
-            deletes what is ``done``.
+        :return: {Message-Id: (code, text)}; a mail that was not tried stays outgoing
         """
         answers = Answers()
         commit = self.env["invoice.run"]._can_commit()
@@ -74,14 +69,6 @@ class MailMail(models.Model):
         # EXTENDS 'mail': `_note_hand_over` may commit exactly where Odoo itself does
         mails = self.with_context(invoice_run_commit=auto_commit)
         return super(MailMail, mails)._send(auto_commit=auto_commit, **kwargs)
-
-    def unlink(self):
-        # EXTENDS 'mail': the mails of a chunk are deleted together, when all is noted
-        answers = self.env.context.get("invoice_run_answers")
-        if answers is None:
-            return super().unlink()
-        answers.done.update(self.ids)
-        return True
 
     def _prepare_outgoing_list(self, mail_server=False, doc_to_followers=None):
         # EXTENDS 'mail': the last moment before the mail server sees the mail
