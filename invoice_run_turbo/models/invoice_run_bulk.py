@@ -66,7 +66,7 @@ class InvoiceRunBulk(models.AbstractModel):
 
     How: :meth:`_create_moves` cuts the values into stretches with and without obstacles,
     :meth:`_prepare_move_vals` completes the values of one invoice,
-    ``account_move.py`` and ``account_move_line.py`` keep the ORM from computing again what is in them.
+    ``account_move.py`` and ``account_move_line.py`` keep the ORM from computing them again.
     """
 
     _name = "invoice.run.bulk"

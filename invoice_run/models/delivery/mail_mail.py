@@ -49,7 +49,9 @@ class MailMail(models.Model):
             except smtplib.SMTPServerDisconnected as error:
                 # the mail that was under way is marked, the others are still outgoing
                 _logger.info("Invoice run: connection to the mail server lost: %s", error)
-                mails.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()
+                # and what left before it is deleted already
+                left = mails.exists()
+                left.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()
                 answers.untried.clear()
                 self.env["invoice.run"]._commit_step(remaining=1)
         return answers
