@@ -17,6 +17,8 @@ _logger = logging.getLogger(__name__)
 SOURCES = tuple(f"odoo.addons.{name}." for name in ("account", "analytic", "base", "mail"))
 #: Steps that stand aside each for itself.
 CREATE, CONFIRM, PRINT, SEND = STEPS = ("create", "confirm", "print", "send")
+#: Confirming leaves out the computations of which creating knows what they are.
+BUILDS_ON = {CONFIRM: {CREATE}}
 
 
 class Repeated(NamedTuple):
@@ -263,7 +265,8 @@ def get_hash(env, name):
     try:
         classes = _get_classes(env, owner, method)
         sources = [inspect.getsource(cls.__dict__[method]) for cls in classes]
-    except (OSError, TypeError):
+    except (AttributeError, KeyError, OSError, TypeError):
+        # the method is gone, or its source is
         return None
     text = "\n".join(sources)
     return hashlib.sha256(text.encode()).hexdigest()[:16] if sources else None
@@ -294,15 +297,16 @@ def get_changed(env):
 
 def is_as_read(env, step):
     """Whether Odoo's methods behind ``step`` are those that were read."""
-    return step not in get_changed(env)
+    steps = {step} | BUILDS_ON.get(step, set())
+    return steps.isdisjoint(get_changed(env))
 
 
 def warn(env):
     """Say in the log what stands aside, and why."""
     for step, names in get_changed(env).items():
         _logger.warning(
-            "Invoice run: step %r goes Odoo's own, slower way: %s changed since the fast one "
-            "was written. Look for a newer version of invoice_run_turbo.",
-            step,
+            "Invoice run: Odoo's own, slower way is used to %s: %s changed since the fast way was "
+            "written. Look for a newer version of invoice_run_turbo.",
+            " and ".join(other for other in STEPS if step in {other, *BUILDS_ON.get(other, ())}),
             ", ".join(names),
         )

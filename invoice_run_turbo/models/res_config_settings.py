@@ -34,8 +34,8 @@ class ResConfigSettings(models.TransientModel):
 
     def _get_changes_text(self):
         """Return which steps stand aside because Odoo's own methods changed, in words."""
-        changed = core.get_changed(self.env)
-        if not changed:
+        steps = [step for step in core.STEPS if not core.is_as_read(self.env, step)]
+        if not steps:
             return None
         labels = {
             core.CREATE: self.env._("creating invoices"),
@@ -46,5 +46,5 @@ class ResConfigSettings(models.TransientModel):
         return self.env._(
             "Off for %(steps)s: this version of Odoo does it otherwise than the fast path knows. "
             "Look for a newer version of Invoice Run: Turbo.",
-            steps=", ".join(labels[step] for step in core.STEPS if step in changed),
+            steps=", ".join(labels[step] for step in steps),
         )

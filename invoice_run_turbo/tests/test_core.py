@@ -102,9 +102,10 @@ class TestCore(InvoiceRunCommon):
         self._change("account.move._compute_amount")
         self.assertEqual(self._run_counted(), 0)
         self.assertFalse(self.env["invoice.run.line"]._is_created_in_bulk())
-        self.assertTrue(core.is_as_read(self.env, core.CONFIRM))
+        self.assertFalse(core.is_as_read(self.env, core.CONFIRM), "which builds on it")
+        self.assertTrue(core.is_as_read(self.env, core.PRINT))
         text = self._get_fast_path()
-        self.assertTrue(text.startswith("Off for creating invoices: "), text)
+        self.assertTrue(text.startswith("Off for creating invoices, confirming invoices: "), text)
 
     def test_confirming_stands_aside(self):
         self._change("res.partner._increase_rank")
@@ -127,6 +128,10 @@ class TestCore(InvoiceRunCommon):
         self.assertNotIsInstance(send._make_run_batch(document), TurboBatch)
         self.assertIn("Off for printing, sending: ", self._get_fast_path())
 
+    def test_what_is_gone_counts_as_changed(self):
+        for name in ("account.move._gone", "base._gone", "no.model._gone", "fields.No.gone"):
+            self.assertIsNone(core.get_hash(self.env, name), name)
+
     def test_a_source_that_cannot_be_read_counts_as_changed(self):
         with patch.object(inspect, "getsource", side_effect=OSError):
             self.patch(self.env.registry, "_invoice_run_changed", None)
@@ -138,4 +143,5 @@ class TestCore(InvoiceRunCommon):
         with self.assertLogs(core.__name__, "WARNING") as logs:
             bulk._register_hook()
         self.assertEqual(len(logs.output), 1)
+        self.assertIn("slower way is used to create and confirm: ", logs.output[0])
         self.assertIn("account.move._compute_amount", logs.output[0])
