@@ -16,7 +16,6 @@ from devtools.shell import run
 #: Money and sending.
 FILES = (
     "test_run_flow",
-    "test_lifecycle",
     "test_sale_invoices",
     "test_sending",
     "test_rendering",

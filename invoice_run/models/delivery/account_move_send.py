@@ -102,7 +102,7 @@ class AccountMoveSend(models.AbstractModel):
 
     @api.model
     def _get_default_sending_settings(self, move, from_cron=False, **custom_settings):
-        # EXTENDS 'account': collected once
+        # EXTENDS 'account': what the run sends, and to whom
         batch = self._get_run_batch()
         if batch and move.id in batch.settings:
             return batch.settings[move.id]
