@@ -2,7 +2,6 @@ from .base import base
 from .base import invoice_run_guarded
 from .base import invoice_run_states
 from .base import billing_change
-from .base import invoice_run_bulk_mixin
 from .base import invoice_run_stale_mixin
 from .base import invoice_run_import_mixin
 from .source import invoice_run_source
@@ -29,7 +28,6 @@ from .delivery import invoice_run_sending
 from .delivery import account_move_send
 from .delivery import ir_actions_report
 from .delivery import ir_mail_server
-from .delivery import ir_qweb
 from .delivery import mail_mail
 from .delivery import mail_template
 from .delivery import mail_notification
@@ -82,8 +80,6 @@ from .accounting import account_move_line
 from .accounting import account_move_line_credit
 from .accounting import billing_cutoff_entry
 from .accounting import account_tax
-from .accounting import account_move_bulk
-from .accounting import invoice_run_bulk
 from .settings import res_company
 from .settings import res_config_settings
 from .schedule import invoice_run_automation

@@ -136,9 +136,7 @@ class SendingCommon(InvoiceRunCommon):
 
     def _start_allowed(self, process):
         """Start a process whose requests Odoo's test server answers, as `allow_pdf_render` does."""
-        cookie = ("--cookie", TEST_CURSOR_COOKIE_NAME, "wkhtmltopdf")
-        pages, args = process.attempts[0]
-        process.attempts[0] = pages, [*cookie, *args]
+        process.args = ["--cookie", TEST_CURSOR_COOKIE_NAME, "wkhtmltopdf", *process.args]
         start(process)
 
     def _wait_allowed(self, process):

@@ -217,27 +217,6 @@ class TestIsolation(InvoiceRunCommon):
         self.assertEqual(sizes, [10, 10, 10, 5, 4, 3, 3])
         self.assertNumbersInOrder(run.document_ids)
 
-    def test_numbers_of_other_workers_are_passed_at_once(self):
-        self._make_contracts(5)
-        run = self._make_amounts(self._make_run("2024-02-15"))
-        self._make_invoices(run)
-        move = run.document_ids[0].move_id
-        text, values = move._get_next_sequence_format()
-        self.assertEqual(values["seq"], 5)
-        for size in (2, 5, 500):
-            self.patch(self._get_numbering(), "NUMBERS_PER_QUERY", size)
-            for seen in range(6):
-                last = move._get_last_number(self.env.cr, text, {**values, "seq": seen})
-                self.assertEqual(last, 5)
-        run.document_ids[3].move_id.name = "INV/2024/99999"
-        last = move._get_last_number(self.env.cr, text, {**values, "seq": 0})
-        self.assertEqual(last, 3, "up to the first that is free, as Odoo does")
-
-    def _get_numbering(self):
-        from ..models.accounting import account_move_bulk
-
-        return account_move_bulk
-
     @mute_logger(*SILENT)
     def test_unforeseen_errors_are_found_in_halves(self):
         contracts = self._make_contracts(16)

@@ -7,8 +7,8 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from ..bulk import remember, remembering
 from ..engine import cycles, periods
+from ..memory import remember, remembering
 from ..models.base.possible_dates import check_ahead
 from ..models.base.states import CONTRACT_BILLED, DOCUMENT_OPEN
 

@@ -2,8 +2,8 @@ from odoo import api, models
 from odoo.fields import Domain
 from odoo.tools import split_every
 
-from ...bulk import remembering
 from ...engine import cutoff, ledger, periods
+from ...memory import remembering
 from ..base.states import CONTRACT_BILLED
 
 #: Price lines or items that are read together.

@@ -6,7 +6,7 @@ from odoo import fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, groupby
 
-from ...bulk import environments_kept, remembering
+from ...memory import remembering
 from ..base.errors import is_outage
 
 _logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ class InvoiceRun(models.Model):
     def _generate_together(self, payers, look_again):
         """As :meth:`_generate_amounts`, for all at once; return whether that worked."""
         try:
-            with environments_kept(self), self.env.cr.savepoint():
+            with self.env.cr.savepoint():
                 self._create_amounts(payers)
             return True
         except self._get_retry_errors():

@@ -16,7 +16,7 @@ class InvoiceRunLine(models.Model):
 
     _name = "invoice.run.line"
     _description = "Amount to be Invoiced"
-    _inherit = ["invoice.run.guarded", "analytic.mixin", "invoice.run.bulk.mixin"]
+    _inherit = ["invoice.run.guarded", "analytic.mixin"]
     # by the id: sorted by an index, without a look at the documents
     _order = "document_id.id, sequence, id"
     _check_company_auto = True
@@ -85,12 +85,6 @@ class InvoiceRunLine(models.Model):
         # for it on the same page, no index has to know
         self.env.cr.execute("ALTER TABLE invoice_run_line SET (fillfactor = 50)")
         return super().init()
-
-    def _get_dummy_key(self, name, value):
-        # EXTENDS 'invoice.run.bulk.mixin': documents of one currency are alike
-        if name == "document_id":
-            return "currency_id", self.env["invoice.run.document"].browse(value).currency_id.id
-        return super()._get_dummy_key(name, value)
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_invoiced(self):

@@ -6,8 +6,8 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL, format_date, formatLang
 
-from ...bulk import remember
 from ...engine import ledger, periods
+from ...memory import remember
 from ..base.possible_dates import check_years
 from ..base.states import DOCUMENT_OPEN
 

@@ -169,8 +169,6 @@ class InvoiceRunDocument(models.Model):
         between leaves queued mails; the next one hands over those, and makes no second ones.
         """
         queued = self.filtered("send_message_id")
-        # of a worker that died before it deleted them
-        queued._get_mails(["sent"]).filtered("auto_delete").unlink()
         # what perhaps left says so, whatever it waited for
         later = queued.filtered(lambda doc: doc.send_next_try and not doc._is_perhaps_sent())
         (queued - later)._update_send_state()
@@ -379,8 +377,6 @@ class InvoiceRunDocument(models.Model):
         self._update_send_state(answers)
         waiting = self._get_mails(["outgoing"]).mail_message_id
         left = self.filtered(lambda doc: doc.send_message_id in waiting)
-        # sudo: see `_get_mails`
-        self.env["mail.mail"].sudo().browse(answers.done).exists().unlink()
         if answers.is_late():
             return left
         for document in left:

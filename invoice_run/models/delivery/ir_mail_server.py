@@ -11,15 +11,6 @@ END_OF_MAIL = b"\r\n.\r\n"
 class IrMailServer(models.Model):
     _inherit = "ir.mail_server"
 
-    def _get_default_bounce_address(self):
-        # EXTENDS 'mail': one for the mails of a hand-over; each commit forgets the company
-        answers = self.env.context.get("invoice_run_answers")
-        if answers is None:
-            return super()._get_default_bounce_address()
-        if answers.bounce_address is None:
-            answers.bounce_address = super()._get_default_bounce_address() or ""
-        return answers.bounce_address or None
-
     def send_email(self, message, *args, smtp_session=None, **kwargs):
         # EXTENDS 'base': remember what the mail server answered, code and text
         answers = self.env.context.get("invoice_run_answers")

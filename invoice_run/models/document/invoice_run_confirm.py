@@ -72,7 +72,7 @@ class InvoiceRunDocument(models.Model):
                 document._get_lock_date_errors(document.move_id.invoice_date)
             )
         )
-        self.move_id._post_bulk()
+        self._post_moves()
         # an approval of another addon, for example
         self._refuse(
             lambda document: (

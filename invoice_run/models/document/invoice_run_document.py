@@ -3,7 +3,7 @@ import re
 from odoo import api, fields, models
 from odoo.tools import format_date
 
-from ...bulk import assign
+from ...memory import assign
 from ..base.states import DOCUMENT_TRANSITIONS
 
 PLACEHOLDER = re.compile(r"\{(date_from|date_to|month|year|quarter|week)(?::([^{}]+))?\}")
@@ -16,7 +16,7 @@ class InvoiceRunDocument(models.Model):
 
     _name = "invoice.run.document"
     _description = "Invoice Run Document"
-    _inherit = ["invoice.run.states", "invoice.run.bulk.mixin"]
+    _inherit = "invoice.run.states"
     # by the id: sorted by an index, without a look at the runs
     _order = "run_id.id desc, sequence, id"
     _check_company_auto = True

@@ -9,7 +9,7 @@ from odoo.fields import Domain
 from odoo.tools import float_compare, format_date
 from odoo.tools.misc import format_amount
 
-from ...bulk import assign, remember, remembering
+from ...memory import assign, remember, remembering
 from ..base.errors import RETRY_ERRORS, is_outage
 from ..base.states import DOCUMENT_HAD_INVOICE, DOCUMENT_OPEN
 
@@ -154,7 +154,7 @@ class InvoiceRunDocument(models.Model):
             documents._set_state("invoiced", error=False)
             documents._refuse(lambda document: document._get_amount_error())
             if documents.run_id._get_invoice_state() == "posted":
-                moves._post_bulk()
+                documents.with_company(company)._post_moves()
         self._prepare_sending()
         self.line_ids.usage_id._update_state()
 
@@ -175,7 +175,20 @@ class InvoiceRunDocument(models.Model):
     def _create_account_moves(self):
         """Create the draft invoices of these documents of one company; return them in order."""
         vals_list = [document._prepare_move_vals() for document in self]
-        return self.env["invoice.run.bulk"]._create_moves(vals_list)
+        return self._create_drafts(vals_list)
+
+    @api.model
+    def _create_drafts(self, vals_list):
+        """Create the draft invoices of these values; return them in order.
+
+        :param vals_list: as for ``account.move.create``, with ``invoice_line_ids``
+        """
+        return self.env["account.move"].create(vals_list)
+
+    def _post_moves(self):
+        """Confirm the invoices of these documents, at most 1,000: beyond it Odoo mixes numbers."""
+        # soft=False: a date in the future is meant, not to be waited for
+        self.move_id._post(soft=False)
 
     def _refuse(self, get_reason):
         """Stop where ``get_reason(document)`` gives a text, naming all such documents.

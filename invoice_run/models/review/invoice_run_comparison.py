@@ -4,8 +4,8 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError
 from odoo.tools import SQL
 
-from ...bulk import assign
 from ...engine import periods
+from ...memory import assign
 
 #: What is compared with what: the key of a line, and which lines of earlier documents count.
 BASES = {

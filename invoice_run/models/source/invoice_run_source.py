@@ -2,7 +2,7 @@ from odoo import api, models
 from odoo.fields import Domain
 from odoo.tools import format_date
 
-from ...bulk import remember
+from ...memory import remember
 
 
 class InvoiceRunSource(models.AbstractModel):

@@ -2,6 +2,7 @@ import random
 
 from freezegun import freeze_time
 
+from odoo.addons.invoice_run.tests.common import InvoiceRunCommon
 from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.models import BaseModel
@@ -11,7 +12,6 @@ from .. import known_overrides
 from ..bulk import BulkCache
 from ..known_overrides import Known
 from .bulk_rows import get_differences, read_rows
-from .common import InvoiceRunCommon
 
 DATE = "2024-03-15"
 

@@ -1,11 +1,12 @@
 from odoo import api, models, tools
 
-from ...bulk import ENVIRONMENTS, environments_kept
+from .. import core
+from ..environments import ENVIRONMENTS, environments_kept
 
 #: Key of the cursor's cache, while records are inserted.
 DUMMIES = "invoice_run.dummies"
 #: Whose ``default_get`` adds nothing to a field that has no default.
-KNOWN_MODULES = {"account", "invoice_run"}
+KNOWN_MODULES = {"account", "invoice_run", "invoice_run_turbo"}
 #: The context in which the ORM reads the currency of an amount.
 WITHOUT_PREFETCH = {"prefetch_fields": False}
 
@@ -22,7 +23,7 @@ class InvoiceRunBulkMixin(models.AbstractModel):
 
     def _is_created_in_bulk(self):
         """Whether these records come from the engine, many of one kind."""
-        return True
+        return core.is_as_read(self.env, core.CREATE)
 
     def _create(self, data_list):
         # EXTENDS 'base'

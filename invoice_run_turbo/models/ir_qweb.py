@@ -2,6 +2,8 @@ from lxml import etree
 
 from odoo import models
 
+from .account_move_send import TurboBatch
+
 
 class IrQweb(models.AbstractModel):
     """Mails of a run: the text of their template is compiled once."""
@@ -11,7 +13,7 @@ class IrQweb(models.AbstractModel):
     def _generate_code_uncached(self, template):
         # EXTENDS 'base': core compiles the text of a mail template anew for each mail
         batch = self.env.context.get("invoice_run_batch")
-        if batch is None or not isinstance(template, etree._Element):
+        if not isinstance(batch, TurboBatch) or not isinstance(template, etree._Element):
             return super()._generate_code_uncached(template)
         # by what a stored template is cached by
         names = self._get_template_cache_keys()

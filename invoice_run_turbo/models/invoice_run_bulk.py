@@ -1,9 +1,10 @@
 from odoo import api, fields, models
 from odoo.fields import Command
 
-from ...bulk import BulkCache, BulkHead
-from ...known_overrides import CORE, get_limited, is_known
-from .account_move_bulk import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES
+from .. import core
+from ..bulk import BulkCache, BulkHead
+from ..bypassed import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES
+from ..known_overrides import CORE, get_limited, is_known
 
 #: What decides the next number of an invoice.
 NUMBERING_METHODS = (
@@ -65,7 +66,7 @@ class InvoiceRunBulk(models.AbstractModel):
 
     How: :meth:`_create_moves` cuts the values into stretches with and without obstacles,
     :meth:`_prepare_move_vals` completes the values of one invoice,
-    ``account_move_bulk.py`` keeps the ORM from computing again what is in them.
+    ``account_move.py`` and ``account_move_line.py`` keep the ORM from computing them again.
     """
 
     _name = "invoice.run.bulk"
@@ -78,7 +79,7 @@ class InvoiceRunBulk(models.AbstractModel):
         :param vals_list: as for ``account.move.create``, with ``invoice_line_ids``
         """
         Move = self.env["account.move"]
-        if self._is_off() or self._get_unknown_overrides():
+        if not self._is_on():
             return Move.create(vals_list)
         cache = BulkCache(self.env, vals_list)
         moves = Move.browse()
@@ -95,6 +96,21 @@ class InvoiceRunBulk(models.AbstractModel):
                 stretches.append((is_plain, []))
             stretches[-1][1].append(vals)
         return stretches
+
+    def _register_hook(self):
+        # EXTENDS 'base': what stands aside is said once, when Odoo starts
+        result = super()._register_hook()
+        core.warn(self.env)
+        return result
+
+    @api.model
+    def _is_on(self):
+        """Whether invoices are created in bulk where nothing about themselves is in the way."""
+        return (
+            core.is_as_read(self.env, core.CREATE)
+            and not self._is_off()
+            and not self._get_unknown_overrides()
+        )
 
     @api.model
     def _is_off(self):
@@ -426,28 +442,3 @@ class InvoiceRunBulk(models.AbstractModel):
             amounts[0] += line["company_amount"]
             amounts[1] += line["foreign_amount"]
         return result
-
-
-class ResConfigSettings(models.TransientModel):
-    _inherit = "res.config.settings"
-
-    invoice_run_fast_path = fields.Char(
-        "Fast Creation of Invoices", compute="_compute_invoice_run_fast_path"
-    )
-
-    @api.depends("company_id")
-    def _compute_invoice_run_fast_path(self):
-        bulk = self.env["invoice.run.bulk"]
-        addons = sorted({module for _name, module in bulk._get_unknown_overrides()})
-        for settings in self:
-            if bulk._is_off():
-                text = self.env._("Off, by the system parameter invoice_run.bulk_create.")
-            elif addons:
-                text = self.env._("Off, because of these apps: %(apps)s.", apps=", ".join(addons))
-            elif reasons := bulk._get_company_obstacles(settings.company_id):
-                text = self.env._(
-                    "Off for this company, because of: %(reasons)s.", reasons=", ".join(reasons)
-                )
-            else:
-                text = self.env._("On.")
-            settings.invoice_run_fast_path = text

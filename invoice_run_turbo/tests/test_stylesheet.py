@@ -1,6 +1,6 @@
 from odoo.tests import BaseCase, tagged
 
-from ..engine import stylesheet
+from .. import stylesheet
 
 PAGE = """<style/><body class="o_body_pdf"><table id="lines"><td class="text-end">1</td></table>
 <script>document.body.classList.add("last-page")</script></body>"""

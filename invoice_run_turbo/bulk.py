@@ -3,85 +3,8 @@
 The values are those that ``account.move.create`` computes; the docstrings name the methods.
 """
 
-from contextlib import contextmanager
-
 from odoo import fields
 from odoo.tools import frozendict
-
-#: Key of the cursor's cache: what :func:`remember` keeps, while there is such a memory.
-MEMORY = "invoice_run.memory"
-#: Key of the cursor's cache: {environment: the same with ``prefetch_fields=False``}.
-ENVIRONMENTS = "invoice_run.environments"
-
-
-@contextmanager
-def remembering(env):
-    """Within this, :func:`remember` asks once for what many records share.
-
-    For the time in which they are only read: what changes meanwhile is not seen.
-    """
-    cache = env.cr.cache
-    if MEMORY in cache:
-        yield
-        return
-    cache[MEMORY] = {}
-    try:
-        yield
-    finally:
-        # gone with the transaction, where that ended meanwhile
-        env.cr.cache.pop(MEMORY, None)
-
-
-def remember(env, key, make):
-    """Return what ``make()`` returned the first time for ``key``; outside a memory, make it.
-
-    :param key: hashable; all on which the result depends
-    """
-    memory = env.cr.cache.get(MEMORY)
-    if memory is None:
-        return make()
-    if key not in memory:
-        memory[key] = make()
-    return memory[key]
-
-
-@contextmanager
-def environments_kept(records):
-    """Keep the environments that the ORM changes to for each amount and each link.
-
-    An environment that nobody holds is made anew each time: that took an eighth of a run. The
-    one in which the currency of an amount is read is found without making its context first,
-    see ``invoice.run.bulk.mixin``.
-    """
-    cache = records.env.cr.cache
-    outer = cache.get(ENVIRONMENTS, {})
-    held, without_prefetch = [], {}
-    # the last one writes what is pending at the end of a savepoint
-    writing = records.with_env(records.env.transaction.default_env or records.env)
-    for origin in (records, records.with_context(bin_size=False), writing):
-        superuser = origin.sudo()
-        held += [origin.env, superuser.with_context(active_test=False).env]
-        without_prefetch[superuser.env] = superuser.with_context(prefetch_fields=False).env
-    cache[ENVIRONMENTS] = {**outer, **without_prefetch}
-    try:
-        yield
-    finally:
-        cache[ENVIRONMENTS] = outer
-        held.clear()
-
-
-def assign(records, vals_list):
-    """Write values that differ from record to record, as computed fields are: in one update.
-
-    For fields without inverse method or constraint, in models whose ``write`` has nothing to say
-    about them. What depends on the fields is computed again.
-    """
-    names = set().union(*vals_list)
-    fields_ = [records._fields[name] for name in names]
-    with environments_kept(records), records.env.protecting(fields_, records):
-        for record, vals in zip(records, vals_list, strict=True):
-            record.update(vals)
-    records.modified(names)
 
 
 class BulkCache:

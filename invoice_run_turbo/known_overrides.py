@@ -7,7 +7,7 @@ Read in Odoo's source, method by method: an addon that overrides one more of the
 from typing import NamedTuple
 
 #: Whose methods bulk creation repeats.
-CORE = frozenset({"account", "analytic", "base", "invoice_run", "mail"})
+CORE = frozenset({"account", "analytic", "base", "invoice_run", "invoice_run_turbo", "mail"})
 
 
 class Known(NamedTuple):
