@@ -55,7 +55,7 @@ class InvoiceRunLine(models.Model):
     is_claimed = fields.Boolean(
         "Claimed", readonly=True, help="No other run can bill the same days or item."
     )
-    is_released = fields.Boolean(compute="_compute_is_released")
+    is_released = fields.Boolean("Released", compute="_compute_is_released")
     move_line_ids = fields.One2many("account.move.line", "invoice_run_line_id", "Invoice Lines")
 
     _run_document_idx = models.Index("(run_id, document_id, sequence, id)")

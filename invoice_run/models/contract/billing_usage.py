@@ -2,7 +2,6 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
-from ...engine import periods
 from ..base.possible_dates import check_years
 from .billing_contract import BILLED_STATES
 
@@ -200,7 +199,8 @@ class BillingUsage(models.Model):
     @api.depends("quantity", "price_unit", "discount", "currency_id")
     def _compute_amount(self):
         for usage in self:
-            usage.amount = usage._get_net_amount()
+            terms = (usage.quantity, usage.price_unit, usage.discount)
+            usage.amount = usage._get_rounded_price(*terms)
 
     @api.constrains("date")
     def _check_years(self):
@@ -312,11 +312,6 @@ class BillingUsage(models.Model):
             "date",
         }
 
-    def _get_net_amount(self):
-        price = periods.net_price(self.quantity, self.price_unit, self.discount)
-        coin = periods.exact(self.currency_id.rounding or 0.01)
-        return float(periods.round_half_up(price, coin))
-
     def _follow_claims(self):
         # EXTENDS 'invoice.run.source': open, planned (claimed by a run) or invoiced
         for usage in self:
@@ -422,7 +417,19 @@ class BillingUsage(models.Model):
     def _get_run_charges(self, records):
         # EXTENDS 'invoice.run.source'
         contract = self.contract_id
-        line = self._prepare_run_line_vals(records["fiscal_position_id"])
+        line = self._prepare_item_vals(
+            records,
+            self.product_id,
+            day=self.date,
+            quantity=self.quantity,
+            price_unit=self.price_unit,
+            discount=self.discount,
+            taxes=self.tax_ids,
+            contract_id=contract.id,
+            product_uom_id=self.product_uom_id.id,
+            name=self.name or self.product_id.display_name,
+            analytic_distribution=self.analytic_distribution,
+        )
         document = {name: record.id for name, record in records.items()}
         charge = self._prepare_charge(
             records,
@@ -442,41 +449,3 @@ class BillingUsage(models.Model):
         if contract.partner_id == self.partner_id and contract.currency_id == self.currency_id:
             return contract._get_run_document_records()
         return self._get_customer_records(self.cluster_id, contract.category_id)
-
-    def _prepare_run_line_vals(self, fiscal_position):
-        """Return the values of the run line that bills this item."""
-        taxes = self._get_run_taxes(self.tax_ids, self.product_id, self.company_id, fiscal_position)
-        return {
-            "usage_id": self.id,
-            "contract_id": self.contract_id.id,
-            "product_id": self.product_id.id,
-            "product_uom_id": self.product_uom_id.id,
-            "name": self.name or self.product_id.display_name,
-            "billing_date_from": self.date,
-            "billing_date_to": self.date,
-            "quantity": self.quantity,
-            "price_unit": self.price_unit,
-            "discount": self.discount,
-            "amount": self._get_invoiced_amount(taxes),
-            "tax_ids": taxes.ids,
-            "analytic_distribution": self.analytic_distribution,
-        }
-
-    def _get_invoiced_amount(self, taxes):
-        """Return what the invoice line will come to, taxes included that are in the price.
-
-        The quantity stays as it was measured, so the amount follows Odoo's rounding.
-        """
-        if not self._is_price_split_unrounded(taxes, self.company_id):
-            return self.amount
-        AccountTax = self.env["account.tax"]
-        base_line = AccountTax._prepare_base_line_for_taxes_computation(
-            self, tax_ids=taxes, currency_id=self.currency_id
-        )
-        AccountTax._add_tax_details_in_base_line(base_line, self.company_id)
-        AccountTax._round_base_lines_tax_details([base_line], self.company_id)
-        details = base_line["tax_details"]
-        included = [data for data in details["taxes_data"] if data["tax"].price_include]
-        return details["total_excluded_currency"] + sum(
-            data["tax_amount_currency"] for data in included
-        )

@@ -5,7 +5,6 @@ from odoo import api, models
 from odoo.exceptions import UserError
 from odoo.fields import Command, Domain
 
-from ...engine import periods
 from ...engine.charge import NotBillable
 
 
@@ -173,8 +172,6 @@ class SaleOrder(models.Model):
         """Return the values of the amount that becomes the invoice line ``vals``."""
         day = self._get_run_date()
         price, discount = vals.get("price_unit", 0.0), vals.get("discount", 0.0)
-        net = periods.net_price(vals["quantity"], price, discount)
-        coin = periods.exact(self.currency_id.rounding or 0.01)
         return {
             "sale_order_id": self.id,
             "sale_line_id": claims and line.id,
@@ -186,7 +183,7 @@ class SaleOrder(models.Model):
             "quantity": vals["quantity"],
             "price_unit": price,
             "discount": discount,
-            "amount": float(periods.round_half_up(net, coin)),
+            "amount": self._get_rounded_price(vals["quantity"], price, discount),
             "tax_ids": get_command_ids(vals.get("tax_ids")),
             "extra_tax_data": vals.get("extra_tax_data") or False,
             "analytic_distribution": vals.get("analytic_distribution")

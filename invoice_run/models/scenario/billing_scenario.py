@@ -32,9 +32,7 @@ class BillingScenario(models.Model):
         help="Contracts: with the usage that belongs to them.",
     )
     source_model = fields.Char(compute="_compute_source_model")
-    has_periods = fields.Boolean(
-        compute="_compute_source_model", help="The source bills days, by periods."
-    )
+    has_periods = fields.Boolean(compute="_compute_source_model")
     domain = fields.Char(
         "Selection",
         default="[]",

@@ -1,8 +1,9 @@
 from odoo import api, models
 from odoo.fields import Domain
-from odoo.tools import format_date
+from odoo.tools import float_round, format_date
 
 from ...bulk import remember
+from ...engine import periods
 from ...engine.charge import Charge, NotBillable, get_charges, get_exceptions
 
 
@@ -134,6 +135,73 @@ class InvoiceRunSource(models.AbstractModel):
             "key": self._get_run_key(),
         }
         return Charge(**{**defaults, **values}, line=line)
+
+    def _prepare_item_vals(
+        self, records, product, *, day, quantity, price_unit, discount=0.0, taxes=None, **vals
+    ):
+        """Return the values of an amount that bills something once: quantity × price.
+
+        :param records: see :meth:`_get_run_document_records`
+        :param day: what the invoice shows as its date
+        :param taxes: as they are; none: those of the product, mapped by the fiscal position
+        :param vals: further values of the ``invoice.run.line``, or others than these
+        """
+        self.ensure_one()
+        position = records["fiscal_position_id"]
+        taxes = self._get_run_taxes(taxes, product, self.company_id, position)
+        # as they are stored: of what else would be billed the amount would know nothing
+        quantity = self._round_as_stored("quantity", quantity)
+        discount = self._round_as_stored("discount", discount)
+        return {
+            self._source_record_field: self.id,
+            "product_id": product.id,
+            "product_uom_id": product.uom_id.id,
+            "name": product.display_name,
+            "billing_date_from": day,
+            "billing_date_to": day,
+            "quantity": quantity,
+            "price_unit": price_unit,
+            "discount": discount,
+            "amount": self._get_item_amount(quantity, price_unit, discount, taxes),
+            "tax_ids": taxes.ids,
+            **vals,
+        }
+
+    @api.model
+    def _round_as_stored(self, name, value):
+        """Return ``value`` with the digits of the field ``name`` of an amount."""
+        _total, digits = self.env["invoice.run.line"]._fields[name].get_digits(self.env)
+        return float_round(value, precision_digits=digits)
+
+    def _get_rounded_price(self, quantity, price_unit, discount):
+        """Return quantity × price after discount, rounded to the coin."""
+        coin = periods.exact(self.currency_id.rounding or 0.01)
+        price = periods.net_price(quantity, price_unit, discount)
+        return float(periods.round_half_up(price, coin))
+
+    def _get_item_amount(self, quantity, price_unit, discount, taxes):
+        """Return what the invoice line will come to, taxes included that are in the price.
+
+        The quantity stays as it was measured, so the amount follows Odoo's rounding.
+        """
+        if not self._is_price_split_unrounded(taxes, self.company_id):
+            return self._get_rounded_price(quantity, price_unit, discount)
+        AccountTax = self.env["account.tax"]
+        base_line = AccountTax._prepare_base_line_for_taxes_computation(
+            self,
+            quantity=quantity,
+            price_unit=price_unit,
+            discount=discount,
+            tax_ids=taxes,
+            currency_id=self.currency_id,
+        )
+        AccountTax._add_tax_details_in_base_line(base_line, self.company_id)
+        AccountTax._round_base_lines_tax_details([base_line], self.company_id)
+        details = base_line["tax_details"]
+        included = [data for data in details["taxes_data"] if data["tax"].price_include]
+        return details["total_excluded_currency"] + sum(
+            data["tax_amount_currency"] for data in included
+        )
 
     def _get_run_key(self):
         """Return values that never mix on one document, beside those of every document."""
