@@ -5,6 +5,7 @@ from .base import billing_change
 from .base import invoice_run_stale_mixin
 from .base import invoice_run_import_mixin
 from .source import invoice_run_source
+from .source import invoice_run_source_registry
 from .source import billing_default_price
 from .base import billing_selection
 from .source import billing_asset

@@ -58,6 +58,7 @@ from . import test_selection_author
 from . import test_sending
 from . import test_sending_credits
 from . import test_sending_faults
+from . import test_sources
 from . import test_tours
 from . import test_translations
 from . import test_trouble

@@ -214,6 +214,4 @@ class BillingCutoffRows(models.AbstractModel):
 
     def _get_charge_untaxed(self, source, vals, taxes):
         """Return what the invoice line of ``vals`` would come to without its taxes."""
-        line = {**vals, "tax_ids": taxes.ids}
-        document = {"currency_id": source.currency_id.id}
-        return source._get_charge_untaxed({"line": line, "document": document})
+        return source._get_run_untaxed({**vals, "tax_ids": taxes.ids}, source.currency_id)

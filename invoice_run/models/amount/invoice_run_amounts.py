@@ -13,10 +13,6 @@ _logger = logging.getLogger(__name__)
 
 #: The database refuses to claim a period or an item twice.
 CLAIM_ERRORS = (pg_errors.ExclusionViolation, pg_errors.UniqueViolation)
-#: Charges that join the newest document of their contract, after its periods.
-JOINING_BUCKETS = ("usage", "correction")
-#: Charges with which nothing else is on one document: a credit note is of one invoice.
-LONE_BUCKETS = ("credit", "settled")
 
 
 class InvoiceRun(models.Model):
@@ -111,7 +107,7 @@ class InvoiceRun(models.Model):
             [self._prepare_document_vals(key, group) for key, group in groups.items()]
         )
         lines_vals = [
-            {**charge["line"], "document_id": document.id, "sequence": number}
+            {**charge.line, "document_id": document.id, "sequence": number}
             for document, group in zip(documents, groups.values(), strict=True)
             for number, charge in enumerate(group, 1)
         ]
@@ -130,7 +126,7 @@ class InvoiceRun(models.Model):
 
     def _create_claimed_lines(self, lines_vals):
         """Insert the amounts as claims, in the order of what they claim (no deadlocks)."""
-        names = self.env["invoice.run.line"]._get_claim_fields()
+        names = self.env["invoice.run.source"]._get_claim_fields()
         lines_vals = sorted(lines_vals, key=lambda vals: [vals.get(name) or 0 for name in names])
         lines = self.env["invoice.run.line"].create(
             [
@@ -144,7 +140,7 @@ class InvoiceRun(models.Model):
             ]
         )
         lines.filtered("corrects_id")._claim()
-        lines.usage_id.write({"state": "planned"})
+        lines._update_sources()
 
     # ------------------------------------------------------------------
     # Grouping
@@ -177,42 +173,42 @@ class InvoiceRun(models.Model):
         groups, newest = {}, {}
         for charge in sorted(charges, key=self._get_charge_order):
             common = (
-                charge["payer"].id,
-                *(charge["document"].get(name) for name in names),
-                *charge.get("key", ()),
+                charge.payer.id,
+                *(charge.document.get(name) for name in names),
+                *charge.key,
             )
-            contract_key = (*common, charge["contract"].id)
-            kind = charge["bucket"][0]
-            is_alone = kind in LONE_BUCKETS
-            if not is_alone and self._is_grouped(charge["payer"]):
+            contract_key = (*common, charge.contract_id)
+            if not charge.is_alone and self._is_grouped(charge.payer):
                 key = (*common, "payer")
-            elif kind in JOINING_BUCKETS and contract_key in newest:
+            elif charge.joins and contract_key in newest:
                 key = newest[contract_key]
             else:
-                key = (*common, charge["bucket"])
-            if charge["contract"] and not is_alone:
+                key = (*common, charge.bucket)
+            if charge.contract_id and not charge.is_alone:
                 newest[contract_key] = key
             groups.setdefault(key, []).append(charge)
         return self._split_groups(groups)
 
     def _split_groups(self, groups):
-        """Return the groups, cut where the company limits the lines of one invoice."""
+        """Return the groups, cut where the company limits the lines of one invoice.
+
+        Their keys end with the number of the part, as in "1/2"; False where there is one only.
+        """
         limit = self.company_id.invoice_run_max_lines
-        if limit < 1:
-            return groups
         result = {}
         for key, charges in groups.items():
-            parts = self._get_parts(charges, limit)
+            parts = self._get_parts(charges, limit) if limit >= 1 else [charges]
             for number, part in enumerate(parts, 1):
                 text = f"{number}/{len(parts)}" if len(parts) > 1 else False
-                shared = [{**charge, "part": text} for charge in part]
-                result[(*key, number)] = shared
+                result[(*key, text)] = part
         return result
 
     def _get_parts(self, charges, limit):
         """Return ``charges`` in parts of at most ``limit``; what belongs together stays so."""
         parts = [[]]
-        units = groupby(enumerate(charges), lambda pair: pair[1].get("unit", pair[0]))
+        units = groupby(
+            enumerate(charges), lambda pair: pair[0] if pair[1].unit is None else (pair[1].unit,)
+        )
         for _unit, pairs in units:
             unit = [charge for _number, charge in pairs]
             if parts[-1] and len(parts[-1]) + len(unit) > limit:
@@ -225,21 +221,24 @@ class InvoiceRun(models.Model):
 
         Usage comes after the periods of its contract and joins the newest document.
         """
-        payer, contract, line = charge["payer"], charge["contract"], charge["line"]
+        payer, contract = charge.payer, charge.contract
         return (
             payer.name or "",
             payer.id,
-            contract.name or "",
-            contract.id or 0,
-            charge["bucket"][0] in JOINING_BUCKETS,
-            line["billing_date_from"],
+            contract.name or "" if contract else "",
+            charge.contract_id,
+            charge.joins,
+            charge.line["billing_date_from"],
         )
 
     def _prepare_document_vals(self, key, charges):
-        """Return the values of the document that holds ``charges``."""
+        """Return the values of the document that holds ``charges``.
+
+        :param key: see :meth:`_split_groups`
+        """
         first = charges[0]
-        payer = first["payer"].with_company(self.company_id)
-        shared = dict(first["document"])
+        payer = first.payer.with_company(self.company_id)
+        shared = dict(first.document)
         if self._is_collective():
             shared["payment_term_id"] = payer.property_payment_term_id.id
             method = payer.property_inbound_payment_method_line_id
@@ -248,8 +247,8 @@ class InvoiceRun(models.Model):
             shared["payment_term_id"] = False
         if self.schedule_id.category_id:
             shared["category_id"] = self.schedule_id.category_id.id
-        contracts = {charge["contract"].id for charge in charges if charge["contract"]}
-        lines = [charge["line"] for charge in charges]
+        contracts = {charge.contract_id for charge in charges if charge.contract_id}
+        lines = [charge.line for charge in charges]
         # late usage and credits do not make the invoice one of an earlier month
         periods = [
             line for line in lines if line.get("contract_line_id") and not line.get("corrects_id")
@@ -258,7 +257,7 @@ class InvoiceRun(models.Model):
             **shared,
             "run_id": self.id,
             "payer_id": payer.id,
-            "part": first.get("part"),
+            "part": key[-1],
             "contract_ids": [fields.Command.set(sorted(contracts))],
             "is_grouped": self._is_grouped(payer) and bool(contracts),
             "date_from": min(line["billing_date_from"] for line in periods or lines),

@@ -217,7 +217,8 @@ class InvoiceRunDocument(models.Model):
     def _get_source_names(self):
         """Return the numbers of the contracts, or of what else this document bills."""
         self.ensure_one()
-        return self.contract_ids.mapped("name")
+        sources = self.env["invoice.run.source"]._get_sources()
+        return [name for source in sources for name in source._get_document_names(self)]
 
     def _render_placeholders(self, text):
         """Replace {date_from}, {date_to}, {month}, {year}, {quarter} and {week} of the period.

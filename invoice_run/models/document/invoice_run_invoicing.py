@@ -156,7 +156,7 @@ class InvoiceRunDocument(models.Model):
             if documents.run_id._get_invoice_state() == "posted":
                 documents.with_company(company)._post_moves()
         self._prepare_sending()
-        self.line_ids.usage_id._update_state()
+        self.line_ids._note_invoiced()
 
     def _is_nothing(self):
         """Whether there is nothing to invoice: the period is settled without an invoice.
@@ -167,6 +167,8 @@ class InvoiceRunDocument(models.Model):
         self.ensure_one()
         if not self.currency_id.is_zero(self.amount_total):
             return False
+        if any(source._source_follows_invoices for source in self.line_ids._get_sources()):
+            return False  # only an invoice settles these, be it one over nothing
         moved = defaultdict(float)
         for line in self.line_ids:
             moved[line._get_booking_key()] += line.amount
@@ -174,8 +176,19 @@ class InvoiceRunDocument(models.Model):
 
     def _create_account_moves(self):
         """Create the draft invoices of these documents of one company; return them in order."""
-        vals_list = [document._prepare_move_vals() for document in self]
-        return self._create_drafts(vals_list)
+        by_document = {}
+        for name, documents in self.grouped(lambda one: one._get_source()._name).items():
+            moves = self.env[name]._create_run_moves(documents)
+            by_document |= dict(zip(documents.ids, moves, strict=True))
+        return self.env["account.move"].union(*(by_document[document.id] for document in self))
+
+    def _get_source(self):
+        """Return the source that makes the invoice of this document, see ``invoice.run.source``.
+
+        Where it bills several, as contracts with their usage, the first one.
+        """
+        self.ensure_one()
+        return self.line_ids._get_sources()[0]
 
     @api.model
     def _create_drafts(self, vals_list):
@@ -243,28 +256,10 @@ class InvoiceRunDocument(models.Model):
         return any(not line.corrects_id for line in lines)
 
     def _get_change_errors(self):
-        """Return what changed since the amounts were made and forbids them."""
-        errors = self._get_contract_change_errors() + self._get_credit_errors()
+        """Return what changed since the amounts were made and forbids an invoice of them."""
+        sources = self.env["invoice.run.source"]._get_sources()
+        errors = [error for source in sources for error in source._get_change_errors(self)]
         return errors or self._get_stale_errors()
-
-    def _get_contract_change_errors(self):
-        """Return what changed on the contracts since the amounts were made and forbids them."""
-        errors = []
-        for contract in self.contract_ids:
-            name = contract.name
-            is_cancelled = contract.state == "cancelled" and self._bills(contract)
-            if contract.state == "draft" or is_cancelled:
-                errors.append(self.env._("%(contract)s is not active any more.", contract=name))
-            elif contract.billing_hold:
-                errors.append(self.env._("%(contract)s is on hold.", contract=name))
-        for line in self.line_ids.filtered(lambda line: line._is_beyond_end()):
-            message = self.env._(
-                "%(contract)s ends before %(date)s now. Delete the amounts and renew them.",
-                contract=line.contract_id.name,
-                date=format_date(self.env, line.billing_date_to),
-            )
-            errors.append(message)
-        return errors
 
     def _get_credit_errors(self):
         """Return which credits of this document are not what is left to give back any more."""
@@ -363,7 +358,7 @@ class InvoiceRunDocument(models.Model):
             **self._prepare_header_vals(),
             "move_type": "out_refund" if sign < 0 else "out_invoice",
             "invoice_user_id": self._get_invoice_user().id,
-            "invoice_origin": ", ".join(sorted(self.contract_ids.mapped("name"))) or False,
+            "invoice_origin": ", ".join(sorted(self._get_source_names())) or False,
             "ref": self._get_customer_reference(),
             "invoice_line_ids": [
                 fields.Command.create(line_vals) for line_vals in self._get_move_lines_vals(sign)

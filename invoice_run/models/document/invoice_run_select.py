@@ -348,10 +348,11 @@ class InvoiceRunLine(models.Model):
         """Leave these amounts out of the run; their periods and items stay billable.
 
         Their document is totalled again and an approval is withdrawn. Later periods of the same
-        price line stay in the run.
+        price line stay in the run; an order is left out as a whole.
 
         :raises UserError: one of them is on an invoice
         """
+        lines = self._get_whole()
         documents = self.document_id
         documents.check_access("write")
         documents.run_id._check_not_busy()
@@ -360,7 +361,7 @@ class InvoiceRunLine(models.Model):
         # sudo: amounts and documents are the engine's
         open_documents = documents.sudo().filtered(lambda document: document.state in DOCUMENT_OPEN)
         for document in open_documents:
-            document._exclude_lines(document.line_ids & self)
+            document._exclude_lines(document.line_ids & lines)
 
     def action_include(self):
         """Put excluded amounts back into their run and claim their periods again.
@@ -368,10 +369,11 @@ class InvoiceRunLine(models.Model):
         :raises UserError: the periods were claimed meanwhile (names by whom), or the run has
             no amounts any more
         """
+        lines = self._get_whole()
         documents = self.document_id
         documents.check_access("write")
         documents.run_id._check_not_busy()
         documents.run_id._note_prepared()
         # sudo: amounts and documents are the engine's
         for document in documents.sudo().filtered(lambda document: document._is_left_out()):
-            document._include_lines(document.line_ids & self)
+            document._include_lines(document.line_ids & lines)

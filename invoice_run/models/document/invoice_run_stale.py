@@ -13,8 +13,6 @@ SELECTION_FIELDS = {
     "rule_values",
     "target_date",
 }
-#: What an amount bills, with its first day.
-CHARGE_KEYS = ("contract_line_id", "usage_id", "sale_line_id", "corrects_id")
 
 
 class InvoiceRunLine(models.Model):
@@ -55,7 +53,7 @@ class InvoiceRunDocument(models.Model):
 
         And what is not any more what was approved.
         """
-        self._detect_stale_orders()
+        self._detect_changed_sources()
         domain = Domain("id", "in", self.ids) & Domain("is_stale", "=", False)
         changed = self.search(domain & Domain("line_ids.corrects_id", "!=", False)).filtered(
             lambda document: document._get_credit_errors()
@@ -79,6 +77,23 @@ class InvoiceRunDocument(models.Model):
                 "amounts were made. Press “Renew Outdated”, then approve again."
             )
         ]
+
+    def _detect_changed_sources(self):
+        """Mark those of these documents whose records changed in a way that nobody wrote down.
+
+        Deliveries and invoices change what is to invoice of an order by computation.
+        """
+        domain = Domain("document_id", "in", self.ids) & Domain("is_stale", "=", False)
+        sources = self.env["invoice.run.source"]._get_sources()
+        of_source = Domain.OR(
+            Domain(source._source_record_field, "!=", False)
+            for source in sources
+            if source._source_changes_unnoticed
+        )
+        for document in self.env["invoice.run.line"].search(domain & of_source).document_id:
+            if document._get_change_errors():
+                document.line_ids.write({"is_stale": True})
+                document.is_stale = True
 
 
 class InvoiceRun(models.Model):
@@ -194,9 +209,7 @@ class InvoiceRun(models.Model):
         It does not come back by being renewed.
         """
         excluded = self._get_excluded_keys(self.renew_payer_ids & payers)
-        return [
-            charge for charge in charges if self._get_charge_key(charge["line"]) not in excluded
-        ]
+        return [charge for charge in charges if self._get_charge_key(charge.line) not in excluded]
 
     def _get_excluded_keys(self, payers):
         """Return what was excluded of ``payers`` in this run, see :meth:`_get_charge_key`."""
@@ -209,14 +222,21 @@ class InvoiceRun(models.Model):
                 ("document_id.state", "=", "excluded"),
             ]
         )
-        names = [name for name in CHARGE_KEYS if name in lines._fields]
-        rows = lines.read([*names, "billing_date_from"], load=False)
+        names = self.env["invoice.run.source"]._get_link_fields()
+        rows = lines.read([*names, "corrects_id", "billing_date_from"], load=False)
         return {self._get_charge_key(row) for row in rows}
 
     @api.model
     def _get_charge_key(self, vals):
-        """Return what an amount with these values bills: price line and first day, or item."""
-        return (*(vals.get(name) or 0 for name in CHARGE_KEYS), vals["billing_date_from"])
+        """Return what an amount with these values bills: price line and first day, or item.
+
+        Where it claims nothing, as a second invoice line of one order line: whose it is.
+        """
+        source = self.env["invoice.run.source"]
+        key = [vals.get(name) or 0 for name in source._get_claim_fields()]
+        if not any(key):
+            key += [vals.get(name) or 0 for name in source._get_record_fields()]
+        return (*key, vals.get("corrects_id") or 0, vals["billing_date_from"])
 
     def _get_payers_in_renewal(self):
         """Return the customers whose amounts are being renewed at this moment."""

@@ -81,7 +81,14 @@ class InvoiceRunDocument(models.Model):
     def _get_limit_key(self):
         """Return what documents must have in common to come on one invoice."""
         names = self.run_id._get_document_key_fields()
-        return (self.payer_id, self.contract_ids, *(self[name] for name in names))
+        shared = (self[name] for name in names)
+        return (self.payer_id, self.contract_ids, *shared, *self._get_source_key())
+
+    def _get_source_key(self):
+        """Return the values of the source that are the same for all that this document bills."""
+        line = self.line_ids[:1]
+        source = line._get_source()
+        return line[source._source_record_field]._get_run_key()
 
     def _apply_minimum(self, low):
         """Hold these documents, which belong together, or put them on one invoice.

@@ -13,9 +13,19 @@ class SaleOrder(models.Model):
         "sale.order",
         "invoice.run.source",
         "invoice.run.guarded",
-        "invoice.run.stale.mixin",
     ]
-    _prepares_runs = True
+
+    _source_key = "sale"
+    _source_sequence = 30
+    _source_icon = "fa-shopping-cart"
+    _source_claim_field = "sale_line_id"
+    _source_record_field = "sale_order_id"
+    # what is left of an order follows from its invoiced quantities, so a line that is delivered
+    # in parts is billed in parts; deliveries and invoices change them by computation
+    _source_follows_invoices = True
+    _source_changes_unnoticed = True
+    # so down payments are deducted from what they were paid for
+    _source_is_billed_whole = True
 
     approved_for_invoicing = fields.Boolean(
         "Approved for Invoicing",
@@ -96,10 +106,6 @@ class SaleOrder(models.Model):
             "preferred_payment_method_line_id",
             "state",
         }
-
-    def _get_stale_domain(self):
-        # EXTENDS 'invoice.run.stale.mixin'
-        return [("sale_order_id", "in", self.ids)]
 
     def action_approve_for_invoicing(self):
         """Approve confirmed orders, so that scenarios that ask for it take them."""
