@@ -157,7 +157,11 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     def _is_money_back(self):
-        """Whether this amount gives back what was billed, or is a usage item below zero."""
+        """Whether this amount gives back what was billed, or is an item below zero.
+
+        What Sales deducts of an order was paid before.
+        """
         self.ensure_one()
-        is_item = bool(self.usage_id) and self.amount < 0
-        return is_item or bool(self.corrects_id)
+        source = self._get_source()
+        is_item = not source._source_has_periods and not source._source_follows_invoices
+        return bool(self.corrects_id) or is_item and self.amount < 0

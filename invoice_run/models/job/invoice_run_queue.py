@@ -1,4 +1,5 @@
 import logging
+import time
 from datetime import timedelta
 
 from odoo import api, fields, models, modules, tools
@@ -101,9 +102,8 @@ class InvoiceRun(models.Model):
 
         :param is_first: do what needs one worker only
         """
-        if not self._commit_step():
-            # called again in one go, and the time for all of them is over: Odoo ends a worker that
-            # takes longer; with something left it calls soon
+        if self._is_call_over():
+            # with something left Odoo calls soon
             self._commit_step(remaining=1)
             return
         if is_first and not self._prepare_runs():
@@ -124,6 +124,15 @@ class InvoiceRun(models.Model):
                 # out of time: what is left, perhaps of this run too, goes on at once
                 self._commit_step(remaining=left + 1)
                 return
+
+    @api.model
+    def _is_call_over(self):
+        """Whether Odoo calls once more in one go, though the time for all of these is over.
+
+        It does so ten times, and ends a worker that takes too long for them.
+        """
+        end = self.env.context.get("cron_end_time")
+        return bool(end) and time.monotonic() > end
 
     @api.model
     def _get_queued_runs(self):

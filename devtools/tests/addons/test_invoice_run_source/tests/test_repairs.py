@@ -200,6 +200,12 @@ class TestRepairs(ManagerCommon):
         self.repair.is_signed = True
         self.assertEqual(self._get_repairs(self._make_repair_amounts()), ["R1"])
 
+    def test_large_credit_is_flagged(self):
+        self.company.invoice_run_credit_limit = 100.0
+        self.repair.hours = -2.5
+        document = self._make_repair_amounts().document_ids
+        self.assertEqual((document.amount_total, document.is_large_credit), (-200.0, True))
+
     def test_outdated_and_renewed(self):
         run = self._make_repair_amounts()
         run.with_user(self.reviewer).action_approve()
