@@ -62,10 +62,14 @@ from .review import invoice_run_reconcile
 from .review import invoice_run_register
 from .review import invoice_run_previous
 from .review import invoice_run_flags
+from .review import invoice_run_explanation
+from .review import invoice_run_explanation_results
+from .review import invoice_run_explanation_sources
 from .sale import sale_order
 from .sale import sale_order_line
 from .sale import sale_order_source
 from .sale import sale_order_invoicing
+from .sale import sale_order_explanation
 from .accounting import invoice_run_reversal
 from .schedule import invoice_run_schedule
 from .desk import invoice_run_onboarding

@@ -331,23 +331,29 @@ class BillingUsage(models.Model):
     # ------------------------------------------------------------------
 
     @api.model
-    def _get_open_domain(self, run):
-        return (
-            Domain("company_id", "=", run.company_id.id)
-            & Domain("state", "=", "open")
-            & Domain("date", "<=", run.target_date)
-        )
+    def _get_open_conditions(self, run):
+        """Return {code: domain}: what makes an item due in ``run``, whatever it selects."""
+        conditions = {
+            "company": Domain("company_id", "=", run.company_id.id),
+            "state": Domain("state", "=", "open"),
+            "dates": Domain("date", "<=", run.target_date),
+        }
+        if run.skip_before:
+            conditions["skipped"] = Domain("date", ">=", run.skip_before)
+        return conditions
+
+    @api.model
+    def _get_run_conditions(self, run):
+        # EXTENDS 'invoice.run.source'
+        conditions = self._get_open_conditions(run)
+        clusters = run.cluster_ids or run.scenario_id.cluster_ids
+        if clusters:
+            conditions["cluster"] = Domain("cluster_id", "in", clusters.ids)
+        return conditions | run._get_source_conditions()
 
     @api.model
     def _get_run_domain(self, run):
-        scenario = run.scenario_id
-        domain = self._get_open_domain(run) & run._get_source_domain()
-        clusters = run.cluster_ids or scenario.cluster_ids
-        if clusters:
-            domain &= Domain("cluster_id", "in", clusters.ids)
-        if run.skip_before:
-            domain &= Domain("date", ">=", run.skip_before)
-        return domain
+        return Domain.AND(self._get_run_conditions(run).values())
 
     @api.model
     def _get_contract_usage_domain(self, run):
@@ -356,10 +362,8 @@ class BillingUsage(models.Model):
         Of drafts and cancelled ones too: each item becomes an exception.
         """
         contracts = self.env["billing.contract"]._get_run_scope_domain(run)
-        domain = self._get_open_domain(run) & Domain("contract_id", "any", contracts)
-        if run.skip_before:
-            domain &= Domain("date", ">=", run.skip_before)
-        return domain
+        items = Domain.AND(self._get_open_conditions(run).values())
+        return items & Domain("contract_id", "any", contracts)
 
     @api.model
     def _get_contract_usage_payers(self, run):
