@@ -83,7 +83,9 @@ class InvoiceRun(models.Model):
         return record
 
     def _get_lines_of(self, record):
-        """Return what is in this run of ``record``."""
+        """Return what this run bills of ``record``; of a contract, no usage that it bills alone."""
+        if not record._is_of_source(self.scenario_id):
+            return self.env["invoice.run.line"]
         domain = Domain(record._get_stale_domain()) & Domain("run_id", "=", self.id)
         return self.env["invoice.run.line"].search(domain)
 
@@ -147,7 +149,7 @@ class InvoiceRun(models.Model):
         if not is_billed:
             reasons += self._get_unmet_reasons(record, bool(held))
         if not is_billed and not reasons:
-            reasons.append(("nothing", self._get_nothing_message()))
+            reasons.append(self._get_nothing_reason())
         return reasons
 
     def _get_closed_reasons(self):
@@ -175,13 +177,15 @@ class InvoiceRun(models.Model):
     def _format_day(self, day):
         return format_date(self.env, day)
 
-    def _get_nothing_message(self):
+    def _get_nothing_reason(self):
+        """Return why nothing is due of a record that is all that the run asks for."""
         if self.skip_before:
-            return self.env["invoice.run.source"]._get_skipped_message(self)
-        return self.env._(
+            return ("skipped", self.env["invoice.run.source"]._get_skipped_message(self))
+        message = self.env._(
             "Nothing of it is due up to %(date)s. Choose a run with a later target date.",
             date=self._format_day(self.target_date),
         )
+        return ("nothing", message)
 
     # ------------------------------------------------------------------
     # Trial
@@ -206,8 +210,9 @@ class InvoiceRun(models.Model):
                 self._remove_exceptions(payers)
             self._generate_amounts(payers)
             lines, exceptions = self._get_lines_of(record), self._get_exceptions_of(record)
-            result = bool(lines), self._get_result_reasons(
-                lines, exceptions | self._get_failed_payers(payers)
+            result = (
+                bool(lines),
+                self._get_result_reasons(lines, exceptions | self._get_failed_payers(payers)),
             )
             savepoint.rollback()
         return result
@@ -251,7 +256,9 @@ class InvoiceRun(models.Model):
             if code == "selection":
                 reasons += self._get_selection_reasons(asked)
             elif code in asked._get_claim_codes():
-                reasons += [] if is_held else self._get_settled_reasons(asked, code)
+                # nothing is due of what is never billed, or is in another run
+                is_told = is_held or "state" in dict(reasons)
+                reasons += [] if is_told else self._get_settled_reasons(asked, code)
             else:
                 reasons.append((code, asked._get_condition_messages(self)[code]))
         return reasons + record._get_block_reasons(self)

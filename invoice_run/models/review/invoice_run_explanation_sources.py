@@ -85,10 +85,10 @@ class InvoiceRunSource(models.AbstractModel):
         labels = dict(run.scenario_id._fields["source"]._description_selection(self.env))
         own = [labels[key] for key, name in models_by_source.items() if name == self._name]
         return self.env._(
-            "Scenario %(scenario)s bills something else: %(source)s. Choose a run whose scenario "
+            "Scenario %(scenario)s bills something else: %(what)s. Choose a run whose scenario "
             "bills: %(own)s.",
             scenario=run.scenario_id.display_name,
-            source=labels[run.scenario_id.source],
+            what=labels[run.scenario_id.source],
             own=", ".join(own),
         )
 

@@ -10,7 +10,7 @@ class SaleOrder(models.Model):
 
     def _get_claim_codes(self):
         # EXTENDS 'invoice.run.source'
-        return {"claimed"}
+        return {"claimed", "to_invoice"}
 
     def _get_explained_cluster(self):
         # EXTENDS 'invoice.run.source'
