@@ -2,6 +2,8 @@
 
 import random
 
+from psycopg2 import errors as pg_errors
+
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 from odoo.tests import tagged
@@ -82,15 +84,13 @@ class TestExplanation(ExplanationCommon):
     def test_other_company(self):
         company = self.setup_other_company()["company"]
         self.user.company_ids += company
-        for _scenario, record in self._get_cases():
-            scenario = self._make_scenario("Theirs", source=_scenario.source, company_id=company.id)
+        for own, record in self._get_cases():
+            scenario = self._make_scenario("Theirs", source=own.source, company_id=company.id)
             run = self._make_run_of(scenario)
-            user = self.user.with_context(allowed_company_ids=self.user.company_ids.ids)
-            own = run.with_user(self.user).with_context(user.env.context)
-            result = own.explain(record._name, record.id)
-            self.assertEqual([reason["code"] for reason in result["reasons"]], ["company"])
-            self.assertRegex(result["reasons"][0]["message"], "Choose a run of")
-            self.assertFalse(result["is_billed"])
+            both = run.with_context(allowed_company_ids=(self.company | company).ids)
+            self.assertReasons(both, record, ("company", "Choose a run of"))
+            with self.assertRaises(AccessError):
+                self._explain(run.with_context(allowed_company_ids=self.company.ids), record)
 
     def test_other_source(self):
         for scenario, record in self._get_cases():
@@ -418,9 +418,34 @@ class TestExplanation(ExplanationCommon):
         contract = self._make_contract(date_start="2024-01-01")
         run = self._make_run_of(self.scenario)
         run.with_user(self.user).action_generate_amounts()
-        self.assertReasons(run, contract, ("busy", "Ask again when this is done"))
+        text = r"being worked on.*\(Generating amounts\). Try again when this is done"
+        self.assertReasons(run, contract, ("busy", text))
         run._process_queue()
         self.assertBilled(run, contract, is_in_run=True)
+
+    def test_no_trial_while_others_work_on_the_run(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        run = self._make_amounts(self._make_run_of(self.scenario))
+        late = self._make_contract(date_start="2024-01-01")
+        run.sudo().job = "invoices"
+        self.assertReasons(run, late, ("busy", "being worked on"))
+        self.assertBilled(run, contract, is_in_run=True)
+        run.sudo().job = "none"
+        self.assertBilled(run, late)
+        self.patch(type(run), "try_lock_for_update", lambda runs, **kwargs: runs.browse())
+        self.assertReasons(run, late, ("busy", "another user"))
+
+    def test_trial_waits_for_nobody_for_long(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        run = self._make_run_of(self.scenario)
+
+        def wait(run, payers, look_again=False):
+            run.env.cr.execute("SHOW lock_timeout")
+            self.assertEqual(run.env.cr.fetchone()[0], "5s")
+            raise pg_errors.LockNotAvailable
+
+        self.patch(type(run), "_generate_amounts", wait)
+        self.assertReasons(run, contract, ("busy", "Try again"))
 
     # ------------------------------------------------------------------
     # Rights, trace, dialog

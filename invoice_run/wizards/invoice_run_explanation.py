@@ -13,7 +13,7 @@ class InvoiceRunExplanation(models.TransientModel):
     _description = "Why Is It Not in the Run?"
     _inherit = "invoice.run.wizard"
 
-    run_id = fields.Many2one("invoice.run", "Run", ondelete="cascade")
+    run_id = fields.Many2one("invoice.run", ondelete="cascade")
     res_model = fields.Selection(selection="_selection_res_model", string="What Is Missing")
     res_id = fields.Many2oneReference("Which One", model_field="res_model")
     is_billed = fields.Boolean(readonly=True)

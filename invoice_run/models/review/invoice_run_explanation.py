@@ -39,6 +39,10 @@ ORDER = (
 )
 
 
+class RunIsBusy(Exception):
+    """Somebody works on the run at this moment, so nothing can be tried."""
+
+
 class InvoiceRun(models.Model):
     """Why a record is not in a run: what the run itself would do with it, and what to do."""
 
@@ -128,9 +132,11 @@ class InvoiceRun(models.Model):
         return reasons
 
     def _get_busy_reason(self):
+        jobs = dict(self._fields["job"]._description_selection(self.env))
         message = self.env._(
-            "%(run)s: amounts are being generated at this moment. Ask again when this is done.",
+            "%(run)s is being worked on at this moment (%(job)s). Try again when this is done.",
             run=self.reference,
+            job=jobs[self.job] if self.job != "none" else self.env._("another user"),
         )
         return ("busy", message)
 
@@ -142,7 +148,7 @@ class InvoiceRun(models.Model):
             return [*closed, ("selection", error)]
         try:
             is_billed, reasons = self._try_amounts(record)
-        except pg_errors.LockNotAvailable:
+        except (RunIsBusy, pg_errors.LockNotAvailable):
             return [self._get_busy_reason()]
         held = self._get_claim_reasons(record)
         reasons = closed + reasons + held
@@ -197,25 +203,37 @@ class InvoiceRun(models.Model):
         A savepoint is rolled back: nothing stays, and nothing that was pending before is lost.
 
         :return: whether amounts of it are made, and the reasons why not all are
+        :raises RunIsBusy: somebody works on the run
         :raises LockNotAvailable: somebody else is about to claim the same
         """
         payers = record._get_explained_payers() & self._get_selected_payers()
         if not payers:
             return False, []
         with self.env.cr.savepoint() as savepoint:
-            self.env.cr.execute("SELECT set_config('lock_timeout', %s, TRUE)", [LOCK_TIMEOUT])
-            if not self._has_invoices():
-                # generated again, it groups and limits all that the customers have due
-                self._remove_open_documents(payers)
-                self._remove_exceptions(payers)
-            self._generate_amounts(payers)
+            self._take_for_trial()
+            self._make_amounts_again(payers)
             lines, exceptions = self._get_lines_of(record), self._get_exceptions_of(record)
-            result = (
-                bool(lines),
-                self._get_result_reasons(lines, exceptions | self._get_failed_payers(payers)),
-            )
+            exceptions |= self._get_failed_payers(payers)
+            result = bool(lines), self._get_result_reasons(lines, exceptions)
             savepoint.rollback()
         return result
+
+    def _take_for_trial(self):
+        """Keep workers off until the trial is taken back: they pass over what others have locked.
+
+        :raises RunIsBusy: somebody works on the run
+        """
+        if self.job != "none" or not self.try_lock_for_update(allow_referencing=True):
+            raise RunIsBusy
+        self.env.cr.execute("SELECT set_config('lock_timeout', %s, TRUE)", [LOCK_TIMEOUT])
+
+    def _make_amounts_again(self, payers):
+        """Make the amounts of ``payers`` as if they were generated now."""
+        if not self._has_invoices():
+            # generated again, the run groups and limits all that these customers have due
+            self._remove_open_documents(payers)
+        self._remove_exceptions(payers)
+        self._generate_amounts(payers)
 
     def _get_failed_payers(self, payers):
         """Return the exceptions of customers as a whole, whatever they owe."""

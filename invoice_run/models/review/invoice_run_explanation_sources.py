@@ -44,8 +44,8 @@ class BillingScenarioRule(models.Model):
         values = filter(None, answers or [self.value, self.value_to])
         operators = dict(self._fields["operator"]._description_selection(self.env))
         message = self.env._(
-            "Rule “%(rule)s” of the scenario does not include it: %(field)s %(operator)s %(value)s. "
-            "Correct the record, or choose a run with another answer.",
+            "Rule “%(rule)s” of the scenario does not include it: %(field)s %(operator)s "
+            "%(value)s. Correct the record, or choose a run with another answer.",
             rule=self.name,
             field=self._get_field()._description_string(self.env),
             operator=operators[self.operator],
@@ -142,7 +142,8 @@ class InvoiceRunSource(models.AbstractModel):
 
     def _get_cluster_message(self, run):
         clusters = run.cluster_ids or run.scenario_id.cluster_ids
-        names = ", ".join(clusters.mapped("display_name"))
+        readable = clusters.filtered(is_readable)
+        names = ", ".join(readable.mapped("display_name")) or self.env._("others")
         own = self._get_explained_cluster()
         if not own:
             return self.env._(
