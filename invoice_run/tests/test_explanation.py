@@ -161,7 +161,7 @@ class TestExplanation(ExplanationCommon):
     def test_cluster(self):
         for scenario, record in self._get_cases():
             run = self._make_run_of(scenario, cluster_ids=[Command.set(self.south.ids)])
-            text = "clusters only: South. It belongs to North. Choose a run of that cluster"
+            text = "clusters only: South. This one belongs to North. Choose a run of that cluster"
             self.assertReasons(run, record, ("cluster", text))
 
     def test_no_cluster(self):

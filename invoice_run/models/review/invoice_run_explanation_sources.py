@@ -147,13 +147,13 @@ class InvoiceRunSource(models.AbstractModel):
         own = self._get_explained_cluster()
         if not own:
             return self.env._(
-                "The run bills these clusters only: %(clusters)s. It has no cluster. Fill it in, "
-                "or choose another run.",
+                "The run bills these clusters only: %(clusters)s. This one has no cluster. Fill "
+                "it in, or choose another run.",
                 clusters=names,
             )
         return self.env._(
-            "The run bills these clusters only: %(clusters)s. It belongs to %(own)s. Choose a run "
-            "of that cluster, or correct the cluster.",
+            "The run bills these clusters only: %(clusters)s. This one belongs to %(own)s. Choose "
+            "a run of that cluster, or correct the cluster.",
             clusters=names,
             own=own.display_name,
         )
