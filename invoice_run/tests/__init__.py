@@ -15,6 +15,7 @@ from . import test_dashboard
 from . import test_default_prices
 from . import test_default_scenarios
 from . import test_exceptions
+from . import test_explanation
 from . import test_forecast
 from . import test_grouping
 from . import test_guarded_paths

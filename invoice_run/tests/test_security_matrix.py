@@ -175,6 +175,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
             },
             "billing.due": lambda: {"contract_ids": [Command.set(self.contract.ids)]},
             "billing.due.line": lambda: {"due_id": self._make("billing.due").id, **contract},
+            "invoice.run.explanation": lambda: {"run_id": self.waiting.id},
             "billing.forecast": lambda: company,
             "billing.forecast.line": lambda: {
                 "forecast_id": self._make("billing.forecast").id,

@@ -634,24 +634,42 @@ class BillingContract(models.Model):
     @api.model
     def _get_run_scope_domain(self, run):
         """Return the contracts that ``run`` selects, also those that may not be billed."""
+        return Domain.AND(self._get_scope_conditions(run).values())
+
+    @api.model
+    def _get_scope_conditions(self, run):
+        """Return {code: domain} of :meth:`_get_run_scope_domain`."""
         scenario = run.scenario_id
-        domain = Domain("company_id", "=", run.company_id.id)
+        conditions = {"company": Domain("company_id", "=", run.company_id.id)}
         clusters = run.cluster_ids or scenario.cluster_ids
         if clusters:
-            domain &= Domain("cluster_id", "in", clusters.ids)
+            conditions["cluster"] = Domain("cluster_id", "in", clusters.ids)
         if scenario.only_checked_in:
-            domain &= Domain("is_checked_in", "=", True)
-        return domain & run._get_source_domain()
+            conditions["checked_in"] = Domain("is_checked_in", "=", True)
+        return conditions | run._get_source_conditions()
+
+    @api.model
+    def _get_run_conditions(self, run):
+        # EXTENDS 'invoice.run.source'
+        return {
+            **self._get_scope_conditions(run),
+            "state": self._get_billed_domain(),
+            "dates": self._get_due_domain(run),
+        }
 
     @api.model
     def _get_run_domain(self, run):
-        domain = self._get_run_selection_domain(run)
+        return Domain.AND(self._get_run_conditions(run).values())
+
+    @api.model
+    def _get_due_domain(self, run):
+        """Return the contracts of which something is due at the target date of ``run``."""
         mode, target = run.scenario_id.billing_mode, run.target_date
         if mode == "contract":
-            return domain & Domain("next_invoicing_date", "<=", target)
+            return Domain("next_invoicing_date", "<=", target)
         # the scenario bills otherwise than the contract's own date says
         credit = Domain("line_ids.overbilled_from", "!=", False)
-        return domain & (self._get_mode_domain(mode, target) | credit)
+        return self._get_mode_domain(mode, target) | credit
 
     @api.model
     def _get_mode_domain(self, mode, target):

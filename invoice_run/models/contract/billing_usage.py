@@ -328,26 +328,39 @@ class BillingUsage(models.Model):
         return self.env._("Usage")
 
     @api.model
-    def _get_run_selection_domain(self, run):
-        # EXTENDS 'invoice.run.source'
-        domain = super()._get_run_selection_domain(run)
-        clusters = run.cluster_ids or run.scenario_id.cluster_ids
-        return domain & Domain("cluster_id", "in", clusters.ids) if clusters else domain
+    def _get_open_conditions(self, run):
+        """Return {code: domain}: what makes an item due in ``run``, whatever it selects."""
+        conditions = {
+            "company": Domain("company_id", "=", run.company_id.id),
+            "state": Domain("state", "=", "open"),
+            "dates": Domain("date", "<=", run.target_date),
+        }
+        if run.skip_before:
+            conditions["skipped"] = Domain("date", ">=", run.skip_before)
+        return conditions
 
     @api.model
-    def _get_open_domain(self, run):
-        return (
-            Domain("company_id", "=", run.company_id.id)
-            & Domain("state", "=", "open")
-            & Domain("date", "<=", run.target_date)
-        )
+    def _get_selection_conditions(self, run):
+        """Return {code: domain} of :meth:`_get_run_selection_domain`."""
+        conditions = {"company": Domain("company_id", "=", run.company_id.id)}
+        clusters = run.cluster_ids or run.scenario_id.cluster_ids
+        if clusters:
+            conditions["cluster"] = Domain("cluster_id", "in", clusters.ids)
+        return conditions | run._get_source_conditions()
+
+    @api.model
+    def _get_run_selection_domain(self, run):
+        # EXTENDS 'invoice.run.source'
+        return Domain.AND(self._get_selection_conditions(run).values())
+
+    @api.model
+    def _get_run_conditions(self, run):
+        # EXTENDS 'invoice.run.source'
+        return self._get_open_conditions(run) | self._get_selection_conditions(run)
 
     @api.model
     def _get_run_domain(self, run):
-        domain = self._get_open_domain(run) & self._get_run_selection_domain(run)
-        if run.skip_before:
-            domain &= Domain("date", ">=", run.skip_before)
-        return domain
+        return Domain.AND(self._get_run_conditions(run).values())
 
     @api.model
     def _get_contract_usage_domain(self, run):
@@ -356,10 +369,8 @@ class BillingUsage(models.Model):
         Of drafts and cancelled ones too: each item becomes an exception.
         """
         contracts = self.env["billing.contract"]._get_run_scope_domain(run)
-        domain = self._get_open_domain(run) & Domain("contract_id", "any", contracts)
-        if run.skip_before:
-            domain &= Domain("date", ">=", run.skip_before)
-        return domain
+        items = Domain.AND(self._get_open_conditions(run).values())
+        return items & Domain("contract_id", "any", contracts)
 
     @api.model
     def _get_contract_usage_payers(self, run):

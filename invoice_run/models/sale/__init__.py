@@ -3,3 +3,4 @@ from . import sale_order
 from . import sale_order_line
 from . import sale_order_source
 from . import sale_order_invoicing
+from . import sale_order_explanation

@@ -34,25 +34,43 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_run_selection_domain(self, run):
-        # EXTENDS 'invoice.run.source': the orders with something to invoice, held or not, of or
-        # before the target date, by the day of the order in the company
-        scenario, company = run.scenario_id, run.company_id
-        domain = Domain("company_id", "=", company.id) & Domain("state", "=", "sale")
-        domain &= Domain("invoice_status", "=", "to invoice")
+        # EXTENDS 'invoice.run.source': with something to invoice, held or not
+        return Domain.AND(self._get_selection_conditions(run).values())
+
+    @api.model
+    def _get_selection_conditions(self, run):
+        """Return {code: domain} of :meth:`_get_run_selection_domain`.
+
+        Orders of or before the target date, by the day of the order in the company.
+        """
+        company = run.company_id
         end = company._get_invoice_run_day_start(run.target_date, 1)
-        domain &= Domain("date_order", "<", end)
+        conditions = {
+            "company": Domain("company_id", "=", company.id),
+            "state": Domain("state", "=", "sale"),
+            "to_invoice": Domain("invoice_status", "=", "to invoice"),
+            "dates": Domain("date_order", "<", end),
+        }
         if run.skip_before:
             begin = company._get_invoice_run_day_start(run.skip_before)
-            domain &= Domain("date_order", ">=", begin)
-        clusters = run.cluster_ids or scenario.cluster_ids
+            conditions["skipped"] = Domain("date_order", ">=", begin)
+        clusters = run.cluster_ids or run.scenario_id.cluster_ids
         if clusters:
-            domain &= Domain("billing_cluster_id", "in", clusters.ids)
-        return domain & run._get_source_domain()
+            conditions["cluster"] = Domain("billing_cluster_id", "in", clusters.ids)
+        return conditions | run._get_source_conditions()
+
+    @api.model
+    def _get_run_conditions(self, run):
+        # EXTENDS 'invoice.run.source'
+        held = Domain("is_claimed", "=", True)
+        return {
+            **self._get_selection_conditions(run),
+            "claimed": Domain("run_line_ids", "not any", held),
+        }
 
     @api.model
     def _get_run_domain(self, run):
-        held = Domain("is_claimed", "=", True)
-        return self._get_run_selection_domain(run) & Domain("run_line_ids", "not any", held)
+        return Domain.AND(self._get_run_conditions(run).values())
 
     @api.model
     def _collect_run_charges(self, run, payers):

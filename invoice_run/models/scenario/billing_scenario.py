@@ -146,16 +146,24 @@ class BillingScenario(models.Model):
         :param author: with whose rights; None: of those who wrote selection and rules
         """
         self.ensure_one()
-        conditions = {author or self._get_author(): Domain(self._get_selection())}
-        for rule in self.rule_ids:
-            writer = author or rule._get_author()
-            domain = conditions.get(writer, Domain.TRUE)
-            conditions[writer] = domain & run._get_rule_domain(rule)
+        conditions = {}
+        for _what, writer, condition in self._get_source_conditions(run, author):
+            conditions[writer] = conditions.get(writer, Domain.TRUE) & condition
         source = self._get_source()
         return Domain.AND(
             self._get_readable_domain(source, domain, writer)
             for writer, domain in conditions.items()
         )
+
+    def _get_source_conditions(self, run, author=None):
+        """Yield (this scenario or its rule, with whose rights it is read, its condition).
+
+        :param run: see :meth:`_get_source_domain`
+        :param author: see :meth:`_get_source_domain`
+        """
+        yield self, author or self._get_author(), Domain(self._get_selection())
+        for rule in self.rule_ids:
+            yield rule, author or rule._get_author(), run._get_rule_domain(rule)
 
     def action_take_over(self):
         """Have the selection and the rules read with the rights of this user from now on.

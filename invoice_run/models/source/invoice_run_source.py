@@ -69,6 +69,15 @@ class InvoiceRunSource(models.AbstractModel):
         raise NotImplementedError
 
     @api.model
+    def _get_run_conditions(self, run):
+        """Return {code: domain}: what ``run`` asks of a record, so that each can be asked alone.
+
+        Together they are :meth:`_get_run_domain`. A source that names its conditions can tell
+        people which of them a record does not meet, see ``invoice.run.explain``.
+        """
+        return {"selected": self._get_run_domain(run)}
+
+    @api.model
     def _get_run_count(self, run):
         """Return how many records ``run`` would bill; cheap, for the cards of the scenarios."""
         return self.search_count(self._get_run_domain(run))
