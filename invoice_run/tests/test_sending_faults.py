@@ -265,7 +265,7 @@ class TestSendingFaults(SendingCommon):
         self.assertEqual(self._get_states(run), {"Lost": "failed", "Debtor": "sent"})
         document = run.document_ids.filtered("is_send_uncertain")
         self.assertEqual(document.partner_id, lost)
-        self.assertIn("Perhaps sent", document.send_error)
+        self.assertIn("Delivery unconfirmed", document.send_error)
         self._retry(run)
         self._send(run)
         self.env["mail.mail"].process_email_queue()
@@ -291,7 +291,7 @@ class TestSendingFaults(SendingCommon):
         self.assertEqual(self.inbox.get_recipients(), ["next@example.com", "slower@example.com"])
 
     def test_connections_closed_by_all_answers(self):
-        """What finds no open connection waits, and is not "perhaps sent"."""
+        """What finds no open connection waits, and is not "delivery unconfirmed"."""
         partners = [self._make_customer(f"C{n}", f"slower{n}@example.com") for n in range(4)]
         run = self._make_run_to_send(*partners)
         with mute_logger(MAIL, SERVER):

@@ -59,10 +59,10 @@ class InvoiceRunDocument(models.Model):
     )
     send_next_try = fields.Datetime("Next Attempt", readonly=True)
     is_send_uncertain = fields.Boolean(
-        "Perhaps Sent",
+        "Delivery Unconfirmed",
         readonly=True,
-        help="The connection to the mail server, or the server itself, stopped while this mail "
-        "was being handed over: nobody knows whether it left.",
+        help="The connection was lost while the mail server was accepting this email: it may "
+        "or may not have been delivered.",
     )
     send_message_id = fields.Many2one(
         "mail.message", readonly=True, index="btree_not_null", help="The latest attempt."
@@ -194,8 +194,8 @@ class InvoiceRunDocument(models.Model):
     def _send_once(self, method):
         """Send by ``method``; a worker that stops meanwhile leaves no second try by itself.
 
-        A network is called at once, and its module may commit before our note: so "perhaps sent"
-        is noted for good beforehand, as ``mail.mail._note_hand_over`` does for mails.
+        A network is called at once, and its module may commit before our note: so "delivery
+        unconfirmed" is noted for good beforehand, as ``mail.mail._note_hand_over`` does for mails.
         """
         if method == "email" or not self.env["invoice.run"]._can_commit():
             self._send_by(method)
@@ -367,8 +367,8 @@ class InvoiceRunDocument(models.Model):
     def _hand_over_mails(self):
         """Hand the queued mails to the mail server and note its answer on each document.
 
-        Each mail is committed on its own, before it is handed over ("perhaps sent") and after:
-        see ``mail.mail._note_hand_over``.
+        Each mail is committed on its own, before it is handed over ("delivery unconfirmed") and
+        after: see ``mail.mail._note_hand_over``.
         """
         answers = self._get_mails(["outgoing"])._hand_over()
         self._update_send_state(answers)

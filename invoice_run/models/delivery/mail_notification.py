@@ -9,7 +9,7 @@ REASON_LENGTH = 500
 class MailNotification(models.Model):
     _inherit = "mail.notification"
 
-    failure_type = fields.Selection(selection_add=[(UNKNOWN, "Stopped while being handed over")])
+    failure_type = fields.Selection(selection_add=[(UNKNOWN, "Connection lost during delivery")])
 
     def write(self, vals):
         # EXTENDS 'mail': bounces, and mails that Odoo's own queue sends, reach the document too
@@ -50,9 +50,9 @@ class MailNotification(models.Model):
     @api.model
     def _get_unknown_reason(self):
         return self.env._(
-            "Perhaps sent: Odoo or the connection stopped while the mail server was taking "
-            "this mail. Ask the customer or look into the server's log; then mark it as sent, "
-            "or send it again."
+            "Delivery unconfirmed: the connection was lost while the mail server was "
+            "accepting this email. Ask the customer or check the log of the mail server; then "
+            "mark it as sent, or send it again."
         )
 
     def _get_run_failure(self, address):

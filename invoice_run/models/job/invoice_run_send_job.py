@@ -37,7 +37,7 @@ class InvoiceRun(models.Model):
         help="Sent with every invoice of this run, terms of business for example.",
     )
     to_print_count = fields.Integer("To Print", compute="_compute_send_counts")
-    uncertain_count = fields.Integer("Perhaps Sent", compute="_compute_send_counts")
+    uncertain_count = fields.Integer("Delivery Unconfirmed", compute="_compute_send_counts")
     send_failed_count = fields.Integer("Not Sent", compute="_compute_send_counts")
 
     @api.model
