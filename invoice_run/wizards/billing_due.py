@@ -78,7 +78,7 @@ class BillingDue(models.TransientModel):
 
 class BillingDueLine(models.TransientModel):
     _name = "billing.due.line"
-    _description = "Amount Still to Bill"
+    _description = "Amount Still to Invoice"
     _inherit = "invoice.run.wizard"
     _order = "contract_id, date_from, id"
 

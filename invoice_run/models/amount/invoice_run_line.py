@@ -13,7 +13,7 @@ class InvoiceRunLine(models.Model):
     """
 
     _name = "invoice.run.line"
-    _description = "Amount to be Invoiced"
+    _description = "Amount to Invoice"
     _inherit = ["invoice.run.guarded", "analytic.mixin", "invoice.run.bulk.mixin"]
     # by the id: sorted by an index, without a look at the documents
     _order = "document_id.id, sequence, id"
@@ -145,7 +145,8 @@ class InvoiceRunLine(models.Model):
         lines.usage_id._update_state()
 
     def _follow_invoices(self):
-        """Follow a change of the invoices of these amounts: claims first, they say who is wrong."""
+        """Follow a change of the invoices of these amounts: claims first, they say who is "
+        "wrong."""
         self._sync_claims()
         self.move_line_ids.move_id._note_given_back()
 

@@ -219,6 +219,7 @@ class BillingContract(models.Model):
         help="Untaxed, on invoices that are not cancelled, less what was credited.",
     )
     amount_to_invoice = fields.Monetary(
+        "Amount to Invoice",
         compute="_compute_amount_to_invoice",
         help="Untaxed, due up to today and not claimed by any run yet.",
     )

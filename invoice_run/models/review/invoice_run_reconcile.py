@@ -76,7 +76,9 @@ class InvoiceRunException(models.Model):
 
     currency_id = fields.Many2one(related="company_id.currency_id")
     amount = fields.Monetary(
-        "Amount Due", readonly=True, help="Untaxed, in company currency, where it can be known."
+        "Amount to Invoice",
+        readonly=True,
+        help="Untaxed, in company currency, where it can be known.",
     )
     has_amount = fields.Boolean("Amount Known", readonly=True)
     kind = fields.Selection(
@@ -113,7 +115,7 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     due_count = fields.Integer("Due", compute="_compute_reconciliation")
-    due_amount = fields.Monetary("Amount Due", compute="_compute_reconciliation")
+    due_amount = fields.Monetary("Amount to Invoice", compute="_compute_reconciliation")
     to_do_count = fields.Integer("To Do", compute="_compute_reconciliation")
     to_do_amount = fields.Monetary("Amount to Do", compute="_compute_reconciliation")
     invoiced_count = fields.Integer("Invoiced", compute="_compute_reconciliation")
