@@ -28,7 +28,7 @@ REFUSALS = (
     "something was billed",
     "confirmed invoices",
     "billing_contract_dates_in_order",
-    "Only a change of which nothing was billed",
+    "Only a change of which nothing has been invoiced",
     "to be billed again. Reset or cancel",
     "have credit notes already",
     "would be billed twice",

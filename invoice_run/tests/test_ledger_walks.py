@@ -20,7 +20,7 @@ REFUSALS = (
     "no day is left",
     "nothing would be left",
     "was credited in part by",
-    "is left of it",
+    "is left to credit",
     "Undo that first",
     "ends before the change",
     "to be billed again. Reset or cancel",

@@ -19,8 +19,8 @@ REFUSALS = (
     "consumed a sequence number",
     "locked journal entry",
     # a second credit of what was credited already, or a credit of what was cancelled
-    "is left of it",
-    "there is nothing to give back",
+    "is left to credit",
+    "there is nothing to credit",
 )
 
 

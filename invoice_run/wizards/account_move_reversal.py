@@ -19,8 +19,8 @@ class BillingCreditMixin(models.AbstractModel):
         ],
         "For Which Days?",
         default=ledger.LAST,
-        help="If the contract ends before days that were billed, the next run gives back what "
-        "was not given back for them yet.",
+        help="If the contract ends before days that have been invoiced, the next run credits "
+        "what has not been credited for them yet.",
     )
     billing_credit_from = fields.Date("Credited From", help="First day, included.")
     billing_credit_to = fields.Date("Credited To", help="Last day, included.")

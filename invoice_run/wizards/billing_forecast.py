@@ -35,7 +35,7 @@ class BillingForecast(models.TransientModel):
         "res.company", required=True, default=lambda self: self.env.company
     )
     line_ids = fields.One2many("billing.forecast.line", "forecast_id", "Lines")
-    note = fields.Text("Left Out", readonly=True)
+    note = fields.Text("Not Included", readonly=True)
 
     def action_compute(self):
         """Compute the forecast and open it; say what it leaves out.

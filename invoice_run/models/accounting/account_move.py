@@ -45,10 +45,11 @@ class AccountMove(models.Model):
         "reverses become billable again.",
     )
     billing_given_back = fields.Boolean(
+        "Released for Invoicing",
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
-        help="A confirmed credit note over the whole lets its periods be billed again.",
+        help="A confirmed credit note of the full amount has released its periods for invoicing.",
     )
 
     _run_document_invoiced_once = models.UniqueIndex(

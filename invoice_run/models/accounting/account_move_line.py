@@ -32,10 +32,11 @@ class AccountMoveLine(models.Model):
         groups=ACCOUNTANTS,
     )
     billing_given_back = fields.Boolean(
+        "Released for Invoicing",
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
-        help="As on the invoice: for the index, which sees no other table.",
+        help="Copied from the invoice, because an index cannot read another table.",
     )
     billing_credited_line_id = fields.Many2one(
         "account.move.line",
@@ -45,7 +46,7 @@ class AccountMoveLine(models.Model):
         index="btree_not_null",
         ondelete="set null",
         groups=ACCOUNTANTS,
-        help="Invoice line of a run that this one gives back; the ledger counts them together.",
+        help="Invoice line of a run that this line credits; the ledger counts them together.",
     )
     billing_credit_kind = fields.Selection(
         [
@@ -57,7 +58,7 @@ class AccountMoveLine(models.Model):
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
-        help="For which days the money is given back. Empty: nobody was asked.",
+        help="The days that the credit is for. Empty: not specified.",
     )
     billing_date_from = fields.Date("Period From", help="First day billed, included.")
     billing_date_to = fields.Date("Period To", help="Last day billed, included.")

@@ -87,8 +87,7 @@ class AccountMoveLine(models.Model):
             if line.move_id.state == "cancel":
                 raise UserError(
                     self.env._(
-                        "%(invoice)s is cancelled: there is nothing to give back. Delete the "
-                        "credit.",
+                        "%(invoice)s is cancelled: there is nothing to credit. Delete the credit.",
                         invoice=line.move_id.display_name,
                     )
                 )
@@ -137,8 +136,8 @@ class AccountMoveLine(models.Model):
             return
         raise UserError(
             self.env._(
-                "“%(what)s” on %(invoice)s: %(left)s is left of it, %(now)s would be given back. "
-                "Correct the credit.",
+                "“%(what)s” on %(invoice)s: only %(left)s is left to credit, but %(now)s "
+                "would be credited. Correct the credit.",
                 what=(self.name or "").split("\n")[0],
                 invoice=self.move_id.display_name,
                 left=format_amount(self.env, left, currency),

@@ -70,7 +70,9 @@ class InvoiceRunDocument(models.Model):
         lines.filtered("corrects_id")._release()
         self.write({"state": "released"})
         for run in self.run_id:
-            run.message_post(body=self.env._("Given back without a credit note: nothing was owed."))
+            run.message_post(
+                body=self.env._("Released without a credit note: nothing had been invoiced.")
+            )
 
     def _create_credit_documents(self):
         """Return a new document of each credit note that takes these back, to send it like them.

@@ -21,7 +21,7 @@ class InvoiceRunLine(models.Model):
         readonly=True,
         index="btree_not_null",
         ondelete="restrict",
-        help="Earlier amount that this one gives back in part or in full.",
+        help="Earlier amount that this one credits in part or in full.",
     )
     superseded_by_id = fields.Many2one(
         "invoice.run.line",
@@ -29,7 +29,7 @@ class InvoiceRunLine(models.Model):
         readonly=True,
         index="btree_not_null",
         ondelete="restrict",
-        help="Later amount that gives days of this one back.",
+        help="Later amount that credits days of this one.",
     )
 
     credited_line_id = fields.Many2one(
@@ -39,13 +39,13 @@ class InvoiceRunLine(models.Model):
         copy=False,
         index="btree_not_null",
         ondelete="set null",
-        help="What this one gives back: the invoice line that billed the days.",
+        help="Invoice line of the days that this one credits.",
     )
     is_applied = fields.Boolean(
         "Credit in Force",
         readonly=True,
         copy=False,
-        help="The claim of the amount that this one gives back is cut by its days.",
+        help="The days of this credit are no longer claimed by the amount that it credits.",
     )
 
     def _is_held(self):
@@ -169,8 +169,8 @@ class InvoiceRunLine(models.Model):
         if not credits:
             return []
         message = self.env._(
-            "%(credits)s gives back a part of %(invoice)s, and nobody said for which days. Press "
-            "“For Which Days?”; then the next run proposes what is left to give back.",
+            "%(credits)s credits a part of %(invoice)s, but it is not known for which days. "
+            "Press “For Which Days?”; then the next run proposes the rest of the credit.",
             credits=", ".join(credits.move_id.mapped("display_name")),
             invoice=self._get_reference(),
         )

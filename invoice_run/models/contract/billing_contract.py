@@ -129,8 +129,8 @@ class BillingContract(models.Model):
         "On Hold", copy=False, tracking=True, help="Not billed until the hold is lifted."
     )
     billing_hold_reason = fields.Char(copy=False, tracking=True)
-    check_in_date = fields.Date(copy=False, help="Day on which the customer took over.")
-    check_out_date = fields.Date(copy=False, help="Day on which the customer gave back.")
+    check_in_date = fields.Date(copy=False, help="Day on which the customer took it over.")
+    check_out_date = fields.Date(copy=False, help="Day on which the customer returned it.")
     is_checked_in = fields.Boolean(compute="_compute_is_checked_in", search="_search_is_checked_in")
 
     billing_mode = fields.Selection(

@@ -663,8 +663,8 @@ class BillingContractLine(models.Model):
             if not previous or line.run_line_ids:
                 raise UserError(
                     self.env._(
-                        "Only a change of which nothing was billed can be taken back. Delete "
-                        "the amounts or reverse the invoices first."
+                        "Only a change of which nothing has been invoiced can be undone. "
+                        "Delete the amounts or reverse the invoices first."
                     )
                 )
             last = line.date_end

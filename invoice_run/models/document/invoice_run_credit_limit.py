@@ -32,7 +32,7 @@ class InvoiceRunDocument(models.Model):
     is_large_credit = fields.Boolean(
         "Large Credit",
         readonly=True,
-        help="It gives back more than the company lets runs give back without a check.",
+        help="It credits more than the company lets runs credit without a check.",
     )
 
     def _update_large_credit(self):

@@ -263,8 +263,8 @@ class InvoiceRunDocument(models.Model):
         )
         return [
             self.env._(
-                "%(invoice)s was changed or credited since: “%(what)s” is not what is left to give "
-                "back. Press “Renew Outdated”, then approve again.",
+                "%(invoice)s has been changed or credited since: “%(what)s” is no longer what "
+                "is left to credit. Press “Renew Outdated”, then approve again.",
                 invoice=line.credited_line_id.move_id.display_name or line.run_id.reference,
                 what=line.name.split("\n")[0],
             )

@@ -23,11 +23,11 @@ class InvoiceRun(models.Model):
         "Send Not Before", copy=False, help="Nothing of this run leaves before. Empty: at once."
     )
     send_wait_until = fields.Datetime(
-        "Sending Goes On",
+        "Sending Resumes",
         readonly=True,
         copy=False,
-        help="Until then the limit of mails per hour, or a mail server that asked to come later, "
-        "makes it wait.",
+        help="Sending waits until then: the limit of emails per hour is reached, or the mail "
+        "server asked to try again later.",
     )
     send_attachment_ids = fields.Many2many(
         "ir.attachment",

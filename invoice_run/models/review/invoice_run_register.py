@@ -198,7 +198,7 @@ class InvoiceRun(models.Model):
             (self.env._("Excluded"), self.excluded_count, self.excluded_amount),
             (self.env._("Held"), self.held_count, self.held_amount),
             (self.env._("Failed"), self.not_invoiced_count, self.not_invoiced_amount),
-            (self.env._("Given back"), self.released_count, self.released_amount),
+            (self.env._("Released"), self.released_count, self.released_amount),
             (
                 self.env._("Held, without document"),
                 self.held_exception_count,

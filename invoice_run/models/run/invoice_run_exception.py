@@ -23,7 +23,7 @@ class InvoiceRunException(models.Model):
         "Credited Invoice Line",
         index="btree_not_null",
         ondelete="cascade",
-        help="Invoice line that somebody gave a part of back, without saying for which days.",
+        help="Invoice line that was credited in part, without saying for which days.",
     )
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)

@@ -106,12 +106,11 @@ class InvoiceRunDocument(models.Model):
     run_state = fields.Selection(related="run_id.state", string="Run Status")
     excluded_from_id = fields.Many2one(
         "invoice.run.document",
-        "Taken Out Of",
         readonly=True,
         copy=False,
         index="btree_not_null",
         ondelete="set null",
-        help="Document of which these amounts were a part before somebody excluded them.",
+        help="Document that contained these amounts before they were excluded.",
     )
 
     _selected_idx = models.Index("(run_id) WHERE is_selected")
