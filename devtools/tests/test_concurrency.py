@@ -41,7 +41,7 @@ together('action_generate_invoices')
 print('TOLD ' + json.dumps(told))
 """
 )
-# A second contract of each customer: some are invoiced, others of the same customer outdated.
+# A second contract of each customer: some are invoiced, others of the same customer changed.
 SECOND = """
 for contract in env['billing.contract'].search([]):
     contract.copy({'date_start': contract.date_start}).action_activate()
@@ -182,7 +182,12 @@ def test_contracts_change_while_they_are_invoiced(space, database, tmp_path):
     for error in result["errors"]:
         assert any(
             text in error
-            for text in ("Renew Outdated", "is on hold", "ends before", "blocked for invoicing")
+            for text in (
+                "Recalculate Changed",
+                "is on hold",
+                "ends before",
+                "blocked for invoicing",
+            )
         ), error
     renew = (
         WORKER

@@ -484,7 +484,7 @@ class TestMonthEndEntry(CutoffCommon):
         entry.with_user(self.accountant).action_post()
         self.assertEqual(self._get_balances(entry)[self.accrued], 58.61)
         self.assertEqual(self._get_balances(entry.reversal_move_ids)[self.accrued], -58.61)
-        self.assertIn("Renewed", "".join(entry.message_ids.mapped("body")))
+        self.assertIn("Recalculated", "".join(entry.message_ids.mapped("body")))
 
     def test_a_draft_of_which_nothing_is_left(self):
         move = self._bill_year()

@@ -34,7 +34,7 @@ REFUSALS = (
     "would be billed twice",
 )
 #: Why a document may fail after the contract was changed.
-FAILURES = ("Delete the amounts and renew them", "Press “Renew Outdated”")
+FAILURES = ("Delete the amounts and generate them again", "Press “Recalculate Changed”")
 
 
 class Walk:

@@ -214,7 +214,7 @@ class TestCreditLinks(LedgerCommon):
         run = self._make_amounts(self._make_run("2024-02-01"))
         self._credit(move, 30.0)
         self._make_invoices(run)
-        self.assertRegex(run.document_ids.error, "changed or credited since.*Renew Outdated")
+        self.assertRegex(run.document_ids.error, "changed or credited since.*Recalculate Changed")
         self.assertTrue(run.document_ids.is_stale)
         run.with_user(self.user).action_renew_stale()
         run._process_queue()

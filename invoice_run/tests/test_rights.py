@@ -376,7 +376,7 @@ class TestApprovalIsNotBypassed(InvoiceRunCommon):
         self.assertEqual(run.state, "approved")
 
     def test_retry_does_not_approve(self):
-        """Renewed amounts wait for approval, also where another document failed before."""
+        """Recalculated amounts wait for approval, also where another document failed before."""
         other = self._make_contract(
             date_start="2024-01-01", partner_id=self._make_partner("Other").id
         )

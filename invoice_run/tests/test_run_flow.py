@@ -269,7 +269,7 @@ class TestRunFlow(InvoiceRunCommon):
         tax.amount = 20
         self._make_invoices(run)
         self.assertEqual(run.document_ids.state, "failed")
-        self.assertIn("Renew Outdated", run.document_ids.error)
+        self.assertIn("Recalculate Changed", run.document_ids.error)
         self.assertFalse(run.invoice_ids)
 
     def test_other_amounts_than_approved_are_refused(self):

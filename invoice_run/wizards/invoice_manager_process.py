@@ -98,7 +98,7 @@ class InvoiceManager(models.TransientModel):
         return self.get_state()
 
     def action_renew(self):
-        """Make the amounts of the outdated rows again, and only those."""
+        """Recalculate the amounts of the changed rows, and no others."""
         run = self._get_run()
         self._check_idle()
         run.with_context(invoice_run_watched=True).action_renew_stale()

@@ -120,7 +120,7 @@ class InvoiceManager(models.TransientModel):
         if is_waiting:
             reason = self.env._("An earlier period of the same contract failed: repair that first.")
         if document.is_stale and document.state == "to_do":
-            reason = self.env._("Something was changed since: renew the outdated rows.")
+            reason = self.env._("Something has changed since: recalculate the changed rows.")
         move = document.move_id
         return {
             "status": status,

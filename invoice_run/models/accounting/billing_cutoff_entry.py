@@ -86,7 +86,7 @@ def _freeze(distribution):
 class AccountMove(models.Model):
     """The month-end entry of a cut-off: one a company and day, reversed on the next day.
 
-    A draft is renewed when it is confirmed, if the ledger says something else by then. What it
+    A draft is recalculated when it is confirmed, if the ledger has changed by then. What it
     moves is in its details, line by line.
     """
 
@@ -113,7 +113,7 @@ class AccountMove(models.Model):
 
     @api.model
     def _create_cutoff_entry(self, company, date):
-        """Return the entry of this cut-off as a draft: a new one, or the one that waits, renewed.
+        """Return the entry of this cut-off as a draft: a new one, or the one that waits.
 
         :raises UserError: an account is missing, the books are closed, nothing is to be booked,
             or the entry is posted already
@@ -227,7 +227,9 @@ class AccountMove(models.Model):
                     )
                 )
             entry._write_cutoff(rows)
-            entry.message_post(body=self.env._("Renewed: what was billed changed meanwhile."))
+            entry.message_post(
+                body=self.env._("Recalculated: the invoices have changed in the meantime.")
+            )
 
     # ------------------------------------------------------------------
     # Checks
@@ -349,7 +351,7 @@ class AccountMove(models.Model):
 
     @api.model
     def _cron_draft_cutoffs(self):
-        """Make or renew the draft of last month's cut-off in each company that wants it."""
+        """Create or recalculate the draft of last month's cut-off in each company that wants it."""
         companies = self.env["res.company"].search([("invoice_run_cutoff_draft", "=", True)])
         for number, company in enumerate(companies, 1):
             self._process_cutoff_draft(company)
@@ -357,7 +359,7 @@ class AccountMove(models.Model):
 
     @api.model
     def _process_cutoff_draft(self, company):
-        """Make or renew the draft of the month before the company's today; safe to repeat.
+        """Create or recalculate the draft of the month before the company's today; safe to repeat.
 
         What cannot be made is logged, and stops no other company.
         """

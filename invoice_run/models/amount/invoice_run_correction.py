@@ -56,7 +56,7 @@ class InvoiceRunLine(models.Model):
     def _is_overbilled(self):
         """Whether days of this amount are to be credited: invoiced, and after the end of its line.
 
-        Not while an earlier credit of it waits for its invoice: that one is renewed.
+        Not while an earlier credit of it waits for its invoice: that one is recalculated.
         """
         is_waiting = self.superseded_by_id.document_id.state in ("to_do", "failed")
         is_invoiced = self.document_id.state in ("invoiced", "nothing")

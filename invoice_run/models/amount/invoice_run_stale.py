@@ -21,7 +21,7 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     is_stale = fields.Boolean(
-        "Outdated", readonly=True, help="What it was made from has changed: renew it."
+        "Changed", readonly=True, help="Its contract, order or item has changed: recalculate it."
     )
 
     @api.model
@@ -42,10 +42,10 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     is_stale = fields.Boolean(
-        "Outdated",
+        "Changed",
         readonly=True,
-        help="A contract, order, price, customer or item of it has changed since: no invoice is "
-        "made until its amounts are renewed.",
+        help="A contract, order, price, customer or item of it has changed since: no invoice "
+        "is created until its amounts are recalculated.",
     )
 
     def _detect_stale(self):
@@ -74,7 +74,7 @@ class InvoiceRunDocument(models.Model):
             errors.append(
                 self.env._(
                     "The contract, the order, the customer or an item was changed after the "
-                    "amounts were made. Press “Renew Outdated”, then approve again."
+                    "amounts were generated. Press “Recalculate Changed”, then approve again."
                 )
             )
         return errors
@@ -89,9 +89,10 @@ class InvoiceRun(models.Model):
     renew_payer_ids = fields.Many2many(
         "res.partner",
         "invoice_run_renew_payer_rel",
+        string="Customers to Recalculate",
         readonly=True,
         copy=False,
-        help="Customers whose amounts are to be made again.",
+        help="Customers whose amounts are to be recalculated.",
     )
 
     @api.model
@@ -125,11 +126,11 @@ class InvoiceRun(models.Model):
         return super()._get_changed(vals, names)
 
     def action_renew_stale(self):
-        """Make the amounts of customers with outdated documents again, and only those.
+        """Recalculate the amounts of the customers with changed documents, and no others.
 
         An approval is withdrawn. What somebody excluded stays excluded.
 
-        :raises UserError: the run is not in a state in which amounts can be renewed
+        :raises UserError: the run is not in a state in which amounts can be recalculated
         """
         self.check_access("write")
         self._check_not_busy()
@@ -154,7 +155,7 @@ class InvoiceRun(models.Model):
             run._queue_job("amounts")
 
     def _get_stale_payers(self):
-        """Return the customers with an outdated document that is not invoiced."""
+        """Return the customers with a changed document that is not invoiced."""
         domain = Domain("run_id", "=", self.id) & Domain("is_stale", "=", True)
         domain &= Domain("state", "in", ("to_do", "failed", "held"))
         groups = self.env["invoice.run.document"]._read_group(domain, ["payer_id"])
@@ -176,7 +177,7 @@ class InvoiceRun(models.Model):
         documents.unlink()
 
     def _get_done_payers(self, payers=None):
-        # EXTENDS 'invoice_run': customers that are renewed may have other documents
+        # EXTENDS 'invoice_run': customers that are recalculated may have other documents
         return super()._get_done_payers(payers) - self.renew_payer_ids
 
     def _generate_amounts(self, payers, look_again=False):
@@ -187,7 +188,8 @@ class InvoiceRun(models.Model):
         return result
 
     def _note_renewed(self, payers):
-        """Note that these customers are renewed: in the link's table, for workers share the run."""
+        """Note that these customers are done: in the link's table, for workers share the "
+        "run."""
         field = self._fields["renew_payer_ids"]
         self.env.cr.execute(
             SQL(
@@ -202,7 +204,7 @@ class InvoiceRun(models.Model):
         self.invalidate_recordset(["renew_payer_ids"])
 
     def _get_charges(self, payers):
-        # EXTENDS 'invoice_run': what somebody excluded does not come back by being renewed
+        # EXTENDS 'invoice_run': what somebody excluded stays excluded when recalculated
         charges, exceptions = super()._get_charges(payers)
         excluded = self._get_excluded_keys(self.renew_payer_ids & payers)
         return [
@@ -230,7 +232,7 @@ class InvoiceRun(models.Model):
         return (*(vals.get(name) or 0 for name in CHARGE_KEYS), vals["billing_date_from"])
 
     def _stop_work(self):
-        # EXTENDS 'invoice_run': the run goes on without those who were to be renewed
+        # EXTENDS 'invoice_run': the run continues without the customers left to recalculate
         payers = self.renew_payer_ids if self.job == "amounts" else self.renew_payer_ids.browse()
         result = super()._stop_work()
         if payers:
@@ -240,8 +242,8 @@ class InvoiceRun(models.Model):
 
     def _create_not_renewed(self, payers):
         message = self.env._(
-            "The work was stopped before the amounts of this customer were renewed. They are not "
-            "in this run; what is due comes with the next one."
+            "The work was stopped before the amounts of this customer were recalculated. They "
+            "are not in this run; the next one proposes what is due."
         )
         # sudo: exceptions are the engine's
         self.env["invoice.run.exception"].sudo().create(

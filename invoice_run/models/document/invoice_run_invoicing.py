@@ -86,7 +86,7 @@ class InvoiceRunDocument(models.Model):
 
     def _set_failed(self, reason):
         self.write({"state": "failed", "error": reason})
-        # what is not any more what was approved can be renewed at once
+        # what is no longer what was approved can be recalculated at once
         self._detect_stale()
 
     def _get_ready(self):
@@ -207,7 +207,8 @@ class InvoiceRunDocument(models.Model):
         if self.line_ids.filtered(lambda line: not line._is_held()):
             errors.append(
                 self.env._(
-                    "The periods were released meanwhile. Delete the amounts and renew them."
+                    "The periods were released meanwhile. Delete the amounts and generate "
+                    "them again."
                 )
             )
         if self.invoice_date_due and self.invoice_date_due < self.invoice_date:
@@ -245,7 +246,8 @@ class InvoiceRunDocument(models.Model):
                 errors.append(self.env._("%(contract)s is on hold.", contract=name))
         for line in self.line_ids.filtered(lambda line: line._is_beyond_end()):
             message = self.env._(
-                "%(contract)s ends before %(date)s now. Delete the amounts and renew them.",
+                "%(contract)s ends before %(date)s now. Delete the amounts and generate them "
+                "again.",
                 contract=line.contract_id.name,
                 date=format_date(self.env, line.billing_date_to),
             )
@@ -264,7 +266,7 @@ class InvoiceRunDocument(models.Model):
         return [
             self.env._(
                 "%(invoice)s has been changed or credited since: “%(what)s” is no longer what "
-                "is left to credit. Press “Renew Outdated”, then approve again.",
+                "is left to credit. Press “Recalculate Changed”, then approve again.",
                 invoice=line.credited_line_id.move_id.display_name or line.run_id.reference,
                 what=line.name.split("\n")[0],
             )
@@ -326,8 +328,8 @@ class InvoiceRunDocument(models.Model):
         if company_currency.compare_amounts(self.company_amount_total, total) == 0:
             return False
         return self.env._(
-            "The invoice would be booked at %(invoice)s, but %(preview)s was approved: the rate "
-            "of %(currency)s has changed. Press “Renew Outdated”.",
+            "The invoice would be booked at %(invoice)s, but %(preview)s was approved: the "
+            "rate of %(currency)s has changed. Press “Recalculate Changed”.",
             invoice=format_amount(self.env, total, company_currency),
             preview=format_amount(self.env, self.company_amount_total, company_currency),
             currency=self.currency_id.name,

@@ -401,8 +401,8 @@ class InvoiceRunDocument(models.Model):
         self.ensure_one()
         who = self.run_id.approved_by_id.name
         return self.env._(
-            "This is not what %(who)s approved: the document was changed, added or moved since. "
-            "Press “Renew Outdated”, then have it approved again.",
+            "This is not what %(who)s approved: the document was changed, added or moved "
+            "since. Press “Recalculate Changed”, then have it approved again.",
             who=who or self.env._("a reviewer"),
         )
 

@@ -132,7 +132,7 @@ class InvoiceRun(models.Model):
     invoice_count = fields.Integer("Invoices Made", compute="_compute_totals")
     failed_count = fields.Integer("Failed", compute="_compute_totals")
     flagged_count = fields.Integer("Flagged", compute="_compute_totals")
-    stale_count = fields.Integer("Outdated", compute="_compute_totals")
+    stale_count = fields.Integer("Changed", compute="_compute_totals")
     pending_count = fields.Integer("To Send", compute="_compute_totals")
     sent_count = fields.Integer("Sent", compute="_compute_totals")
     exception_count = fields.Integer("Exceptions Found", compute="_compute_exception_count")
@@ -371,7 +371,7 @@ class InvoiceRun(models.Model):
             )
 
     def action_generate_amounts(self):
-        """Collect in the background what is due; amounts made before are renewed.
+        """Collect in the background what is due; existing amounts are recalculated.
 
         :raises UserError: the run has invoices, or is cancelled
         """
@@ -536,7 +536,7 @@ class InvoiceRun(models.Model):
     def _check_retry_allowed(self):
         """Refuse to make invoices that nobody approved, or by who may make none.
 
-        :raises UserError: the amounts were renewed since, and wait for approval
+        :raises UserError: the amounts were recalculated since, and wait for approval
         """
         self.env["account.move"].check_access("create")
         if self.state not in ("approved", "invoiced"):

@@ -98,8 +98,8 @@ class InvoiceRunLine(models.Model):
         if line_ids != [amount.sale_line_id.id for amount in self]:
             return [
                 self.env._(
-                    "%(orders)s: the lines to invoice are not those that were approved: the order "
-                    "was changed or invoiced in Sales since. Press “Renew Outdated”.",
+                    "%(orders)s: the lines to invoice are not those that were approved: the "
+                    "order was changed or invoiced in Sales since. Press “Recalculate Changed”.",
                     orders=", ".join(self.sale_order_id.mapped("name")),
                 )
             ]
@@ -119,7 +119,7 @@ class InvoiceRunLine(models.Model):
             return None
         return self.env._(
             "%(order)s, “%(line)s”: %(approved)s × %(price)s was approved, %(now)s × %(new)s "
-            "would be invoiced now. Press “Renew Outdated”.",
+            "would be invoiced now. Press “Recalculate Changed”.",
             order=self.sale_order_id.name,
             line=self.product_id.display_name or self.name,
             approved=self.quantity,

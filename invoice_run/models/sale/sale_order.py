@@ -116,7 +116,7 @@ class SaleOrder(models.Model):
         self.filtered(lambda order: order.state == "sale").approved_for_invoicing = True
 
     def action_withdraw_invoicing_approval(self):
-        """Take the approval back: amounts made from these orders are outdated."""
+        """Withdraw the approval: amounts of these orders are marked as changed."""
         self.check_access("write")
         self._check_may_approve()
         self.approved_for_invoicing = False
