@@ -1,4 +1,4 @@
-"""A register as plain data: what the PDF and the spreadsheet of a run are both written from."""
+"""The report of a run as plain data: both the PDF and the spreadsheet are written from it."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple

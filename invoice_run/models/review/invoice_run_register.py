@@ -109,8 +109,8 @@ class InvoiceRun(models.Model):
             (self.env._("Approved on"), self._format_moment(self.approved_date)),
             (self.env._("Checked by a person"), str(self._count_checked())),
             (self.env._("Still to check"), str(self.flagged_count)),
-            (self.env._("Register made on"), self._format_moment(fields.Datetime.now())),
-            (self.env._("Register made by"), self.env.user.name),
+            (self.env._("Report created on"), self._format_moment(fields.Datetime.now())),
+            (self.env._("Report created by"), self.env.user.name),
         ]
         return [(label, text or "–") for label, text in facts]
 

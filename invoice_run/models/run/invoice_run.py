@@ -77,7 +77,7 @@ class InvoiceRun(models.Model):
             ("draft", "Draft"),
             ("on_hold", "On Hold"),
             ("submitted", "Submitted"),
-            ("amounts", "Amounts"),
+            ("amounts", "To Approve"),
             ("approved", "Approved"),
             ("invoiced", "Invoiced"),
             ("cancelled", "Cancelled"),
