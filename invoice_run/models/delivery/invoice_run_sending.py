@@ -90,7 +90,7 @@ class InvoiceRunDocument(models.Model):
             ("email", self.env._("Email")),
             ("print", self.env._("Print")),
             *others,
-            ("none", self.env._("Nothing")),
+            ("none", self.env._("Do not send")),
         ]
 
     def write(self, vals):

@@ -93,14 +93,14 @@ class InvoiceRun(models.Model):
     )
     job = fields.Selection(
         [
-            ("none", "Nothing"),
+            ("none", "None"),
             ("amounts", "Generating amounts"),
             ("invoices", "Generating invoices"),
             ("confirm", "Confirming drafts"),
             ("send", "Sending"),
             ("print", "Printing"),
         ],
-        "Working On",
+        "Background Job",
         required=True,
         tracking=True,
         default="none",

@@ -74,7 +74,9 @@ class ResPartner(models.Model):
     def _get_sending_summary(self):
         method = self.invoice_sending_method
         if method in (False, "manual"):
-            return self.env._("It sends nothing: for that, choose how under “Invoice sending”.")
+            return self.env._(
+                "The invoice is not sent: to have it sent, choose a method under “Invoice sending”."
+            )
         if method != "email":
             label = dict(self._fields["invoice_sending_method"]._description_selection(self.env))
             return self.env._("It sends the invoice: %(method)s.", method=label[method])
