@@ -351,7 +351,7 @@ class TestLaterStart(LedgerCommon):
         move = self._bill()
         line = self.contract.line_ids
         for record in (self.contract, line):
-            with self.assertRaisesRegex(ValidationError, f"billed by {move.name}.*Bill the Per"):
+            with self.assertRaisesRegex(ValidationError, f"invoiced with {move.name}.*Release for"):
                 record.with_user(self.user).date_start = "2024-01-15"
         self._reverse(move, invoice_bill_again=True).action_post()
         self.contract.with_user(self.user).date_start = "2024-01-15"

@@ -29,7 +29,7 @@ REFUSALS = (
     "confirmed invoices",
     "billing_contract_dates_in_order",
     "Only a change of which nothing has been invoiced",
-    "to be billed again. Reset or cancel",
+    "releases it for invoicing. Reset that credit note",
     "have credit notes already",
     "would be billed twice",
 )

@@ -23,7 +23,7 @@ REFUSALS = (
     "is left to credit",
     "Undo that first",
     "ends before the change",
-    "to be billed again. Reset or cancel",
+    "releases it for invoicing. Reset that credit note",
     "have credit notes already",
     "is cancelled: there is nothing",
 )

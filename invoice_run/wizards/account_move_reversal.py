@@ -43,9 +43,9 @@ class AccountMoveReversal(models.TransientModel):
     _inherit = ["account.move.reversal", "billing.credit.mixin"]
 
     invoice_bill_again = fields.Boolean(
-        "Bill the Periods Again",
-        help="When the credit note is confirmed in full, the next invoice run proposes the "
-        "periods of the invoice again.",
+        "Release for Invoicing",
+        help="When the credit note is confirmed for the full amount, the periods of the invoice "
+        "are released and the next invoice run proposes them again.",
     )
     has_billed_periods = fields.Boolean(compute="_compute_has_billed_periods")
 

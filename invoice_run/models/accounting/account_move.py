@@ -37,12 +37,12 @@ class AccountMove(models.Model):
         groups="invoice_run.invoice_run_group_user",
     )
     invoice_bill_again = fields.Boolean(
-        "Bill Again",
+        "Release for Invoicing",
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
-        help="When this credit note is confirmed in full, the periods of the invoice that it "
-        "reverses become billable again.",
+        help="When this credit note is confirmed for the full amount, the periods of the invoice "
+        "that it reverses are released for invoicing.",
     )
     billing_given_back = fields.Boolean(
         "Released for Invoicing",
@@ -213,10 +213,10 @@ class AccountMove(models.Model):
         return self.env["invoice.run.line"].sudo().browse([row[0] for row in rows])
 
     def _is_billing(self):
-        """Whether this invoice holds the periods that it bills.
+        """Whether this invoice claims the periods that it invoices.
 
-        A cancelled invoice does not, nor one that a confirmed credit note over its whole
-        amount gave back to be billed again.
+        A cancelled invoice does not, nor one that a confirmed credit note of the full amount
+        released for invoicing.
         """
         self.ensure_one()
         if self.state == "cancel":
@@ -224,7 +224,7 @@ class AccountMove(models.Model):
         return not self._get_giving_back()
 
     def _get_giving_back(self):
-        """Return the confirmed credit notes over the whole amount that let it be billed again."""
+        """Return the confirmed credit notes of the full amount that release it for invoicing."""
         return self.reversal_move_ids.filtered(
             lambda credit: credit.state == "posted" and credit._gives_back()
         )
@@ -254,7 +254,7 @@ class AccountMove(models.Model):
         self.line_ids.flush_recordset(["billing_given_back", "parent_state"])
 
     def _check_given_back_once(self):
-        """Refuse a second credit note that lets the same periods be billed again.
+        """Refuse a second credit note that releases the same periods for invoicing.
 
         :raises UserError: names the first one
         """
@@ -264,15 +264,15 @@ class AccountMove(models.Model):
             if others and credit._gives_back():
                 raise UserError(
                     self.env._(
-                        "%(credit)s gives %(invoice)s back already, to be billed again. Delete "
-                        "this second credit note.",
+                        "%(credit)s already credits %(invoice)s and releases it for invoicing. "
+                        "Delete this second credit note.",
                         credit=others[0].display_name,
                         invoice=invoice.display_name,
                     )
                 )
 
     def _check_not_given_back(self):
-        """Refuse to take back an invoice whose credit note lets its periods be billed again.
+        """Refuse to take back an invoice whose credit note released its periods.
 
         The credit note alone would stay: the customer would get the money back twice.
 
@@ -283,8 +283,8 @@ class AccountMove(models.Model):
             if credits:
                 raise UserError(
                     self.env._(
-                        "%(credit)s gives %(invoice)s back to be billed again. Reset or cancel "
-                        "that credit note first.",
+                        "%(credit)s credits %(invoice)s and releases it for invoicing. Reset "
+                        "that credit note to draft or cancel it first.",
                         credit=credits[0].display_name,
                         invoice=move.display_name,
                     )

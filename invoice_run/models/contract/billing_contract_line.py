@@ -283,8 +283,8 @@ class BillingContractLine(models.Model):
         # sudo: who edits a contract need not see the invoice
         move = self.env["account.move"].sudo().browse(entry.move_id or ())
         return self.env._(
-            "Contract %(contract)s, line “%(line)s”: days before %(date)s are billed by "
-            "%(invoice)s. Reverse it with “Bill the Periods Again”, then move the start.",
+            "Contract %(contract)s, line “%(line)s”: days before %(date)s have been invoiced "
+            "with %(invoice)s. Reverse it with “Release for Invoicing”, then move the start.",
             contract=self.contract_id.name,
             line=self.name,
             date=format_date(self.env, first),

@@ -83,9 +83,10 @@ class InvoiceRunDocument(models.Model):
         default="to_do",
         index=True,
         readonly=True,
-        help="Held: below the minimum of the company, for a later run. "
-        "Released: its invoice was deleted, cancelled or credited to bill again; the next "
-        "run proposes its periods. Credit note: takes a document back, and is sent as it was.",
+        help="Postponed: below the minimum of the company, left for a later run. Released: its "
+        "invoice was deleted, cancelled, or credited and released for invoicing; the next "
+        "run proposes its periods. Credit note: reverses a document and is sent in the same "
+        "way.",
     )
     error = fields.Text("Reason", readonly=True)
     move_id = fields.Many2one(

@@ -15,11 +15,11 @@ PRICE = SQL(
     "round(item.quantity * item.price_unit::numeric * (1 - COALESCE(item.discount, 0) / 100)"
     " / currency.rounding) * currency.rounding"
 )
-#: Whether a credit note lets the periods be billed again, see ``account.move._gives_back``.
+#: Whether a credit note releases the periods for invoicing, see ``account.move._gives_back``.
 RELEASES = SQL("(move.invoice_bill_again AND move.amount_total = reversed.amount_total)")
 
 #: The invoice lines of the amounts in ``amount``: first those that runs made, by their amount; then
-#: those that give them back, by the line that they name.
+#: those that credit them, by the line that they name.
 FOUND = SQL(
     """
     billed AS MATERIALIZED (
@@ -83,8 +83,8 @@ class BillingLedger(models.AbstractModel):
     takes these back) names the invoice line itself (``billing_credited_line_id``), so signs do
     the rest: what is left of a line is its amount plus those of all lines that name it. What a
     credit does to the days follows from what it is: a correction, or a credit note over the
-    whole amount that lets the periods be billed again, releases them; any other leaves them
-    billed and gives money back, for the days that somebody named (``billing_credit_kind``).
+    whole amount that releases the periods for invoicing; any other leaves them
+    invoiced and credits money, for the days that somebody named (``billing_credit_kind``).
 
     Periods that a run settled without an invoice (documents over nothing) are entries too,
     without a journal item. Order lines are linked by Sales itself, so invoices that were made
@@ -196,7 +196,7 @@ class BillingLedger(models.AbstractModel):
     def _get_amounts_invoiced(self, amounts):
         """Return what the invoices in force say of single amounts of runs.
 
-        An invoice that was given back to be billed again, or replaced, is not in force.
+        An invoice that was released for invoicing, or replaced, is not in force.
 
         :param amounts: ``invoice.run.line``, of whatever source
         :return: {amount id: (billed, given back by hand)}, untaxed, in the currency of the
