@@ -212,7 +212,7 @@ class TestExceptions(InvoiceRunCommon):
         self.assertEqual(exception.code, "held")
         self.assertEqual(exception.contract_id, self.fine)
         self.assertEqual(exception.blocking_run_id, first)
-        self.assertRegex(exception.message, f"Held by {first.reference}, To Approve, since")
+        self.assertRegex(exception.message, rf"Claimed by {first.reference} \(To Approve\) since")
         exception.with_user(self.user).action_release()
         self.assertEqual(first.document_ids.state, "released")
         self.assertEqual(first.document_count, 0)

@@ -633,7 +633,7 @@ class TestInvariants(InvoiceRunCommon):
         contract.date_end = False
         run = self._make_amounts(self._make_run("2024-01-17"))
         self.assertFalse(run.line_ids)
-        self.assertIn(f"Held by {credit.reference}", run.exception_ids.message)
+        self.assertIn(f"Claimed by {credit.reference}", run.exception_ids.message)
         credit.action_delete_amounts("it goes on")
         self.assertEqual(contract.line_ids.invoiced_until, date(2024, 2, 9))
 

@@ -247,7 +247,7 @@ class TestUsage(InvoiceRunCommon):
         self.assertEqual(run.document_ids.amount_untaxed, 107.0)
         other = self._make_amounts(self._make_run("2024-01-15", self.usage_scenario))
         self.assertFalse(other.line_ids)
-        self.assertIn(f"Held by {run.reference}", other.exception_ids.message)
+        self.assertIn(f"Claimed by {run.reference}", other.exception_ids.message)
         run.action_delete_amounts("the usage alone")
         self._make_amounts(other)
         self.assertEqual(other.line_ids.usage_id, usage)

@@ -126,7 +126,7 @@ class BillingForecast(models.TransientModel):
 
         What is overdue, and credits, count in the present month; at today's rates.
 
-        :param held: with what runs hold that have not invoiced it yet
+        :param held: with what runs claim and have not invoiced yet
         """
         contracts = self._get_contracts()
         claims = contracts.line_ids._get_taken_spans()
@@ -160,7 +160,7 @@ class BillingForecast(models.TransientModel):
                 yield key, contract._get_charge_untaxed(charge), currency
 
     def _get_held(self):
-        """Yield (key, amount, currency) of what open runs hold, by the month of their invoices."""
+        """Yield (key, amount, currency) of what open runs claim, by the month of their invoices."""
         domain = Domain("contract_id", "any", self._get_billable_domain())
         domain &= Domain("contract_line_id", "!=", False)
         domain &= Domain("document_id.state", "in", ("to_do", "failed"))

@@ -113,7 +113,7 @@ class InvoiceManager(models.TransientModel):
             "nothing": self.env._("Nothing to invoice"),
             "failed": self.env._("Failed"),
             "waiting": self.env._("Waiting"),
-            "held": self.env._("Held back"),
+            "held": self.env._("Postponed"),
         }
         status = "waiting" if is_waiting else document.state
         reason = document.error or ""
@@ -238,7 +238,7 @@ class InvoiceManager(models.TransientModel):
         }
 
     def action_release(self, exception_id):
-        """Release what another run holds; the next fetch finds it."""
+        """Release what another run claims; the next fetch finds it."""
         exception = self.env["invoice.run.exception"].search(
             [("id", "=", exception_id), ("run_id", "=", self._find_run().id)]
         )

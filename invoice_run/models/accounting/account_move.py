@@ -75,7 +75,7 @@ class AccountMove(models.Model):
         }
 
     def write(self, vals):
-        # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
+        # EXTENDS 'account': confirming, cancelling and resetting decide what claims a period
         if vals.get("state") in ("draft", "cancel"):
             self._check_not_given_back()
             confirmed = self.filtered(lambda move: move.state == "posted")
@@ -89,7 +89,7 @@ class AccountMove(models.Model):
             self._forget_credit_documents()
         result = super().write(vals)
         if "state" in vals:
-            # a draft holds its periods like a confirmed invoice: only what it reverses changes
+            # a draft claims its periods like a confirmed invoice: only what it reverses changes
             own = vals["state"] != "posted"
             self._get_affected_run_lines(own=own)._follow_invoices()
         return result
@@ -134,7 +134,7 @@ class AccountMove(models.Model):
         return lines.search([("move_id", "in", self.ids), ("invoice_run_line_id", "!=", False)])
 
     def _forget_unsent_mails(self):
-        """Hold back mails of runs that have these moves as they were; sent anew when confirmed."""
+        """Withdraw emails with these moves as they were; they are sent anew when confirmed."""
         # sudo: who changes an invoice need not see the run that made it
         documents = self.env["invoice.run.document"].sudo()
         domain = [("move_id", "in", self.ids), ("send_state", "=", "pending")]

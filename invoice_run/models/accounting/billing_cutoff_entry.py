@@ -41,7 +41,7 @@ class BillingCutoffDetail(models.Model):
         "Journal Item",
         index="btree_not_null",
         ondelete="cascade",
-        help="The line of the entry that holds this amount.",
+        help="The line of the entry that contains this amount.",
     )
     company_id = fields.Many2one(related="move_id.company_id", store=True, index=True)
     currency_id = fields.Many2one(related="company_id.currency_id")

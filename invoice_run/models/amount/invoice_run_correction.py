@@ -9,7 +9,7 @@ from ...engine import periods
 class InvoiceRunLine(models.Model):
     """Credits of days that were billed and are not owed any more.
 
-    A correction is no claim: what it holds is the cut of the earlier claim. Claiming it cuts
+    A correction is no claim: it shortens the earlier claim. Claiming it cuts
     (or releases) the earlier claim for the credited days, releasing it restores that claim.
     """
 

@@ -107,7 +107,7 @@ class InvoiceRunLine(models.Model):
     def _claim(self):
         """Claim the periods and items of these lines, in an order that cannot deadlock.
 
-        :raises UserError: somebody else holds one of them; names the run or invoice
+        :raises UserError: somebody else claims one of them; names the run or invoice
         """
         corrections = self.filtered("corrects_id")
         corrections._claim_corrections()
@@ -254,7 +254,7 @@ class InvoiceRunLine(models.Model):
         return None
 
     def _get_claim_conflict_message(self, until=None):
-        """Return a sentence that names who holds the periods of these lines.
+        """Return a sentence that names what claims the periods of these lines.
 
         :param until: see :meth:`_get_conflicting_lines`
         """

@@ -126,7 +126,7 @@ class BillingContractLine(models.Model):
     raised_from = fields.Date(
         readonly=True,
         copy=False,
-        help="From this day on the price holds the last percentage by which it was raised.",
+        help="From this day on the price includes the latest percentage increase.",
     )
 
     _dates_in_order = models.Constraint(

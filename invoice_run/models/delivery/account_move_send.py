@@ -29,7 +29,7 @@ class SendBatch:
 
 
 class AccountMoveSend(models.AbstractModel):
-    """Sending of many invoices at once: same hooks, same results, one failure holds no other."""
+    """Sending of many invoices at once: same hooks and results, no failure stops the others."""
 
     _inherit = "account.move.send"
 
@@ -193,7 +193,7 @@ class AccountMoveSend(models.AbstractModel):
 
     @api.model
     def _prepare_invoice_pdf_report(self, invoices_data):
-        # EXTENDS 'account': an invoice whose PDF fails does not hold the others
+        # EXTENDS 'account': an invoice whose PDF fails does not stop the others
         prepare = super()._prepare_invoice_pdf_report
         if self._get_run_batch() is None:
             return prepare(invoices_data)
@@ -259,7 +259,7 @@ class AccountMoveSend(models.AbstractModel):
 
     @api.model
     def _send_mails(self, moves_data):
-        # EXTENDS 'account': a mail that cannot be made does not hold the others
+        # EXTENDS 'account': a mail that cannot be created does not stop the others
         send = super()._send_mails
         if self._get_run_batch() is None:
             return send(moves_data)

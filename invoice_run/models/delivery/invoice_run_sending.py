@@ -218,7 +218,7 @@ class InvoiceRunDocument(models.Model):
         )
 
     def _send_by(self, method):
-        """Render and send through Odoo; what fails says why and does not hold the others."""
+        """Render and send through Odoo; what fails says why and does not stop the others."""
         send = self.env["account.move.send"].with_context(mail_notify_force_send=False)
         try:
             with self._undo_on_error():
@@ -318,7 +318,7 @@ class InvoiceRunDocument(models.Model):
         )
 
     def _forget_unsent_mails(self):
-        """Hold back the mails of these documents that wait; the next ones are made anew.
+        """Withdraw the waiting emails of these documents; the next ones are created anew.
 
         What has left, or perhaps has, is not touched.
         """

@@ -42,7 +42,7 @@ class InvoiceRunDocument(models.Model):
     )
     part = fields.Char(help="Number of this invoice where the limit of lines made several.")
     contract_ids = fields.Many2many("billing.contract", string="Contracts")
-    is_grouped = fields.Boolean(help="Holds several contracts, a section for each.")
+    is_grouped = fields.Boolean(help="Contains several contracts, with a section for each.")
     date_from = fields.Date(help="First day billed, included.")
     date_to = fields.Date(help="Last day billed, included.")
     invoice_date = fields.Date()
@@ -73,7 +73,7 @@ class InvoiceRunDocument(models.Model):
             ("invoiced", "Invoiced"),
             ("failed", "Failed"),
             ("excluded", "Excluded"),
-            ("held", "Held"),
+            ("held", "Postponed"),
             ("nothing", "Nothing to Invoice"),
             ("released", "Released"),
             ("credit", "Credit Note"),

@@ -9,9 +9,10 @@ class ResCompany(models.Model):
 
     invoice_run_min_amount = fields.Monetary(
         "Smallest invoice",
-        help="Documents with a smaller total, taxes included, are held: not invoiced by this run. "
-        "Their periods stay billable; once they reach the minimum together, they come on one "
-        "invoice. The last invoice of a contract is never held. 0: no minimum.",
+        help="Documents with a smaller total, including taxes, are postponed: this run does not "
+        "invoice them. Their periods stay billable; once they reach the minimum together, "
+        "they are put on one invoice. The last invoice of a contract is never postponed. 0: "
+        "no minimum.",
         groups=INTERNAL,
     )
     invoice_run_max_amount = fields.Monetary(
@@ -74,7 +75,7 @@ class InvoiceRunDocument(models.Model):
         readonly=True,
         help="Its total is above the company's maximum: no invoice before a reviewer checked it.",
     )
-    hold_reason = fields.Char(compute="_compute_hold_reason")
+    hold_reason = fields.Char("Why It Waits", compute="_compute_hold_reason")
 
     @api.depends("state", "is_above_max", "is_accepted")
     def _compute_hold_reason(self):
@@ -116,14 +117,14 @@ class InvoiceRunDocument(models.Model):
         return result
 
     def _apply_limits(self):
-        """Hold these new documents of one run that are too small; mark those that are too large.
+        """Postpone those of these new documents that are too small; mark those that are too large.
 
         Small ones that reach the minimum together are put on one invoice.
         """
         low = self.company_id.invoice_run_min_amount
         small = self.browse()
         if low > 0:
-            # credits are never held: neither a credit note nor what corrects a claim
+            # credits are never postponed: neither a credit note nor what corrects a claim
             small = self.filtered(
                 lambda document: (
                     0 < document.company_amount_total < low and not document.line_ids.corrects_id
@@ -140,7 +141,7 @@ class InvoiceRunDocument(models.Model):
         return (self.payer_id, self.contract_ids, *(self[name] for name in names))
 
     def _apply_minimum(self, low):
-        """Hold these documents, which belong together, or put them on one invoice.
+        """Postpone these documents, which belong together, or put them on one invoice.
 
         :param low: minimum in company currency, taxes included
         """

@@ -23,7 +23,7 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     print_attachment_id = fields.Many2one(
-        "ir.attachment", "Printed In", readonly=True, help="The file of the run that holds it."
+        "ir.attachment", "Printed In", readonly=True, help="The file of the run that contains it."
     )
 
     def action_print(self):

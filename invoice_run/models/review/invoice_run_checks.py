@@ -11,7 +11,7 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     def _create_run_exceptions(self):
-        """Report what stands in the way of posting, and what other runs hold."""
+        """Report what stands in the way of posting, and what other runs claim."""
         self.ensure_one()
         vals_list = [*self._get_lock_date_exceptions(), *self._get_journal_exceptions()]
         vals_list += [*self._get_skipped_exceptions(), *self._get_held_exceptions()]
@@ -78,18 +78,18 @@ class InvoiceRun(models.Model):
             }
 
     def _get_held_exceptions(self):
-        """Yield what is due here but held by another run that made no invoice of it yet."""
+        """Yield what is due here but claimed by another run that has not invoiced it yet."""
         lines = self.env["invoice.run.line"].search(
             self._get_held_domain(), order="run_id, contract_id, usage_id, sale_order_id"
         )
         due = lines.filtered(lambda line: line._is_held() and self._would_bill(line))
         states = dict(self._fields["state"]._description_selection(self.env))
-        # one row per contract or order, however many items of it are held
+        # one row per contract or order, however many items of it are claimed
         held = due.grouped(lambda line: (line.run_id, line._get_source_record()))
         for (run, record), group in held.items():
             message = self.env._(
-                "Held by %(run)s, %(state)s, since %(date)s. Release it there, or let that "
-                "run make the invoice.",
+                "Claimed by %(run)s (%(state)s) since %(date)s. Release it there, or let that "
+                "run create the invoice.",
                 run=run.reference,
                 state=states[run.state],
                 date=format_date(self.env, run.create_date.date()),
@@ -128,7 +128,7 @@ class InvoiceRun(models.Model):
         return held & Domain("usage_id", "any", selection)
 
     def _would_bill(self, line):
-        """Whether this run would bill the days or item that ``line`` of another run holds."""
+        """Whether this run would invoice the days or item that ``line`` of another run claims."""
         first, last = line.billing_date_from, line.billing_date_to
         if self.skip_before and last < self.skip_before:
             return False

@@ -196,11 +196,11 @@ class InvoiceRun(models.Model):
             (self.env._("Invoiced"), self.invoiced_count, self.invoiced_amount),
             (self.env._("Nothing to invoice"), self.nothing_count, self.nothing_amount),
             (self.env._("Excluded"), self.excluded_count, self.excluded_amount),
-            (self.env._("Held"), self.held_count, self.held_amount),
+            (self.env._("Outside Limits"), self.held_count, self.held_amount),
             (self.env._("Failed"), self.not_invoiced_count, self.not_invoiced_amount),
             (self.env._("Released"), self.released_count, self.released_amount),
             (
-                self.env._("Held, without document"),
+                self.env._("Waiting, without document"),
                 self.held_exception_count,
                 self.held_exception_amount,
             ),

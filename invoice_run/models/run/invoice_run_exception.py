@@ -17,7 +17,7 @@ class InvoiceRunException(models.Model):
     contract_id = fields.Many2one("billing.contract", index="btree_not_null", ondelete="cascade")
     usage_id = fields.Many2one("billing.usage", index="btree_not_null", ondelete="cascade")
     sale_order_id = fields.Many2one("sale.order", index="btree_not_null", ondelete="cascade")
-    blocking_run_id = fields.Many2one("invoice.run", "Held By", index="btree_not_null")
+    blocking_run_id = fields.Many2one("invoice.run", "Claimed By", index="btree_not_null")
     credited_line_id = fields.Many2one(
         "account.move.line",
         "Credited Invoice Line",
@@ -39,7 +39,7 @@ class InvoiceRunException(models.Model):
         return self.sale_order_id or self.usage_id or self.contract_id
 
     def action_release(self):
-        """Release what another run holds of the same record, without invoice yet."""
+        """Release what another run claims of the same record and has not invoiced yet."""
         self.check_access("read")
         for exception in self.filtered("blocking_run_id"):
             run = exception.blocking_run_id

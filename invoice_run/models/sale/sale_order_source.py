@@ -29,7 +29,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_run_selection_domain(self, run):
-        """Return the orders with something to invoice that ``run`` selects, held or not.
+        """Return the orders with something to invoice that ``run`` selects, claimed or not.
 
         Those of or before its target date, by the day of the order in the company.
         """

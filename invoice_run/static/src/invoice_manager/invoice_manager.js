@@ -239,7 +239,7 @@ export class InvoiceManager extends Component {
     discard(run) {
         this.confirm(
             _t("Discard %s?", run.reference),
-            _t("Nothing of it is invoiced. What it holds becomes billable again."),
+            _t("None of it has been invoiced. What it claims becomes billable again."),
             _t("Discard"),
             async () => this.apply(await this.call("action_discard", run.id))
         );
@@ -537,7 +537,7 @@ export class InvoiceManager extends Component {
             _t("Finish %s?", reference),
             invoices
                 ? _t("%s rows are not processed: their periods become billable again.", to_do)
-                : _t("Nothing of it is invoiced. What it holds becomes billable again."),
+                : _t("None of it has been invoiced. What it claims becomes billable again."),
             _t("Finish"),
             () => this.close()
         );
