@@ -8,7 +8,7 @@ from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
 
-HEADER = ["External Reference", "Date", "Payer", "Product", "Quantity", "Price"]
+HEADER = ["External Reference", "Date", "Customer", "Product", "Quantity", "Price"]
 FIELDS = ["external_ref", "date", "partner_id", "product_id", "quantity", "price_unit"]
 ROWS = [
     ["T-1", "2024-01-03", "Debtor", "Rent", "2", "10.5"],

@@ -28,8 +28,10 @@ class InvoiceManager(models.TransientModel):
     )
     scenario_id = fields.Many2one("billing.scenario", ondelete="cascade")
     source = fields.Char(help="Only scenarios of this source are proposed.")
-    record_ids = fields.Json(help="Ids of the source's records that are to be invoiced.")
-    partner_ids = fields.Many2many("res.partner", help="Only these customers are invoiced.")
+    record_ids = fields.Json("Records", help="Ids of the source's records that are to be invoiced.")
+    partner_ids = fields.Many2many(
+        "res.partner", string="Customers", help="Only these customers are invoiced."
+    )
     invoice_date = fields.Date(help="The date of all invoices made here.")
     target_date = fields.Date(help="Bill up to the period that contains this day; usage up to it.")
     rule_values = fields.Json(default=dict)

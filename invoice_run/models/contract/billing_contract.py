@@ -53,7 +53,7 @@ class BillingContract(models.Model):
         index=True,
         check_company=True,
         tracking=True,
-        help="Debtor: who owes what this contract bills.",
+        help="The customer that this contract is with.",
     )
     commercial_partner_id = fields.Many2one(
         related="partner_id.commercial_partner_id", store=True, index=True

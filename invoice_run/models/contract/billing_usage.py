@@ -30,7 +30,7 @@ class BillingUsage(models.Model):
     date = fields.Date(required=True, index=True, default=fields.Date.context_today)
     partner_id = fields.Many2one(
         "res.partner",
-        "Payer",
+        "Customer",
         compute="_compute_partner_id",
         store=True,
         readonly=False,

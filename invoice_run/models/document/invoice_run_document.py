@@ -27,7 +27,10 @@ class InvoiceRunDocument(models.Model):
     title = fields.Char("Invoice Name")
     partner_id = fields.Many2one("res.partner", "Customer", required=True, index=True)
     payer_id = fields.Many2one(
-        "res.partner", readonly=True, help="Who owes it, whatever address the invoice goes to."
+        "res.partner",
+        "Commercial Entity",
+        readonly=True,
+        help="The customer as a whole, whatever address the invoice goes to.",
     )
     currency_id = fields.Many2one("res.currency", required=True)
     journal_id = fields.Many2one("account.journal", required=True)

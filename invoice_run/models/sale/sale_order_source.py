@@ -22,7 +22,7 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_run_payers(self, run):
-        # EXTENDS 'invoice.run.source': the payer is not stored on orders
+        # EXTENDS 'invoice.run.source': the commercial partner is not stored on orders
         groups = self._read_group(self._get_run_domain(run), ["partner_invoice_id"])
         partners = self.env["res.partner"].union(*(partner for (partner,) in groups))
         return partners.commercial_partner_id

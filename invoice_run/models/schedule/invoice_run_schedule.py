@@ -99,8 +99,8 @@ class InvoiceRunSchedule(models.Model):
     invoice_name_format = fields.Selection(
         [
             ("contract", "Invoice name – contract"),
-            ("contract_debtor", "Invoice name – contract – debtor"),
-            ("debtor", "Invoice name – debtor"),
+            ("contract_debtor", "Invoice name – contract – customer"),
+            ("debtor", "Invoice name – customer"),
         ],
         required=True,
         default="contract",
