@@ -160,7 +160,7 @@ class Terms:
 
     def __post_init__(self):
         if self.prebilling < 0:
-            raise ValueError("The number of periods billed in advance cannot be negative.")
+            raise ValueError("The number of periods invoiced in advance cannot be negative.")
         if self.end and self.end < self.start:
             raise ValueError("The end date is before the start date.")
         Grid(self.start, self.count, self.unit)

@@ -298,7 +298,7 @@ class TestCutoffReport(CutoffCommon):
 
 @tagged("post_install", "-at_install")
 class TestMonthEndEntry(CutoffCommon):
-    """ "Post It": one entry a company and day, reversed on the next day."""
+    """ "Post": one entry a company and day, reversed on the next day."""
 
     def _post(self, day="2024-01-31", user=None):
         wizard = self.env["billing.cutoff"].with_user(user or self.accountant)

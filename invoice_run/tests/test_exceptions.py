@@ -35,7 +35,7 @@ class TestExceptions(InvoiceRunCommon):
 
     def test_open_ended_until_the_end(self):
         contract = self._make_bad(billing_mode="end")
-        self.assertExplained(contract, "open_ended", "no end date.*bill periodically")
+        self.assertExplained(contract, "open_ended", "no end date.*invoice periodically")
 
     def test_open_ended_until_the_end_by_the_scenario(self):
         contract = self._make_bad()

@@ -323,7 +323,7 @@ class TestActivities(LifecycleCommon):
         self._run_cron()
         self.assertEqual(run.state, "amounts")
         self.assertFalse(self._get_activities(run, APPROVE))
-        self.assertIn("nothing can be billed", self._get_activities(run, ATTEND).summary)
+        self.assertIn("nothing can be invoiced", self._get_activities(run, ATTEND).summary)
 
     def test_ad_hoc_run_closes_after_a_while(self):
         self.contract.state = "draft"

@@ -172,7 +172,7 @@ class TestSaleClaims(SaleRunCommon):
         order = self._make_order()
         self._make_sale_amounts()
         order._action_cancel()
-        with self.assertRaisesRegex(UserError, "an invoice run billed them"):
+        with self.assertRaisesRegex(UserError, "invoiced by an invoice run"):
             order.unlink()
 
     def test_amounts_are_excluded_by_the_order(self):

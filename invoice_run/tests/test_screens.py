@@ -91,7 +91,7 @@ class TestScreens(InvoiceRunCommon):
         )
         text = self._get_summary(billing_hold=True, billing_hold_reason="In dispute")
         self.assertEqual(
-            text, "Runs bill nothing to this customer: blocked for invoicing. In dispute"
+            text, "Runs do not invoice this customer: blocked for invoicing. In dispute"
         )
 
     # ------------------------------------------------------------------

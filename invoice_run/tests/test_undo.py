@@ -360,7 +360,7 @@ class TestReverse(InvoiceRunCommon):
         move = self.first.move_id
         credit = move.reversal_move_ids
         for method in (move.button_draft, move.button_cancel):
-            with self.assertRaisesRegex(UserError, f"{credit.name} .*gives {move.name} .*back"):
+            with self.assertRaisesRegex(UserError, f"{credit.name} .*credits {move.name}"):
                 method()
         (move | credit).button_draft()
         self.assertEqual(self.first.state, "invoiced")
@@ -381,7 +381,7 @@ class TestReverse(InvoiceRunCommon):
         )
         wizard.modify_moves()
         new, credit = wizard.new_move_ids, move.reversal_move_ids
-        refused = self.assertRaisesRegex(UserError, "would be billed twice")
+        refused = self.assertRaisesRegex(UserError, "would be invoiced twice")
         with refused, self.env.cr.savepoint():
             credit.button_draft()
         new.unlink()

@@ -13,7 +13,7 @@ class BillingCreditMixin(models.AbstractModel):
 
     billing_credit_kind = fields.Selection(
         [
-            (ledger.LAST, "For the last days billed"),
+            (ledger.LAST, "For the last days invoiced"),
             (ledger.DAYS, "For certain days"),
             (ledger.GOODWILL, "A goodwill, not for days"),
         ],

@@ -167,7 +167,7 @@ class BillingContractChangeLine(models.TransientModel):
     is_changed = fields.Boolean(compute="_compute_new")
     note = fields.Char(compute="_compute_new")
     is_billed = fields.Boolean(
-        "Billed Already",
+        "Already Invoiced",
         compute="_compute_new",
         help="Days after the change are invoiced: the next run proposes the credit.",
     )

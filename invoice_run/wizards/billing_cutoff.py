@@ -89,10 +89,10 @@ class BillingCutoffLine(models.TransientModel):
     date_from = fields.Date("From", help="First day that the amount is for, included.")
     date_to = fields.Date("To", help="Last day that the amount is for, included.")
     billed_in_advance = fields.Monetary(
-        "Deferred Revenue", help="Billed for days after the date, as booked: not yet earned."
+        "Deferred Revenue", help="Invoiced for days after the date, as booked: not yet earned."
     )
     not_yet_billed = fields.Monetary(
-        "Accrued Revenue", help="Days and usage up to the date that no invoice bills: earned."
+        "Accrued Revenue", help="Days and usage up to the date that are not on any invoice: earned."
     )
 
     def action_post(self):

@@ -33,7 +33,9 @@ class InvoiceManager(models.TransientModel):
         "res.partner", string="Customers", help="Only these customers are invoiced."
     )
     invoice_date = fields.Date(help="The date of all invoices made here.")
-    target_date = fields.Date(help="Bill up to the period that contains this day; usage up to it.")
+    target_date = fields.Date(
+        help="Invoice up to the period that contains this day; usage up to it."
+    )
     rule_values = fields.Json(default=dict)
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],

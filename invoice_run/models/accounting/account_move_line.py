@@ -24,7 +24,7 @@ class AccountMoveLine(models.Model):
 
     invoice_run_line_id = fields.Many2one(
         "invoice.run.line",
-        "Billed Amount",
+        "Amount of the Run",
         copy=False,
         readonly=True,
         index="btree_not_null",
@@ -50,7 +50,7 @@ class AccountMoveLine(models.Model):
     )
     billing_credit_kind = fields.Selection(
         [
-            (ledger.LAST, "For the last days billed"),
+            (ledger.LAST, "For the last days invoiced"),
             (ledger.DAYS, "For the days of the line"),
             (ledger.GOODWILL, "A goodwill, not for days"),
         ],
@@ -60,8 +60,8 @@ class AccountMoveLine(models.Model):
         groups=ACCOUNTANTS,
         help="The days that the credit is for. Empty: not specified.",
     )
-    billing_date_from = fields.Date("Period From", help="First day billed, included.")
-    billing_date_to = fields.Date("Period To", help="Last day billed, included.")
+    billing_date_from = fields.Date("Period From", help="First day invoiced, included.")
+    billing_date_to = fields.Date("Period To", help="Last day invoiced, included.")
 
     _run_line_invoiced_once = models.UniqueIndex(
         "(invoice_run_line_id) WHERE invoice_run_line_id IS NOT NULL"

@@ -56,7 +56,7 @@ class BillingCutoffDetail(models.Model):
         "account.move.line",
         index="btree_not_null",
         ondelete="set null",
-        help="The line that billed the days; empty where they are not billed.",
+        help="The line that invoiced the days; empty if they are not invoiced.",
     )
     invoice_id = fields.Many2one(related="invoice_line_id.move_id")
     contract_id = fields.Many2one("billing.contract", index="btree_not_null", ondelete="set null")

@@ -129,7 +129,7 @@ class InvoiceRunLine(models.Model):
             self.invalidate_recordset()
             raise UserError(
                 self.env._(
-                    "The days that were credited are billed again meanwhile. %(message)s",
+                    "The credited days have been invoiced again in the meantime. %(message)s",
                     message=self._get_claim_conflict_message(vals["period_to"]),
                 )
             ) from error

@@ -51,7 +51,7 @@ class InvoiceRunLine(models.Model):
         digits=False, help="Price of one unit of time for the whole quantity, after discount."
     )
     is_claimed = fields.Boolean(
-        "Claimed", readonly=True, help="No other run can bill the same days or item."
+        "Claimed", readonly=True, help="No other run can invoice the same days or item."
     )
     move_line_ids = fields.One2many("account.move.line", "invoice_run_line_id", "Invoice Lines")
 
@@ -70,11 +70,11 @@ class InvoiceRunLine(models.Model):
                 '[]'
             ) WITH &&
         ) WHERE (is_claimed AND contract_line_id IS NOT NULL)""",
-        "Some of these days are already billed, or claimed by another run.",
+        "Some of these days are already invoiced, or claimed by another run.",
     )
     _usage_claimed_once = models.UniqueIndex(
         "(usage_id) WHERE is_claimed AND usage_id IS NOT NULL",
-        "This usage item is already billed, or claimed by another run.",
+        "This usage item is already invoiced, or claimed by another run.",
     )
 
     def init(self):
@@ -203,8 +203,8 @@ class InvoiceRunLine(models.Model):
             if len(moves) > 1:
                 raise UserError(
                     self.env._(
-                        "“%(what)s” would be billed twice, by %(one)s and by %(other)s. Cancel or "
-                        "delete one of them first.",
+                        "“%(what)s” would be invoiced twice, by %(one)s and by %(other)s. Cancel "
+                        "or delete one of them first.",
                         what=line.name,
                         one=moves[0].display_name,
                         other=moves[1].display_name,

@@ -31,7 +31,8 @@ class BillingSelection(models.AbstractModel):
         readonly=True,
         copy=False,
         ondelete="set null",
-        help="Who wrote the conditions last. A run bills nothing that this user cannot see.",
+        help="The user who last changed the conditions. A run invoices nothing that this user "
+        "cannot see.",
     )
 
     @api.model

@@ -99,7 +99,7 @@ class BillingContract(models.Model):
         readonly=False,
         precompute=True,
         copy=False,
-        help="A copy: somebody must say from which day on it is billed.",
+        help="A copied contract: the first day to invoice must still be entered.",
     )
     state = fields.Selection(
         [
@@ -113,7 +113,7 @@ class BillingContract(models.Model):
         index=True,
         copy=False,
         tracking=True,
-        help="Active and closed contracts are billed to their end, the others never.",
+        help="Active and closed contracts are invoiced until their end, other contracts never.",
     )
     cancel_date = fields.Date(
         "Cancelled On",
@@ -122,11 +122,11 @@ class BillingContract(models.Model):
         readonly=False,
         copy=False,
         tracking=True,
-        help="Last day, included, that a cancelled contract owes. What was billed for later days "
-        "is credited by the next run; choose a later day to keep it.",
+        help="Last day to invoice on a cancelled contract, included. The next run credits what "
+        "was invoiced for later days; choose a later day to prevent this.",
     )
     billing_hold = fields.Boolean(
-        "On Hold", copy=False, tracking=True, help="Not billed until the hold is lifted."
+        "On Hold", copy=False, tracking=True, help="Not invoiced while it is on hold."
     )
     billing_hold_reason = fields.Char(copy=False, tracking=True)
     check_in_date = fields.Date(copy=False, help="Day on which the customer took it over.")
@@ -145,7 +145,7 @@ class BillingContract(models.Model):
         help="Periodically: period by period. Until a date or the end: everything up to "
         "then at once.",
     )
-    invoice_until = fields.Date("Bill Until", help="Last day to bill, included.")
+    invoice_until = fields.Date(help="Last day to invoice, included.")
     period_count = fields.Integer("Billing Period", required=True, default=1, tracking=True)
     period_unit = fields.Selection(
         [("month", "Months"), ("week", "Weeks")], required=True, default="month", tracking=True
@@ -154,7 +154,7 @@ class BillingContract(models.Model):
         "Periods in Advance",
         default=0,
         tracking=True,
-        help="Periods billed ahead of the one that contains the target date of the run.",
+        help="Periods invoiced ahead of the one that contains the target date of the run.",
     )
     billing_timing = fields.Selection(
         [("advance", "In advance"), ("arrears", "In arrears")],
@@ -181,7 +181,7 @@ class BillingContract(models.Model):
         required=True,
         default="actual",
         tracking=True,
-        help="How the days of a month count that is billed only in part.",
+        help="How days are counted in a month that is invoiced only in part.",
     )
     payment_term_id = fields.Many2one(
         "account.payment.term", check_company=True, help="Empty: the customer's."
@@ -232,17 +232,17 @@ class BillingContract(models.Model):
     )
     _prebilling_not_negative = models.Constraint(
         "CHECK (prebilling_periods >= 0)",
-        "The number of periods billed in advance cannot be negative.",
+        "The number of periods invoiced in advance cannot be negative.",
     )
     _no_prebilling_in_arrears = models.Constraint(
         "CHECK (billing_timing <> 'arrears' OR prebilling_periods = 0)",
-        "A contract billed in arrears cannot bill periods in advance. "
-        "Set the number of periods in advance to 0.",
+        "A contract invoiced in arrears cannot have periods in advance. Set the number of "
+        "periods in advance to 0.",
     )
     _start_is_said = models.Constraint(
         "CHECK (is_start_open IS NOT TRUE OR state IN ('draft', 'cancelled'))",
-        "The contract is a copy. Enter the day from which it is billed, or press “Bill from This "
-        "Day”.",
+        "The contract is a copy. Enter the day from which it is invoiced, or press “Invoice from "
+        "This Day”.",
     )
     _dates_in_order = models.Constraint(
         "CHECK (date_end IS NULL OR date_end >= date_start)",
@@ -429,8 +429,8 @@ class BillingContract(models.Model):
             if contract.run_line_ids.company_id - contract.company_id:
                 raise ValidationError(
                     self.env._(
-                        "Contract %(contract)s was billed by another company already. Close it, "
-                        "and make a new one.",
+                        "Contract %(contract)s has already been invoiced by another company. "
+                        "Close it and create a new one.",
                         contract=contract.name,
                     )
                 )
@@ -441,7 +441,7 @@ class BillingContract(models.Model):
             if contract.billing_mode == "date" and not contract.invoice_until:
                 raise ValidationError(
                     self.env._(
-                        "Contract %(contract)s is billed until a date: fill in “Bill Until”.",
+                        "Contract %(contract)s is invoiced until a date: fill in “Invoice Until”.",
                         contract=contract.name,
                     )
                 )
@@ -488,7 +488,7 @@ class BillingContract(models.Model):
         if billed:
             raise UserError(
                 self.env._(
-                    "%(contracts)s: something was billed, so the contract cannot be deleted. "
+                    "%(contracts)s: the contract has been invoiced, so it cannot be deleted. "
                     "Close or cancel it instead.",
                     contracts=", ".join(billed.mapped("name")),
                 )
@@ -539,7 +539,7 @@ class BillingContract(models.Model):
         self.check_access("read")
         wizard = self.env["billing.due"].create({"contract_ids": [fields.Command.set(self.ids)]})
         wizard.action_refresh()
-        return wizard._get_records_action(name=self.env._("What Is Still to Bill?"))
+        return wizard._get_records_action(name=self.env._("What Is Still to Invoice?"))
 
     def action_view_amounts(self):
         """Open all amounts that runs made for these contracts."""
@@ -699,7 +699,7 @@ class BillingContract(models.Model):
             errors = [
                 (
                     "open_ended",
-                    self.env._("The contract has no end date. Fill it in or bill periodically."),
+                    self.env._("The contract has no end date. Enter one or invoice periodically."),
                 )
             ]
         except (ValueError, UserError) as error:

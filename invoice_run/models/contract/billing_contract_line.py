@@ -73,7 +73,7 @@ class BillingContractLine(models.Model):
         "Per",
         required=True,
         default="month",
-        help="The price is for this length of time; other lengths are billed in proportion.",
+        help="The price is for this length of time; other lengths are invoiced in proportion.",
     )
     discount = fields.Float("Discount %", digits="Discount")
     tax_ids = fields.Many2many(
@@ -93,7 +93,7 @@ class BillingContractLine(models.Model):
     date_start = fields.Date("Start", help="First day. Empty: the contract's start.")
     date_end = fields.Date("End", help="Last day, included. Empty: the contract's end.")
     initial_invoiced_until = fields.Date(
-        "Billed Elsewhere Until",
+        "Invoiced Elsewhere Until",
         help="Last day, included, that was invoiced before this contract came into Odoo.",
     )
     run_line_ids = fields.One2many("invoice.run.line", "contract_line_id", "Amounts")
@@ -231,7 +231,8 @@ class BillingContractLine(models.Model):
             if line.run_line_ids.contract_id - line.contract_id:
                 raise ValidationError(
                     self.env._(
-                        "Line “%(line)s” was billed with another contract already: it stays there.",
+                        "Line “%(line)s” has already been invoiced with another contract and "
+                        "cannot be moved.",
                         line=line.name,
                     )
                 )
@@ -297,7 +298,7 @@ class BillingContractLine(models.Model):
         if billed:
             raise UserError(
                 self.env._(
-                    "Contract %(contract)s, line “%(line)s”: something was billed, so the line "
+                    "Contract %(contract)s, line “%(line)s”: the line has been invoiced, so it "
                     "cannot be deleted. Set its end date instead.",
                     contract=billed[0].contract_id.name,
                     line=billed[0].name,

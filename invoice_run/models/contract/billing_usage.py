@@ -284,7 +284,9 @@ class BillingUsage(models.Model):
     def _unlink_except_billed(self):
         if self.filtered("run_line_ids"):
             raise UserError(
-                self.env._("Usage that a run billed cannot be deleted. Delete its amounts first.")
+                self.env._(
+                    "Usage that is in a run cannot be deleted. Delete the amounts of the run first."
+                )
             )
 
     @api.model

@@ -41,7 +41,7 @@ class InvoiceRun(models.Model):
         required=True,
         check_company=True,
         ondelete="restrict",
-        help="What is billed: contracts, usage or sale orders, and which of them.",
+        help="What is invoiced: contracts, usage or sale orders, and which of them.",
     )
     company_id = fields.Many2one(
         "res.company",
@@ -62,7 +62,7 @@ class InvoiceRun(models.Model):
     )
     date_to = fields.Date("Period To", required=True, help="Last day of that period, included.")
     target_date = fields.Date(
-        required=True, help="Bill up to the period that contains this day; usage up to it."
+        required=True, help="Invoice up to the period that contains this day; usage up to it."
     )
     skip_before = fields.Date(
         "Leave Out Before",

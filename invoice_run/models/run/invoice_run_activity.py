@@ -106,7 +106,7 @@ class InvoiceRun(models.Model):
             return result
         if self.exception_count:
             self._tell_responsible(
-                self.env._("%(run)s: nothing can be billed, see why", run=self.reference)
+                self.env._("%(run)s: nothing can be invoiced, see why", run=self.reference)
             )
         elif self.schedule_id.cycle != "once":
             self._close_empty()

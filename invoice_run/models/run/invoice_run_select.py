@@ -158,7 +158,7 @@ class InvoiceRunDocument(models.Model):
         if missing:
             raise UserError(
                 self.env._(
-                    "“%(document)s” bills an earlier period of the same contract and is not "
+                    "“%(document)s” invoices an earlier period of the same contract and is not "
                     "among the selected documents. Select it as well, or exclude it.",
                     document=missing.display_name,
                 )

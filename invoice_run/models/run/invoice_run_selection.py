@@ -14,10 +14,10 @@ class InvoiceRun(models.Model):
         help="{rule id: [value, second value]}: what a person answered where a rule asks.",
     )
     partner_ids = fields.Many2many(
-        "res.partner", string="Only Customers", help="Bill these customers and no others."
+        "res.partner", string="Only Customers", help="Invoice these customers and no others."
     )
     record_ids = fields.Json(
-        "Only Records", copy=False, help="Ids of the source's records that are billed."
+        "Only Records", copy=False, help="Ids of the source's records that are invoiced."
     )
     is_preview = fields.Boolean(
         store=False, help="Nobody was asked yet: rules count with the value that they propose."
@@ -86,7 +86,7 @@ class InvoiceRun(models.Model):
             ids = run.record_ids or []
             if not isinstance(ids, list) or not all(type(item) is int for item in ids):
                 raise ValidationError(
-                    self.env._("%(run)s: the records to bill must be ids.", run=run.reference)
+                    self.env._("%(run)s: the records to invoice must be ids.", run=run.reference)
                 )
 
     def _get_selected_payers(self):

@@ -21,8 +21,8 @@ class SaleOrder(models.Model):
         "Approved for Invoicing",
         tracking=True,
         copy=False,
-        help="Somebody with the right to invoice has looked at the order. Billing scenarios can "
-        "ask for it.",
+        help="A user with invoicing rights has approved the order. Billing scenarios can require "
+        "this.",
         groups="base.group_user",
     )
     billing_cluster_id = fields.Many2one(
@@ -82,8 +82,8 @@ class SaleOrder(models.Model):
         if billed:
             raise UserError(
                 self.env._(
-                    "%(orders)s: an invoice run billed them, so they cannot be deleted. Cancel "
-                    "them instead.",
+                    "%(orders)s: these orders were invoiced by an invoice run, so they cannot be "
+                    "deleted. Cancel them instead.",
                     orders=", ".join(billed.mapped("name")),
                 )
             )

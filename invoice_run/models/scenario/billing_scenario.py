@@ -29,14 +29,14 @@ class BillingScenario(models.Model):
         [("contract", "Contracts"), ("usage", "Usage"), ("sale", "Sale Orders")],
         required=True,
         default="contract",
-        help="Contracts: with the usage that belongs to them.",
+        help="Contracts: including the usage that belongs to them.",
     )
     source_model = fields.Char(compute="_compute_source_model")
     domain = fields.Char(
         "Selection",
         default="[]",
         required=True,
-        help="Only records that match are billed. Without a condition: all.",
+        help="Only records that match are invoiced. Without a condition: all.",
     )
     cluster_ids = fields.Many2many("billing.cluster", string="Clusters", check_company=True)
     only_checked_in = fields.Boolean(
@@ -51,11 +51,13 @@ class BillingScenario(models.Model):
         ],
         required=True,
         default="contract",
-        help="How far contracts are billed; all but the first override what the contract says.",
+        help="Until when contracts are invoiced; all but the first option override the setting "
+        "of the contract.",
     )
     split_periods = fields.Boolean(
         "One Invoice per Period",
-        help="Cut what is billed until a date or the end on the contract's periods.",
+        help="Create one invoice per billing period where contracts are invoiced until a date or "
+        "their end.",
     )
     enforce_collective = fields.Boolean(
         "Collective Invoices", help="One invoice per customer, whatever the customer's setting."
@@ -175,7 +177,7 @@ class BillingScenario(models.Model):
         """Return how many records a run would fetch today, and why that cannot be said."""
         self.ensure_one()
         if not self.source_model:
-            return 0, self.env._("Choose what is billed.")
+            return 0, self.env._("Choose what is invoiced.")
         # neither what is pending nor what a form holds in memory is lost with an error
         self.env.flush_all()
         try:

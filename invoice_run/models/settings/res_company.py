@@ -62,7 +62,7 @@ class ResCompany(models.Model):
         "Deferred revenue account",
         check_company=True,
         domain="[('account_type', 'in', ('liability_current', 'liability_non_current'))]",
-        help="What is billed and not yet earned at the end of a month.",
+        help="What has been invoiced but not yet earned at the end of a month.",
         groups=INTERNAL,
     )
     invoice_run_accrued_account_id = fields.Many2one(
@@ -70,7 +70,7 @@ class ResCompany(models.Model):
         "Accrued revenue account",
         check_company=True,
         domain="[('account_type', 'in', ('asset_current', 'asset_non_current'))]",
-        help="What is earned and not yet billed at the end of a month.",
+        help="What has been earned but not yet invoiced at the end of a month.",
         groups=INTERNAL,
     )
     invoice_run_cutoff_journal_id = fields.Many2one(
@@ -83,8 +83,8 @@ class ResCompany(models.Model):
     )
     invoice_run_cutoff_draft = fields.Boolean(
         "Draft of the month-end entry",
-        help="On the first day of a month the entry of the cut-off is drafted, and follows what "
-        "is billed until somebody posts it.",
+        help="On the first day of each month, the cut-off entry is created as a draft and kept "
+        "up to date until it is posted.",
         groups=INTERNAL,
     )
 

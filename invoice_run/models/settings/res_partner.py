@@ -19,7 +19,7 @@ class ResPartner(models.Model):
         "Blocked for Invoicing",
         company_dependent=True,
         groups=ACCOUNTANTS,
-        help="Invoice runs bill nothing to this customer and report it as an exception.",
+        help="Invoice runs do not invoice this customer and report an exception.",
     )
     billing_hold_reason = fields.Char(
         "Reason of the Block", company_dependent=True, groups=ACCOUNTANTS
@@ -60,7 +60,7 @@ class ResPartner(models.Model):
     def _get_invoice_run_summary(self):
         """Return what a run does for this customer, in whole sentences."""
         if self.billing_hold:
-            text = self.env._("Runs bill nothing to this customer: blocked for invoicing.")
+            text = self.env._("Runs do not invoice this customer: blocked for invoicing.")
             return f"{text} {self.billing_hold_reason or ''}".strip()
         sentences = [
             self.env._("A run puts all charges of this customer on one invoice.")

@@ -5,7 +5,7 @@ class BillingAsset(models.Model):
     """What is billed: a vehicle, a unit, a machine."""
 
     _name = "billing.asset"
-    _description = "Billed Asset"
+    _description = "Asset"
     _order = "name, id"
     _check_company_auto = True
     _rec_names_search = ["name", "code"]
