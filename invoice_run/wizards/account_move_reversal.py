@@ -15,15 +15,15 @@ class BillingCreditMixin(models.AbstractModel):
         [
             (ledger.LAST, "For the last days invoiced"),
             (ledger.DAYS, "For certain days"),
-            (ledger.GOODWILL, "A goodwill, not for days"),
+            (ledger.GOODWILL, "Goodwill, not for particular days"),
         ],
         "For Which Days?",
         default=ledger.LAST,
         help="If the contract ends before days that have been invoiced, the next run credits "
         "what has not been credited for them yet.",
     )
-    billing_credit_from = fields.Date("Credited From", help="First day, included.")
-    billing_credit_to = fields.Date("Credited To", help="Last day, included.")
+    billing_credit_from = fields.Date("First Day Credited", help="First day, included.")
+    billing_credit_to = fields.Date("Last Day Credited", help="Last day, included.")
 
     def _check_credit_answer(self):
         """Refuse days that are missing or out of order.

@@ -38,8 +38,8 @@ class BillingContractChange(models.TransientModel):
     price_step = fields.Float(
         "Round Prices To",
         digits=False,
-        help="Such as 0.05. Empty: prices in whole coins stay in whole coins, finer ones are not "
-        "rounded.",
+        help="For example 0.05. Empty: prices are rounded to the decimals of the currency, "
+        "unless they already have more.",
     )
     price_unit = fields.Float("New Price", min_display_digits="Product Price")
     quantity = fields.Float("New Quantity", digits="Product Unit")

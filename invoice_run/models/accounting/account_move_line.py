@@ -52,7 +52,7 @@ class AccountMoveLine(models.Model):
         [
             (ledger.LAST, "For the last days invoiced"),
             (ledger.DAYS, "For the days of the line"),
-            (ledger.GOODWILL, "A goodwill, not for days"),
+            (ledger.GOODWILL, "Goodwill, not for particular days"),
         ],
         "Credit For",
         copy=False,

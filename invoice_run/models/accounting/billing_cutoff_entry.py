@@ -93,7 +93,7 @@ class AccountMove(models.Model):
     _inherit = "account.move"
 
     billing_cutoff_date = fields.Date(
-        "Cut-off Of",
+        "Cut-off Date",
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,

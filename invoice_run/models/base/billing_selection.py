@@ -92,10 +92,12 @@ class BillingSelection(models.AbstractModel):
         if author.id == SUPERUSER_ID or author.active:
             return author
         if not author:
-            raise UserError(self.env._("whoever wrote it is gone; somebody else can take it over"))
+            raise UserError(
+                self.env._("its author no longer exists; another user can take it over")
+            )
         raise UserError(
             self.env._(
-                "%(user)s, who wrote it, is archived; somebody else can take it over",
+                "its author, %(user)s, is archived; another user can take it over",
                 user=author.name,
             )
         )
@@ -119,8 +121,8 @@ class BillingSelection(models.AbstractModel):
         except AccessError as error:
             raise UserError(
                 self.env._(
-                    "%(user)s, with whose rights it is read, may not see all that it needs; "
-                    "somebody else can take it over: %(reason)s",
+                    "it is read with the rights of %(user)s, who may not see everything that it "
+                    "needs; another user can take it over: %(reason)s",
                     user=author.name,
                     reason=str(error).strip().splitlines()[0],
                 )
