@@ -41,7 +41,7 @@ class InvoiceRun(models.Model):
         required=True,
         check_company=True,
         ondelete="restrict",
-        help="What is invoiced: contracts, usage or sale orders, and which of them.",
+        help="What is invoiced: contracts, usage or sales orders, and which of them.",
     )
     company_id = fields.Many2one(
         "res.company",

@@ -16,7 +16,9 @@ class InvoiceRunException(models.Model):
     partner_id = fields.Many2one("res.partner", "Customer", index="btree_not_null")
     contract_id = fields.Many2one("billing.contract", index="btree_not_null", ondelete="cascade")
     usage_id = fields.Many2one("billing.usage", index="btree_not_null", ondelete="cascade")
-    sale_order_id = fields.Many2one("sale.order", index="btree_not_null", ondelete="cascade")
+    sale_order_id = fields.Many2one(
+        "sale.order", "Sales Order", index="btree_not_null", ondelete="cascade"
+    )
     blocking_run_id = fields.Many2one("invoice.run", "Claimed By", index="btree_not_null")
     credited_line_id = fields.Many2one(
         "account.move.line",

@@ -18,7 +18,9 @@ class InvoiceRunLine(models.Model):
 
     _inherit = "invoice.run.line"
 
-    sale_order_id = fields.Many2one("sale.order", index="btree_not_null", ondelete="restrict")
+    sale_order_id = fields.Many2one(
+        "sale.order", "Sales Order", index="btree_not_null", ondelete="restrict"
+    )
     sale_line_id = fields.Many2one(
         "sale.order.line",
         "Order Line",
@@ -135,7 +137,7 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     sale_order_ids = fields.Many2many(
-        "sale.order", string="Sale Orders", compute="_compute_sale_order_ids"
+        "sale.order", string="Sales Orders", compute="_compute_sale_order_ids"
     )
 
     @api.depends("line_ids.sale_order_id")

@@ -26,7 +26,7 @@ class BillingScenario(models.Model):
         "res.company", required=True, index=True, default=lambda self: self.env.company
     )
     source = fields.Selection(
-        [("contract", "Contracts"), ("usage", "Usage"), ("sale", "Sale Orders")],
+        [("contract", "Contracts"), ("usage", "Usage"), ("sale", "Sales Orders")],
         required=True,
         default="contract",
         help="Contracts: including the usage that belongs to them.",

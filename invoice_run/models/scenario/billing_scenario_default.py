@@ -93,7 +93,7 @@ class BillingScenario(models.Model):
     def _get_default_sale_scenarios(self):
         return {
             "invoice_run.scenario_sale_to_invoice": {
-                "name": self.env._("Sale orders to invoice"),
+                "name": self.env._("Sales orders to invoice"),
                 "description": self.env._(
                     "Confirmed orders up to the target date that have something to invoice, by "
                     "the invoicing policy of their products; down payments are deducted."

@@ -52,7 +52,7 @@ class InvoiceRunSchedule(models.Model):
         required=True,
         check_company=True,
         ondelete="restrict",
-        help="What is invoiced: contracts, usage or sale orders, and which of them.",
+        help="What is invoiced: contracts, usage or sales orders, and which of them.",
     )
     cluster_ids = fields.Many2many(
         "billing.cluster",
