@@ -348,5 +348,5 @@ class TestSendingFaults(SendingCommon):
 
         with patch.object(report, "_render_qweb_html", render):
             with mute_logger("odoo.addons.invoice_run.models.document.invoice_run_invoicing"):
-                document = self._check_fault(partner, "The PDF could not be made")
+                document = self._check_fault(partner, "The PDF could not be created")
         self._check_repaired(document, "broken@example.com")

@@ -32,14 +32,14 @@ class InvoiceManager(models.TransientModel):
     partner_ids = fields.Many2many(
         "res.partner", string="Customers", help="Only these customers are invoiced."
     )
-    invoice_date = fields.Date(help="The date of all invoices made here.")
+    invoice_date = fields.Date(help="The date of all invoices created here.")
     target_date = fields.Date(
         help="Invoice up to the period that contains this day; usage up to it."
     )
     rule_values = fields.Json(default=dict)
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
-        "Invoices Are Made",
+        "Create Invoices As",
         help="Empty: as the scenario says.",
     )
     run_id = fields.Many2one("invoice.run", ondelete="set null")

@@ -95,7 +95,7 @@ class InvoiceRunDocument(models.Model):
         for run, documents in self.grouped("run_id").items():
             run.message_post(
                 body=self.env._(
-                    "Credit notes made: %(count)s. The periods are billable again.",
+                    "Credit notes created: %(count)s. The periods are billable again.",
                     count=len(documents),
                 )
             )

@@ -116,7 +116,7 @@ class BillingUsage(models.Model):
         default="open",
         copy=False,
         index=True,
-        help="Planned: claimed by a run that has not made the invoice yet.",
+        help="Planned: claimed by a run that has not created the invoice yet.",
     )
     run_line_ids = fields.One2many("invoice.run.line", "usage_id", "Amounts")
 

@@ -243,7 +243,7 @@ class AccountMoveSend(models.AbstractModel):
         for move, data in items:
             text = self._get_run_batch().documents[move.id]._get_error_text(error)
             data["error"] = {
-                "error_title": self.env._("The PDF could not be made: %(error)s", error=text)
+                "error_title": self.env._("The PDF could not be created: %(error)s", error=text)
             }
 
     @api.model

@@ -43,8 +43,7 @@ class InvoiceRunDocument(models.Model):
         required=True,
         default="none",
         readonly=True,
-        help="Sent: the mail server, or the network, took it. A bounce that comes back makes it "
-        "failed.",
+        help="Sent: the mail server or the network accepted it. A bounce changes it to Not Sent.",
     )
     send_channel = fields.Char("Sent By", readonly=True)
     send_error = fields.Text("Reason Not Sent", readonly=True)
@@ -276,7 +275,7 @@ class InvoiceRunDocument(models.Model):
                 continue
             elif method == "email":
                 document._set_send_failed(
-                    self.env._("Odoo made no mail. Check the customer's address.")
+                    self.env._("No email was created. Check the address of the customer.")
                 )
             else:
                 document._set_sent(label)

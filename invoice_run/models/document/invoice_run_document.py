@@ -43,7 +43,7 @@ class InvoiceRunDocument(models.Model):
     reversed_entry_id = fields.Many2one(
         "account.move", "Credits", help="Invoice that this credit note corrects."
     )
-    part = fields.Char(help="Number of this invoice where the limit of lines made several.")
+    part = fields.Char(help="Number of this invoice if the limit of lines led to several.")
     contract_ids = fields.Many2many("billing.contract", string="Contracts")
     is_grouped = fields.Boolean(help="Contains several contracts, with a section for each.")
     date_from = fields.Date(help="First day invoiced, included.")

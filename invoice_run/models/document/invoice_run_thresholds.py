@@ -68,7 +68,7 @@ class InvoiceRunDocument(models.Model):
     is_below_min = fields.Boolean(
         "Below Minimum",
         readonly=True,
-        help="Its total was below the company's minimum when its amounts were made.",
+        help="Its total was below the minimum of the company when its amounts were generated.",
     )
     is_above_max = fields.Boolean(
         "Above Maximum",

@@ -24,7 +24,7 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
-    is_managed = fields.Boolean("Made in the Invoice Manager", readonly=True, copy=False)
+    is_managed = fields.Boolean("Created in the Invoice Manager", readonly=True, copy=False)
     is_watched = fields.Boolean(
         readonly=True, copy=False, help="The requests of who looks on carry out what is queued."
     )

@@ -562,7 +562,7 @@ class InvoiceRun(models.Model):
     def _notify_finished(self):
         """Tell the responsible that the run finished, or that something failed."""
         body = self.env._(
-            "Invoices made: %(invoices)s. Failed: %(failed)s.",
+            "Invoices created: %(invoices)s. Failed: %(failed)s.",
             invoices=self.invoice_count,
             failed=self.failed_count,
         )

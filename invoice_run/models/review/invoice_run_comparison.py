@@ -30,9 +30,9 @@ class InvoiceRunDocument(models.Model):
     previous_amount = fields.Monetary(
         "Previous Invoice",
         readonly=True,
-        help="Untaxed amount of the last invoice that runs made for the same contracts, for as "
-        "many periods as here, without one-off charges and credits; without contract: for the "
-        "same customer. In the currency of this one, by the rate of its date.",
+        help="Untaxed amount of the last invoice that runs created for the same contracts and "
+        "number of periods, without one-off charges and credits; without a contract: for "
+        "the same customer. In the currency of this document, at the rate of its date.",
     )
     variance = fields.Float(
         "Change %",

@@ -175,7 +175,7 @@ class InvoiceRun(models.Model):
             Column(self.env._("Debit"), "amount", 14),
             Column(self.env._("Credit"), "amount", 14),
         ]
-        title = self.env._("Per account, invoices made (%(currency)s)", currency=company)
+        title = self.env._("Per account, created invoices (%(currency)s)", currency=company)
         return Section(title, columns, self._get_account_rows, has_total=True)
 
     def _get_cluster_section(self):

@@ -33,7 +33,7 @@ class InvoiceRun(models.Model):
         ondelete="restrict",
         check_company=True,
         copy=False,
-        help="A run made by hand has a schedule of its own, for one run.",
+        help="A run created by hand has its own schedule, for one run.",
     )
     number = fields.Integer(readonly=True, copy=False, help="0 is the schedule's first run.")
     scenario_id = fields.Many2one(
@@ -58,7 +58,7 @@ class InvoiceRun(models.Model):
         help="Only these business units. Empty: those of the scenario, else all.",
     )
     date_from = fields.Date(
-        "Period From", required=True, help="First day of the period that the run is made for."
+        "Period From", required=True, help="First day of the period of the run."
     )
     date_to = fields.Date("Period To", required=True, help="Last day of that period, included.")
     target_date = fields.Date(
@@ -114,7 +114,8 @@ class InvoiceRun(models.Model):
     reviewer_id = fields.Many2one(
         "res.users",
         check_company=True,
-        help="Is asked to approve the run when its amounts are made. Empty: any reviewer may.",
+        help="Asked to approve the run when its amounts have been generated. Empty: any reviewer "
+        "can approve it.",
     )
     user_id = fields.Many2one(
         "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
@@ -128,8 +129,8 @@ class InvoiceRun(models.Model):
     amount_untaxed = fields.Monetary("Untaxed", compute="_compute_totals")
     amount_tax = fields.Monetary("Taxes", compute="_compute_totals")
     amount_total = fields.Monetary("Total", compute="_compute_totals")
-    document_count = fields.Integer("Documents Made", compute="_compute_totals")
-    invoice_count = fields.Integer("Invoices Made", compute="_compute_totals")
+    document_count = fields.Integer("Documents Created", compute="_compute_totals")
+    invoice_count = fields.Integer("Invoices Created", compute="_compute_totals")
     failed_count = fields.Integer("Failed", compute="_compute_totals")
     flagged_count = fields.Integer("Flagged", compute="_compute_totals")
     stale_count = fields.Integer("Changed", compute="_compute_totals")
@@ -142,7 +143,7 @@ class InvoiceRun(models.Model):
 
     _queue_idx = models.Index("(id) WHERE job <> 'none'")
     _number_unique = models.Constraint(
-        "UNIQUE (schedule_id, number)", "The schedule has made this run already."
+        "UNIQUE (schedule_id, number)", "The schedule has already created this run."
     )
     _dates_in_order = models.Constraint(
         "CHECK (date_to >= date_from)",

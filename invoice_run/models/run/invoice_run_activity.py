@@ -121,4 +121,4 @@ class InvoiceRun(models.Model):
     def _close_empty(self):
         """End a run of which nothing was due; its amounts can still be generated again."""
         self._write_engine({"state": "invoiced"})
-        self.message_post(body=self.env._("Nothing was due: there is no invoice to make."))
+        self.message_post(body=self.env._("Nothing was due: there is no invoice to create."))

@@ -16,7 +16,7 @@ class InvoiceRun(models.Model):
     )
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
-        "Invoices Are Made",
+        "Create Invoices As",
         help="For this run only. Empty: as the scenario says.",
     )
 

@@ -71,8 +71,8 @@ class InvoiceRun(models.Model):
         if str(rule.id) not in answers and not rule._has_value():
             raise rule._get_error(
                 self.env._(
-                    "the scenario asks for this value. Make the run in the Invoice Manager, or "
-                    "fill in a value in the scenario."
+                    "the scenario asks for this value. Create the run in the Invoice Manager, or "
+                    "enter a value in the scenario."
                 )
             )
         values = answers.get(str(rule.id), [])

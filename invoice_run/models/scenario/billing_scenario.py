@@ -77,7 +77,7 @@ class BillingScenario(models.Model):
     )
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
-        "Invoices Are Made",
+        "Create Invoices As",
         required=True,
         default="posted",
         help="Drafts have no number yet; they are confirmed from the run.",

@@ -13,19 +13,25 @@ class ResCompany(models.Model):
 
         :param automatic: {step: bool}, see ``STEPS``
         """
-        careful = self.env._("With exceptions or unusual amounts it stops for a reviewer before.")
+        careful = self.env._(
+            "It stops for a reviewer earlier if there are exceptions or unusual amounts."
+        )
         texts = {
             "amounts": self.env._(
-                "A run stops when its day has come: somebody presses “Generate Amounts”."
+                "A run stops on its activation date, until somebody presses “Generate Amounts”."
             ),
-            "approve": self.env._("A run stops with its amounts: a reviewer approves them."),
+            "approve": self.env._(
+                "A run stops once its amounts are generated, until a reviewer approves them."
+            ),
             "invoices": self.env._(
-                "A run stops when it is approved: somebody presses “Generate Invoices”."
+                "A run stops once it is approved, until somebody presses “Generate Invoices”."
             ),
-            "send": self.env._("A run stops with its invoices made: somebody presses “Send”."),
+            "send": self.env._(
+                "A run stops once its invoices are created, until somebody presses “Send”."
+            ),
         }
         stop = next((step for step in STEPS if not automatic[step]), False)
-        text = texts.get(stop) or self.env._("A run goes on until its invoices are sent.")
+        text = texts.get(stop) or self.env._("A run continues until its invoices are sent.")
         return f"{text} {careful}" if stop in ("invoices", "send", False) else text
 
 

@@ -86,7 +86,7 @@ class InvoiceRunSchedule(models.Model):
         ],
         required=True,
         default="monthly",
-        help="How often a run is made; each has the period after the one before.",
+        help="How often a run is created; each run is for the period after the previous one.",
     )
     run_count = fields.Integer(
         "Number of Runs", help=f"0: until the end date, else {HORIZON_MONTHS} months ahead."
@@ -122,8 +122,8 @@ class InvoiceRunSchedule(models.Model):
         ],
         required=True,
         default="schedule",
-        help="By the schedule: the first invoice date, moved on with each period. Day of "
-        "generation: the day on which the invoices are made.",
+        help="By the schedule: the first invoice date, moved forward with each period. Day of "
+        "generation: the day on which the invoices are created.",
     )
     activation_rule = fields.Selection(
         [
@@ -175,7 +175,10 @@ class InvoiceRunSchedule(models.Model):
         help="By hand: a run stops here until somebody presses the button.",
     )
     send_when = fields.Selection(
-        [("at_once", "As soon as the invoices are made"), ("later", "Days after the invoice date")],
+        [
+            ("at_once", "As soon as the invoices are created"),
+            ("later", "Days after the invoice date"),
+        ],
         "Send On",
         required=True,
         default="at_once",
@@ -203,7 +206,7 @@ class InvoiceRunSchedule(models.Model):
         tracking=True,
     )
     run_ids = fields.One2many("invoice.run", "schedule_id", "Runs")
-    run_total = fields.Integer("Runs Made", compute="_compute_run_total")
+    run_total = fields.Integer("Runs Created", compute="_compute_run_total")
 
     _dates_in_order = models.Constraint(
         "CHECK (date_to >= date_from)",
@@ -252,7 +255,7 @@ class InvoiceRunSchedule(models.Model):
             if schedule.run_count > MAX_RUNS:
                 raise ValidationError(
                     self.env._(
-                        "A schedule makes at most %(max)s runs; %(count)s were asked for.",
+                        "A schedule creates at most %(max)s runs; %(count)s were requested.",
                         max=MAX_RUNS,
                         count=schedule.run_count,
                     )
@@ -288,8 +291,8 @@ class InvoiceRunSchedule(models.Model):
             if schedule.until_date and schedule.until_date < schedule.date_from:
                 raise ValidationError(
                     self.env._(
-                        "“Until” is before the first period: no run would be made. Correct one "
-                        "of the two dates."
+                        "“Until” is before the first period: no run would be created. Correct "
+                        "one of the two dates."
                     )
                 )
 

@@ -103,8 +103,8 @@ class InvoiceRunSchedule(models.Model):
             if len(missing) > MAX_RUNS:
                 raise UserError(
                     self.env._(
-                        "Schedule %(schedule)s would make more than %(max)s runs. "
-                        "Choose an earlier end date.",
+                        "Schedule %(schedule)s would create more than %(max)s runs. Choose an "
+                        "earlier end date.",
                         schedule=self.reference,
                         max=MAX_RUNS,
                     )
@@ -161,7 +161,9 @@ class InvoiceRunSchedule(models.Model):
 
     def _tell_stopped(self, reason):
         """Tell who is responsible, once, that the next runs cannot be made."""
-        summary = self.env._("%(schedule)s: its next runs cannot be made", schedule=self.reference)
+        summary = self.env._(
+            "%(schedule)s: its next runs cannot be created", schedule=self.reference
+        )
         advice = self.env._("Correct the schedule, or close it. It is tried again every hour.")
         if self.user_id and summary not in self.activity_ids.mapped("summary"):
             self.activity_schedule(

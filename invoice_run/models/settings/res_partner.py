@@ -65,7 +65,7 @@ class ResPartner(models.Model):
         sentences = [
             self.env._("A run puts all charges of this customer on one invoice.")
             if self.allow_invoice_grouping
-            else self.env._("A run makes an invoice for each contract and period."),
+            else self.env._("A run creates an invoice for each contract and period."),
             self._get_sending_summary(),
             self.env._("A scenario can say otherwise."),
         ]

@@ -320,8 +320,7 @@ export class InvoiceManager extends Component {
             this.confirm(
                 _t("Fetch again?"),
                 _t(
-                    "The invoices that are made stay. What was not processed is released and " +
-                        "found again where it fits."
+                    "Existing invoices stay. What has not been processed is released and can be fetched again."
                 ),
                 _t("Fetch"),
                 () => this.doFetch()
