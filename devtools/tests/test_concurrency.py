@@ -20,7 +20,7 @@ from .workers import (
     start,
 )
 
-BUSY = "is being worked on at this moment"
+BUSY = "is being processed at the moment"
 # Two people press each button at once; one of them also does the work that it queued.
 BUTTONS = (
     PERSON

@@ -374,7 +374,7 @@ class TestFourEyes(InvoiceRunCommon):
 
     def assertRefused(self, run, what):
         self.env.flush_all()
-        with self.assertRaisesRegex(UserError, "Four eyes"):
+        with self.assertRaisesRegex(UserError, "Four-eyes principle"):
             try:
                 run.with_user(self.reviewer).action_approve()
             except UserError as error:
@@ -507,7 +507,7 @@ class TestFourEyes(InvoiceRunCommon):
         run.with_user(self.boss).action_approve()
 
     def _prepare_rule(self):
-        return {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+        return {"name": "Started", "field_path": "date_start", "operator": "<=", "value": "today"}
 
     @freeze_time("2024-01-10")
     def test_setting_is_exempt(self):

@@ -240,7 +240,7 @@ class TestBadDates(BadInputCommon):
             ("Invoice Date.*0204", {"invoice_date": "0204-01-15", "target_date": "2024-01-15"}),
             ("due date is before", {"due_date": "2024-01-14"}),
             ("ends before", {"date_from": "2024-02-01", "date_to": "2024-01-31"}),
-            ("Leave Out Before.*0024", {"skip_before": "0024-01-16"}),
+            ("Skip Before.*0024", {"skip_before": "0024-01-16"}),
         ):
             with self.subTest(**vals), self.assertRefused(message):
                 self.env["invoice.run"].create(

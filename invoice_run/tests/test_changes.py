@@ -331,7 +331,7 @@ class TestCancelled(LedgerCommon):
         run = self._make_amounts(self._make_run("2024-03-05"))
         contract.action_cancel()
         self._make_invoices(run)
-        self.assertIn("not active any more", run.document_ids.error)
+        self.assertIn("is no longer active", run.document_ids.error)
 
     def test_the_forecast_counts_the_credit(self):
         self._cancel()

@@ -346,7 +346,7 @@ class TestMonthEndEntry(CutoffCommon):
     def test_not_twice_for_one_day(self):
         self._make_both()
         entry = self._post()
-        with self.assertRaisesRegex(UserError, f"booked already by {entry.name}"):
+        with self.assertRaisesRegex(UserError, f"already been posted with {entry.name}"):
             self._post()
         other = self._post("2024-02-29")
         with mute_logger("odoo.sql_db"), self.assertRaisesRegex(Exception, "cutoff_once"):

@@ -21,7 +21,7 @@ REFUSALS = (
     "Undo that first",
     "is already claimed by",
     "invoiced again in the meantime",
-    "corrected otherwise meanwhile",
+    "corrected in another way",
     "no day is left",
     "nothing would be left",
     "No price line is in force",
@@ -30,7 +30,7 @@ REFUSALS = (
     "billing_contract_dates_in_order",
     "Only a change of which nothing has been invoiced",
     "releases it for invoicing. Reset that credit note",
-    "have credit notes already",
+    "already have credit notes",
     "would be invoiced twice",
 )
 #: Why a document may fail after the contract was changed.

@@ -24,7 +24,7 @@ REFUSALS = (
     "Undo that first",
     "ends before the change",
     "releases it for invoicing. Reset that credit note",
-    "have credit notes already",
+    "already have credit notes",
     "is cancelled: there is nothing",
 )
 

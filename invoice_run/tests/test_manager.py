@@ -395,7 +395,7 @@ class TestManager(ManagerCommon, CronMixinCase):
             lambda: manager.action_finish(),
             lambda: manager.action_send(ALL),
         ):
-            with self.assertRaisesRegex(UserError, "being worked on"):
+            with self.assertRaisesRegex(UserError, "being processed"):
                 press()
 
     def test_many_rows_are_left_to_the_background(self):

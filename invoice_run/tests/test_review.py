@@ -88,7 +88,7 @@ class TestReview(InvoiceRunCommon):
         with self.assertRaisesRegex(AccessError, "reviewer"):
             run.with_user(self.user).action_reject("too much")
         run.with_user(self.reviewer).action_approve()
-        with self.assertRaisesRegex(UserError, "Say why"):
+        with self.assertRaisesRegex(UserError, "Enter the reason"):
             run.with_user(self.reviewer).action_reject("")
         run.with_user(self.reviewer).action_reject("too much")
         self.assertEqual(run.state, "amounts")

@@ -332,7 +332,7 @@ class TestApprovalIsNotBypassed(InvoiceRunCommon):
         mine = run.with_user(self.reviewer)
         mine.action_renew_stale()
         mine._process_queue()
-        with self.assertRaisesRegex(UserError, "Four eyes"):
+        with self.assertRaisesRegex(UserError, "Four-eyes principle"):
             mine.action_approve()
         run.with_user(self.manager).action_approve()
 

@@ -108,7 +108,7 @@ class TestSaleClaims(SaleRunCommon):
         order._action_cancel()
         self._make_invoices(run)
         self.assertEqual(run.document_ids.state, "failed")
-        self.assertIn("is not confirmed any more", run.document_ids.error)
+        self.assertIn("is no longer confirmed", run.document_ids.error)
 
     def test_failed_order_stops_no_others(self):
         orders = self.env["sale.order"].union(*(self._make_order() for _number in range(3)))

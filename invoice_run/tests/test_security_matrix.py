@@ -140,7 +140,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
         """Return {model: function that returns values} of runs and what belongs to them."""
         company = {"company_id": self.company.id}
         scenario = {"scenario_id": self.scenario.id}
-        rule = {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+        rule = {"name": "Started", "field_path": "date_start", "operator": "<=", "value": "today"}
         return {
             "billing.scenario": lambda: {"name": "Mine", **company},
             "billing.scenario.rule": lambda: {**scenario, **rule},

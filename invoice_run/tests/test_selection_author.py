@@ -89,7 +89,7 @@ class TestSelectionAuthor(InvoiceRunCommon):
 
     def test_each_rule_has_its_author(self):
         scenario = self._make_as(self.everything)
-        rule = {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+        rule = {"name": "Started", "field_path": "date_start", "operator": "<=", "value": "today"}
         scenario.with_user(self.northerner).write({"rule_ids": [Command.create(rule)]})
         self.assertEqual(scenario.author_id, self.everything)
         self.assertEqual(scenario.rule_ids.author_id, self.northerner)
@@ -177,7 +177,7 @@ class TestSelectionAuthor(InvoiceRunCommon):
 
     def test_upgrade_takes_who_wrote_it_last(self):
         scenario = self._make_as(self.northerner)
-        rule = {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+        rule = {"name": "Started", "field_path": "date_start", "operator": "<=", "value": "today"}
         scenario.with_user(self.everything).rule_ids = [Command.create(rule)]
         records = (scenario, scenario.rule_ids)
         self.env.flush_all()

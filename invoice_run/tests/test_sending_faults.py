@@ -48,7 +48,9 @@ class TestSendingFaults(SendingCommon):
         self._check_repaired(document, "found@example.com")
 
     def test_bad_address(self):
-        document = self._check_fault(self._make_customer("Bad", "not an address"), "no email")
+        document = self._check_fault(
+            self._make_customer("Bad", "not an address"), "not a valid email"
+        )
         self._check_repaired(document, "good@example.com")
 
     def test_recipient_refused(self):

@@ -108,11 +108,11 @@ class TestUsageImport(InvoiceRunCommon):
         self._import_csv()
         [(user, kind, message)] = sent
         self.assertEqual((user, kind), (self.user, "simple_notification"))
-        self.assertRegex(message["message"], "^1 rows were known.*added no item")
+        self.assertRegex(message["message"], "^1 rows were skipped.*already exist")
 
     def test_reference_twice_in_one_file_is_refused(self):
         result = self._import_csv([ROWS[0], ["T-1", "2024-01-09", "Debtor", "Rent", "1", "3"]])
-        self.assertIn("external reference exists already", result["messages"][0]["message"])
+        self.assertIn("external reference already exists", result["messages"][0]["message"])
         self.assertFalse(self._get_usage())
 
     def test_rows_without_reference_are_always_new(self):

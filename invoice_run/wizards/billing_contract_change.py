@@ -21,7 +21,7 @@ class BillingContractChange(models.TransientModel):
         "Change From",
         required=True,
         default=fields.Date.context_today,
-        help="First day, included, on which the change counts.",
+        help="First day of the change, included.",
     )
     change = fields.Selection(
         [
@@ -94,7 +94,9 @@ class BillingContractChange(models.TransientModel):
         if self.price_step < 0:
             raise UserError(self.env._("Prices cannot be rounded to a negative step."))
         if self.change == "percentage" and self.percentage <= -100:
-            raise UserError(self.env._("A price cannot fall by 100 % or more: end the lines."))
+            raise UserError(
+                self.env._("A price cannot be reduced by 100 % or more: end the lines instead.")
+            )
 
     def _prepare_new_line_vals(self, line):
         """Return the values in which the new line differs; None where the line just ends."""
@@ -203,6 +205,6 @@ class BillingContractChangeLine(models.TransientModel):
 
     def _get_raised_note(self):
         return self.env._(
-            "Raised from %(date)s on already. Set a new price instead.",
+            "Already raised from %(date)s. Set a new price instead.",
             date=format_date(self.env, self.contract_line_id.raised_from),
         )

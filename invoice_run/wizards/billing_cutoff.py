@@ -73,7 +73,7 @@ class BillingCutoffLine(models.TransientModel):
     _inherit = ["analytic.mixin", "invoice.run.wizard"]
     _order = "account_id, contract_id, date_from, id"
 
-    cutoff_id = fields.Many2one("billing.cutoff", required=True, ondelete="cascade")
+    cutoff_id = fields.Many2one("billing.cutoff", "Cut-off", required=True, ondelete="cascade")
     date = fields.Date(related="cutoff_id.date", related_sudo=False, store=True)
     company_id = fields.Many2one(related="cutoff_id.company_id", related_sudo=False)
     currency_id = fields.Many2one(related="company_id.currency_id")

@@ -45,7 +45,7 @@ class BillingForecast(models.TransientModel):
         self.ensure_one()
         check_ahead(self, "date_to", self._get_today(), FORECAST_YEARS)
         if self.date_to < self._get_today():
-            raise UserError(self.env._("Choose a day that has not passed."))
+            raise UserError(self.env._("Choose today or a later day."))
         # sudo: nobody else writes what a report says; it is read with the user's rights
         self.sudo().line_ids.unlink()
         self._create_lines(self._get_amounts())

@@ -40,7 +40,7 @@ class InvoiceManager(models.TransientModel):
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
         "Create Invoices As",
-        help="Empty: as the scenario says.",
+        help="Empty: as set on the scenario.",
     )
     run_id = fields.Many2one("invoice.run", ondelete="set null")
 
@@ -193,9 +193,9 @@ class InvoiceManager(models.TransientModel):
         if run.is_approval_asked and run.state == "amounts":
             return self.env._("Sent to the reviewer")
         if run.invoice_count and run.progress_done < run.progress_total:
-            return self.env._("Processed in part")
+            return self.env._("Partly processed")
         return {
-            "submitted": self.env._("Begun"),
+            "submitted": self.env._("Started"),
             "amounts": self.env._("Fetched, not processed"),
             "approved": self.env._("Approved, not processed"),
             "invoiced": self.env._("Processed"),
@@ -290,7 +290,7 @@ class InvoiceManager(models.TransientModel):
         if run and run.job != "none":
             raise UserError(
                 self.env._(
-                    "%(run)s is being worked on (%(job)s). Wait until this is done.",
+                    "%(run)s is being processed (%(job)s). Wait until this is done.",
                     run=run.reference,
                     job=dict(run._fields["job"]._description_selection(self.env))[run.job],
                 )

@@ -115,7 +115,7 @@ class InvoiceManager(models.TransientModel):
             return self.get_state()  # pressed twice
         self._check_idle()
         if not documents:
-            raise UserError(self.env._("None of the selected invoices waits to be sent."))
+            raise UserError(self.env._("None of the selected invoices is waiting to be sent."))
         small = len(documents) <= WATCHED_LIMIT
         documents.with_context(invoice_run_watched=small).action_send()
         return self.get_state()

@@ -108,7 +108,7 @@ class InvoiceManager(models.TransientModel):
 
     def _get_row_status(self, document, is_waiting):
         labels = {
-            "to_do": self.env._("Not done"),
+            "to_do": self.env._("Not processed"),
             "invoiced": self.env._("Processed"),
             "nothing": self.env._("Nothing to invoice"),
             "failed": self.env._("Failed"),
@@ -118,7 +118,7 @@ class InvoiceManager(models.TransientModel):
         status = "waiting" if is_waiting else document.state
         reason = document.error or ""
         if is_waiting:
-            reason = self.env._("An earlier period of the same contract failed: repair that first.")
+            reason = self.env._("An earlier period of the same contract failed: fix that first.")
         if document.is_stale and document.state == "to_do":
             reason = self.env._("Something has changed since: recalculate the changed rows.")
         move = document.move_id

@@ -55,7 +55,7 @@ class AccountMove(models.Model):
     _run_document_invoiced_once = models.UniqueIndex(
         "(invoice_run_document_id) WHERE invoice_run_document_id IS NOT NULL"
         " AND state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
-        "This document of an invoice run has an invoice already. Cancel or delete one of the two.",
+        "This document of an invoice run already has an invoice. Cancel or delete one of the two.",
     )
 
     @api.depends("invoice_line_ids.invoice_run_line_id")
@@ -325,7 +325,7 @@ class AccountMove(models.Model):
         if credited:
             raise UserError(
                 self.env._(
-                    "%(count)s of the invoices have credit notes already (%(invoice)s: "
+                    "%(count)s of the invoices already have credit notes (%(invoice)s: "
                     "%(credit)s). Cancel these credit notes, or select and reverse the other "
                     "documents.",
                     count=len(credited),

@@ -66,7 +66,7 @@ class AccountMoveLine(models.Model):
     _run_line_invoiced_once = models.UniqueIndex(
         "(invoice_run_line_id) WHERE invoice_run_line_id IS NOT NULL"
         " AND parent_state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
-        "This amount of an invoice run is on an invoice already. Cancel or delete one of the two.",
+        "This amount of an invoice run is already on an invoice. Cancel or delete one of the two.",
     )
 
     @api.model

@@ -35,7 +35,9 @@ class BillingCutoffDetail(models.Model):
     _inherit = ["analytic.mixin"]
     _order = "move_id, account_id, contract_id, date_from, id"
 
-    move_id = fields.Many2one("account.move", required=True, index=True, ondelete="cascade")
+    move_id = fields.Many2one(
+        "account.move", "Month-end Entry", required=True, index=True, ondelete="cascade"
+    )
     move_line_id = fields.Many2one(
         "account.move.line",
         "Journal Item",
@@ -46,7 +48,7 @@ class BillingCutoffDetail(models.Model):
     company_id = fields.Many2one(related="move_id.company_id", store=True, index=True)
     currency_id = fields.Many2one(related="company_id.currency_id")
     kind = fields.Selection(
-        [(cutoff.DEFERRED, "Deferred"), (cutoff.ACCRUED, "Accrued")], required=True
+        [(cutoff.DEFERRED, "Deferred"), (cutoff.ACCRUED, "Accrued")], "Type", required=True
     )
     account_id = fields.Many2one("account.account", required=True)
     amount = fields.Monetary(help="In company currency.")
@@ -102,7 +104,7 @@ class AccountMove(models.Model):
     _billing_cutoff_once = models.UniqueIndex(
         "(company_id, billing_cutoff_date) "
         "WHERE billing_cutoff_date IS NOT NULL AND state != 'cancel'",
-        "The cut-off of this day is booked already. Open its entry, or cancel it first.",
+        "The cut-off of this day has already been posted. Open its entry, or cancel it first.",
     )
 
     @api.model
@@ -122,7 +124,7 @@ class AccountMove(models.Model):
         if entry.state == "posted":
             raise UserError(
                 self.env._(
-                    "The cut-off of %(date)s is booked already by %(entry)s.",
+                    "The cut-off of %(date)s has already been posted with %(entry)s.",
                     date=format_date(self.env, date),
                     entry=entry.display_name,
                 )
@@ -288,8 +290,8 @@ class AccountMove(models.Model):
         if not self.env.su and not self.env.user.has_groups(POSTERS):
             raise AccessError(
                 self.env._(
-                    "Month-end entries are booked by accountants. Ask for the right of a Billing "
-                    "Administrator."
+                    "Only accountants can post month-end entries. Ask for the role “Billing "
+                    "Administrator”."
                 )
             )
 

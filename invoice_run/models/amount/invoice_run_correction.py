@@ -82,8 +82,8 @@ class InvoiceRunLine(models.Model):
             if not earlier.is_claimed or earlier.period_to != line.billing_date_to:
                 raise UserError(
                     self.env._(
-                        "%(what)s was corrected otherwise meanwhile. Delete the amounts and "
-                        "generate them again.",
+                        "%(what)s has been corrected in another way in the meantime. Delete the "
+                        "amounts and generate them again.",
                         what=earlier._get_reference(),
                     )
                 )

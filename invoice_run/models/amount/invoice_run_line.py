@@ -45,8 +45,8 @@ class InvoiceRunLine(models.Model):
     )
     discount = fields.Float("Discount %", digits="Discount", aggregator="avg")
     tax_ids = fields.Many2many("account.tax", string="Taxes")
-    amount = fields.Monetary(help="After discount; tax included where the tax is.")
-    amount_untaxed = fields.Monetary()
+    amount = fields.Monetary(help="After discount, including taxes that are included in the price.")
+    amount_untaxed = fields.Monetary("Untaxed Amount")
     net_price = fields.Float(
         digits=False, help="Price of one unit of time for the whole quantity, after discount."
     )

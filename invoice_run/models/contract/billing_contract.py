@@ -108,6 +108,7 @@ class BillingContract(models.Model):
             ("closed", "Closed"),
             ("cancelled", "Cancelled"),
         ],
+        "Status",
         required=True,
         default="draft",
         index=True,
@@ -176,7 +177,7 @@ class BillingContract(models.Model):
             ("actual", "Days of the month"),
             ("thirty", "30 days"),
             ("thirty_360", "30/360"),
-            ("none", "None: a begun month counts whole"),
+            ("none", "None: a started month counts in full"),
         ],
         required=True,
         default="actual",
@@ -199,7 +200,7 @@ class BillingContract(models.Model):
         help="Empty: the customer's.",
     )
     client_order_ref = fields.Char(
-        "Customer Reference", help="The customer's order number, named on the invoices."
+        "Customer Reference", help="Order number of the customer, printed on the invoices."
     )
     user_id = fields.Many2one(
         "res.users", "Responsible", default=lambda self: self.env.user, check_company=True

@@ -11,8 +11,8 @@ class BillingContract(models.Model):
 
     invoiced_until = fields.Date(
         compute="_compute_invoiced_until",
-        help="Up to this day all price lines are invoiced, or taken up by a run. Empty: one of "
-        "them never was.",
+        help="Up to this day, all price lines are invoiced or claimed by a run. Empty: at least "
+        "one of them never was.",
     )
     due_state = fields.Selection(
         [("overdue", "Overdue"), ("due", "Due Today"), ("hold", "On Hold")],

@@ -106,11 +106,12 @@ class BillingUsage(models.Model):
     external_ref = fields.Char(
         "External Reference",
         copy=False,
-        help="Key in the system that this item comes from. Unique: importing a file twice "
+        help="Identifier in the system that this item comes from. Unique: importing a file twice "
         "adds nothing.",
     )
     state = fields.Selection(
         [("open", "Open"), ("planned", "Planned"), ("invoiced", "Invoiced")],
+        "Status",
         required=True,
         readonly=True,
         default="open",
@@ -122,7 +123,7 @@ class BillingUsage(models.Model):
 
     _external_ref_unique = models.UniqueIndex(
         f"(company_id, ({BARE_REF})) WHERE external_ref IS NOT NULL",
-        "A usage item with this external reference exists already.",
+        "A usage item with this external reference already exists.",
     )
     _open_idx = models.Index("(company_id, date) WHERE state = 'open'")
     _discount_range = models.Constraint(
@@ -237,7 +238,7 @@ class BillingUsage(models.Model):
         if known:
             # a message in the result would count as an error and stop the import
             message = self.env._(
-                "%(count)s rows were known by their external reference: they added no item.",
+                "%(count)s rows were skipped: items with their external reference already exist.",
                 count=len(known),
             )
             self.env.user._bus_send("simple_notification", {"type": "info", "message": message})
@@ -412,8 +413,8 @@ class BillingUsage(models.Model):
         if not contract or contract.state in BILLED_STATES:
             return []
         message = self.env._(
-            "Contract %(contract)s is a draft or cancelled. Activate it, or take the usage out of "
-            "it.",
+            "Contract %(contract)s is a draft or cancelled. Activate it, or remove the usage "
+            "from it.",
             contract=contract.name,
         )
         return [("contract", message)]

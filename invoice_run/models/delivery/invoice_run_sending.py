@@ -30,7 +30,7 @@ class InvoiceRunDocument(models.Model):
         string="Send By",
         required=True,
         default="none",
-        help="Email, print, or another way of sending that Odoo knows for customers.",
+        help="Email, print, or another sending method that Odoo offers for customers.",
     )
     send_state = fields.Selection(
         [
@@ -40,21 +40,22 @@ class InvoiceRunDocument(models.Model):
             ("failed", "Failed"),
             ("printed", "Printed"),
         ],
+        "Sending Status",
         required=True,
         default="none",
         readonly=True,
-        help="Sent: the mail server or the network accepted it. A bounce changes it to Not Sent.",
+        help="Sent: the mail server or the network accepted it. A bounce changes it to Failed.",
     )
-    send_channel = fields.Char("Sent By", readonly=True)
-    send_error = fields.Text("Reason Not Sent", readonly=True)
+    send_channel = fields.Char("Sent Via", readonly=True)
+    send_error = fields.Text("Reason for Not Sending", readonly=True)
     send_asked = fields.Boolean(
-        "To Be Sent Now", readonly=True, help="Somebody, or the schedule, asked to send it."
+        "To Be Sent Now", readonly=True, help="A user or the schedule requested to send it."
     )
     send_date = fields.Datetime(
-        "Handed Over On", readonly=True, help="When it was last given to the mail server."
+        "Last Sent On", readonly=True, help="When it was last handed to the mail server."
     )
     send_attempts = fields.Integer(
-        readonly=True, help="How often the mail server asked to come again later."
+        readonly=True, help="How often the mail server asked to try again later."
     )
     send_next_try = fields.Datetime("Next Attempt", readonly=True)
     is_send_uncertain = fields.Boolean(
@@ -71,7 +72,7 @@ class InvoiceRunDocument(models.Model):
         "invoice_run_document_message_rel",
         string="Attempts",
         readonly=True,
-        help="All attempts: who got the invoice by one of them is not written to again.",
+        help="All attempts: recipients who have received the invoice do not get it again.",
     )
 
     _handed_over_idx = models.Index("(company_id, send_date) WHERE send_date IS NOT NULL")
@@ -145,7 +146,7 @@ class InvoiceRunDocument(models.Model):
         documents.filtered(lambda doc: doc.send_state == "failed")._prepare_retry()
         pending = documents.filtered(lambda doc: doc.send_state == "pending")
         if not pending:
-            raise UserError(self.env._("None of these documents waits to be sent."))
+            raise UserError(self.env._("None of these documents is waiting to be sent."))
         for run, of_run in pending.grouped("run_id").items():
             run._ask_sending(of_run)
 
@@ -395,7 +396,7 @@ class InvoiceRunDocument(models.Model):
     def _set_send_state(self, notifications, answer=None):
         """Write what ``notifications`` of the mail say: sent, failed, or still pending."""
         if not notifications:
-            self._set_send_failed(self.env._("Nobody was found to send the invoice to."))
+            self._set_send_failed(self.env._("No recipient was found for the invoice."))
             return
         failed = notifications.filtered(
             lambda item: item.notification_status in ("exception", "bounce", "canceled")
@@ -468,7 +469,7 @@ class InvoiceRunDocument(models.Model):
             )
         if not any(email_normalize(partner.email, strict=False) for partner in partners):
             return self.env._(
-                "%(address)s is no email address. Correct the contact, then retry.",
+                "%(address)s is not a valid email address. Correct the contact, then retry.",
                 address=", ".join(partner.email for partner in partners if partner.email),
             )
         return None

@@ -131,8 +131,8 @@ class MailMail(models.Model):
             if size > limit * 1024 * 1024:
                 raise UserError(
                     self.env._(
-                        "The mail would be %(size)s, but %(server)s takes %(limit)s MB at most. "
-                        "Remove attachments of the run or of the template, then retry.",
+                        "The email would be %(size)s, but %(server)s accepts %(limit)s MB at "
+                        "most. Remove attachments of the run or of the template, then retry.",
                         size=human_size(size),
                         server=mail_server.name,
                         limit=limit,

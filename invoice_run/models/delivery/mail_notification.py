@@ -61,10 +61,10 @@ class MailNotification(models.Model):
         reason = reason[:REASON_LENGTH]
         if self.failure_type == "mail_bounce":
             return self.env._(
-                "Came back from %(address)s: %(reason)s", address=address, reason=reason
+                "Bounced from %(address)s: %(reason)s", address=address, reason=reason
             )
         if self.failure_type in ("mail_email_invalid", "mail_email_missing"):
-            return self.env._("%(address)s is no email address.", address=address or "–")
+            return self.env._("%(address)s is not a valid email address.", address=address or "–")
         if self.failure_type == "mail_smtp":
             return self.env._("The mail server cannot be reached: %(reason)s", reason=reason)
         labels = dict(self._fields["failure_type"]._description_selection(self.env))

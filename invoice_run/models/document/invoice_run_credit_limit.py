@@ -7,7 +7,7 @@ class ResCompany(models.Model):
     _inherit = "res.company"
 
     invoice_run_credit_limit = fields.Monetary(
-        "Largest credit without check",
+        "Largest Credit Without Check",
         help="Runs with a larger credit, untaxed, are not approved automatically. 0: a credit of "
         "more than one billing period, or one above the largest invoice without check.",
         groups=INTERNAL,

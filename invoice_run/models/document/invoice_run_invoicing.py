@@ -203,12 +203,12 @@ class InvoiceRunDocument(models.Model):
         self.ensure_one()
         errors = []
         if self.move_id or self.state not in ("to_do", "failed"):
-            errors.append(self.env._("This document is invoiced already."))
+            errors.append(self.env._("This document has already been invoiced."))
         if self.line_ids.filtered(lambda line: not line._is_held()):
             errors.append(
                 self.env._(
-                    "The periods were released meanwhile. Delete the amounts and generate "
-                    "them again."
+                    "The periods have been released in the meantime. Delete the amounts and "
+                    "generate them again."
                 )
             )
         if self.invoice_date_due and self.invoice_date_due < self.invoice_date:
@@ -241,7 +241,7 @@ class InvoiceRunDocument(models.Model):
             name = contract.name
             is_cancelled = contract.state == "cancelled" and self._bills(contract)
             if contract.state == "draft" or is_cancelled:
-                errors.append(self.env._("%(contract)s is not active any more.", contract=name))
+                errors.append(self.env._("%(contract)s is no longer active.", contract=name))
             elif contract.billing_hold:
                 errors.append(self.env._("%(contract)s is on hold.", contract=name))
         for line in self.line_ids.filtered(lambda line: line._is_beyond_end()):

@@ -8,7 +8,7 @@ class ResCompany(models.Model):
     _inherit = "res.company"
 
     invoice_run_min_amount = fields.Monetary(
-        "Smallest invoice",
+        "Smallest Invoice",
         help="Documents with a smaller total, including taxes, are postponed: this run does not "
         "invoice them. Their periods stay billable; once they reach the minimum together, "
         "they are put on one invoice. The last invoice of a contract is never postponed. 0: "
@@ -16,7 +16,7 @@ class ResCompany(models.Model):
         groups=INTERNAL,
     )
     invoice_run_max_amount = fields.Monetary(
-        "Largest invoice without check",
+        "Largest Invoice Without Check",
         help="Documents with a larger total, taxes included, wait until a reviewer has checked "
         "them. 0: no maximum.",
         groups=INTERNAL,
@@ -73,7 +73,8 @@ class InvoiceRunDocument(models.Model):
     is_above_max = fields.Boolean(
         "Above Maximum",
         readonly=True,
-        help="Its total is above the company's maximum: no invoice before a reviewer checked it.",
+        help="Its total is above the maximum of the company: it is not invoiced until a reviewer "
+        "has checked it.",
     )
     hold_reason = fields.Char("Why It Waits", compute="_compute_hold_reason")
 
@@ -84,11 +85,11 @@ class InvoiceRunDocument(models.Model):
             if document.state == "held":
                 reason = self.env._(
                     "Below the minimum: its periods stay billable. “Include Again” invoices it "
-                    "all the same."
+                    "anyway."
                 )
             elif document._is_held_back():
                 reason = self.env._(
-                    "Above the maximum: not invoiced before a reviewer marks it as checked."
+                    "Above the maximum: not invoiced until a reviewer marks it as checked."
                 )
             document.hold_reason = reason
 

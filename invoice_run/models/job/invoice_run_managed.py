@@ -26,7 +26,9 @@ class InvoiceRun(models.Model):
 
     is_managed = fields.Boolean("Created in the Invoice Manager", readonly=True, copy=False)
     is_watched = fields.Boolean(
-        readonly=True, copy=False, help="The requests of who looks on carry out what is queued."
+        readonly=True,
+        copy=False,
+        help="Requests from the users who watch carry out the queued work.",
     )
 
     @api.model

@@ -247,7 +247,7 @@ class InvoiceRun(models.Model):
             return documents.with_env(self.env).action_print()
         if self.job != "none":
             raise UserError(
-                self.env._("%(run)s is at work: print when it is done.", run=self.reference)
+                self.env._("%(run)s is being processed: print when it is done.", run=self.reference)
             )
         self._write_engine({"is_reprint": again})
         self._queue_job("print")

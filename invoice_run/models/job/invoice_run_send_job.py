@@ -20,7 +20,9 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     send_after = fields.Datetime(
-        "Send Not Before", copy=False, help="Nothing of this run leaves before. Empty: at once."
+        "Send Not Before",
+        copy=False,
+        help="Nothing of this run is sent before this time. Empty: at once.",
     )
     send_wait_until = fields.Datetime(
         "Sending Resumes",
@@ -34,7 +36,7 @@ class InvoiceRun(models.Model):
         "invoice_run_send_attachment_rel",
         string="Extra Attachments",
         copy=False,
-        help="Sent with every invoice of this run, terms of business for example.",
+        help="Sent with every invoice of this run, for example terms of business.",
     )
     to_print_count = fields.Integer("To Print", compute="_compute_send_counts")
     uncertain_count = fields.Integer("Delivery Unconfirmed", compute="_compute_send_counts")

@@ -57,8 +57,8 @@ class InvoiceRun(models.Model):
                 yield {
                     "code": "sequence",
                     "message": self.env._(
-                        "Journal %(journal)s has invoice %(invoice)s of %(date)s already: the "
-                        "numbers would not follow the dates. Choose a later invoice date.",
+                        "Journal %(journal)s already contains invoice %(invoice)s of %(date)s: "
+                        "the numbers would not follow the dates. Choose a later invoice date.",
                         journal=journal.display_name,
                         invoice=last.name,
                         date=format_date(self.env, last.invoice_date),
@@ -71,8 +71,8 @@ class InvoiceRun(models.Model):
             yield {
                 "code": "skipped",
                 "message": self.env._(
-                    "Left out, as asked for: periods that end before %(date)s, and usage before "
-                    "it. They stay billable; the next run proposes them.",
+                    "Skipped as requested: periods that end before %(date)s, and usage before "
+                    "that date. They stay billable; the next run proposes them.",
                     date=format_date(self.env, self.skip_before),
                 ),
             }

@@ -53,7 +53,7 @@ class InvoiceRunDocument(models.Model):
         help="A price line that was on the previous invoice and is still in force is not here.",
     )
     is_accepted = fields.Boolean(
-        "Checked", readonly=True, help="Somebody looked at the flags and found them right."
+        "Checked", readonly=True, help="The flags have been checked and found to be correct."
     )
     is_flagged = fields.Boolean(
         "To Check",
@@ -91,7 +91,7 @@ class InvoiceRunDocument(models.Model):
     def _check_may_accept(self):
         if not self.env.su and not self.env.user._is_invoice_run_reviewer():
             raise AccessError(
-                self.env._("Only reviewers mark unusual documents as checked. Ask one of them.")
+                self.env._("Only reviewers can mark unusual documents as checked. Ask one of them.")
             )
 
     def _update_comparison(self):

@@ -83,6 +83,7 @@ class InvoiceRunException(models.Model):
     has_amount = fields.Boolean("Amount Known", readonly=True)
     kind = fields.Selection(
         [("held", "Waiting"), ("failed", "Not Billable"), ("note", "Note")],
+        "Status",
         required=True,
         default="failed",
         readonly=True,

@@ -143,7 +143,7 @@ class InvoiceRun(models.Model):
 
     def _get_due_section(self, company):
         columns = [
-            Column(self.env._("What became of it"), "text", 30),
+            Column(self.env._("Outcome"), "text", 30),
             self._get_count_column(),
             Column("", "amount", 14),
         ]
@@ -450,7 +450,7 @@ class InvoiceRun(models.Model):
 
     def _get_register_exceptions(self):
         columns = [
-            Column(self.env._("Kind"), "text", 10),
+            Column(self.env._("Type"), "text", 10),
             Column(self.env._("Customer"), "text", 20),
             Column(self.env._("What to Do"), "text", 75),
             Column(self.env._("Due (untaxed)"), "amount", 15),

@@ -31,7 +31,9 @@ class InvoiceRun(models.Model):
         if self._is_visible_to(user):
             self.activity_schedule(xml_id, summary=summary, note=note, user_id=user.id)
             return
-        body = self.env._("%(user)s cannot see this run any more: nobody was told.", user=user.name)
+        body = self.env._(
+            "%(user)s can no longer see this run: nobody was notified.", user=user.name
+        )
         self.message_post(body=body)
 
     def _drop_activity(self, xml_id, summary):
@@ -79,7 +81,7 @@ class InvoiceRun(models.Model):
         self.invalidate_recordset(self._get_total_fields())
         if self.failed_count:
             summary = self.env._(
-                "%(run)s: %(failed)s failed, repair and retry",
+                "%(run)s: %(failed)s failed, fix the cause and retry",
                 run=self.reference,
                 failed=self.failed_count,
             )

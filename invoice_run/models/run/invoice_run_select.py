@@ -12,12 +12,14 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     only_selected = fields.Boolean(
-        readonly=True, copy=False, help="The last invoices were asked for selected documents only."
+        readonly=True,
+        copy=False,
+        help="The last invoices were requested for selected documents only.",
     )
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
         "Create Invoices As",
-        help="For this run only. Empty: as the scenario says.",
+        help="For this run only. Empty: as set on the scenario.",
     )
 
     def _get_engine_fields(self):
@@ -101,7 +103,7 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     is_selected = fields.Boolean(
-        readonly=True, copy=False, help="Its invoice was asked for, perhaps before the others."
+        readonly=True, copy=False, help="Its invoice was requested, possibly before the others."
     )
     run_state = fields.Selection(related="run_id.state", string="Run Status")
     excluded_from_id = fields.Many2one(
@@ -136,8 +138,8 @@ class InvoiceRunDocument(models.Model):
         if not documents and not self.move_id:
             raise UserError(
                 self.env._(
-                    "There is nothing to invoice here: the documents are not to do, or wait for "
-                    "a reviewer."
+                    "There is nothing to invoice here: the documents are already processed, or "
+                    "wait for a reviewer."
                 )
             )
         documents.run_id._lock_rows()
@@ -223,7 +225,7 @@ class InvoiceRunDocument(models.Model):
         if invoiced:
             raise UserError(
                 self.env._(
-                    "%(documents)s: there is an invoice already. Reverse or delete it instead.",
+                    "%(documents)s: there is already an invoice. Reverse or delete it instead.",
                     documents=", ".join(invoiced.mapped("display_name")),
                 )
             )

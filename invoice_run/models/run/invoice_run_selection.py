@@ -11,7 +11,7 @@ class InvoiceRun(models.Model):
     rule_values = fields.Json(
         "Values of the Rules",
         copy=False,
-        help="{rule id: [value, second value]}: what a person answered where a rule asks.",
+        help="{rule id: [value, second value]}: the answers to the rules that ask for a value.",
     )
     partner_ids = fields.Many2many(
         "res.partner", string="Only Customers", help="Invoice these customers and no others."
@@ -20,7 +20,7 @@ class InvoiceRun(models.Model):
         "Only Records", copy=False, help="Ids of the source's records that are invoiced."
     )
     is_preview = fields.Boolean(
-        store=False, help="Nobody was asked yet: rules count with the value that they propose."
+        store=False, help="Nobody has been asked yet: rules use the value that they propose."
     )
 
     def _get_source_domain(self, author=None):

@@ -179,7 +179,7 @@ class InvoiceRunDocument(models.Model):
     def _get_order_change_errors(self, order):
         """Return why ``order`` cannot be invoiced any more as it was approved."""
         if order.state != "sale":
-            return [self.env._("%(order)s is not confirmed any more.", order=order.name)]
+            return [self.env._("%(order)s is no longer confirmed.", order=order.name)]
         lines = order._with_invoice_context()._get_run_invoice_lines()
         amounts = self.line_ids.filtered(lambda amount: amount.sale_order_id == order)
         return amounts._get_order_differences([(line.id, vals) for line, vals in lines])

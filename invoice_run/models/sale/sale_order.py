@@ -30,8 +30,8 @@ class SaleOrder(models.Model):
         "Cluster",
         check_company=True,
         index="btree_not_null",
-        help="Invoice runs of this cluster take the order, with its journal unless the order "
-        "has one.",
+        help="Invoice runs of this cluster invoice the order, in the journal of the cluster "
+        "unless the order has its own.",
         groups="base.group_user",
     )
     run_line_ids = fields.One2many(
@@ -72,7 +72,7 @@ class SaleOrder(models.Model):
         """
         if not self.env.su and not self.env.user.has_group(INVOICING_GROUP):
             raise AccessError(
-                self.env._("Only users with invoicing rights approve orders for invoicing.")
+                self.env._("Only users with invoicing rights can approve orders for invoicing.")
             )
 
     @api.ondelete(at_uninstall=False)

@@ -40,7 +40,7 @@ class BillingScenario(models.Model):
     )
     cluster_ids = fields.Many2many("billing.cluster", string="Clusters", check_company=True)
     only_checked_in = fields.Boolean(
-        help="Only contracts whose customer has checked in and not yet out."
+        help="Only contracts whose customer has checked in and not yet checked out."
     )
     billing_mode = fields.Selection(
         [
@@ -67,7 +67,7 @@ class BillingScenario(models.Model):
         string="Send By",
         required=True,
         default="partner",
-        help="How invoices leave; it can be changed for each invoice before it is sent.",
+        help="How invoices are sent; this can be changed for each invoice before it is sent.",
     )
     mail_template_id = fields.Many2one(
         "mail.template",
@@ -95,7 +95,7 @@ class BillingScenario(models.Model):
     @api.model
     def _selection_send_action(self):
         ways = self.env["invoice.run.document"]._selection_send_action()
-        return [("partner", self.env._("As the customer wants")), *ways]
+        return [("partner", self.env._("As set on the customer")), *ways]
 
     @api.model
     def _get_source_models(self):

@@ -18,7 +18,11 @@ MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
 #: What of a schedule is only for those who look at it: whoever else changes something prepares.
 UNPREPARED_FIELDS = {"description", "name", "reviewer_id", "run_description", "state", "user_id"}
-AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no", "By hand")]
+AUTO_SELECTION = [
+    ("company", "As set on the company"),
+    ("yes", "Automatically"),
+    ("no", "Manually"),
+]
 #: A typing error in a date or number must not make a million runs.
 MAX_RUNS = 1000
 #: Without a number of runs or an end date, runs are made this far ahead.
@@ -109,7 +113,7 @@ class InvoiceRunSchedule(models.Model):
         "billing.category",
         "Invoice Category",
         check_company=True,
-        help="Written on the invoices. It does not select.",
+        help="Set on the invoices. It is not used for the selection.",
     )
     invoice_date = fields.Date("First Invoice Date", help="Empty: first day of the period.")
     due_date = fields.Date("First Due Date", help="Empty: by the payment terms.")
@@ -130,11 +134,11 @@ class InvoiceRunSchedule(models.Model):
             ("before_start", "Days before the period"),
             ("first_of_month", "On the 1st after the period"),
             ("fifth_of_month", "On the 5th after the period"),
-            ("disabled", "Only by hand"),
+            ("disabled", "Only manually"),
         ],
         required=True,
         default="before_start",
-        help="The day on which a waiting run is submitted by itself.",
+        help="The day on which a waiting run is submitted automatically.",
     )
     activation_days = fields.Integer(
         compute="_compute_activation_days",
@@ -151,28 +155,28 @@ class InvoiceRunSchedule(models.Model):
         "Generate Amounts",
         required=True,
         default="company",
-        help="By hand: a run stops here until somebody presses the button.",
+        help="Manually: a run stops here until somebody presses the button.",
     )
     auto_approve = fields.Selection(
         AUTO_SELECTION,
         "Approve",
         required=True,
         default="company",
-        help="By hand: a run stops here until somebody presses the button.",
+        help="Manually: a run stops here until somebody presses the button.",
     )
     auto_invoices = fields.Selection(
         AUTO_SELECTION,
         "Generate Invoices",
         required=True,
         default="company",
-        help="By hand: a run stops here until somebody presses the button.",
+        help="Manually: a run stops here until somebody presses the button.",
     )
     auto_send = fields.Selection(
         AUTO_SELECTION,
         "Send",
         required=True,
         default="company",
-        help="By hand: a run stops here until somebody presses the button.",
+        help="Manually: a run stops here until somebody presses the button.",
     )
     send_when = fields.Selection(
         [
@@ -182,7 +186,7 @@ class InvoiceRunSchedule(models.Model):
         "Send On",
         required=True,
         default="at_once",
-        help="A pause to look before anything leaves; each run can say otherwise.",
+        help="Time to check before anything is sent; each run can override this.",
     )
     send_delay_days = fields.Integer("Days After", help="0: on the invoice date.")
     send_time = fields.Float("At", default=8.0, help="Local time of the company.")
@@ -216,7 +220,7 @@ class InvoiceRunSchedule(models.Model):
         "CHECK (run_count >= 0)", "The number of runs cannot be negative."
     )
     _send_time_of_day = models.Constraint(
-        "CHECK (send_time >= 0 AND send_time < 24)", "A time of day is between 00:00 and 23:59."
+        "CHECK (send_time >= 0 AND send_time < 24)", "Enter a time between 00:00 and 23:59."
     )
     _activation_days_not_negative = models.Constraint(
         "CHECK (activation_days >= 0)", "The number of activation days cannot be negative."
@@ -316,8 +320,8 @@ class InvoiceRunSchedule(models.Model):
                 except (ValueError, AttributeError) as error:  # what Babel raises
                     raise ValidationError(
                         self.env._(
-                            "Invoice name: “%(placeholder)s” has no pattern of a date, such as "
-                            "“MMMM yyyy”.",
+                            "Invoice name: “%(placeholder)s” has no date pattern, such as “MMMM "
+                            "yyyy”.",
                             placeholder=placeholder[0],
                         )
                     ) from error
@@ -415,8 +419,8 @@ class InvoiceRunSchedule(models.Model):
         if not self._is_manager():
             raise AccessError(
                 self.env._(
-                    "Only managers of invoice runs decide what is approved automatically, and "
-                    "what such a schedule selects. Ask one of them."
+                    "Only managers of invoice runs can decide what is approved automatically, "
+                    "and what such a schedule selects. Ask one of them."
                 )
             )
 

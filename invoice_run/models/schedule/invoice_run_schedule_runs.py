@@ -29,7 +29,7 @@ class InvoiceRunSchedule(models.Model):
         "invoice.run",
         string="Next Runs",
         compute="_compute_next_run_ids",
-        help="The first runs that are not finished; without any, the last ones.",
+        help="The first unfinished runs; if all are finished, the last ones.",
     )
 
     @api.depends("run_ids.state")
@@ -210,7 +210,7 @@ class InvoiceRunSchedule(models.Model):
         # sudo: nothing was made with them, and a manager decides on it
         runs.sudo().unlink()
         self.message_post(
-            body=self.env._("Removed, as they had not begun: %(runs)s.", runs=references)
+            body=self.env._("Removed, as they had not started: %(runs)s.", runs=references)
         )
 
     def _check_may_drop(self, runs):

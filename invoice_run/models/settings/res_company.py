@@ -13,22 +13,22 @@ class ResCompany(models.Model):
     _inherit = "res.company"
 
     invoice_run_activation_days = fields.Integer(
-        "Activation days",
+        "Activation Days",
         default=10,
         help="Days before its period on which a run is activated.",
         groups=INTERNAL,
     )
-    invoice_run_auto_amounts = fields.Boolean("Generate amounts", default=True, groups=INTERNAL)
+    invoice_run_auto_amounts = fields.Boolean("Generate Amounts", default=True, groups=INTERNAL)
     invoice_run_auto_approve = fields.Boolean("Approve", groups=INTERNAL)
-    invoice_run_auto_invoices = fields.Boolean("Generate invoices", groups=INTERNAL)
-    invoice_run_auto_send = fields.Boolean("Send invoices", groups=INTERNAL)
+    invoice_run_auto_invoices = fields.Boolean("Generate Invoices", groups=INTERNAL)
+    invoice_run_auto_send = fields.Boolean("Send Invoices", groups=INTERNAL)
     invoice_run_four_eyes = fields.Boolean(
-        "Four eyes",
-        help="Whoever created or changed something that is to be approved cannot approve it.",
+        "Four-eyes Principle",
+        help="Users who created or changed something that is to be approved cannot approve it.",
         groups=INTERNAL,
     )
-    invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of runs", groups=INTERNAL)
-    invoice_run_outlier_factor = fields.Float("Outlier factor", default=2.5, groups=INTERNAL)
+    invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of Runs", groups=INTERNAL)
+    invoice_run_outlier_factor = fields.Float("Outlier Factor", default=2.5, groups=INTERNAL)
     invoice_run_correction = fields.Selection(
         [("lines", "Lines on the next invoice"), ("credit_note", "Credit notes")],
         "Corrections",
@@ -38,20 +38,20 @@ class ResCompany(models.Model):
         groups=INTERNAL,
     )
     invoice_run_max_lines = fields.Integer(
-        "Lines per invoice",
-        help="A document with more lines becomes several. 0: no limit.",
+        "Lines per Invoice",
+        help="A document with more lines is split into several. 0: no limit.",
         groups=INTERNAL,
     )
-    invoice_run_release_days = fields.Integer("Release days", default=7, groups=INTERNAL)
+    invoice_run_release_days = fields.Integer("Release After (Days)", default=7, groups=INTERNAL)
     invoice_run_mails_per_hour = fields.Integer(
-        "Mails per hour",
-        help="Invoice runs hand at most so many mails to the mail server within 60 minutes; the "
-        "others wait. 0: no limit.",
+        "Emails per Hour",
+        help="Invoice runs hand at most this many emails to the mail server within 60 minutes; "
+        "the others wait. 0: no limit.",
         groups=INTERNAL,
     )
     invoice_run_mail_template_id = fields.Many2one(
         "mail.template",
-        "Email template of runs",
+        "Email Template of Runs",
         domain=[("model", "=", "account.move")],
         help="Empty: Odoo's own template for invoices.",
         groups=INTERNAL,
@@ -59,7 +59,7 @@ class ResCompany(models.Model):
 
     invoice_run_deferred_account_id = fields.Many2one(
         "account.account",
-        "Deferred revenue account",
+        "Deferred Revenue Account",
         check_company=True,
         domain="[('account_type', 'in', ('liability_current', 'liability_non_current'))]",
         help="What has been invoiced but not yet earned at the end of a month.",
@@ -67,7 +67,7 @@ class ResCompany(models.Model):
     )
     invoice_run_accrued_account_id = fields.Many2one(
         "account.account",
-        "Accrued revenue account",
+        "Accrued Revenue Account",
         check_company=True,
         domain="[('account_type', 'in', ('asset_current', 'asset_non_current'))]",
         help="What has been earned but not yet invoiced at the end of a month.",
@@ -75,14 +75,14 @@ class ResCompany(models.Model):
     )
     invoice_run_cutoff_journal_id = fields.Many2one(
         "account.journal",
-        "Journal of month-end entries",
+        "Journal of Month-end Entries",
         check_company=True,
         domain="[('type', '=', 'general')]",
         help="Empty: the first miscellaneous journal.",
         groups=INTERNAL,
     )
     invoice_run_cutoff_draft = fields.Boolean(
-        "Draft of the month-end entry",
+        "Draft Month-end Entry",
         help="On the first day of each month, the cut-off entry is created as a draft and kept "
         "up to date until it is posted.",
         groups=INTERNAL,

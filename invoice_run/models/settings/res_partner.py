@@ -22,7 +22,7 @@ class ResPartner(models.Model):
         help="Invoice runs do not invoice this customer and report an exception.",
     )
     billing_hold_reason = fields.Char(
-        "Reason of the Block", company_dependent=True, groups=ACCOUNTANTS
+        "Reason for Blocking", company_dependent=True, groups=ACCOUNTANTS
     )
     billing_contract_ids = fields.One2many(
         "billing.contract",
@@ -67,7 +67,7 @@ class ResPartner(models.Model):
             if self.allow_invoice_grouping
             else self.env._("A run creates an invoice for each contract and period."),
             self._get_sending_summary(),
-            self.env._("A scenario can say otherwise."),
+            self.env._("A scenario can override this."),
         ]
         return " ".join(sentences)
 
