@@ -174,7 +174,7 @@ def test_contracts_change_while_they_are_invoiced(space, database, tmp_path):
     editor = start(space, database, EDITOR, MEETING=tmp_path)
     worker = start(space, database, SLOW_WORKER, MEETING=tmp_path)
     told = get_told(finish(editor, worker)[0])
-    assert not any(told), "who edits is not disturbed by the worker"
+    assert not any(told), "the person who edits is not disturbed by the worker"
     [result] = ask(space, database, RESULT)
     assert result["invoiced"] and result["errors"], "some before the change, some after it"
     for invoiced, approved, price, _now in result["invoiced"]:

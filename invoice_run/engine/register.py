@@ -29,7 +29,7 @@ class Section(NamedTuple):
 
 class Register(NamedTuple):
     title: str
-    #: name, then address, of who issues the invoices
+    #: name, then address, of the company that issues the invoices
     company: list[str]
     #: picture, as bytes, or nothing
     logo: bytes | None

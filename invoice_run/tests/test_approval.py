@@ -338,7 +338,7 @@ class TestApproval(InvoiceRunCommon):
 
 @tagged("post_install", "-at_install")
 class TestFourEyes(InvoiceRunCommon):
-    """Who created or changed something that is in the run does not approve it."""
+    """Users who created or changed something that is in the run do not approve it."""
 
     @classmethod
     def setUpClass(cls):

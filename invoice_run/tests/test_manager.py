@@ -440,7 +440,7 @@ class TestManager(ManagerCommon, CronMixinCase):
 
 @tagged("post_install", "-at_install")
 class TestManagerApproval(ManagerCommon):
-    """Who may approve goes on; who may not asks and comes back."""
+    """A reviewer continues at once; other users ask for approval and come back."""
 
     @classmethod
     def setUpClass(cls):

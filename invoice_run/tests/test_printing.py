@@ -280,7 +280,7 @@ class TestPrinting(SendingCommon):
         self.assertEqual(bad.send_error, "no report for this customer")
         with self.assertRaisesRegex(UserError, "no report for this customer"):
             bad.action_print()
-        # who is not to be printed has no reason in the row, and sees it at once
+        # what is not to be printed has no reason in the row, and sees it at once
         bad.send_action = "none"
         with self.assertRaisesRegex(UserError, "no report for this customer"):
             bad.action_print()

@@ -97,7 +97,7 @@ class TestInvoiceFields(InvoiceRunCommon):
         self.assertBillable(False)
 
     def test_accountant_credits_and_bills_again(self):
-        """Who has no right on runs keeps all of Accounting, and the claims follow."""
+        """Users without rights on runs keep all of Accounting, and the claims follow."""
         credit = self._reverse(self.accountant, invoice_bill_again=True)
         self.assertTrue(credit.invoice_bill_again)
         credit.with_user(self.accountant).action_post()

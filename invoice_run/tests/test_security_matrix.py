@@ -1,4 +1,4 @@
-"""docs/security.md, tried cell by cell, and every public method called by who may not."""
+"""docs/security.md, tried cell by cell, and every public method called by users who may not."""
 
 import inspect
 import re

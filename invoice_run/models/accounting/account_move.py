@@ -172,7 +172,7 @@ class AccountMove(models.Model):
         batch = self.env.context.get("invoice_run_batch")
         if batch:
             return batch.documents[self.id]
-        # sudo: who sends an invoice need not see the run that made it
+        # sudo: users who send an invoice need not see the run that made it
         documents = self.env["invoice.run.document"].sudo()
         domain = [("move_id", "=", self.id), ("send_action", "=", "email")]
         return documents.search([*domain, ("send_state", "in", ("pending", "failed"))])

@@ -87,7 +87,7 @@ class AccountMoveLine(models.Model):
 
     def _get_changed_lines(self, vals):
         """Return those of these lines of runs of which ``vals`` change amount, account or days."""
-        # sudo: who edits an invoice need not see the run that made it
+        # sudo: users who edit an invoice need not see the run that made it
         lines = self.sudo().filtered("invoice_run_line_id")
         if not lines:
             return lines
@@ -104,7 +104,7 @@ class AccountMoveLine(models.Model):
 
     def unlink(self):
         # EXTENDS 'account': a deleted invoice line gives its period back
-        # sudo: who may delete an invoice line need not see the run that made it
+        # sudo: users who delete an invoice line need not see the run that made it
         self.sudo()._check_credits_undone()
         run_lines = self.sudo().invoice_run_line_id
         result = super().unlink()

@@ -161,7 +161,7 @@ class InvoiceRunLine(models.Model):
 
         :param billed: the :class:`ledger.BilledLine` of its invoice in force
         """
-        # sudo: who prepares a run need not see all credit notes
+        # sudo: users who prepare a run need not see all credit notes
         line = self.env["account.move.line"].sudo().browse(billed.entry.line_id or ())
         if not line or not billed.left("price_amount"):
             return []

@@ -14,11 +14,11 @@ UNPREPARED_FIELDS = {"active", "description", "name", "sequence"}
 class BillingSelection(models.AbstractModel):
     """Conditions that a person wrote, read with the rights of this person each time.
 
-    The engine works as superuser, so that the result does not depend on who presses the button;
-    what is selected depends on who wrote the conditions. Record rules count at each step of a
-    path: without this a selection like "customers with an order above 1,000" would tell of orders
-    that its author cannot see. What the installation writes, such as the default scenarios, is
-    read with the record rules that hold for everybody, those of the companies.
+    The engine works as superuser, so that the result does not depend on the user who presses the
+    button; what is selected depends on the author of the conditions. Record rules count at each
+    step of a path: without this a selection like "customers with an order above 1,000" would
+    tell of orders that its author cannot see. What the installation writes, such as the default
+    scenarios, is read with the record rules that hold for everybody, those of the companies.
     """
 
     _name = "billing.selection"

@@ -281,7 +281,7 @@ class BillingContractLine(models.Model):
         return billed.left("price_amount") != after
 
     def _get_start_message(self, first, entry):
-        # sudo: who edits a contract need not see the invoice
+        # sudo: users who edit a contract need not see the invoice
         move = self.env["account.move"].sudo().browse(entry.move_id or ())
         return self.env._(
             "Contract %(contract)s, line “%(line)s”: days before %(date)s have been invoiced "

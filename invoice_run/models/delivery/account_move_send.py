@@ -110,7 +110,7 @@ class AccountMoveSend(models.AbstractModel):
         batch = self._get_run_batch()
         if batch and move.id in batch.templates:
             return batch.templates[move.id]
-        # sudo: who sends an invoice in Accounting need not see the run that made it
+        # sudo: users who send an invoice in Accounting need not see its run
         run = move.sudo().invoice_run_id
         template = run and move.move_type == "out_invoice" and run._get_mail_template()
         # one for other records is never rendered: the document says why, see below

@@ -102,7 +102,7 @@ class InvoiceRunDocument(models.Model):
         result = super().write(vals)
         if "send_action" in vals:
             open_documents = self.filtered(lambda doc: doc.send_state not in ("sent", "printed"))
-            # sudo: states are the engine's; who may write the document may choose the way
+            # sudo: states are the engine's; users who may write documents choose the way
             open_documents.sudo()._change_sending()
         return result
 
@@ -285,7 +285,7 @@ class InvoiceRunDocument(models.Model):
         """Follow a message by which these documents go out, whoever posted it."""
         if not self:
             return
-        # sudo: documents are the engine's; who sends an invoice in Accounting need not see them
+        # sudo: documents are the engine's; users of Accounting need not see them
         self.sudo().write(
             {
                 "send_message_id": message.id,

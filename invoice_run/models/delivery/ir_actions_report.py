@@ -290,7 +290,7 @@ class IrActionsReport(models.Model):
     def _without_needless_delay(self, args):
         """Return ``args`` without Odoo's second of waiting for scripts, twice a process.
 
-        Odoo's layouts have none that work on after the page was read. Who has one sets the
+        Odoo's layouts have none that work on after the page was read. With such a layout, set the
         system parameter ``report.print_delay``.
         """
         # sudo: a technical setting, as core reads it

@@ -209,7 +209,7 @@ class InvoiceRunDocument(models.Model):
             schedule = document.run_id.schedule_id
             name = document._render_placeholders(schedule.invoice_name or document.run_id.name)
             contracts = ", ".join(document._get_source_names())
-            # a credit goes to who was invoiced, whoever the contract bills today
+            # a credit goes to the customer that was invoiced, whatever the contract says today
             credited = document.line_ids.corrects_id.document_id
             debtor = (credited or document).payer_id[:1].name
             parts = {

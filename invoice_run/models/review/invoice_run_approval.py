@@ -24,8 +24,8 @@ def get_columns(model, alias, names):
 class InvoiceRun(models.Model):
     """Approval is of a content: what the reviewer saw is what may be invoiced.
 
-    The run has a fingerprint of its open documents and their amounts. Who approves passes the one
-    that he saw, and each document keeps the one that was approved, mixed with who approved and
+    The run has a fingerprint of its open documents and their amounts. The reviewer passes the one
+    that was shown, and each document keeps the one that was approved, mixed with who approved and
     when, so that an approval which is withdrawn counts for nothing. An invoice is made only of a
     document whose present content is that one, see ``invoice.run.document._get_approval_error``.
     """

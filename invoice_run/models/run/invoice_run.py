@@ -534,7 +534,7 @@ class InvoiceRun(models.Model):
             run._ask_sending(unsent.filtered("send_asked"))
 
     def _check_retry_allowed(self):
-        """Refuse to make invoices that nobody approved, or by who may make none.
+        """Refuse to create invoices that nobody approved, or for users who may create none.
 
         :raises UserError: the amounts were recalculated since, and wait for approval
         """

@@ -66,7 +66,7 @@ class SaleOrder(models.Model):
         return super().write(vals)
 
     def _check_may_approve(self):
-        """Refuse the approval of orders by who may not invoice.
+        """Refuse the approval of orders by users who may not invoice.
 
         :raises AccessError: says who may
         """

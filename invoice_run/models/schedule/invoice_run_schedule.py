@@ -12,7 +12,7 @@ from ..base.invoice_run_guarded import EngineValue
 from ..base.possible_dates import check_years
 from ..document.invoice_run_document import PLACEHOLDER
 
-#: Who approves without looking decides for everybody: a manager's choice.
+#: Approving without looking is a decision for everybody: a manager's choice.
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
 #: What a schedule that approves automatically bills is a manager's choice as well.
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
@@ -362,7 +362,7 @@ class InvoiceRunSchedule(models.Model):
         return {**super()._get_reserved_fields(), "auto_approve": MANAGER_GROUP}
 
     def write(self, vals):
-        # who may not approve may ask for an approval, not do without one
+        # users who may not approve may ask for an approval, not do without one
         choice = vals.get("auto_approve", "no")
         loosened = choice != "no" and any(choice != schedule.auto_approve for schedule in self)
         approved = {
@@ -393,7 +393,7 @@ class InvoiceRunSchedule(models.Model):
         return self._is_automatic("approve") and not by_hand
 
     def copy_data(self, default=None):
-        # EXTENDS 'base': automatic approval is not copied by who could not have set it
+        # EXTENDS 'base': automatic approval is only copied by users who may set it
         vals_list = super().copy_data(default)
         for schedule, vals in zip(self, vals_list, strict=True):
             if "name" not in (default or {}):

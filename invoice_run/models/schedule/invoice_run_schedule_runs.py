@@ -69,8 +69,8 @@ class InvoiceRunSchedule(models.Model):
     def _serialize(self):
         """Have a second user who makes the same runs wait, and then look again.
 
-        The row is written, not only locked: for who waited for it, PostgreSQL reports a
-        serialization failure, on which Odoo repeats the whole request.
+        The row is written, not only locked: to a transaction that waits for it, PostgreSQL reports
+        a serialization failure, on which Odoo repeats the whole request.
         """
         self.env.cr.execute(
             SQL("UPDATE invoice_run_schedule SET write_uid = write_uid WHERE id = %s", self.id)
