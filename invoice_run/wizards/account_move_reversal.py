@@ -6,7 +6,7 @@ from ..models.base.invoice_run_guarded import ENGINE, EngineValue
 
 
 class BillingCreditMixin(models.AbstractModel):
-    """The question for which days a credit gives money back, and its three answers."""
+    """The question for which days a credit is, and its three answers."""
 
     _name = "billing.credit.mixin"
     _description = "For Which Days a Credit Is"

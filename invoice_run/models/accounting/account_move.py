@@ -95,7 +95,7 @@ class AccountMove(models.Model):
         return result
 
     def unlink(self):
-        # EXTENDS 'account': a deleted credit note no longer gives periods back
+        # EXTENDS 'account': a deleted credit note no longer releases periods
         run_lines = self._get_affected_run_lines()
         self._forget_credit_documents()
         result = super().unlink()
@@ -104,13 +104,13 @@ class AccountMove(models.Model):
         return result
 
     def _reverse_moves(self, default_values_list=None, cancel=False):
-        # EXTENDS 'account': whoever reverses, the lines name what they give back
+        # EXTENDS 'account': whoever reverses, the lines name what they credit
         moves = self.with_context(invoice_run_reversing=ENGINE)
         credits = super(AccountMove, moves)._reverse_moves(default_values_list, cancel)
         return credits.with_env(self.env)
 
     def _touch(self):
-        """Let two transactions that give these invoices back at once not both succeed.
+        """Let two transactions that credit these invoices at once not both succeed.
 
         The second one is repeated, and then sees what the first one left.
         """
@@ -121,7 +121,7 @@ class AccountMove(models.Model):
             self.env.execute_query(query)
 
     def _get_credit_lines(self):
-        """Return the lines of these moves that give invoice lines of runs back."""
+        """Return the lines of these moves that credit invoice lines of runs."""
         # sudo: who confirms a credit note need not see the run that made the invoice
         lines = self.env["account.move.line"].sudo()
         domain = [("move_id", "in", self.ids), ("billing_credited_line_id", "!=", False)]
@@ -317,7 +317,7 @@ class AccountMove(models.Model):
     def _check_not_credited(self):
         """Refuse invoices that were credited by hand, in part or in draft too.
 
-        A further credit note in full would give back more than was billed.
+        A further credit note in full would credit more than was billed.
 
         :raises UserError: names the first of them and its credit note
         """

@@ -80,7 +80,7 @@ class AccountMoveLine(models.Model):
         }
 
     def write(self, vals):
-        # EXTENDS 'account': a credit stands on the amounts and days of what it gives back
+        # EXTENDS 'account': a credit stands on the amounts and days of what it credits
         if CREDITED_FIELDS.intersection(vals):
             self._get_changed_lines(vals)._check_credits_undone()
         return super().write(vals)
@@ -103,7 +103,7 @@ class AccountMoveLine(models.Model):
         return self[name] != new
 
     def unlink(self):
-        # EXTENDS 'account': a deleted invoice line gives its period back
+        # EXTENDS 'account': a deleted invoice line releases its period
         # sudo: users who delete an invoice line need not see the run that made it
         self.sudo()._check_credits_undone()
         run_lines = self.sudo().invoice_run_line_id

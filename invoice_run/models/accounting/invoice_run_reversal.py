@@ -13,7 +13,7 @@ class InvoiceRun(models.Model):
     def action_reverse(self):
         """Credit all confirmed invoices of these runs; their periods become billable again.
 
-        What was given back already is left alone.
+        What was credited already is left alone.
 
         :return: action that opens the credit notes
         :raises UserError: nothing is confirmed, or some invoices have credit notes already

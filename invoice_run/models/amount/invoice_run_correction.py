@@ -144,7 +144,7 @@ class InvoiceRunLine(models.Model):
         return self.document_id.move_id.display_name or self.run_id.reference
 
     def _is_credit_changed(self, billed_lines):
-        """Whether this credit is not what is left to give back any more.
+        """Whether this credit is not what is left to credit any more.
 
         :param billed_lines: the :class:`ledger.BilledLine` of its price line
         """
@@ -180,7 +180,7 @@ class InvoiceRunLine(models.Model):
         """Return the values of the amount that credits this one from ``first`` on (inclusive).
 
         It mirrors product, account, taxes and analytic distribution of the invoice line that
-        billed these days, names invoice and period, and gives back what is left of it for them:
+        billed these days, names invoice and period, and credits what is left of it for them:
         all that is left of the line in the same quantity and price, to the coin.
 
         :param billed: the :class:`ledger.BilledLine` of the invoice line in force
@@ -238,7 +238,7 @@ class InvoiceRunLine(models.Model):
         return self.quantity
 
     def _prepare_credited_line_vals(self):
-        """Return what the line of a credit has from the invoice line that it gives back."""
+        """Return what the line of a credit has from the invoice line that it credits."""
         vals = {"billing_credited_line_id": self.credited_line_id.id}
         account = self._get_booking_account()
         if account != self._get_default_account():

@@ -372,7 +372,7 @@ class BillingContract(models.Model):
             contract.amount_invoiced = sum(map(contract._get_total_invoiced, totals))
 
     def _get_total_invoiced(self, totals):
-        """Return what was billed less what was given back, in the currency of the contract.
+        """Return what was billed less what was credited, in the currency of the contract.
 
         :param totals: see ``billing.ledger._get_totals``, of one record
         """
@@ -793,7 +793,7 @@ class BillingContract(models.Model):
         """Return bucket and document of the credit ``vals`` of the amount ``earlier``.
 
         Of its own: a credit note by setting, what was invoiced at a rate of its own, and what
-        only settles days of which nothing is left to give back.
+        only settles days of which nothing is left to credit.
         """
         move = self.env["account.move.line"].browse(vals["credited_line_id"]).move_id
         billed = move or earlier.document_id

@@ -257,7 +257,7 @@ class BillingContractLine(models.Model):
     def _check_start_not_billed(self):
         """Refuse a start after days that were billed and of which money is left.
 
-        Nobody would ever give it back: runs credit days after the end only.
+        Nobody would ever credit it: runs credit days after the end only.
 
         :raises ValidationError: names invoice and days, and says what to do
         """

@@ -25,7 +25,7 @@ class ResConfigSettings(models.TransientModel):
 
 
 class InvoiceRunDocument(models.Model):
-    """Credits at which a person must look: a mistyped end date gives years back."""
+    """Credits at which a person must look: a mistyped end date credits years."""
 
     _inherit = "invoice.run.document"
 
@@ -67,7 +67,7 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     def _is_money_back(self):
-        """Whether this amount gives back what was billed, or is a usage item below zero."""
+        """Whether this amount credits what was billed, or is a usage item below zero."""
         self.ensure_one()
         is_item = bool(self.usage_id) and self.amount < 0
         return is_item or bool(self.corrects_id)

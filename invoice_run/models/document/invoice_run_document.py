@@ -189,7 +189,7 @@ class InvoiceRunDocument(models.Model):
         """Return units of the document currency per unit of company currency on its date."""
         self.ensure_one()
         if self.reversed_entry_id:
-            # what was booked is given back, not what it is worth today
+            # what was booked is credited, not what it is worth today
             return self.reversed_entry_id.invoice_currency_rate
         return self.env["res.currency"]._get_conversion_rate(
             from_currency=self.company_id.currency_id,

@@ -255,7 +255,7 @@ class InvoiceRunDocument(models.Model):
         return errors + self._get_credit_errors()
 
     def _get_credit_errors(self):
-        """Return which credits of this document are not what is left to give back any more."""
+        """Return which credits of this document are not what is left to credit any more."""
         credits = self.line_ids.filtered("corrects_id")
         if not credits:
             return []
@@ -436,7 +436,7 @@ class InvoiceRunDocument(models.Model):
     def _prepare_state_vals(self, state):
         """Return the values of a document that is released or comes back.
 
-        What was given back is not sent any more; what comes back waits to be sent again.
+        What was released is no longer sent; what is claimed again waits to be sent again.
         """
         vals = {"state": state}
         if state == "released" and self.send_state == "pending":

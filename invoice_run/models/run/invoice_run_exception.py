@@ -70,7 +70,7 @@ class InvoiceRunException(models.Model):
         What they reported is done, in other runs too.
 
         :param answer: a record of ``billing.credit.mixin``
-        :raises UserError: more would be given back than was billed
+        :raises UserError: more would be credited than was billed
         """
         for exception in self:
             credited = exception.credited_line_id
