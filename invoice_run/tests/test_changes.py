@@ -97,8 +97,8 @@ class TestChanges(InvoiceRunCommon):
         for day in ("2024-01-01", "2024-03-01", "2024-06-01"):
             wizard = self._new_change(contract, day, change="percentage", percentage=10.0)
             self.assertFalse(wizard.line_ids.is_changed)
-            self.assertIn("Raised from 06/01/2024", wizard.line_ids.note)
-            with self.assertRaisesRegex(UserError, "Raised from 06/01/2024.*Set a new price"):
+            self.assertIn("raised from 06/01/2024", wizard.line_ids.note)
+            with self.assertRaisesRegex(UserError, "raised from 06/01/2024.*Set a new price"):
                 wizard.action_apply()
         self.assertEqual(contract.line_ids.mapped("price_unit"), [110.0])
         self._raise(contract, "2024-07-01")

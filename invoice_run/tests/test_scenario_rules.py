@@ -227,7 +227,7 @@ class TestAskedRules(InvoiceRunCommon):
         self.assertEqual(run.document_ids.contract_ids, self.january | self.february)
 
     def test_nobody_answered(self):
-        with self.assertRaisesRegex(ValidationError, "Begun.*date_start.*Invoice Manager"):
+        with self.assertRaisesRegex(ValidationError, "Started.*date_start.*Invoice Manager"):
             self._make_run("2024-02-15", self.asking)
 
     def test_bad_answers(self):
@@ -251,7 +251,7 @@ class TestAskedRules(InvoiceRunCommon):
 
     def test_schedules_cannot_answer(self):
         vals = {"name": "Monthly", "date_from": "2024-01-01", "company_id": self.company.id}
-        with self.assertRaisesRegex(ValidationError, "Begun.*cannot answer a question"):
+        with self.assertRaisesRegex(ValidationError, "Started.*cannot answer a question"):
             self.env["invoice.run.schedule"].create({**vals, "scenario_id": self.asking.id})
         self.env["invoice.run.schedule"].create({**vals, "scenario_id": self.scenario.id})
         with self.assertRaisesRegex(ValidationError, "cannot answer a question"):
