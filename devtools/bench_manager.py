@@ -1,4 +1,4 @@
-"""`./dev bench manager`: sale orders fetched, invoiced and mailed in the Invoice Manager.
+"""`./dev bench manager`: sales orders fetched, invoiced and mailed in the Invoice Manager.
 
 By the wizard's own methods, in the small steps that a browser asks for.
 """
@@ -32,7 +32,7 @@ def main(args: list[str]) -> int:
 
 def _parse(args: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("./dev bench manager", description=__doc__)
-    parser.add_argument("--count", type=int, default=30, help="sale orders (default: 30)")
+    parser.add_argument("--count", type=int, default=30, help="sales orders (default: 30)")
     parser.add_argument("--rounds", type=int, default=3, help="rounds (default: 3)")
     parser.add_argument("--no-mail", action="store_true", help="invoices only, nothing is sent")
     parser.add_argument("--json", action="store_true", help="one JSON object, the last line")

@@ -58,7 +58,7 @@ def _parse(args: list[str]) -> argparse.Namespace:
         dest="source",
         choices=("usage", "sale"),
         default="usage",
-        help="what the orders become: usage items, or sale orders for the Invoice Manager",
+        help="what the orders become: usage items, or sales orders for the Invoice Manager",
     )
     parser.add_argument(
         "--separate", action="store_true", help="with --as sale: one invoice per order"

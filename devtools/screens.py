@@ -105,7 +105,7 @@ SCREENS = (
     Screen(
         "manager_rows_narrow",
         MANAGER,
-        clicks=(*_choose("Sale orders to invoice"), FETCH),
+        clicks=(*_choose("Sales orders to invoice"), FETCH),
         until=MANAGER_ROW,
         size=NARROW,
     ),

@@ -77,7 +77,7 @@ def odoo_server(
 def odoo_server_kept_alive(
     workspace: Workspace, database: str, port: int, crons: int
 ) -> Iterator[subprocess.Popen]:
-    """Yield Odoo's server, and a new one each time that it died; who gets it waits for its end.
+    """Yield Odoo's server, and a new one each time that it died; the caller waits for its end.
 
     Odoo itself starts anew when a worker has used up its time. This is for what it cannot survive,
     such as the end of the machine's memory. `./dev stop` ends it like Ctrl-C.

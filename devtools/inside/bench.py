@@ -98,7 +98,7 @@ def make_ours(env, count: int) -> dict:
 
 
 def make_peers(env, count: int) -> dict:
-    """OCA contracts, and confirmed sale orders, of the same products and customers."""
+    """OCA contracts, and confirmed sales orders, of the same products and customers."""
     products, partners = _make_basics(env, count)
     for start in range(0, count, 1000):
         some = partners[start : start + 1000]
@@ -251,7 +251,7 @@ def run_oca(env, count: int) -> dict:
 
 
 def run_sale(env, count: int) -> dict:
-    """Odoo's invoices of sale orders, in our chunks."""
+    """Odoo's invoices of sales orders, in our chunks."""
     _warm_up(env)
     orders = env["sale.order"].search([], order="id")
     result = {}

@@ -1,6 +1,6 @@
 """Northwind's orders as usage: one usage item for each order line.
 
-The payer is the customer, the date that of the order. Freight is not part of
+Customer and date are those of the order. Freight is not part of
 it, and nobody in Northwind pays a tax.
 """
 

@@ -1,4 +1,4 @@
-"""Northwind's orders as confirmed sale orders, invoiced by the Invoice Manager's own methods.
+"""Northwind's orders as confirmed sales orders, invoiced by the Invoice Manager's own methods.
 
 The date is that of the order, the discounts are kept.
 """
@@ -13,7 +13,7 @@ from odoo.tools.date_utils import end_of, start_of
 from . import northwind_data as data
 from .pipeline import Pipeline
 
-SCENARIO = "Northwind's sale orders"
+SCENARIO = "Northwind's sales orders"
 #: No chatter for what nobody did by hand.
 QUIET = {"tracking_disable": True, "mail_create_nolog": True, "mail_notrack": True}
 ALL = {"all": True, "ids": []}

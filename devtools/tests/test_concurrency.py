@@ -20,7 +20,7 @@ from .workers import (
     start,
 )
 
-BUSY = "is being worked on at this moment"
+BUSY = "is being processed at the moment"
 # Two people press each button at once; one of them also does the work that it queued.
 BUTTONS = (
     PERSON
@@ -41,7 +41,7 @@ together('action_generate_invoices')
 print('TOLD ' + json.dumps(told))
 """
 )
-# A second contract of each customer: some are invoiced, others of the same customer outdated.
+# A second contract of each customer: some are invoiced, others of the same customer changed.
 SECOND = """
 for contract in env['billing.contract'].search([]):
     contract.copy({'date_start': contract.date_start}).action_activate()
@@ -176,7 +176,7 @@ def test_contracts_change_while_they_are_invoiced(space, database, tmp_path):
     editor = start(space, database, EDITOR, MEETING=tmp_path)
     worker = start(space, database, SLOW_WORKER, MEETING=tmp_path)
     told = get_told(finish(editor, worker)[0])
-    assert not any(told), "who edits is not disturbed by the worker"
+    assert not any(told), "the person who edits is not disturbed by the worker"
     [result] = ask(space, database, RESULT)
     assert result["invoiced"] and result["errors"], "some before the change, some after it"
     for invoiced, approved, price, _now in result["invoiced"]:
@@ -184,7 +184,12 @@ def test_contracts_change_while_they_are_invoiced(space, database, tmp_path):
     for error in result["errors"]:
         assert any(
             text in error
-            for text in ("Renew Outdated", "is on hold", "ends before", "blocked for invoicing")
+            for text in (
+                "Recalculate Changed",
+                "is on hold",
+                "ends before",
+                "blocked for invoicing",
+            )
         ), error
     renew = (
         WORKER

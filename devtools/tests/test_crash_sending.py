@@ -1,7 +1,7 @@
 """Workers killed while they send, with a real mail server that keeps what arrives.
 
 No invoice reaches a customer twice. Where nobody can know whether a mail left, because the
-worker died between the server's answer and its own note, that one says "perhaps sent" and a
+worker died between the server's answer and its own note, that one says "delivery unconfirmed" and a
 person decides.
 """
 

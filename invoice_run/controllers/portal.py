@@ -97,6 +97,6 @@ class BillingPortal(CustomerPortal):
         return request.render("invoice_run.portal_contract_page", values)
 
     def _get_readable_invoices(self, invoiced):
-        """Return the ids of the invoices that who asks may open; others are shown without link."""
+        """Return the ids of the invoices that the user may open; others have no link."""
         moves = request.env["account.move"].browse([data["move"].id for data in invoiced])
         return set(moves._filtered_access("read").ids)

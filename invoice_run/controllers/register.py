@@ -15,7 +15,7 @@ class RegisterController(http.Controller):
         readonly=True,
     )
     def download_register(self, run_id, kind):
-        """Return the register of a run as file, to who may read the run."""
+        """Return the report of a run as a file, if the user may read the run."""
         run = request.env["invoice.run"].browse(run_id).exists()
         if not run:
             raise request.not_found()

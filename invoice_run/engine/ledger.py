@@ -1,7 +1,7 @@
 """What invoices in force billed, and what credits took back: plain rows, no ORM, no I/O.
 
 ``billing.ledger`` (``models/ledger/``) reads the rows from the journal items; here is
-what they mean. Money is positive where it was billed and negative where it was given back,
+what they mean. Money is positive where it was billed and negative where it was credited,
 whatever the type of the invoice. All dates are inclusive.
 """
 
@@ -16,12 +16,12 @@ from .periods import DAY, Span, exact, round_half_up
 
 #: What an entry does to days and to money.
 BILLED = "billed"  # bills its days
-RELEASED = "released"  # gives days back, with their money: they are not billed any more
+RELEASED = "released"  # releases days, with their money: they are not billed any more
 RESTORED = "restored"  # undoes a release: bills these days again
-DAYS = "days"  # gives money of its days back; the days stay billed
-LAST = "last"  # gives money back, counted from the last day billed; the days stay billed
-GOODWILL = "goodwill"  # gives money back that is not for days
-UNASKED = "unasked"  # gives money back, and nobody was asked for which days
+DAYS = "days"  # credits its days; the days stay billed
+LAST = "last"  # counted from the last day billed; the days stay billed
+GOODWILL = "goodwill"  # for no particular days
+UNASKED = "unasked"  # nobody was asked for which days
 
 #: {day: share of the amount that is for the days up to and including it}, from 0 to 1.
 Share = Callable[[date], Fraction]
@@ -29,7 +29,7 @@ Share = Callable[[date], Fraction]
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One journal item that bills something of a run, or gives it back.
+    """One journal item that bills something of a run, or credits it.
 
     :param record_id: the record that was asked about: price line, usage item or order line
     :param kind: one of the constants above
@@ -37,7 +37,7 @@ class LedgerEntry:
     :param move_id: its invoice or credit note, as above
     :param amount_id: the ``invoice.run.line`` that claims what is billed here; of a credit the
         one that the credited invoice line bills; None on invoices that Sales made without a run
-    :param origin_id: of a credit: the journal item of the invoice line that it gives back
+    :param origin_id: of a credit: the journal item of the invoice line that it credits
     :param date_from: first day that it is about; None where it is not about days
     :param date_to: last day that it is about
     :param accounting_date: date of the entry in the books
@@ -88,13 +88,13 @@ class LedgerEntry:
 
 @dataclass(frozen=True, slots=True)
 class BilledLine:
-    """One invoice line in force, and everything that gives something of it back."""
+    """One invoice line in force, and everything that credits something of it."""
 
     entry: LedgerEntry
     credits: tuple[LedgerEntry, ...] = ()
 
     def left(self, measure: str = "amount") -> Fraction:
-        """What of it was not given back, goodwill included.
+        """What of it was not credited, goodwill included.
 
         :param measure: which figure of the entries: ``amount``, ``company_amount`` or
             ``price_amount``
@@ -105,7 +105,7 @@ class BilledLine:
     def left_after(
         self, day: date, share: Share, measure: str = "amount", coin: float | None = None
     ) -> Fraction:
-        """What of it is for the days after ``day`` and was not given back.
+        """What of it is for the days after ``day`` and was not credited.
 
         Never more than :meth:`left`. A credit for days counts for these days, one for the last
         days counts from the last day back, a goodwill for none; one that nobody was asked

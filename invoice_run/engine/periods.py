@@ -160,7 +160,7 @@ class Terms:
 
     def __post_init__(self):
         if self.prebilling < 0:
-            raise ValueError("The number of periods billed in advance cannot be negative.")
+            raise ValueError("The number of periods invoiced in advance cannot be negative.")
         if self.end and self.end < self.start:
             raise ValueError("The end date is before the start date.")
         Grid(self.start, self.count, self.unit)
@@ -321,7 +321,7 @@ def exact(number) -> Fraction:
 
 
 def round_half_up(value: Fraction, coin: Fraction) -> Fraction:
-    """``value`` in whole coins, halves away from zero (as Odoo rounds currencies)."""
+    """``value`` rounded to the smallest coin, halves away from zero (as Odoo rounds currencies)."""
     quotient = abs(value) / coin
     coins = (2 * quotient.numerator + quotient.denominator) // (2 * quotient.denominator)
     return coins * coin if value >= 0 else -coins * coin
@@ -336,7 +336,7 @@ def raise_price(price, percentage, step=None, coin=None) -> Fraction:
     """``price`` raised by ``percentage``, exact unless it is to be rounded.
 
     :param step: round to multiples of this, e.g. ``0.05``; None or 0: to the coin where the price
-        is in whole coins itself, otherwise not at all (0.0345 and 3 % make 0.035535)
+        is a multiple of it itself, otherwise not at all (0.0345 and 3 % make 0.035535)
     :param coin: smallest coin of the currency
     """
     price = exact(price)

@@ -1,4 +1,4 @@
-"""A register as plain data: what the PDF and the spreadsheet of a run are both written from."""
+"""The report of a run as plain data: both the PDF and the spreadsheet are written from it."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
@@ -29,7 +29,7 @@ class Section(NamedTuple):
 
 class Register(NamedTuple):
     title: str
-    #: name, then address, of who issues the invoices
+    #: name, then address, of the company that issues the invoices
     company: list[str]
     #: picture, as bytes, or nothing
     logo: bytes | None

@@ -1,4 +1,4 @@
-"""A register as PDF. Rows are drawn as they come: memory holds the finished pages, no table."""
+"""The report of a run as PDF. Rows are drawn as they come: only finished pages are in memory."""
 
 import io
 from functools import cache, lru_cache

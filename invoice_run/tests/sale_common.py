@@ -45,7 +45,7 @@ class SaleRunCommon(InvoiceRunCommon):
 
     @classmethod
     def get_default_groups(cls):
-        # fixtures only: orders are made by who sells
+        # fixtures only: salespeople create the orders
         groups = super().get_default_groups()
         return groups | cls.env.ref("sales_team.group_sale_manager")
 

@@ -343,7 +343,7 @@ class TestApproval(InvoiceRunCommon):
 
 @tagged("post_install", "-at_install")
 class TestFourEyes(InvoiceRunCommon):
-    """Who created or changed something that is in the run does not approve it."""
+    """Users who created or changed something that is in the run do not approve it."""
 
     @classmethod
     def setUpClass(cls):
@@ -379,7 +379,7 @@ class TestFourEyes(InvoiceRunCommon):
 
     def assertRefused(self, run, what):
         self.env.flush_all()
-        with self.assertRaisesRegex(UserError, "Four eyes"):
+        with self.assertRaisesRegex(UserError, "Four-eyes principle"):
             try:
                 run.with_user(self.reviewer).action_approve()
             except UserError as error:
@@ -512,7 +512,7 @@ class TestFourEyes(InvoiceRunCommon):
         run.with_user(self.boss).action_approve()
 
     def _prepare_rule(self):
-        return {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+        return {"name": "Started", "field_path": "date_start", "operator": "<=", "value": "today"}
 
     @freeze_time("2024-01-10")
     def test_setting_is_exempt(self):

@@ -236,11 +236,11 @@ class TestBadDates(BadInputCommon):
             ("scenario", {"scenario_id": False}),
             ("Period From", {"date_from": "0024-01-01", "date_to": "2024-01-31"}),
             ("Target Date.*9999", {"target_date": "9999-12-31"}),
-            ("Target Date.*at most", {"target_date": "2124-01-15"}),
+            ("Target Date.*at the latest", {"target_date": "2124-01-15"}),
             ("Invoice Date.*0204", {"invoice_date": "0204-01-15", "target_date": "2024-01-15"}),
             ("due date is before", {"due_date": "2024-01-14"}),
             ("ends before", {"date_from": "2024-02-01", "date_to": "2024-01-31"}),
-            ("Leave Out Before.*0024", {"skip_before": "0024-01-16"}),
+            ("Skip Before.*0024", {"skip_before": "0024-01-16"}),
         ):
             with self.subTest(**vals), self.assertRefused(message):
                 self.env["invoice.run"].create(
@@ -263,8 +263,8 @@ class TestBadDates(BadInputCommon):
             ("negative", {"prebilling_periods": -1}),
             ("Periods in Advance.*at most 600", {"prebilling_periods": 10**6}),
             ("arrears", {"prebilling_periods": 1, "billing_timing": "arrears"}),
-            ("Bill Until", {"billing_mode": "date"}),
-            ("“Bill Until”: the year 9999", {"invoice_until": "9999-12-31"}),
+            ("Invoice Until", {"billing_mode": "date"}),
+            ("“Invoice Until”: the year 9999", {"invoice_until": "9999-12-31"}),
         ):
             with self.subTest(**vals), self.assertRefused(message):
                 self._make_contract(title="Bad", **vals)
@@ -275,7 +275,7 @@ class TestBadDates(BadInputCommon):
             ("no day is left", {"date_start": "2030-01-01", "date_end": "2030-01-31"}),
             ("is before its start", {"date_start": "2021-02-01", "date_end": "2021-01-31"}),
             ("“Start”: the year 0021", {"date_start": "0021-02-01"}),
-            ("Billed Elsewhere Until.*9999", {"initial_invoiced_until": "9999-12-31"}),
+            ("Invoiced Elsewhere Until.*9999", {"initial_invoiced_until": "9999-12-31"}),
             ("discount", {"discount": 101}),
             ("discount", {"discount": -1}),
         ):

@@ -83,7 +83,7 @@ class TestUntilADate(BillingCommon):
         self.assertProposed("2020-11-25", [], scenario)
 
     def test_until_a_date_needs_the_date(self):
-        with self.assertRaisesRegex(ValidationError, "Bill Until"):
+        with self.assertRaisesRegex(ValidationError, "Invoice Until"):
             self._make_until(False)
 
     def test_split_makes_one_document_per_period(self):

@@ -97,8 +97,8 @@ class TestChanges(InvoiceRunCommon):
         for day in ("2024-01-01", "2024-03-01", "2024-06-01"):
             wizard = self._new_change(contract, day, change="percentage", percentage=10.0)
             self.assertFalse(wizard.line_ids.is_changed)
-            self.assertIn("Raised from 06/01/2024", wizard.line_ids.note)
-            with self.assertRaisesRegex(UserError, "Raised from 06/01/2024.*Set a new price"):
+            self.assertIn("raised from 06/01/2024", wizard.line_ids.note)
+            with self.assertRaisesRegex(UserError, "raised from 06/01/2024.*Set a new price"):
                 wizard.action_apply()
         self.assertEqual(contract.line_ids.mapped("price_unit"), [110.0])
         self._raise(contract, "2024-07-01")
@@ -331,7 +331,7 @@ class TestCancelled(LedgerCommon):
         run = self._make_amounts(self._make_run("2024-03-05"))
         contract.action_cancel()
         self._make_invoices(run)
-        self.assertIn("not active any more", run.document_ids.error)
+        self.assertIn("is no longer active", run.document_ids.error)
 
     def test_the_forecast_counts_the_credit(self):
         self._cancel()
@@ -351,7 +351,7 @@ class TestLaterStart(LedgerCommon):
         move = self._bill()
         line = self.contract.line_ids
         for record in (self.contract, line):
-            with self.assertRaisesRegex(ValidationError, f"billed by {move.name}.*Bill the Per"):
+            with self.assertRaisesRegex(ValidationError, f"invoiced with {move.name}.*Release for"):
                 record.with_user(self.user).date_start = "2024-01-15"
         self._reverse(move, invoice_bill_again=True).action_post()
         self.contract.with_user(self.user).date_start = "2024-01-15"

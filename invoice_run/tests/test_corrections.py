@@ -108,7 +108,7 @@ class TestCorrections(InvoiceRunCommon):
         self.assertEqual(self._get_periods(run), ["2024-01-16/2024-01-31", "2024-02-01/2024-02-29"])
         self.assertAmounts(run, [51.61, 100.0])
         credit.button_draft()
-        with self.assertRaisesRegex(UserError, "billed again meanwhile"):
+        with self.assertRaisesRegex(UserError, "invoiced again in the meantime"):
             credit.button_cancel()
 
     def test_end_moved_before_the_invoice_is_made(self):

@@ -298,7 +298,7 @@ class TestCutoffReport(CutoffCommon):
 
 @tagged("post_install", "-at_install")
 class TestMonthEndEntry(CutoffCommon):
-    """ "Post It": one entry a company and day, reversed on the next day."""
+    """ "Post": one entry a company and day, reversed on the next day."""
 
     def _post(self, day="2024-01-31", user=None):
         wizard = self.env["billing.cutoff"].with_user(user or self.accountant)
@@ -346,7 +346,7 @@ class TestMonthEndEntry(CutoffCommon):
     def test_not_twice_for_one_day(self):
         self._make_both()
         entry = self._post()
-        with self.assertRaisesRegex(UserError, f"booked already by {entry.name}"):
+        with self.assertRaisesRegex(UserError, f"already been posted with {entry.name}"):
             self._post()
         other = self._post("2024-02-29")
         with mute_logger("odoo.sql_db"), self.assertRaisesRegex(Exception, "cutoff_once"):
@@ -484,7 +484,7 @@ class TestMonthEndEntry(CutoffCommon):
         entry.with_user(self.accountant).action_post()
         self.assertEqual(self._get_balances(entry)[self.accrued], 58.61)
         self.assertEqual(self._get_balances(entry.reversal_move_ids)[self.accrued], -58.61)
-        self.assertIn("Renewed", "".join(entry.message_ids.mapped("body")))
+        self.assertIn("Recalculated", "".join(entry.message_ids.mapped("body")))
 
     def test_a_draft_of_which_nothing_is_left(self):
         move = self._bill_year()

@@ -104,7 +104,7 @@ class TestDefaultPrices(InvoiceRunCommon):
             }
         )
         self.debtor.with_company(self.company).specific_property_product_pricelist = pricelist
-        order = self.env["sale.order"].sudo()  # who prepares runs sells nothing
+        order = self.env["sale.order"].sudo()  # users who prepare runs sell nothing
         order = order.create(
             {
                 "partner_id": self.debtor.id,

@@ -35,7 +35,7 @@ class TestExceptions(InvoiceRunCommon):
 
     def test_open_ended_until_the_end(self):
         contract = self._make_bad(billing_mode="end")
-        self.assertExplained(contract, "open_ended", "no end date.*bill periodically")
+        self.assertExplained(contract, "open_ended", "no end date.*invoice periodically")
 
     def test_open_ended_until_the_end_by_the_scenario(self):
         contract = self._make_bad()
@@ -212,7 +212,7 @@ class TestExceptions(InvoiceRunCommon):
         self.assertEqual(exception.code, "held")
         self.assertEqual(exception.contract_id, self.fine)
         self.assertEqual(exception.blocking_run_id, first)
-        self.assertRegex(exception.message, f"Held by {first.reference}, Amounts, since")
+        self.assertRegex(exception.message, rf"Claimed by {first.reference} \(To Approve\) since")
         exception.with_user(self.user).action_release()
         self.assertEqual(first.document_ids.state, "released")
         self.assertEqual(first.document_count, 0)

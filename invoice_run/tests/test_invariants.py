@@ -20,21 +20,21 @@ REFUSALS = (
     "then move the start",
     "Undo that first",
     "is already claimed by",
-    "billed again meanwhile",
-    "corrected otherwise meanwhile",
+    "invoiced again in the meantime",
+    "corrected in another way",
     "no day is left",
     "nothing would be left",
     "No price line is in force",
-    "something was billed",
+    "has been invoiced, so",
     "confirmed invoices",
     "billing_contract_dates_in_order",
-    "Only a change of which nothing was billed",
-    "to be billed again. Reset or cancel",
-    "have credit notes already",
-    "would be billed twice",
+    "Only a change of which nothing has been invoiced",
+    "releases it for invoicing. Reset that credit note",
+    "already have credit notes",
+    "would be invoiced twice",
 )
 #: Why a document may fail after the contract was changed.
-FAILURES = ("Delete the amounts and renew them", "Press “Renew Outdated”")
+FAILURES = ("Delete the amounts and generate them again", "Press “Recalculate Changed”")
 
 
 class Walk:
@@ -495,7 +495,7 @@ class Walk:
                 with self.test.env.cr.savepoint():
                     document.action_exclude()
             except UserError as error:
-                self.test.assertRegex(str(error), "Undo that first|billed again meanwhile")
+                self.test.assertRegex(str(error), "Undo that first|invoiced again in the meantime")
                 self.log.append(f"stays: {document.run_id.reference} {document.date_from} {error}")
         for run in self._get_open_documents().run_id:
             if run.state == "amounts":
@@ -633,7 +633,7 @@ class TestInvariants(InvoiceRunCommon):
         contract.date_end = False
         run = self._make_amounts(self._make_run("2024-01-17"))
         self.assertFalse(run.line_ids)
-        self.assertIn(f"Held by {credit.reference}", run.exception_ids.message)
+        self.assertIn(f"Claimed by {credit.reference}", run.exception_ids.message)
         credit.action_delete_amounts("it goes on")
         self.assertEqual(contract.line_ids.invoiced_until, date(2024, 2, 9))
 
@@ -646,7 +646,9 @@ class TestInvariants(InvoiceRunCommon):
         contract.date_end = False
         holder = self._make_amounts(self._make_run("2024-01-17"))
         self.assertAmounts(holder, [64.52])
-        refused = self.assertRaisesRegex(UserError, f"billed again meanwhile.*{holder.reference}")
+        refused = self.assertRaisesRegex(
+            UserError, f"invoiced again in the meantime.*{holder.reference}"
+        )
         with refused, self.env.cr.savepoint():
             credit.unlink()
         holder.action_delete_amounts("first this one")

@@ -148,14 +148,14 @@ class TestCreditLinks(LedgerCommon):
     def test_more_than_was_billed_is_refused(self):
         move = self._bill()
         self._credit(move, 60.0)
-        with self.assertRaisesRegex(UserError, "40.00.*is left of it.*41.00"):
+        with self.assertRaisesRegex(UserError, "40.00.*is left to credit.*41.00"):
             self._credit(move, 41.0)
 
     def test_draft_credit_of_what_a_run_gave_back_is_refused(self):
         move = self._bill()
         credit = self._reverse(move)
         self._end("2024-01-15")
-        with self.assertRaisesRegex(UserError, "48.39.*is left of it"):
+        with self.assertRaisesRegex(UserError, "48.39.*is left to credit"):
             credit.action_post()
 
     def test_credited_invoice_is_neither_cancelled_nor_changed(self):
@@ -214,7 +214,7 @@ class TestCreditLinks(LedgerCommon):
         run = self._make_amounts(self._make_run("2024-02-01"))
         self._credit(move, 30.0)
         self._make_invoices(run)
-        self.assertRegex(run.document_ids.error, "changed or credited since.*Renew Outdated")
+        self.assertRegex(run.document_ids.error, "changed or credited since.*Recalculate Changed")
         self.assertTrue(run.document_ids.is_stale)
         run.with_user(self.user).action_renew_stale()
         run._process_queue()

@@ -152,7 +152,7 @@ class TestLedgerTable(LedgerCommon):
         run._process_queue()
         document = run.document_ids
         self.assertEqual(document.state, "failed")
-        self.assertRegex(document.error, r"12,000\.00.*2,400\.00.*Renew Outdated")
+        self.assertRegex(document.error, r"12,000\.00.*2,400\.00.*Recalculate Changed")
         self.assertTrue(document.is_stale)
         run.with_user(self.user).action_renew_stale()
         run._process_queue()

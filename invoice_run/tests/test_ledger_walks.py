@@ -20,11 +20,11 @@ REFUSALS = (
     "no day is left",
     "nothing would be left",
     "was credited in part by",
-    "is left of it",
+    "is left to credit",
     "Undo that first",
     "ends before the change",
-    "to be billed again. Reset or cancel",
-    "have credit notes already",
+    "releases it for invoicing. Reset that credit note",
+    "already have credit notes",
     "is cancelled: there is nothing",
 )
 

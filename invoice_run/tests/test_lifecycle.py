@@ -236,7 +236,7 @@ class TestActivities(LifecycleCommon):
         self._run_cron()
         self.assertEqual(run.state, "amounts")
         self.assertFalse(run.activity_ids)
-        self.assertIn("nobody was told", str(run.message_ids.mapped("body")))
+        self.assertIn("nobody was notified", str(run.message_ids.mapped("body")))
 
     @mute_logger("odoo.addons.invoice_run.models.document.invoice_run_invoicing")
     def test_responsible_is_told_what_failed_and_that_it_is_done(self):
@@ -323,7 +323,7 @@ class TestActivities(LifecycleCommon):
         self._run_cron()
         self.assertEqual(run.state, "amounts")
         self.assertFalse(self._get_activities(run, APPROVE))
-        self.assertIn("nothing can be billed", self._get_activities(run, ATTEND).summary)
+        self.assertIn("nothing can be invoiced", self._get_activities(run, ATTEND).summary)
 
     def test_ad_hoc_run_closes_after_a_while(self):
         self.contract.state = "draft"

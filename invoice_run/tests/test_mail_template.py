@@ -79,7 +79,7 @@ class TestMailTemplate(SendingCommon):
         self.assertEqual(template.model, "account.move")
 
     def test_manager_of_runs_writes_no_expressions(self):
-        """Who may not edit templates gains nothing: those for invoices are checked by Odoo."""
+        """Users who may not edit templates gain nothing: those for invoices are checked by Odoo."""
         editors = self.env.ref("mail.group_mail_template_editor")
         employees = self.env.ref("base.group_user").sudo()
         employees.implied_ids -= editors

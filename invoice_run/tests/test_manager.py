@@ -395,7 +395,7 @@ class TestManager(ManagerCommon, CronMixinCase):
             lambda: manager.action_finish(),
             lambda: manager.action_send(ALL),
         ):
-            with self.assertRaisesRegex(UserError, "being worked on"):
+            with self.assertRaisesRegex(UserError, "being processed"):
                 press()
 
     def test_many_rows_are_left_to_the_background(self):
@@ -440,7 +440,7 @@ class TestManager(ManagerCommon, CronMixinCase):
 
 @tagged("post_install", "-at_install")
 class TestManagerApproval(ManagerCommon):
-    """Who may approve goes on; who may not asks and comes back."""
+    """A reviewer continues at once; other users ask for approval and come back."""
 
     @classmethod
     def setUpClass(cls):

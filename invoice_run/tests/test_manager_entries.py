@@ -40,7 +40,7 @@ class TestManagerEntries(SaleRunCommon):
     def test_orders(self):
         manager = self._start(self.order.with_user(self.user).action_open_manager())
         sources = {card["source"] for card in manager.get_cards()["scenarios"]}
-        self.assertEqual(sources, {"Sale Orders"})
+        self.assertEqual(sources, {"Sales Orders"})
         self.assertEqual(self._fetch(manager, self.orders), [self.order.name])
 
     def test_customers(self):

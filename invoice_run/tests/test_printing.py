@@ -257,7 +257,7 @@ class TestPrinting(SendingCommon):
         queued = self._make_run_to_send()
         queued.document_ids.move_id.sending_data = {"author_user_id": self.user.id}
         self._make_pdfs_without_rendering()
-        with self.assertRaisesRegex(UserError, "in its queue for sending"):
+        with self.assertRaisesRegex(UserError, "in the sending queue of"):
             queued.with_user(self.user).action_print()
         queued.sudo()._queue_job("print")
         queued._process_queue()
@@ -280,7 +280,7 @@ class TestPrinting(SendingCommon):
         self.assertEqual(bad.send_error, "no report for this customer")
         with self.assertRaisesRegex(UserError, "no report for this customer"):
             bad.action_print()
-        # who is not to be printed has no reason in the row, and sees it at once
+        # what is not to be printed has no reason in the row, and sees it at once
         bad.send_action = "none"
         with self.assertRaisesRegex(UserError, "no report for this customer"):
             bad.action_print()

@@ -8,7 +8,7 @@ from .common import InvoiceRunCommon
 
 @tagged("post_install", "-at_install")
 class TestProgress(InvoiceRunCommon):
-    """What who looks on is told of background work, and who is told."""
+    """What is told of background work to users who watch, and to nobody else."""
 
     @classmethod
     def setUpClass(cls):
@@ -23,7 +23,7 @@ class TestProgress(InvoiceRunCommon):
         return progress["job"], progress["done"], progress["total"], progress["unit"]
 
     def _listen(self, work):
-        """Return the messages that ``work`` sends to who has the run open."""
+        """Return the messages that ``work`` sends to users who have the run open."""
         with patch.object(type(self.env["bus.bus"]), "_sendone", autospec=True) as send:
             work()
         calls = [call.args[1:] for call in send.call_args_list]

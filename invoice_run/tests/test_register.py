@@ -88,7 +88,7 @@ class TestRegister(InvoiceRunCommon):
         due = self._get_section(totals, "What is due (untaxed, USD)")
         self.assertEqual(due[0], ["Invoiced", 3, 300])
         self.assertEqual(due[-1], ["Due", 4, 400])
-        *_accounts, total = self._get_section(totals, "Per account, invoices made (USD)")
+        *_accounts, total = self._get_section(totals, "Per account, created invoices (USD)")
         self.assertEqual(total, ["Total", 327, 327])
         documents = sheets["Documents"][1:]
         self.assertEqual(

@@ -88,7 +88,7 @@ class TestReview(InvoiceRunCommon):
         with self.assertRaisesRegex(AccessError, "reviewer"):
             run.with_user(self.user).action_reject("too much")
         run.with_user(self.reviewer).action_approve()
-        with self.assertRaisesRegex(UserError, "Say why"):
+        with self.assertRaisesRegex(UserError, "Enter the reason"):
             run.with_user(self.reviewer).action_reject("")
         run.with_user(self.reviewer).action_reject("too much")
         self.assertEqual(run.state, "amounts")
@@ -125,7 +125,7 @@ class TestReview(InvoiceRunCommon):
 
 @tagged("post_install", "-at_install")
 class TestStale(InvoiceRunCommon):
-    """Amounts whose contract, customer or item changed are refused until renewed."""
+    """Amounts whose contract, customer or item changed are refused until recalculated."""
 
     def setUp(self):
         super().setUp()
@@ -277,7 +277,7 @@ class TestStale(InvoiceRunCommon):
         self.assertFalse(self.run.stale_count)
 
     def _renew_beside_an_invoice(self):
-        """Ask for a renewal of a customer; return another contract of his, which is invoiced."""
+        """Recalculate a customer; return another contract of theirs, which is invoiced."""
         second = self._make_contract(date_start="2024-01-01")
         self._make_amounts(self.run)
         self.run.with_user(self.reviewer).action_approve()
@@ -304,7 +304,7 @@ class TestStale(InvoiceRunCommon):
         self.assertEqual((self.run.state, self.run.job), ("amounts", "none"))
         exception = self.run.exception_ids
         self.assertEqual(exception.partner_id, self.debtor)
-        self.assertIn("before the amounts of this customer were renewed", exception.message)
+        self.assertIn("before the amounts of this customer were recalculated", exception.message)
         self.assertIn(
             self.steady, self._make_invoices(self.run).invoice_run_document_id.contract_ids
         )

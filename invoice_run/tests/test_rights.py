@@ -97,7 +97,7 @@ class TestInvoiceFields(InvoiceRunCommon):
         self.assertBillable(False)
 
     def test_accountant_credits_and_bills_again(self):
-        """Who has no right on runs keeps all of Accounting, and the claims follow."""
+        """Users without rights on runs keep all of Accounting, and the claims follow."""
         credit = self._reverse(self.accountant, invoice_bill_again=True)
         self.assertTrue(credit.invoice_bill_again)
         credit.with_user(self.accountant).action_post()
@@ -332,7 +332,7 @@ class TestApprovalIsNotBypassed(InvoiceRunCommon):
         mine = run.with_user(self.reviewer)
         mine.action_renew_stale()
         mine._process_queue()
-        with self.assertRaisesRegex(UserError, "Four eyes"):
+        with self.assertRaisesRegex(UserError, "Four-eyes principle"):
             mine.action_approve()
         run.with_user(self.manager).action_approve()
 
@@ -376,7 +376,7 @@ class TestApprovalIsNotBypassed(InvoiceRunCommon):
         self.assertEqual(run.state, "approved")
 
     def test_retry_does_not_approve(self):
-        """Renewed amounts wait for approval, also where another document failed before."""
+        """Recalculated amounts wait for approval, also where another document failed before."""
         other = self._make_contract(
             date_start="2024-01-01", partner_id=self._make_partner("Other").id
         )

@@ -71,7 +71,7 @@ class TestRunFlow(InvoiceRunCommon):
         contract = self._make_contract(date_start="2024-01-01")
         run = self._make_amounts(self._make_run("2024-01-15"))
         self.assertEqual(contract.next_invoicing_date, self._date("2024-02-01"))
-        with self.assertRaisesRegex(UserError, "Say why"):
+        with self.assertRaisesRegex(UserError, "Enter the reason"):
             run.action_delete_amounts(" ")
         run.action_delete_amounts("wrong prices")
         self.assertFalse(run.document_ids)
@@ -269,7 +269,7 @@ class TestRunFlow(InvoiceRunCommon):
         tax.amount = 20
         self._make_invoices(run)
         self.assertEqual(run.document_ids.state, "failed")
-        self.assertIn("Renew Outdated", run.document_ids.error)
+        self.assertIn("Recalculate Changed", run.document_ids.error)
         self.assertFalse(run.invoice_ids)
 
     def test_other_amounts_than_approved_are_refused(self):
@@ -484,7 +484,7 @@ class TestApprovalRights(InvoiceRunCommon):
         self.company.invoice_run_four_eyes = True
         self._make_contract(date_start="2024-01-01")
         run = self._make_amounts(self._make_run("2024-01-15"), user=self.reviewer)
-        with self.assertRaisesRegex(UserError, "Four eyes"):
+        with self.assertRaisesRegex(UserError, "Four-eyes principle"):
             run.with_user(self.reviewer).action_approve()
         run.with_user(self.manager).action_approve()
         self.assertEqual(run.approved_by_id, self.manager)

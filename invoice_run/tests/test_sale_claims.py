@@ -74,7 +74,7 @@ class TestSaleClaims(SaleRunCommon):
         document = run.document_ids
         self.assertEqual(document.state, "failed")
         self.assertIn(f"{order.name}, “Hours”: 3.0 × 50.0 was approved, 5.0", document.error)
-        self.assertTrue(document.is_stale, "it can be renewed with a button")
+        self.assertTrue(document.is_stale, "it can be recalculated with a button")
         self.assertFalse(order.invoice_count)
         run.with_user(self.user).action_renew_stale()
         run._process_queue()
@@ -108,12 +108,12 @@ class TestSaleClaims(SaleRunCommon):
         order._action_cancel()
         self._make_invoices(run)
         self.assertEqual(run.document_ids.state, "failed")
-        self.assertIn("is not confirmed any more", run.document_ids.error)
+        self.assertIn("is no longer confirmed", run.document_ids.error)
 
     def test_failed_order_stops_no_others(self):
         orders = self.env["sale.order"].union(*(self._make_order() for _number in range(3)))
         run = self._make_sale_amounts()
-        # not seen as outdated, so found only when the invoice is made
+        # not seen as changed, so found only when the invoice is made
         self.env.cr.execute(
             "UPDATE sale_order_line SET price_unit = 99 WHERE order_id = %s", [orders[1].id]
         )
@@ -172,7 +172,7 @@ class TestSaleClaims(SaleRunCommon):
         order = self._make_order()
         self._make_sale_amounts()
         order._action_cancel()
-        with self.assertRaisesRegex(UserError, "an invoice run billed them"):
+        with self.assertRaisesRegex(UserError, "invoiced by an invoice run"):
             order.unlink()
 
     def test_amounts_are_excluded_by_the_order(self):

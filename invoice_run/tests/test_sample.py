@@ -76,7 +76,7 @@ class TestSample(InvoiceRunCommon):
         moves = self._make_invoices(run)
         moves[0].action_post()
         before = self._count()
-        with self.assertRaisesRegex(UserError, "cannot vanish"):
+        with self.assertRaisesRegex(UserError, "cannot be deleted"):
             self.sample.action_remove()
         self.assertEqual(self._count(), before)
 

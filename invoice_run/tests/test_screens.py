@@ -91,7 +91,7 @@ class TestScreens(InvoiceRunCommon):
         )
         text = self._get_summary(billing_hold=True, billing_hold_reason="In dispute")
         self.assertEqual(
-            text, "Runs bill nothing to this customer: blocked for invoicing. In dispute"
+            text, "Runs do not invoice this customer: blocked for invoicing. In dispute"
         )
 
     # ------------------------------------------------------------------
@@ -126,15 +126,15 @@ class TestScreens(InvoiceRunCommon):
 
     def test_settings_refuse_typing_errors(self):
         for name, value, label in (
-            ("activation_days", -1, "Activation days"),
+            ("activation_days", -1, "Activation Days"),
             ("activation_days", 367, "at most 366"),
-            ("release_days", -1, "Release days"),
-            ("max_lines", -1, "Lines per invoice"),
-            ("mails_per_hour", -1, "Mails per hour"),
-            ("min_amount", -0.01, "Smallest invoice"),
-            ("max_amount", -5.0, "Largest invoice"),
-            ("outlier_factor", -2.0, "Outlier factor"),
-            ("outlier_factor", 0.5, "Outlier factor"),
+            ("release_days", -1, "Release After"),
+            ("max_lines", -1, "Lines per Invoice"),
+            ("mails_per_hour", -1, "Emails per Hour"),
+            ("min_amount", -0.01, "Smallest Invoice"),
+            ("max_amount", -5.0, "Largest Invoice"),
+            ("outlier_factor", -2.0, "Outlier Factor"),
+            ("outlier_factor", 0.5, "Outlier Factor"),
         ):
             with self.subTest(name=name, value=value):
                 with self.assertRaisesRegex(ValidationError, label), self.env.cr.savepoint():

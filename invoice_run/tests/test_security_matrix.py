@@ -1,4 +1,4 @@
-"""docs/security.md, tried cell by cell, and every public method called by who may not."""
+"""docs/security.md, tried cell by cell, and every public method called by users who may not."""
 
 import inspect
 import re
@@ -142,7 +142,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
         """Return {model: function that returns values} of runs and what belongs to them."""
         company = {"company_id": self.company.id}
         scenario = {"scenario_id": self.scenario.id}
-        rule = {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+        rule = {"name": "Started", "field_path": "date_start", "operator": "<=", "value": "today"}
         return {
             "billing.scenario": lambda: {"name": "Mine", **company},
             "billing.scenario.rule": lambda: {**scenario, **rule},

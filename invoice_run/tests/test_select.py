@@ -205,7 +205,7 @@ class TestSelectDocuments(InvoiceRunCommon):
         self.run.with_user(self.user).action_confirm_drafts()
         self.run._process_queue()
         self.assertEqual((self.run.job, self.run.draft_count), ("none", 1))
-        self.assertIn("left the invoice a draft", self.bert.error)
+        self.assertIn("is still a draft", self.bert.error)
         self.assertEqual((self.anna | self.carl).move_id.mapped("state"), ["posted"] * 2)
 
     def test_sending_waits_for_the_confirmation(self):
@@ -334,7 +334,7 @@ class TestExcludeLines(InvoiceRunCommon):
 
     def test_invoiced_line_is_refused(self):
         self._make_invoices(self.run)
-        with self.assertRaisesRegex(UserError, "invoice already"):
+        with self.assertRaisesRegex(UserError, "already an invoice"):
             self._exclude(self.parking)
 
     def test_line_without_the_right(self):

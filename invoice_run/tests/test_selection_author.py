@@ -89,7 +89,7 @@ class TestSelectionAuthor(InvoiceRunCommon):
 
     def test_each_rule_has_its_author(self):
         scenario = self._make_as(self.everything)
-        rule = {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+        rule = {"name": "Started", "field_path": "date_start", "operator": "<=", "value": "today"}
         scenario.with_user(self.northerner).write({"rule_ids": [Command.create(rule)]})
         self.assertEqual(scenario.author_id, self.everything)
         self.assertEqual(scenario.rule_ids.author_id, self.northerner)
@@ -149,7 +149,7 @@ class TestSelectionAuthor(InvoiceRunCommon):
                 self.env.invalidate_all()
                 titles, (message,) = self._get_billed(scenario)
                 self.assertFalse(titles)
-                self.assertIn("somebody else can take it over", message)
+                self.assertIn("another user can take it over", message)
                 self.assertEqual(self._count(scenario, self.user), 0)
                 self.assertIn("take it over", scenario.due_error)
                 scenario.with_user(self.everything).action_take_over()
@@ -166,7 +166,7 @@ class TestSelectionAuthor(InvoiceRunCommon):
         ).write({"active": False})
         self.env.registry.clear_cache()
         with mute_logger("odoo.addons.base.models.ir_model"):
-            with self.assertRaisesRegex(ValidationError, "may not see all"):
+            with self.assertRaisesRegex(ValidationError, "may not see everything"):
                 scenario.with_user(self.northerner).action_take_over()
         self.assertEqual(scenario.author_id, self.everything)
 
@@ -177,7 +177,7 @@ class TestSelectionAuthor(InvoiceRunCommon):
 
     def test_upgrade_takes_who_wrote_it_last(self):
         scenario = self._make_as(self.northerner)
-        rule = {"name": "Begun", "field_path": "date_start", "operator": "<=", "value": "today"}
+        rule = {"name": "Started", "field_path": "date_start", "operator": "<=", "value": "today"}
         scenario.with_user(self.everything).rule_ids = [Command.create(rule)]
         records = (scenario, scenario.rule_ids)
         self.env.flush_all()

@@ -99,7 +99,7 @@ class TestSending(SendingCommon):
         self.assertEqual(len(self.inbox.mails), 1)
 
     def test_worker_killed_while_handing_over_sends_not_again(self):
-        """Between the mail server and our commit: perhaps sent, and never twice by itself."""
+        """Between the mail server and our commit: unconfirmed, and never sent twice by itself."""
         run = self._make_run_to_send()
         run.with_user(self.user).action_send()
         document = run.sudo().document_ids

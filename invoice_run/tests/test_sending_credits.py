@@ -20,9 +20,9 @@ class TestSendingCredits(SendingCommon):
         credits = self._reverse(run)
         self.assertEqual(self._reverse(run), credits, "again makes no more of them")
         self.assertEqual(credits.move_id, run.invoice_ids.reversal_move_ids)
-        told = [text for text in run.message_ids.mapped("body") if "Credit notes made" in text]
+        told = [text for text in run.message_ids.mapped("body") if "Credit notes created" in text]
         self.assertEqual(len(told), 1)
-        self.assertIn("Credit notes made: 2.", told[0])
+        self.assertIn("Credit notes created: 2.", told[0])
         self.assertEqual(credits.mapped("amount_total"), [-100.0, -100.0])
         states = {doc.partner_id.name: (doc.send_action, doc.send_state) for doc in credits}
         self.assertEqual(states, {"Debtor": ("email", "pending"), "Silent": ("none", "none")})

@@ -48,7 +48,9 @@ class TestSendingFaults(SendingCommon):
         self._check_repaired(document, "found@example.com")
 
     def test_bad_address(self):
-        document = self._check_fault(self._make_customer("Bad", "not an address"), "no email")
+        document = self._check_fault(
+            self._make_customer("Bad", "not an address"), "not a valid email"
+        )
         self._check_repaired(document, "good@example.com")
 
     def test_recipient_refused(self):
@@ -266,7 +268,7 @@ class TestSendingFaults(SendingCommon):
         self.assertEqual(self._get_states(run), {"Lost": "failed", "Debtor": "sent"})
         document = run.document_ids.filtered("is_send_uncertain")
         self.assertEqual(document.partner_id, lost)
-        self.assertIn("Perhaps sent", document.send_error)
+        self.assertIn("Delivery unconfirmed", document.send_error)
         self._retry(run)
         self._send(run)
         self.env["mail.mail"].process_email_queue()
@@ -337,7 +339,7 @@ class TestSendingFaults(SendingCommon):
         self.assertEqual(self.inbox.get_recipients(), ["next@example.com", "slower@example.com"])
 
     def test_connections_closed_by_all_answers(self):
-        """What finds no open connection waits, and is not "perhaps sent"."""
+        """What finds no open connection waits, and is not "delivery unconfirmed"."""
         partners = [self._make_customer(f"C{n}", f"slower{n}@example.com") for n in range(4)]
         run = self._make_run_to_send(*partners)
         with mute_logger(MAIL, SERVER):
@@ -394,5 +396,5 @@ class TestSendingFaults(SendingCommon):
 
         with patch.object(report, "_render_qweb_html", render):
             with mute_logger("odoo.addons.invoice_run.models.document.invoice_run_invoicing"):
-                document = self._check_fault(partner, "The PDF could not be made")
+                document = self._check_fault(partner, "The PDF could not be created")
         self._check_repaired(document, "broken@example.com")

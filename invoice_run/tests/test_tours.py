@@ -167,7 +167,7 @@ class TestManagerTours(HttpCase, InvoiceRunCommon):
 
     def test_values_are_asked_for(self):
         rules = (
-            ("Begun", "date_start", "between"),
+            ("Started", "date_start", "between"),
             ("On hold", "billing_hold", "="),
             ("Proration", "proration", "="),
             ("Customer", "partner_id", "="),

@@ -13,14 +13,14 @@ STEPS = 30
 REFUSALS = (
     *test_invariants.REFUSALS,
     "no confirmed invoice to reverse",
-    "back already, to be billed again",
+    "already credits",
     # what Accounting itself refuses
     "audit trail",
     "consumed a sequence number",
     "locked journal entry",
     # a second credit of what was credited already, or a credit of what was cancelled
-    "is left of it",
-    "there is nothing to give back",
+    "is left to credit",
+    "there is nothing to credit",
 )
 
 
@@ -360,7 +360,7 @@ class TestReverse(InvoiceRunCommon):
         move = self.first.move_id
         credit = move.reversal_move_ids
         for method in (move.button_draft, move.button_cancel):
-            with self.assertRaisesRegex(UserError, f"{credit.name} .*gives {move.name} .*back"):
+            with self.assertRaisesRegex(UserError, f"{credit.name} .*credits {move.name}"):
                 method()
         (move | credit).button_draft()
         self.assertEqual(self.first.state, "invoiced")
@@ -369,7 +369,7 @@ class TestReverse(InvoiceRunCommon):
         credits = self._credit(self.first.move_id, invoice_bill_again=True)
         credits |= self._credit(self.first.move_id, invoice_bill_again=True)
         credits[0]._post(soft=False)
-        with self.assertRaisesRegex(UserError, "back already, to be billed again"):
+        with self.assertRaisesRegex(UserError, "already credits"):
             credits[1]._post(soft=False)
 
     def test_credit_note_of_a_replaced_invoice_stays(self):
@@ -381,7 +381,7 @@ class TestReverse(InvoiceRunCommon):
         )
         wizard.modify_moves()
         new, credit = wizard.new_move_ids, move.reversal_move_ids
-        refused = self.assertRaisesRegex(UserError, "would be billed twice")
+        refused = self.assertRaisesRegex(UserError, "would be invoiced twice")
         with refused, self.env.cr.savepoint():
             credit.button_draft()
         new.unlink()

@@ -8,7 +8,7 @@ from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
 
-HEADER = ["External Reference", "Date", "Payer", "Product", "Quantity", "Price"]
+HEADER = ["External Reference", "Date", "Customer", "Product", "Quantity", "Price"]
 FIELDS = ["external_ref", "date", "partner_id", "product_id", "quantity", "price_unit"]
 ROWS = [
     ["T-1", "2024-01-03", "Debtor", "Rent", "2", "10.5"],
@@ -108,11 +108,11 @@ class TestUsageImport(InvoiceRunCommon):
         self._import_csv()
         [(user, kind, message)] = sent
         self.assertEqual((user, kind), (self.user, "simple_notification"))
-        self.assertRegex(message["message"], "^1 rows were known.*added no item")
+        self.assertRegex(message["message"], "^1 rows were skipped.*already exist")
 
     def test_reference_twice_in_one_file_is_refused(self):
         result = self._import_csv([ROWS[0], ["T-1", "2024-01-09", "Debtor", "Rent", "1", "3"]])
-        self.assertIn("external reference exists already", result["messages"][0]["message"])
+        self.assertIn("external reference already exists", result["messages"][0]["message"])
         self.assertFalse(self._get_usage())
 
     def test_rows_without_reference_are_always_new(self):
@@ -247,7 +247,7 @@ class TestUsage(InvoiceRunCommon):
         self.assertEqual(run.document_ids.amount_untaxed, 107.0)
         other = self._make_amounts(self._make_run("2024-01-15", self.usage_scenario))
         self.assertFalse(other.line_ids)
-        self.assertIn(f"Held by {run.reference}", other.exception_ids.message)
+        self.assertIn(f"Claimed by {run.reference}", other.exception_ids.message)
         run.action_delete_amounts("the usage alone")
         self._make_amounts(other)
         self.assertEqual(other.line_ids.usage_id, usage)

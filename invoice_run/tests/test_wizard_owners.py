@@ -95,7 +95,7 @@ class TestWizardOwners(ManagerCommon):
         names = set(manager._fields) - {"id", *LOG_ACCESS_COLUMNS}
         for name in names:
             if manager._fields[name].store:
-                with self.subTest(name=name), self.assertRaisesRegex(AccessError, "any more"):
+                with self.subTest(name=name), self.assertRaisesRegex(AccessError, "no longer"):
                     manager.write({name: False})
 
     def test_owner_cannot_be_forged(self):

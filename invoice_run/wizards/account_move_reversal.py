@@ -6,24 +6,24 @@ from ..models.base.invoice_run_guarded import ENGINE, EngineValue
 
 
 class BillingCreditMixin(models.AbstractModel):
-    """The question for which days a credit gives money back, and its three answers."""
+    """The question for which days a credit is, and its three answers."""
 
     _name = "billing.credit.mixin"
     _description = "For Which Days a Credit Is"
 
     billing_credit_kind = fields.Selection(
         [
-            (ledger.LAST, "For the last days billed"),
+            (ledger.LAST, "For the last days invoiced"),
             (ledger.DAYS, "For certain days"),
-            (ledger.GOODWILL, "A goodwill, not for days"),
+            (ledger.GOODWILL, "Goodwill, not for particular days"),
         ],
         "For Which Days?",
         default=ledger.LAST,
-        help="If the contract ends before days that were billed, the next run gives back what "
-        "was not given back for them yet.",
+        help="If the contract ends before days that have been invoiced, the next run credits "
+        "what has not been credited for them yet.",
     )
-    billing_credit_from = fields.Date("Credited From", help="First day, included.")
-    billing_credit_to = fields.Date("Credited To", help="Last day, included.")
+    billing_credit_from = fields.Date("First Day Credited", help="First day, included.")
+    billing_credit_to = fields.Date("Last Day Credited", help="Last day, included.")
 
     def _check_credit_answer(self):
         """Refuse days that are missing or out of order.
@@ -43,9 +43,9 @@ class AccountMoveReversal(models.TransientModel):
     _inherit = ["account.move.reversal", "billing.credit.mixin"]
 
     invoice_bill_again = fields.Boolean(
-        "Bill the Periods Again",
-        help="When the credit note is confirmed in full, the next invoice run proposes the "
-        "periods of the invoice again.",
+        "Release for Invoicing",
+        help="When the credit note is confirmed for the full amount, the periods of the invoice "
+        "are released and the next invoice run proposes them again.",
     )
     has_billed_periods = fields.Boolean(compute="_compute_has_billed_periods")
 

@@ -21,7 +21,7 @@ class BillingContractChange(models.TransientModel):
         "Change From",
         required=True,
         default=fields.Date.context_today,
-        help="First day, included, on which the change counts.",
+        help="First day of the change, included.",
     )
     change = fields.Selection(
         [
@@ -38,8 +38,8 @@ class BillingContractChange(models.TransientModel):
     price_step = fields.Float(
         "Round Prices To",
         digits=False,
-        help="Such as 0.05. Empty: prices in whole coins stay in whole coins, finer ones are not "
-        "rounded.",
+        help="For example 0.05. Empty: prices are rounded to the decimals of the currency, "
+        "unless they already have more.",
     )
     price_unit = fields.Float("New Price", min_display_digits="Product Price")
     quantity = fields.Float("New Quantity", digits="Product Unit")
@@ -94,7 +94,9 @@ class BillingContractChange(models.TransientModel):
         if self.price_step < 0:
             raise UserError(self.env._("Prices cannot be rounded to a negative step."))
         if self.change == "percentage" and self.percentage <= -100:
-            raise UserError(self.env._("A price cannot fall by 100 % or more: end the lines."))
+            raise UserError(
+                self.env._("A price cannot be reduced by 100 % or more: end the lines instead.")
+            )
 
     def _prepare_new_line_vals(self, line):
         """Return the values in which the new line differs; None where the line just ends."""
@@ -167,7 +169,7 @@ class BillingContractChangeLine(models.TransientModel):
     is_changed = fields.Boolean(compute="_compute_new")
     note = fields.Char(compute="_compute_new")
     is_billed = fields.Boolean(
-        "Billed Already",
+        "Already Invoiced",
         compute="_compute_new",
         help="Days after the change are invoiced: the next run proposes the credit.",
     )
@@ -203,6 +205,6 @@ class BillingContractChangeLine(models.TransientModel):
 
     def _get_raised_note(self):
         return self.env._(
-            "Raised from %(date)s on already. Set a new price instead.",
+            "Already raised from %(date)s. Set a new price instead.",
             date=format_date(self.env, self.contract_line_id.raised_from),
         )

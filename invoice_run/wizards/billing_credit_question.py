@@ -17,9 +17,9 @@ class BillingCreditQuestion(models.TransientModel):
         return super()._get_fixed_fields() | {"exception_id"}
 
     def action_apply(self):
-        """Note the answer on the credit; the next run proposes what is left to give back.
+        """Note the answer on the credit; the next run proposes what is left to credit.
 
-        :raises UserError: days are missing, or more would be given back than was billed
+        :raises UserError: days are missing, or more would be credited than was billed
         """
         self._check_credit_answer()
         self.exception_id.run_id.check_access("write")

@@ -74,7 +74,7 @@ class BillingCutoffLine(models.TransientModel):
     _inherit = ["analytic.mixin", "invoice.run.wizard"]
     _order = "account_id, contract_id, date_from, id"
 
-    cutoff_id = fields.Many2one("billing.cutoff", required=True, ondelete="cascade")
+    cutoff_id = fields.Many2one("billing.cutoff", "Cut-off", required=True, ondelete="cascade")
     date = fields.Date(related="cutoff_id.date", related_sudo=False, store=True)
     company_id = fields.Many2one(related="cutoff_id.company_id", related_sudo=False)
     currency_id = fields.Many2one(related="company_id.currency_id")
@@ -90,10 +90,10 @@ class BillingCutoffLine(models.TransientModel):
     date_from = fields.Date("From", help="First day that the amount is for, included.")
     date_to = fields.Date("To", help="Last day that the amount is for, included.")
     billed_in_advance = fields.Monetary(
-        "Deferred Revenue", help="Billed for days after the date, as booked: not yet earned."
+        "Deferred Revenue", help="Invoiced for days after the date, as booked: not yet earned."
     )
     not_yet_billed = fields.Monetary(
-        "Accrued Revenue", help="Days and usage up to the date that no invoice bills: earned."
+        "Accrued Revenue", help="Days and usage up to the date that are not on any invoice: earned."
     )
 
     def action_post(self):

@@ -12,7 +12,7 @@ class BillingDue(models.TransientModel):
     """
 
     _name = "billing.due"
-    _description = "What Is Still to Bill?"
+    _description = "What Is Still to Invoice?"
     _inherit = "invoice.run.wizard"
 
     contract_ids = fields.Many2many("billing.contract", string="Contracts", required=True)
@@ -22,10 +22,10 @@ class BillingDue(models.TransientModel):
         default=fields.Date.context_today,
         help="Target date: the period that contains this day is included.",
     )
-    line_ids = fields.One2many("billing.due.line", "due_id", "To Bill", readonly=True)
+    line_ids = fields.One2many("billing.due.line", "due_id", "To Invoice", readonly=True)
     currency_id = fields.Many2one("res.currency", compute="_compute_totals")
-    amount_due = fields.Monetary("Still to Bill", compute="_compute_totals")
-    note = fields.Text("Cannot Be Billed", readonly=True)
+    amount_due = fields.Monetary("Still to Invoice", compute="_compute_totals")
+    note = fields.Text("Why It Cannot Be Invoiced", readonly=True)
 
     @api.model
     def _get_fixed_fields(self):
@@ -62,7 +62,7 @@ class BillingDue(models.TransientModel):
         note = "\n".join(notes) or False
         # sudo: nobody else writes what a report says; it was read with the user's rights
         self.sudo().write({"line_ids": [Command.clear(), *lines], "note": note})
-        return self._get_records_action(name=self.env._("What Is Still to Bill?"))
+        return self._get_records_action(name=self.env._("What Is Still to Invoice?"))
 
     def _prepare_line_vals(self, charge):
         names = ("product_id", "name", "quantity", "price_unit", "discount", "amount")
@@ -77,7 +77,7 @@ class BillingDue(models.TransientModel):
 
 class BillingDueLine(models.TransientModel):
     _name = "billing.due.line"
-    _description = "Amount Still to Bill"
+    _description = "Amount Still to Invoice"
     _inherit = "invoice.run.wizard"
     _order = "contract_id, date_from, id"
 

@@ -36,7 +36,7 @@ class BillingForecast(models.TransientModel):
         "res.company", required=True, default=lambda self: self.env.company
     )
     line_ids = fields.One2many("billing.forecast.line", "forecast_id", "Lines")
-    note = fields.Text("Left Out", readonly=True)
+    note = fields.Text("Not Included", readonly=True)
 
     def action_compute(self):
         """Compute the forecast and open it; say what it leaves out.
@@ -46,7 +46,7 @@ class BillingForecast(models.TransientModel):
         self.ensure_one()
         check_ahead(self, "date_to", self._get_today(), FORECAST_YEARS)
         if self.date_to < self._get_today():
-            raise UserError(self.env._("Choose a day that has not passed."))
+            raise UserError(self.env._("Choose today or a later day."))
         # sudo: nobody else writes what a report says; it is read with the user's rights
         self.sudo().line_ids.unlink()
         self._create_lines(self._get_amounts())
@@ -127,7 +127,7 @@ class BillingForecast(models.TransientModel):
 
         What is overdue, and credits, count in the present month; at today's rates.
 
-        :param held: with what runs hold that have not invoiced it yet
+        :param held: with what runs claim and have not invoiced yet
         """
         contracts = self._get_contracts()
         claims = contracts.line_ids._get_taken_spans()
@@ -159,7 +159,7 @@ class BillingForecast(models.TransientModel):
                 yield key, contract._get_charge_untaxed(charge), currency
 
     def _get_held(self):
-        """Yield (key, amount, currency) of what open runs hold, by the month of their invoices."""
+        """Yield (key, amount, currency) of what open runs claim, by the month of their invoices."""
         domain = Domain("contract_id", "any", self._get_billable_domain())
         domain &= Domain("contract_line_id", "!=", False)
         domain &= Domain("document_id.state", "in", DOCUMENT_OPEN)

@@ -26,15 +26,19 @@ class InvoiceManager(models.TransientModel):
     )
     scenario_id = fields.Many2one("billing.scenario", ondelete="cascade")
     source = fields.Char(help="Only scenarios of this source are proposed.")
-    record_ids = fields.Json(help="Ids of the source's records that are to be invoiced.")
-    partner_ids = fields.Many2many("res.partner", help="Only these customers are invoiced.")
-    invoice_date = fields.Date(help="The date of all invoices made here.")
-    target_date = fields.Date(help="Bill up to the period that contains this day; usage up to it.")
+    record_ids = fields.Json("Records", help="Ids of the source's records that are to be invoiced.")
+    partner_ids = fields.Many2many(
+        "res.partner", string="Customers", help="Only these customers are invoiced."
+    )
+    invoice_date = fields.Date(help="The date of all invoices created here.")
+    target_date = fields.Date(
+        help="Invoice up to the period that contains this day; usage up to it."
+    )
     rule_values = fields.Json(default=dict)
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
-        "Invoices Are Made",
-        help="Empty: as the scenario says.",
+        "Create Invoices As",
+        help="Empty: as set on the scenario.",
     )
     run_id = fields.Many2one("invoice.run", ondelete="set null")
 
@@ -192,9 +196,9 @@ class InvoiceManager(models.TransientModel):
         if run.is_approval_asked and run.state == "amounts":
             return self.env._("Sent to the reviewer")
         if run.invoice_count and run.progress_done < run.progress_total:
-            return self.env._("Processed in part")
+            return self.env._("Partly processed")
         return {
-            "submitted": self.env._("Begun"),
+            "submitted": self.env._("Started"),
             "amounts": self.env._("Fetched, not processed"),
             "approved": self.env._("Approved, not processed"),
             "invoiced": self.env._("Processed"),
@@ -289,7 +293,7 @@ class InvoiceManager(models.TransientModel):
         if run and run.job != "none":
             raise UserError(
                 self.env._(
-                    "%(run)s is being worked on (%(job)s). Wait until this is done.",
+                    "%(run)s is being processed (%(job)s). Wait until this is done.",
                     run=run.reference,
                     job=dict(run._fields["job"]._description_selection(self.env))[run.job],
                 )

@@ -99,7 +99,7 @@ class InvoiceManager(models.TransientModel):
         return self.get_state()
 
     def action_renew(self):
-        """Make the amounts of the outdated rows again, and only those."""
+        """Recalculate the amounts of the changed rows, and no others."""
         run = self._get_run()
         self._check_idle()
         run.with_context(invoice_run_watched=True).action_renew_stale()
@@ -116,7 +116,7 @@ class InvoiceManager(models.TransientModel):
             return self.get_state()  # pressed twice
         self._check_idle()
         if not documents:
-            raise UserError(self.env._("None of the selected invoices waits to be sent."))
+            raise UserError(self.env._("None of the selected invoices is waiting to be sent."))
         small = len(documents) <= WATCHED_LIMIT
         documents.with_context(invoice_run_watched=small).action_send()
         return self.get_state()

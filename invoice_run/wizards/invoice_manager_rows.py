@@ -110,19 +110,19 @@ class InvoiceManager(models.TransientModel):
 
     def _get_row_status(self, document, is_waiting):
         labels = {
-            "to_do": self.env._("Not done"),
+            "to_do": self.env._("Not processed"),
             "invoiced": self.env._("Processed"),
             "nothing": self.env._("Nothing to invoice"),
             "failed": self.env._("Failed"),
             "waiting": self.env._("Waiting"),
-            "held": self.env._("Held back"),
+            "held": self.env._("Postponed"),
         }
         status = "waiting" if is_waiting else document.state
         reason = document.error or ""
         if is_waiting:
-            reason = self.env._("An earlier period of the same contract failed: repair that first.")
+            reason = self.env._("An earlier period of the same contract failed: fix that first.")
         if document.is_stale and document.state == "to_do":
-            reason = self.env._("Something was changed since: renew the outdated rows.")
+            reason = self.env._("Something has changed since: recalculate the changed rows.")
         move = document.move_id
         return {
             "status": status,
@@ -240,7 +240,7 @@ class InvoiceManager(models.TransientModel):
         }
 
     def action_release(self, exception_id):
-        """Release what another run holds; the next fetch finds it."""
+        """Release what another run claims; the next fetch finds it."""
         exception = self.env["invoice.run.exception"].search(
             [("id", "=", exception_id), ("run_id", "=", self._find_run().id)]
         )

@@ -60,7 +60,7 @@ class InvoiceRunWizard(models.AbstractModel):
             labels = [self._fields[name]._description_string(self.env) for name in names]
             raise AccessError(
                 self.env._(
-                    "%(fields)s cannot be changed here any more. Open the dialog anew.",
+                    "%(fields)s can no longer be changed here. Close the dialog and open it again.",
                     fields=", ".join(labels),
                 )
             )
@@ -92,8 +92,8 @@ class InvoiceRunWizard(models.AbstractModel):
         if records != records._filtered_access("read"):
             raise AccessError(
                 self.env._(
-                    "%(field)s: you may not read what was chosen there. Choose something else, "
-                    "or ask for the right.",
+                    "%(field)s: you are not allowed to read the selected value. Choose another "
+                    "one, or ask for access.",
                     field=field._description_string(self.env),
                 )
             )

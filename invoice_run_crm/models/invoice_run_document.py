@@ -11,7 +11,7 @@ class InvoiceRunDocument(models.Model):
         compute="_compute_opportunity",
         store=True,
         index="btree_not_null",
-        help="Empty where the document bills orders of several opportunities.",
+        help="Empty where the document invoices orders of several opportunities.",
     )
     sale_team_id = fields.Many2one(
         "crm.team",
@@ -19,7 +19,7 @@ class InvoiceRunDocument(models.Model):
         compute="_compute_opportunity",
         store=True,
         index="btree_not_null",
-        help="Empty where the document bills orders of several teams.",
+        help="Empty where the document invoices orders of several teams.",
     )
 
     @api.depends("line_ids.opportunity_id", "line_ids.sale_team_id")

@@ -100,7 +100,7 @@ class InvoiceRun(models.Model):
 
     def _hand_over(self):
         """Queue what these runs need and is not queued."""
-        # a run that is taken is being worked on, by a job or by who looks on
+        # a run that is taken is being processed, by a job or by users who watch
         for run in self.try_lock_for_update(allow_referencing=True):
             run._delay_shares(fields.Datetime.now())
 

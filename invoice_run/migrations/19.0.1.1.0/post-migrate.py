@@ -1,4 +1,4 @@
-"""Credits name what they give back, and approvals what they are about, as new ones do."""
+"""Credits name what they credit, and approvals what they are about, as new ones do."""
 
 from odoo import SUPERUSER_ID, api
 

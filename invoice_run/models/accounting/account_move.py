@@ -41,26 +41,27 @@ class AccountMove(models.Model):
         groups="invoice_run.invoice_run_group_user",
     )
     invoice_bill_again = fields.Boolean(
-        "Bill Again",
+        "Release for Invoicing",
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
-        help="When this credit note is confirmed in full, the periods of the invoice that it "
-        "reverses become billable again.",
+        help="When this credit note is confirmed for the full amount, the periods of the invoice"
+        " that it reverses are released for invoicing.",
         engine=True,
     )
     billing_given_back = fields.Boolean(
+        "Released for Invoicing",
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
-        help="A confirmed credit note over the whole lets its periods be billed again.",
+        help="A confirmed credit note of the full amount has released its periods for invoicing.",
         engine=True,
     )
 
     _run_document_invoiced_once = models.UniqueIndex(
         "(invoice_run_document_id) WHERE invoice_run_document_id IS NOT NULL"
         " AND state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
-        "This document of an invoice run has an invoice already. Cancel or delete one of the two.",
+        "This document of an invoice run already has an invoice. Cancel or delete one of the two.",
     )
 
     @api.depends("invoice_line_ids.invoice_run_line_id")
@@ -69,7 +70,7 @@ class AccountMove(models.Model):
             move.billing_contract_ids = move.invoice_line_ids.invoice_run_line_id.contract_id
 
     def write(self, vals):
-        # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
+        # EXTENDS 'account': confirming, cancelling and resetting decide what claims a period
         if vals.get("state") in ("draft", "cancel"):
             self._check_not_given_back()
             confirmed = self.filtered(lambda move: move.state == "posted")
@@ -83,13 +84,13 @@ class AccountMove(models.Model):
             self._forget_credit_documents()
         result = super().write(vals)
         if "state" in vals:
-            # a draft holds its periods like a confirmed invoice: only what it reverses changes
+            # a draft claims its periods like a confirmed invoice: only what it reverses changes
             own = vals["state"] != "posted"
             self._get_affected_run_lines(own=own)._follow_invoices()
         return result
 
     def unlink(self):
-        # EXTENDS 'account': a deleted credit note no longer gives periods back
+        # EXTENDS 'account': a deleted credit note no longer releases periods
         run_lines = self._get_affected_run_lines()
         self._forget_credit_documents()
         result = super().unlink()
@@ -98,13 +99,13 @@ class AccountMove(models.Model):
         return result
 
     def _reverse_moves(self, default_values_list=None, cancel=False):
-        # EXTENDS 'account': whoever reverses, the lines name what they give back
+        # EXTENDS 'account': whoever reverses, the lines name what they credit
         moves = self.with_context(invoice_run_reversing=ENGINE)
         credits = super(AccountMove, moves)._reverse_moves(default_values_list, cancel)
         return credits.with_env(self.env)
 
     def _touch(self):
-        """Let two transactions that give these invoices back at once not both succeed.
+        """Let two transactions that credit these invoices at once not both succeed.
 
         The second one is repeated, and then sees what the first one left.
         """
@@ -115,7 +116,7 @@ class AccountMove(models.Model):
             self.env.execute_query(query)
 
     def _get_credit_lines(self):
-        """Return the lines of these moves that give invoice lines of runs back."""
+        """Return the lines of these moves that credit invoice lines of runs."""
         # sudo: who confirms a credit note need not see the run that made the invoice
         lines = self.env["account.move.line"].sudo()
         domain = [("move_id", "in", self.ids), ("billing_credited_line_id", "!=", False)]
@@ -128,7 +129,7 @@ class AccountMove(models.Model):
         return lines.search([("move_id", "in", self.ids), ("invoice_run_line_id", "!=", False)])
 
     def _forget_unsent_mails(self):
-        """Hold back mails of runs that have these moves as they were; sent anew when confirmed."""
+        """Withdraw emails with these moves as they were; they are sent anew when confirmed."""
         # sudo: who changes an invoice need not see the run that made it
         documents = self.env["invoice.run.document"].sudo()
         domain = [("move_id", "in", self.ids), ("send_state", "=", "pending")]
@@ -166,7 +167,7 @@ class AccountMove(models.Model):
         batch = self.env.context.get("invoice_run_batch")
         if batch:
             return batch.documents[self.id]
-        # sudo: who sends an invoice need not see the run that made it
+        # sudo: users who send an invoice need not see the run that made it
         documents = self.env["invoice.run.document"].sudo()
         domain = [("move_id", "=", self.id), ("send_action", "=", "email")]
         return documents.search([*domain, ("send_state", "in", SEND_OPEN)])
@@ -207,10 +208,10 @@ class AccountMove(models.Model):
         return self.env["invoice.run.line"].sudo().browse([row[0] for row in rows])
 
     def _is_billing(self):
-        """Whether this invoice holds the periods that it bills.
+        """Whether this invoice claims the periods that it invoices.
 
-        A cancelled invoice does not, nor one that a confirmed credit note over its whole
-        amount gave back to be billed again.
+        A cancelled invoice does not, nor one that a confirmed credit note of the full amount
+        released for invoicing.
         """
         self.ensure_one()
         if self.state == "cancel":
@@ -218,7 +219,7 @@ class AccountMove(models.Model):
         return not self._get_giving_back()
 
     def _get_giving_back(self):
-        """Return the confirmed credit notes over the whole amount that let it be billed again."""
+        """Return the confirmed credit notes of the full amount that release it for invoicing."""
         return self.reversal_move_ids.filtered(
             lambda credit: credit.state == "posted" and credit._gives_back()
         )
@@ -248,7 +249,7 @@ class AccountMove(models.Model):
         self.line_ids.flush_recordset(["billing_given_back", "parent_state"])
 
     def _check_given_back_once(self):
-        """Refuse a second credit note that lets the same periods be billed again.
+        """Refuse a second credit note that releases the same periods for invoicing.
 
         :raises UserError: names the first one
         """
@@ -258,15 +259,15 @@ class AccountMove(models.Model):
             if others and credit._gives_back():
                 raise UserError(
                     self.env._(
-                        "%(credit)s gives %(invoice)s back already, to be billed again. Delete "
-                        "this second credit note.",
+                        "%(credit)s already credits %(invoice)s and releases it for invoicing. "
+                        "Delete this second credit note.",
                         credit=others[0].display_name,
                         invoice=invoice.display_name,
                     )
                 )
 
     def _check_not_given_back(self):
-        """Refuse to take back an invoice whose credit note lets its periods be billed again.
+        """Refuse to take back an invoice whose credit note released its periods.
 
         The credit note alone would stay: the customer would get the money back twice.
 
@@ -277,8 +278,8 @@ class AccountMove(models.Model):
             if credits:
                 raise UserError(
                     self.env._(
-                        "%(credit)s gives %(invoice)s back to be billed again. Reset or cancel "
-                        "that credit note first.",
+                        "%(credit)s credits %(invoice)s and releases it for invoicing. Reset "
+                        "that credit note to draft or cancel it first.",
                         credit=credits[0].display_name,
                         invoice=move.display_name,
                     )
@@ -311,7 +312,7 @@ class AccountMove(models.Model):
     def _check_not_credited(self):
         """Refuse invoices that were credited by hand, in part or in draft too.
 
-        A further credit note in full would give back more than was billed.
+        A further credit note in full would credit more than was billed.
 
         :raises UserError: names the first of them and its credit note
         """
@@ -319,7 +320,7 @@ class AccountMove(models.Model):
         if credited:
             raise UserError(
                 self.env._(
-                    "%(count)s of the invoices have credit notes already (%(invoice)s: "
+                    "%(count)s of the invoices already have credit notes (%(invoice)s: "
                     "%(credit)s). Cancel these credit notes, or select and reverse the other "
                     "documents.",
                     count=len(credited),

@@ -24,7 +24,7 @@ class AccountMoveLine(models.Model):
 
     invoice_run_line_id = fields.Many2one(
         "invoice.run.line",
-        "Billed Amount",
+        "Amount of the Run",
         copy=False,
         readonly=True,
         index="btree_not_null",
@@ -33,10 +33,11 @@ class AccountMoveLine(models.Model):
         engine=True,
     )
     billing_given_back = fields.Boolean(
+        "Released for Invoicing",
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
-        help="As on the invoice: for the index, which sees no other table.",
+        help="Copied from the invoice, because an index cannot read another table.",
         engine=True,
     )
     billing_credited_line_id = fields.Many2one(
@@ -47,40 +48,40 @@ class AccountMoveLine(models.Model):
         index="btree_not_null",
         ondelete="set null",
         groups=ACCOUNTANTS,
-        help="Invoice line of a run that this one gives back; the ledger counts them together.",
+        help="Invoice line of a run that this line credits; the ledger counts them together.",
         engine=True,
     )
     billing_credit_kind = fields.Selection(
         [
-            (ledger.LAST, "For the last days billed"),
+            (ledger.LAST, "For the last days invoiced"),
             (ledger.DAYS, "For the days of the line"),
-            (ledger.GOODWILL, "A goodwill, not for days"),
+            (ledger.GOODWILL, "Goodwill, not for particular days"),
         ],
         "Credit For",
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
-        help="For which days the money is given back. Empty: nobody was asked.",
+        help="The days that the credit is for. Empty: not specified.",
         engine=True,
     )
-    billing_date_from = fields.Date("Period From", help="First day billed, included.")
-    billing_date_to = fields.Date("Period To", help="Last day billed, included.")
+    billing_date_from = fields.Date("Period From", help="First day invoiced, included.")
+    billing_date_to = fields.Date("Period To", help="Last day invoiced, included.")
 
     _run_line_invoiced_once = models.UniqueIndex(
         "(invoice_run_line_id) WHERE invoice_run_line_id IS NOT NULL"
         " AND parent_state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
-        "This amount of an invoice run is on an invoice already. Cancel or delete one of the two.",
+        "This amount of an invoice run is already on an invoice. Cancel or delete one of the two.",
     )
 
     def write(self, vals):
-        # EXTENDS 'account': a credit stands on the amounts and days of what it gives back
+        # EXTENDS 'account': a credit stands on the amounts and days of what it credits
         if CREDITED_FIELDS.intersection(vals):
             self._get_changed_lines(vals)._check_credits_undone()
         return super().write(vals)
 
     def _get_changed_lines(self, vals):
         """Return those of these lines of runs of which ``vals`` change amount, account or days."""
-        # sudo: who edits an invoice need not see the run that made it
+        # sudo: users who edit an invoice need not see the run that made it
         lines = self.sudo().filtered("invoice_run_line_id")
         if not lines:
             return lines
@@ -96,8 +97,8 @@ class AccountMoveLine(models.Model):
         return self[name] != new
 
     def unlink(self):
-        # EXTENDS 'account': a deleted invoice line gives its period back
-        # sudo: who may delete an invoice line need not see the run that made it
+        # EXTENDS 'account': a deleted invoice line releases its period
+        # sudo: users who delete an invoice line need not see the run that made it
         self.sudo()._check_credits_undone()
         run_lines = self.sudo().invoice_run_line_id
         result = super().unlink()

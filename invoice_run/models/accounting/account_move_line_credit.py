@@ -9,12 +9,12 @@ from ..ledger.billing_ledger import SIGN
 
 
 class AccountMoveLine(models.Model):
-    """Lines that give invoice lines of runs back: never more than is left, and nothing hangs."""
+    """Lines that credit invoice lines of runs: never more than is left."""
 
     _inherit = "account.move.line"
 
     def _get_given_back(self, without=()):
-        """Return what gave these invoice lines back, untaxed: negative on an invoice.
+        """Return what credited these invoice lines, untaxed: negative on an invoice.
 
         Confirmed lines, and drafts of runs. Read by SQL: every journal item that is deleted
         passes here.
@@ -50,7 +50,7 @@ class AccountMoveLine(models.Model):
         return {line_id: (float(total), float(days or 0)) for line_id, total, days in rows}
 
     def _check_credits_undone(self):
-        """Refuse to change or take away what a credit gives back: the credit would hang.
+        """Refuse to change or take away what a credit credits: the credit would refer to nothing.
 
         A goodwill stands on its own. Two credits that cancel each other out count as none.
 
@@ -69,15 +69,15 @@ class AccountMoveLine(models.Model):
             )
 
     def _get_credit_names(self):
-        """Return the names of what gives this invoice line back, for a message."""
+        """Return the names of what credits this invoice line, for a message."""
         domain = [("billing_credited_line_id", "in", self.ids), ("parent_state", "!=", "cancel")]
         credits = self.search(domain)
         return ", ".join(sorted(set(credits.move_id.mapped("display_name"))))
 
     def _check_credits_fit(self):
-        """Refuse credits of cancelled invoices, and those that give back more than was billed.
+        """Refuse credits of cancelled invoices, and those that credit more than was billed.
 
-        :raises UserError: names the invoice, what is left of it and what would be given back
+        :raises UserError: names the invoice, what is left of it and what would be credited
         """
         credited = self.billing_credited_line_id
         credited.move_id._touch()
@@ -87,8 +87,7 @@ class AccountMoveLine(models.Model):
             if line.move_id.state == "cancel":
                 raise UserError(
                     self.env._(
-                        "%(invoice)s is cancelled: there is nothing to give back. Delete the "
-                        "credit.",
+                        "%(invoice)s is cancelled: there is nothing to credit. Delete the credit.",
                         invoice=line.move_id.display_name,
                     )
                 )
@@ -104,9 +103,9 @@ class AccountMoveLine(models.Model):
         return bool(credits) and not credits.invoice_run_line_id
 
     def _check_not_built_upon(self):
-        """Refuse to take back credits by hand when a run gave back the rest of their line since.
+        """Refuse to take back credits by hand when a run credited the rest of their line since.
 
-        It would have given back too little: the customer would owe days that are not billed.
+        It would have credited too little: the customer would owe days that are not billed.
 
         :raises UserError: names the credit by hand and the later one
         """
@@ -127,7 +126,7 @@ class AccountMoveLine(models.Model):
     def _check_enough_left(self, credits, given_back):
         """Refuse ``credits`` of this line after which less than nothing would be left of it.
 
-        :param given_back: what other credits gave back, negative on an invoice
+        :param given_back: what other credits took, negative on an invoice
         """
         billed = self._get_signed_subtotal()
         now = sum(credit._get_signed_subtotal() for credit in credits)
@@ -137,8 +136,8 @@ class AccountMoveLine(models.Model):
             return
         raise UserError(
             self.env._(
-                "“%(what)s” on %(invoice)s: %(left)s is left of it, %(now)s would be given back. "
-                "Correct the credit.",
+                "“%(what)s” on %(invoice)s: only %(left)s is left to credit, but %(now)s "
+                "would be credited. Correct the credit.",
                 what=(self.name or "").split("\n")[0],
                 invoice=self.move_id.display_name,
                 left=format_amount(self.env, left, currency),
@@ -147,24 +146,24 @@ class AccountMoveLine(models.Model):
         )
 
     def _get_signed_quantity(self):
-        """Return the quantity: positive where it is billed, negative where given back."""
+        """Return the quantity: positive where it is billed, negative where credited."""
         self.ensure_one()
         return -self.quantity if self.move_id.move_type == "out_refund" else self.quantity
 
     def _get_signed_subtotal(self):
-        """Return the untaxed amount: positive where it is billed, negative where given back."""
+        """Return the untaxed amount: positive where it is billed, negative where credited."""
         self.ensure_one()
         return (
             -self.price_subtotal if self.move_id.move_type == "out_refund" else self.price_subtotal
         )
 
     def _is_money_back(self):
-        """Whether this line gives an invoice line back, rather than taking a credit back."""
+        """Whether this line credits an invoice line, rather than taking a credit back."""
         origin = self.billing_credited_line_id
         return self._get_signed_subtotal() * origin._get_signed_subtotal() < 0
 
     def _get_unasked_credits(self):
-        """Return the confirmed lines that give money of this invoice line back, nobody said why.
+        """Return the confirmed lines that credit this invoice line, where nobody said why.
 
         Lines that somebody added to a credit note of its invoice too: they name no line.
         """
@@ -182,11 +181,11 @@ class AccountMoveLine(models.Model):
         return credits.browse() if self.currency_id.is_zero(total) else credits
 
     def _answer_credit(self, answer, credited=None):
-        """Write for which days these lines give money back.
+        """Write for which days these lines are a credit.
 
         :param answer: a record of ``billing.credit.mixin``
-        :param credited: the invoice line that those give back that name none
-        :raises UserError: more would be given back than was billed
+        :param credited: the invoice line of those that name none
+        :raises UserError: more would be credited than was billed
         """
         for line in self:
             vals = {"billing_credit_kind": answer.billing_credit_kind}

@@ -35,18 +35,20 @@ class BillingCutoffDetail(models.Model):
     _inherit = ["analytic.mixin"]
     _order = "move_id, account_id, contract_id, date_from, id"
 
-    move_id = fields.Many2one("account.move", required=True, index=True, ondelete="cascade")
+    move_id = fields.Many2one(
+        "account.move", "Month-end Entry", required=True, index=True, ondelete="cascade"
+    )
     move_line_id = fields.Many2one(
         "account.move.line",
         "Journal Item",
         index="btree_not_null",
         ondelete="cascade",
-        help="The line of the entry that holds this amount.",
+        help="The line of the entry that contains this amount.",
     )
     company_id = fields.Many2one(related="move_id.company_id", store=True, index=True)
     currency_id = fields.Many2one(related="company_id.currency_id")
     kind = fields.Selection(
-        [(cutoff.DEFERRED, "Deferred"), (cutoff.ACCRUED, "Accrued")], required=True
+        [(cutoff.DEFERRED, "Deferred"), (cutoff.ACCRUED, "Accrued")], "Type", required=True
     )
     account_id = fields.Many2one("account.account", required=True)
     amount = fields.Monetary(help="In company currency.")
@@ -56,7 +58,7 @@ class BillingCutoffDetail(models.Model):
         "account.move.line",
         index="btree_not_null",
         ondelete="set null",
-        help="The line that billed the days; empty where they are not billed.",
+        help="The line that invoiced the days; empty if they are not invoiced.",
     )
     invoice_id = fields.Many2one(related="invoice_line_id.move_id")
     contract_id = fields.Many2one("billing.contract", index="btree_not_null", ondelete="set null")
@@ -86,14 +88,14 @@ def _freeze(distribution):
 class AccountMove(models.Model):
     """The month-end entry of a cut-off: one a company and day, reversed on the next day.
 
-    A draft is renewed when it is confirmed, if the ledger says something else by then. What it
+    A draft is recalculated when it is confirmed, if the ledger has changed by then. What it
     moves is in its details, line by line.
     """
 
     _inherit = "account.move"
 
     billing_cutoff_date = fields.Date(
-        "Cut-off Of",
+        "Cut-off Date",
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
@@ -103,7 +105,7 @@ class AccountMove(models.Model):
     _billing_cutoff_once = models.UniqueIndex(
         "(company_id, billing_cutoff_date) "
         "WHERE billing_cutoff_date IS NOT NULL AND state != 'cancel'",
-        "The cut-off of this day is booked already. Open its entry, or cancel it first.",
+        "The cut-off of this day has already been posted. Open its entry, or cancel it first.",
     )
 
     @api.model
@@ -135,7 +137,7 @@ class AccountMove(models.Model):
         if entry.state == "posted":
             raise UserError(
                 self.env._(
-                    "The cut-off of %(date)s is booked already by %(entry)s.",
+                    "The cut-off of %(date)s has already been posted with %(entry)s.",
                     date=format_date(self.env, date),
                     entry=entry.display_name,
                 )
@@ -231,7 +233,9 @@ class AccountMove(models.Model):
             is_renewed = bool(entry.line_ids)
             entry._write_cutoff(rows)
             if is_renewed:
-                entry.message_post(body=self.env._("Renewed: what was billed changed meanwhile."))
+                entry.message_post(
+                    body=self.env._("Recalculated: the invoices have changed in the meantime.")
+                )
 
     def _get_no_cutoff_error(self):
         if not self.line_ids:
@@ -298,8 +302,8 @@ class AccountMove(models.Model):
         if not self.env.su and not self.env.user.has_groups(POSTERS):
             raise AccessError(
                 self.env._(
-                    "Month-end entries are booked by accountants. Ask for the right of a Billing "
-                    "Administrator."
+                    "Only accountants can post month-end entries. Ask for the role “Billing "
+                    "Administrator”."
                 )
             )
 
@@ -361,7 +365,7 @@ class AccountMove(models.Model):
 
     @api.model
     def _cron_draft_cutoffs(self):
-        """Make or renew the draft of last month's cut-off in each company that wants it."""
+        """Create or recalculate the draft of last month's cut-off in each company that wants it."""
         companies = self.env["res.company"].search([("invoice_run_cutoff_draft", "=", True)])
         for number, company in enumerate(companies, 1):
             self._process_cutoff_draft(company)
@@ -369,7 +373,7 @@ class AccountMove(models.Model):
 
     @api.model
     def _process_cutoff_draft(self, company):
-        """Make or renew the draft of the month before the company's today; safe to repeat.
+        """Create or recalculate the draft of the month before the company's today; safe to repeat.
 
         What cannot be made is logged, and stops no other company.
         """

@@ -15,7 +15,7 @@ class InvoiceRun(models.Model):
     def action_reverse(self):
         """Credit all confirmed invoices of these runs; their periods become billable again.
 
-        What was given back already is left alone.
+        What was credited already is left alone.
 
         :return: action that opens the credit notes
         :raises UserError: nothing is confirmed, or some invoices have credit notes already
@@ -72,7 +72,9 @@ class InvoiceRunDocument(models.Model):
         lines.filtered("corrects_id")._release()
         self._set_state("released")
         for run in self.run_id:
-            run.message_post(body=self.env._("Given back without a credit note: nothing was owed."))
+            run.message_post(
+                body=self.env._("Released without a credit note: nothing had been invoiced.")
+            )
 
     def _create_credit_documents(self):
         """Return a new document of each credit note that takes these back, to send it like them.
@@ -95,7 +97,7 @@ class InvoiceRunDocument(models.Model):
         for run, documents in self.grouped("run_id").items():
             run.message_post(
                 body=self.env._(
-                    "Credit notes made: %(count)s. The periods are billable again.",
+                    "Credit notes created: %(count)s. The periods are billable again.",
                     count=len(documents),
                 )
             )

@@ -10,7 +10,7 @@ from ..base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED
 class InvoiceRunLine(models.Model):
     """Credits of days that were billed and are not owed any more.
 
-    A correction is no claim: what it holds is the cut of the earlier claim. Claiming it cuts
+    A correction is no claim: it shortens the earlier claim. Claiming it cuts
     (or releases) the earlier claim for the credited days, releasing it restores that claim.
     """
 
@@ -22,7 +22,7 @@ class InvoiceRunLine(models.Model):
         readonly=True,
         index="btree_not_null",
         ondelete="restrict",
-        help="Earlier amount that this one gives back in part or in full.",
+        help="Earlier amount that this one credits in part or in full.",
     )
     superseded_by_id = fields.Many2one(
         "invoice.run.line",
@@ -30,7 +30,7 @@ class InvoiceRunLine(models.Model):
         readonly=True,
         index="btree_not_null",
         ondelete="restrict",
-        help="Later amount that gives days of this one back.",
+        help="Later amount that credits days of this one.",
     )
 
     credited_line_id = fields.Many2one(
@@ -40,13 +40,13 @@ class InvoiceRunLine(models.Model):
         copy=False,
         index="btree_not_null",
         ondelete="set null",
-        help="What this one gives back: the invoice line that billed the days.",
+        help="Invoice line of the days that this one credits.",
     )
     is_applied = fields.Boolean(
         "Credit in Force",
         readonly=True,
         copy=False,
-        help="The claim of the amount that this one gives back is cut by its days.",
+        help="The days of this credit are no longer claimed by the amount that it credits.",
     )
 
     def _is_held(self):
@@ -57,7 +57,7 @@ class InvoiceRunLine(models.Model):
     def _is_overbilled(self):
         """Whether days of this amount are to be credited: invoiced, and after the end of its line.
 
-        Not while an earlier credit of it waits for its invoice: that one is renewed.
+        Not while an earlier credit of it waits for its invoice: that one is recalculated.
         """
         is_waiting = self.superseded_by_id.document_id.state in DOCUMENT_OPEN
         is_invoiced = self.document_id.state in DOCUMENT_SETTLED
@@ -83,8 +83,8 @@ class InvoiceRunLine(models.Model):
             if not earlier.is_claimed or earlier.period_to != line.billing_date_to:
                 raise UserError(
                     self.env._(
-                        "%(what)s was corrected otherwise meanwhile. Delete the amounts and "
-                        "generate them again.",
+                        "%(what)s has been corrected in another way in the meantime. Delete the "
+                        "amounts and generate them again.",
                         what=earlier._get_reference(),
                     )
                 )
@@ -130,7 +130,7 @@ class InvoiceRunLine(models.Model):
             self.invalidate_recordset()
             raise UserError(
                 self.env._(
-                    "The days that were credited are billed again meanwhile. %(message)s",
+                    "The credited days have been invoiced again in the meantime. %(message)s",
                     message=self._get_claim_conflict_message(vals["period_to"]),
                 )
             ) from error
@@ -145,7 +145,7 @@ class InvoiceRunLine(models.Model):
         return self.document_id.move_id.display_name or self.run_id.reference
 
     def _is_credit_changed(self, billed_lines):
-        """Whether this credit is not what is left to give back any more.
+        """Whether this credit is not what is left to credit any more.
 
         :param billed_lines: the :class:`ledger.BilledLine` of its price line
         """
@@ -162,7 +162,7 @@ class InvoiceRunLine(models.Model):
 
         :param billed: the :class:`ledger.BilledLine` of its invoice in force
         """
-        # sudo: who prepares a run need not see all credit notes
+        # sudo: users who prepare a run need not see all credit notes
         line = self.env["account.move.line"].sudo().browse(billed.entry.line_id or ())
         if not line or not billed.left("price_amount"):
             return []
@@ -170,8 +170,8 @@ class InvoiceRunLine(models.Model):
         if not credits:
             return []
         message = self.env._(
-            "%(credits)s gives back a part of %(invoice)s, and nobody said for which days. Press "
-            "“For Which Days?”; then the next run proposes what is left to give back.",
+            "%(credits)s credits a part of %(invoice)s, but it is not known for which days. "
+            "Press “For Which Days?”; then the next run proposes the rest of the credit.",
             credits=", ".join(credits.move_id.mapped("display_name")),
             invoice=self._get_reference(),
         )
@@ -181,7 +181,7 @@ class InvoiceRunLine(models.Model):
         """Return the values of the amount that credits this one from ``first`` on (inclusive).
 
         It mirrors product, account, taxes and analytic distribution of the invoice line that
-        billed these days, names invoice and period, and gives back what is left of it for them:
+        billed these days, names invoice and period, and credits what is left of it for them:
         all that is left of the line in the same quantity and price, to the coin.
 
         :param billed: the :class:`ledger.BilledLine` of the invoice line in force
@@ -239,7 +239,7 @@ class InvoiceRunLine(models.Model):
         return self.quantity
 
     def _prepare_credited_line_vals(self):
-        """Return what the line of a credit has from the invoice line that it gives back."""
+        """Return what the line of a credit has from the invoice line that it credits."""
         vals = {"billing_credited_line_id": self.credited_line_id.id}
         account = self._get_booking_account()
         if account != self._get_default_account():

@@ -16,7 +16,7 @@ class InvoiceRunLine(models.Model):
     """
 
     _name = "invoice.run.line"
-    _description = "Amount to be Invoiced"
+    _description = "Amount to Invoice"
     _inherit = ["invoice.run.guarded", "analytic.mixin"]
     # by the id: sorted by an index, without a look at the documents
     _order = "document_id.id, sequence, id"
@@ -49,14 +49,14 @@ class InvoiceRunLine(models.Model):
     )
     discount = fields.Float("Discount %", digits="Discount", aggregator="avg")
     tax_ids = fields.Many2many("account.tax", string="Taxes")
-    amount = fields.Monetary(help="After discount; tax included where the tax is.")
-    amount_untaxed = fields.Monetary()
+    amount = fields.Monetary(help="After discount, including taxes that are included in the price.")
+    amount_untaxed = fields.Monetary("Untaxed Amount")
     net_price = fields.Float(
         digits=False, help="Price of one unit of time for the whole quantity, after discount."
     )
     extra_tax_data = fields.Json(help="Taxes of a down payment, as Odoo keeps them.")
     is_claimed = fields.Boolean(
-        "Claimed", readonly=True, help="No other run can bill the same days or item."
+        "Claimed", readonly=True, help="No other run can invoice the same days or item."
     )
     is_released = fields.Boolean("Released", compute="_compute_is_released")
     move_line_ids = fields.One2many("account.move.line", "invoice_run_line_id", "Invoice Lines")
@@ -76,11 +76,11 @@ class InvoiceRunLine(models.Model):
                 '[]'
             ) WITH &&
         ) WHERE (is_claimed AND contract_line_id IS NOT NULL)""",
-        "Some of these days are already billed, or claimed by another run.",
+        "Some of these days are already invoiced, or claimed by another run.",
     )
     _usage_claimed_once = models.UniqueIndex(
         "(usage_id) WHERE is_claimed AND usage_id IS NOT NULL",
-        "This usage item is already billed, or claimed by another run.",
+        "This usage item is already invoiced, or claimed by another run.",
     )
 
     def init(self):
@@ -108,7 +108,7 @@ class InvoiceRunLine(models.Model):
     def _claim(self):
         """Claim the periods and items of these lines, in an order that cannot deadlock.
 
-        :raises UserError: somebody else holds one of them; names the run or invoice
+        :raises UserError: somebody else claims one of them; names the run or invoice
         """
         corrections = self.filtered("corrects_id")
         corrections._claim_corrections()
@@ -156,7 +156,8 @@ class InvoiceRunLine(models.Model):
             self[source._source_record_field]._follow_claims()
 
     def _follow_invoices(self):
-        """Follow a change of the invoices of these amounts: claims first, they say who is wrong."""
+        """Follow a change of the invoices of these amounts: claims first, they say who is "
+        "wrong."""
         self._sync_claims()
         self.move_line_ids.move_id._note_given_back()
 
@@ -220,8 +221,8 @@ class InvoiceRunLine(models.Model):
             if len(moves) > 1:
                 raise UserError(
                     self.env._(
-                        "“%(what)s” would be billed twice, by %(one)s and by %(other)s. Cancel or "
-                        "delete one of them first.",
+                        "“%(what)s” would be invoiced twice, by %(one)s and by %(other)s. Cancel "
+                        "or delete one of them first.",
                         what=line.name,
                         one=moves[0].display_name,
                         other=moves[1].display_name,
@@ -311,7 +312,7 @@ class InvoiceRunLine(models.Model):
         return reverse(self.extra_tax_data)
 
     def _get_claim_conflict_message(self, until=None):
-        """Return a sentence that names who holds the periods of these lines.
+        """Return a sentence that names what claims the periods of these lines.
 
         :param until: see :meth:`_get_conflicting_lines`
         """

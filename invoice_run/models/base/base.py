@@ -5,7 +5,7 @@ ADDONS = "invoice_run"
 
 
 class Base(models.AbstractModel):
-    """Names of our records, such as runs, scenarios and clusters, for who may read them only.
+    """Names of our records, such as runs, scenarios and clusters, only for users who may read them.
 
     Odoo answers with the name of whatever id it is given, in a form that is being filled in and in
     the message about companies that do not fit: names of other companies could be read so.

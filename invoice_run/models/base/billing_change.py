@@ -10,7 +10,7 @@ class BillingChange(models.Model):
     """
 
     _name = "billing.change"
-    _description = "Change of What Is Billed"
+    _description = "Change of Invoicing Data"
     _log_access = False
 
     model = fields.Char(required=True)

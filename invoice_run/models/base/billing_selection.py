@@ -14,11 +14,11 @@ UNPREPARED_FIELDS = {"active", "description", "name", "sequence"}
 class BillingSelection(models.AbstractModel):
     """Conditions that a person wrote, read with the rights of this person each time.
 
-    The engine works as superuser, so that the result does not depend on who presses the button;
-    what is selected depends on who wrote the conditions. Record rules count at each step of a
-    path: without this a selection like "customers with an order above 1,000" would tell of orders
-    that its author cannot see. What the installation writes, such as the default scenarios, is
-    read with the record rules that hold for everybody, those of the companies.
+    The engine works as superuser, so that the result does not depend on the user who presses the
+    button; what is selected depends on the author of the conditions. Record rules count at each
+    step of a path: without this a selection like "customers with an order above 1,000" would
+    tell of orders that its author cannot see. What the installation writes, such as the default
+    scenarios, is read with the record rules that hold for everybody, those of the companies.
     """
 
     _name = "billing.selection"
@@ -31,7 +31,8 @@ class BillingSelection(models.AbstractModel):
         readonly=True,
         copy=False,
         ondelete="set null",
-        help="Who wrote the conditions last. A run bills nothing that this user cannot see.",
+        help="The user who last changed the conditions. A run invoices nothing that this user "
+        "cannot see.",
         engine=True,
     )
 
@@ -87,10 +88,12 @@ class BillingSelection(models.AbstractModel):
         if author.id == SUPERUSER_ID or author.active:
             return author
         if not author:
-            raise UserError(self.env._("whoever wrote it is gone; somebody else can take it over"))
+            raise UserError(
+                self.env._("its author no longer exists; another user can take it over")
+            )
         raise UserError(
             self.env._(
-                "%(user)s, who wrote it, is archived; somebody else can take it over",
+                "its author, %(user)s, is archived; another user can take it over",
                 user=author.name,
             )
         )
@@ -114,8 +117,8 @@ class BillingSelection(models.AbstractModel):
         except AccessError as error:
             raise UserError(
                 self.env._(
-                    "%(user)s, with whose rights it is read, may not see all that it needs; "
-                    "somebody else can take it over: %(reason)s",
+                    "it is read with the rights of %(user)s, who may not see everything that it "
+                    "needs; another user can take it over: %(reason)s",
                     user=author.name,
                     reason=str(error).strip().splitlines()[0],
                 )

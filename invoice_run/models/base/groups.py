@@ -2,5 +2,5 @@
 
 #: Customers read their suppliers' companies too: how these invoice is none of their business.
 INTERNAL = "base.group_user"
-#: Who sees that a run made an invoice: not the customers, who may read their own.
+#: Who sees that a run created an invoice: not the customers, who may read their own.
 ACCOUNTANTS = "account.group_account_invoice,account.group_account_readonly"

@@ -3,7 +3,7 @@ from odoo.fields import Domain
 
 
 class InvoiceRunStaleMixin(models.AbstractModel):
-    """Marks amounts as outdated when a field changes that they were made from."""
+    """Marks amounts as changed when a field changes that they depend on."""
 
     _name = "invoice.run.stale.mixin"
     _description = "Record That Amounts Are Made From"

@@ -21,8 +21,8 @@ def check_years(records, names):
             if day and not FIRST_YEAR <= day.year <= LAST_YEAR:
                 raise ValidationError(
                     record.env._(
-                        "“%(field)s”: the year %(year)s cannot be meant. Correct the date; where "
-                        "there is no such day, leave it empty.",
+                        "“%(field)s”: the year %(year)s is not plausible. Correct the date, or "
+                        "leave it empty if there is none.",
                         field=record._fields[name]._description_string(record.env),
                         year=f"{day.year:04}",
                     )
@@ -40,7 +40,7 @@ def check_ahead(record, name, today, years=MAX_YEARS_AHEAD):
     if record[name] and record[name] > last:
         raise ValidationError(
             record.env._(
-                "“%(field)s”: at most %(last)s can be computed. Correct the date.",
+                "“%(field)s”: the last possible date is %(last)s. Correct the date.",
                 field=record._fields[name]._description_string(record.env),
                 last=format_date(record.env, last),
             )

@@ -59,7 +59,7 @@ class BillingContract(models.Model):
         index=True,
         check_company=True,
         tracking=True,
-        help="Debtor: who owes what this contract bills.",
+        help="The customer that this contract is with.",
     )
     commercial_partner_id = fields.Many2one(
         related="partner_id.commercial_partner_id", store=True, index=True
@@ -105,7 +105,7 @@ class BillingContract(models.Model):
         readonly=False,
         precompute=True,
         copy=False,
-        help="A copy: somebody must say from which day on it is billed.",
+        help="A copied contract: the first day to invoice must still be entered.",
     )
     state = fields.Selection(
         [
@@ -114,12 +114,13 @@ class BillingContract(models.Model):
             ("closed", "Closed"),
             ("cancelled", "Cancelled"),
         ],
+        "Status",
         required=True,
         default="draft",
         index=True,
         copy=False,
         tracking=True,
-        help="Active and closed contracts are billed to their end, the others never.",
+        help="Active and closed contracts are invoiced until their end, other contracts never.",
     )
     cancel_date = fields.Date(
         "Cancelled On",
@@ -128,15 +129,15 @@ class BillingContract(models.Model):
         readonly=False,
         copy=False,
         tracking=True,
-        help="Last day, included, that a cancelled contract owes. What was billed for later days "
-        "is credited by the next run; choose a later day to keep it.",
+        help="Last day to invoice on a cancelled contract, included. The next run credits what "
+        "was invoiced for later days; choose a later day to prevent this.",
     )
     billing_hold = fields.Boolean(
-        "On Hold", copy=False, tracking=True, help="Not billed until the hold is lifted."
+        "On Hold", copy=False, tracking=True, help="Not invoiced while it is on hold."
     )
     billing_hold_reason = fields.Char(copy=False, tracking=True)
-    check_in_date = fields.Date(copy=False, help="Day on which the customer took over.")
-    check_out_date = fields.Date(copy=False, help="Day on which the customer gave back.")
+    check_in_date = fields.Date(copy=False, help="Day on which the customer took it over.")
+    check_out_date = fields.Date(copy=False, help="Day on which the customer returned it.")
     is_checked_in = fields.Boolean(compute="_compute_is_checked_in", search="_search_is_checked_in")
 
     billing_mode = fields.Selection(
@@ -151,7 +152,7 @@ class BillingContract(models.Model):
         help="Periodically: period by period. Until a date or the end: everything up to "
         "then at once.",
     )
-    invoice_until = fields.Date("Bill Until", help="Last day to bill, included.")
+    invoice_until = fields.Date(help="Last day to invoice, included.")
     period_count = fields.Integer("Billing Period", required=True, default=1, tracking=True)
     period_unit = fields.Selection(
         [("month", "Months"), ("week", "Weeks")], required=True, default="month", tracking=True
@@ -160,7 +161,7 @@ class BillingContract(models.Model):
         "Periods in Advance",
         default=0,
         tracking=True,
-        help="Periods billed ahead of the one that contains the target date of the run.",
+        help="Periods invoiced ahead of the one that contains the target date of the run.",
     )
     billing_timing = fields.Selection(
         [("advance", "In advance"), ("arrears", "In arrears")],
@@ -182,12 +183,12 @@ class BillingContract(models.Model):
             ("actual", "Days of the month"),
             ("thirty", "30 days"),
             ("thirty_360", "30/360"),
-            ("none", "None: a begun month counts whole"),
+            ("none", "None: a started month counts in full"),
         ],
         required=True,
         default="actual",
         tracking=True,
-        help="How the days of a month count that is billed only in part.",
+        help="How days are counted in a month that is invoiced only in part.",
     )
     payment_term_id = fields.Many2one(
         "account.payment.term", check_company=True, help="Empty: the customer's."
@@ -205,7 +206,7 @@ class BillingContract(models.Model):
         help="Empty: the customer's.",
     )
     client_order_ref = fields.Char(
-        "Customer Reference", help="The customer's order number, named on the invoices."
+        "Customer Reference", help="Order number of the customer, printed on the invoices."
     )
     user_id = fields.Many2one(
         "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
@@ -226,6 +227,7 @@ class BillingContract(models.Model):
         help="Untaxed, on invoices that are not cancelled, less what was credited.",
     )
     amount_to_invoice = fields.Monetary(
+        "Amount to Invoice",
         compute="_compute_amount_to_invoice",
         help="Untaxed, due up to today and not claimed by any run yet.",
     )
@@ -238,17 +240,17 @@ class BillingContract(models.Model):
     )
     _prebilling_not_negative = models.Constraint(
         "CHECK (prebilling_periods >= 0)",
-        "The number of periods billed in advance cannot be negative.",
+        "The number of periods invoiced in advance cannot be negative.",
     )
     _no_prebilling_in_arrears = models.Constraint(
         "CHECK (billing_timing <> 'arrears' OR prebilling_periods = 0)",
-        "A contract billed in arrears cannot bill periods in advance. "
-        "Set the number of periods in advance to 0.",
+        "A contract invoiced in arrears cannot have periods in advance. Set the number of "
+        "periods in advance to 0.",
     )
     _start_is_said = models.Constraint(
         "CHECK (is_start_open IS NOT TRUE OR state IN ('draft', 'cancelled'))",
-        "The contract is a copy. Enter the day from which it is billed, or press “Bill from This "
-        "Day”.",
+        "The contract is a copy. Enter the day from which it is invoiced, or press “Invoice from "
+        "This Day”.",
     )
     _dates_in_order = models.Constraint(
         "CHECK (date_end IS NULL OR date_end >= date_start)",
@@ -377,7 +379,7 @@ class BillingContract(models.Model):
             contract.amount_invoiced = sum(map(contract._get_total_invoiced, totals))
 
     def _get_total_invoiced(self, totals):
-        """Return what was billed less what was given back, in the currency of the contract.
+        """Return what was billed less what was credited, in the currency of the contract.
 
         :param totals: see ``billing.ledger._get_totals``, of one record
         """
@@ -435,8 +437,8 @@ class BillingContract(models.Model):
             if contract.run_line_ids.company_id - contract.company_id:
                 raise ValidationError(
                     self.env._(
-                        "Contract %(contract)s was billed by another company already. Close it, "
-                        "and make a new one.",
+                        "Contract %(contract)s has already been invoiced by another company. "
+                        "Close it and create a new one.",
                         contract=contract.name,
                     )
                 )
@@ -447,7 +449,7 @@ class BillingContract(models.Model):
             if contract.billing_mode == "date" and not contract.invoice_until:
                 raise ValidationError(
                     self.env._(
-                        "Contract %(contract)s is billed until a date: fill in “Bill Until”.",
+                        "Contract %(contract)s is invoiced until a date: fill in “Invoice Until”.",
                         contract=contract.name,
                     )
                 )
@@ -489,7 +491,7 @@ class BillingContract(models.Model):
         if billed:
             raise UserError(
                 self.env._(
-                    "%(contracts)s: something was billed, so the contract cannot be deleted. "
+                    "%(contracts)s: the contract has been invoiced, so it cannot be deleted. "
                     "Close or cancel it instead.",
                     contracts=", ".join(billed.mapped("name")),
                 )
@@ -540,7 +542,7 @@ class BillingContract(models.Model):
         self.check_access("read")
         wizard = self.env["billing.due"].create({"contract_ids": [fields.Command.set(self.ids)]})
         wizard.action_refresh()
-        return wizard._get_records_action(name=self.env._("What Is Still to Bill?"))
+        return wizard._get_records_action(name=self.env._("What Is Still to Invoice?"))
 
     def action_view_amounts(self):
         """Open all amounts that runs made for these contracts."""
@@ -723,7 +725,7 @@ class BillingContract(models.Model):
             errors = [
                 (
                     "open_ended",
-                    self.env._("The contract has no end date. Fill it in or bill periodically."),
+                    self.env._("The contract has no end date. Enter one or invoice periodically."),
                 )
             ]
         except (ValueError, UserError) as error:
@@ -785,12 +787,13 @@ class BillingContract(models.Model):
             name = contract.name
             is_cancelled = contract.state == "cancelled" and document._bills(contract)
             if contract.state == "draft" or is_cancelled:
-                errors.append(self.env._("%(contract)s is not active any more.", contract=name))
+                errors.append(self.env._("%(contract)s is no longer active.", contract=name))
             elif contract.billing_hold:
                 errors.append(self.env._("%(contract)s is on hold.", contract=name))
         for line in document.line_ids.filtered(lambda line: line._is_beyond_end()):
             message = self.env._(
-                "%(contract)s ends before %(date)s now. Delete the amounts and renew them.",
+                "%(contract)s ends before %(date)s now. Delete the amounts and generate them "
+                "again.",
                 contract=line.contract_id.name,
                 date=format_date(self.env, line.billing_date_to),
             )
@@ -856,7 +859,7 @@ class BillingContract(models.Model):
         """Return what of the charge ``vals``, a credit of the amount ``earlier``, is its document.
 
         Of its own: a credit note by setting, what was invoiced at a rate of its own, and what
-        only settles days of which nothing is left to give back.
+        only settles days of which nothing is left to credit.
         """
         move = self.env["account.move.line"].browse(vals["credited_line_id"]).move_id
         billed = move or earlier.document_id

@@ -14,16 +14,16 @@ class BillingContract(models.Model):
 
     invoiced_until = fields.Date(
         compute="_compute_invoiced_until",
-        help="Up to this day all price lines are invoiced, or taken up by a run. Empty: one of "
-        "them never was.",
+        help="Up to this day, all price lines are invoiced or claimed by a run. Empty: at least "
+        "one of them never was.",
     )
     due_state = fields.Selection(
         [("overdue", "Overdue"), ("due", "Due Today"), ("hold", "On Hold")],
         "Due",
         compute="_compute_due_state",
-        help="Overdue: a run should have billed it before today.",
+        help="Overdue: it should have been invoiced before today.",
     )
-    due_html = fields.Html("Still to Bill", compute="_compute_due_html", sanitize=False)
+    due_html = fields.Html("Still to Invoice", compute="_compute_due_html", sanitize=False)
 
     @api.depends("line_ids.invoiced_until", "line_ids.next_period_from")
     def _compute_invoiced_until(self):
@@ -70,7 +70,7 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     amount_billed = fields.Monetary(
-        "Billed",
+        "Invoiced",
         compute="_compute_amount_billed",
         help="Untaxed, as the invoice says now, less what was credited by hand. Without an "
         "invoice: the amount of the run.",

@@ -74,7 +74,7 @@ class BillingContractLine(models.Model):
         "Per",
         required=True,
         default="month",
-        help="The price is for this length of time; other lengths are billed in proportion.",
+        help="The price is for this length of time; other lengths are invoiced in proportion.",
     )
     discount = fields.Float("Discount %", digits="Discount")
     tax_ids = fields.Many2many(
@@ -94,7 +94,7 @@ class BillingContractLine(models.Model):
     date_start = fields.Date("Start", help="First day. Empty: the contract's start.")
     date_end = fields.Date("End", help="Last day, included. Empty: the contract's end.")
     initial_invoiced_until = fields.Date(
-        "Billed Elsewhere Until",
+        "Invoiced Elsewhere Until",
         help="Last day, included, that was invoiced before this contract came into Odoo.",
     )
     run_line_ids = fields.One2many("invoice.run.line", "contract_line_id", "Amounts", engine=True)
@@ -130,7 +130,7 @@ class BillingContractLine(models.Model):
     raised_from = fields.Date(
         readonly=True,
         copy=False,
-        help="From this day on the price holds the last percentage by which it was raised.",
+        help="From this day on the price includes the latest percentage increase.",
     )
 
     _dates_in_order = models.Constraint(
@@ -225,7 +225,8 @@ class BillingContractLine(models.Model):
             if line.run_line_ids.contract_id - line.contract_id:
                 raise ValidationError(
                     self.env._(
-                        "Line “%(line)s” was billed with another contract already: it stays there.",
+                        "Line “%(line)s” has already been invoiced with another contract and "
+                        "cannot be moved.",
                         line=line.name,
                     )
                 )
@@ -250,7 +251,7 @@ class BillingContractLine(models.Model):
     def _check_start_not_billed(self):
         """Refuse a start after days that were billed and of which money is left.
 
-        Nobody would ever give it back: runs credit days after the end only.
+        Nobody would ever credit it: runs credit days after the end only.
 
         :raises ValidationError: names invoice and days, and says what to do
         """
@@ -274,11 +275,11 @@ class BillingContractLine(models.Model):
         return billed.left("price_amount") != after
 
     def _get_start_message(self, first, entry):
-        # sudo: who edits a contract need not see the invoice
+        # sudo: users who edit a contract need not see the invoice
         move = self.env["account.move"].sudo().browse(entry.move_id or ())
         return self.env._(
-            "Contract %(contract)s, line “%(line)s”: days before %(date)s are billed by "
-            "%(invoice)s. Reverse it with “Bill the Periods Again”, then move the start.",
+            "Contract %(contract)s, line “%(line)s”: days before %(date)s have been invoiced "
+            "with %(invoice)s. Reverse it with “Release for Invoicing”, then move the start.",
             contract=self.contract_id.name,
             line=self.name,
             date=format_date(self.env, first),
@@ -291,7 +292,7 @@ class BillingContractLine(models.Model):
         if billed:
             raise UserError(
                 self.env._(
-                    "Contract %(contract)s, line “%(line)s”: something was billed, so the line "
+                    "Contract %(contract)s, line “%(line)s”: the line has been invoiced, so it "
                     "cannot be deleted. Set its end date instead.",
                     contract=billed[0].contract_id.name,
                     line=billed[0].name,
@@ -657,8 +658,8 @@ class BillingContractLine(models.Model):
             if not previous or line.run_line_ids:
                 raise UserError(
                     self.env._(
-                        "Only a change of which nothing was billed can be taken back. Delete "
-                        "the amounts or reverse the invoices first."
+                        "Only a change of which nothing has been invoiced can be undone. "
+                        "Delete the amounts or reverse the invoices first."
                     )
                 )
             last = line.date_end

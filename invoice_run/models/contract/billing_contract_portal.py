@@ -51,7 +51,7 @@ class BillingContract(models.Model):
         )
 
     def _is_being_prepared(self):
-        """Whether a run holds amounts of this contract of which there is no invoice yet."""
+        """Whether a run has amounts of this contract that are not invoiced yet."""
         self.ensure_one()
         return bool(
             self.env["invoice.run.line"].search_count(

@@ -34,7 +34,7 @@ class BillingUsage(models.Model):
     date = fields.Date(required=True, index=True, default=fields.Date.context_today)
     partner_id = fields.Many2one(
         "res.partner",
-        "Payer",
+        "Customer",
         compute="_compute_partner_id",
         store=True,
         readonly=False,
@@ -110,24 +110,25 @@ class BillingUsage(models.Model):
     external_ref = fields.Char(
         "External Reference",
         copy=False,
-        help="Key in the system that this item comes from. Unique: importing a file twice "
+        help="Identifier in the system that this item comes from. Unique: importing a file twice "
         "adds nothing.",
     )
     state = fields.Selection(
         [("open", "Open"), ("planned", "Planned"), ("invoiced", "Invoiced")],
+        "Status",
         required=True,
         readonly=True,
         default="open",
         copy=False,
         index=True,
-        help="Planned: claimed by a run that has not made the invoice yet.",
+        help="Planned: claimed by a run that has not created the invoice yet.",
         engine=True,
     )
     run_line_ids = fields.One2many("invoice.run.line", "usage_id", "Amounts", engine=True)
 
     _external_ref_unique = models.UniqueIndex(
         f"(company_id, ({BARE_REF})) WHERE external_ref IS NOT NULL",
-        "A usage item with this external reference exists already.",
+        "A usage item with this external reference already exists.",
     )
     _open_idx = models.Index("(company_id, date) WHERE state = 'open'")
     _discount_range = models.Constraint(
@@ -238,7 +239,7 @@ class BillingUsage(models.Model):
         if known:
             # a message in the result would count as an error and stop the import
             message = self.env._(
-                "%(count)s rows were known by their external reference: they added no item.",
+                "%(count)s rows were skipped: items with their external reference already exist.",
                 count=len(known),
             )
             self.env.user._bus_send("simple_notification", {"type": "info", "message": message})
@@ -285,7 +286,9 @@ class BillingUsage(models.Model):
     def _unlink_except_billed(self):
         if self.filtered("run_line_ids"):
             raise UserError(
-                self.env._("Usage that a run billed cannot be deleted. Delete its amounts first.")
+                self.env._(
+                    "Usage that is in a run cannot be deleted. Delete the amounts of the run first."
+                )
             )
 
     @api.model
@@ -400,8 +403,8 @@ class BillingUsage(models.Model):
         if not contract or contract.state in CONTRACT_BILLED:
             return []
         message = self.env._(
-            "Contract %(contract)s is a draft or cancelled. Activate it, or take the usage out of "
-            "it.",
+            "Contract %(contract)s is a draft or cancelled. Activate it, or remove the usage "
+            "from it.",
             contract=contract.name,
         )
         return [("contract", message)]

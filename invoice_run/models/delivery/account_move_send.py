@@ -29,7 +29,7 @@ class SendBatch:
 
 
 class AccountMoveSend(models.AbstractModel):
-    """Sending of many invoices at once: same hooks, same results, one failure holds no other."""
+    """Sending of many invoices at once: same hooks and results, no failure stops the others."""
 
     _inherit = "account.move.send"
 
@@ -203,7 +203,7 @@ class AccountMoveSend(models.AbstractModel):
         for move, data in items:
             text = self._get_run_batch().documents[move.id]._get_error_text(error)
             data["error"] = {
-                "error_title": self.env._("The PDF could not be made: %(error)s", error=text)
+                "error_title": self.env._("The PDF could not be created: %(error)s", error=text)
             }
 
     @api.model
@@ -219,7 +219,7 @@ class AccountMoveSend(models.AbstractModel):
 
     @api.model
     def _send_mails(self, moves_data):
-        # EXTENDS 'account': a mail that cannot be made does not hold the others
+        # EXTENDS 'account': a mail that cannot be created does not stop the others
         send = super()._send_mails
         if self._get_run_batch() is None:
             return send(moves_data)

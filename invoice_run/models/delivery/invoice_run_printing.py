@@ -23,7 +23,7 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     print_attachment_id = fields.Many2one(
-        "ir.attachment", "Printed In", readonly=True, help="The file of the run that holds it."
+        "ir.attachment", "Printed In", readonly=True, help="The file of the run that contains it."
     )
 
     def action_print(self):
@@ -61,8 +61,8 @@ class InvoiceRunDocument(models.Model):
         if (missing := len(self._get_without_pdf())) > PRINT_AT_ONCE:
             raise UserError(
                 self.env._(
-                    "%(count)s PDFs are still to be made: choose at most %(limit)s, or set them to "
-                    'be sent by "Print" and press "Print" on the run, which works in the '
+                    "%(count)s PDFs still have to be created: select at most %(limit)s, or set "
+                    "“Send By” to “Print” and press “Print” on the run, which works in the "
                     "background.",
                     count=missing,
                     limit=PRINT_AT_ONCE,
@@ -71,7 +71,7 @@ class InvoiceRunDocument(models.Model):
         if len(self) > BIND_AT_ONCE:
             raise UserError(
                 self.env._(
-                    'Choose at most %(limit)s documents, or press "Print" or "Print All Again" on '
+                    "Select at most %(limit)s documents, or press “Print” or “Print All Again” on "
                     "the run, which works in the background.",
                     limit=BIND_AT_ONCE,
                 )
@@ -86,8 +86,8 @@ class InvoiceRunDocument(models.Model):
         reasons = reasons or list(filter(None, self.mapped("send_error")))
         if not reasons and self.move_id.filtered("sending_data"):
             return self.env._(
-                "Accounting has these invoices in its queue for sending and makes their PDFs "
-                "there. Print them afterwards."
+                "These invoices are in the sending queue of Accounting, which creates their "
+                "PDFs. Print them afterwards."
             )
         return "\n".join(reasons) or self.env._("There is no PDF to print.")
 
@@ -245,7 +245,7 @@ class InvoiceRun(models.Model):
             return documents.with_env(self.env).action_print()
         if self.job != "none":
             raise UserError(
-                self.env._("%(run)s is at work: print when it is done.", run=self.reference)
+                self.env._("%(run)s is being processed: print when it is done.", run=self.reference)
             )
         self._queue_job("print", is_reprint=again)
         return None

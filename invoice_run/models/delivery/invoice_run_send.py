@@ -14,14 +14,16 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     send_after = fields.Datetime(
-        "Send Not Before", copy=False, help="Nothing of this run leaves before. Empty: at once."
+        "Send Not Before",
+        copy=False,
+        help="Nothing of this run is sent before this time. Empty: at once.",
     )
     send_wait_until = fields.Datetime(
-        "Sending Goes On",
+        "Sending Resumes",
         readonly=True,
         copy=False,
-        help="Until then the limit of mails per hour, or a mail server that asked to come later, "
-        "makes it wait.",
+        help="Sending waits until then: the limit of emails per hour is reached, or the mail "
+        "server asked to try again later.",
         engine=True,
     )
     send_attachment_ids = fields.Many2many(
@@ -29,10 +31,10 @@ class InvoiceRun(models.Model):
         "invoice_run_send_attachment_rel",
         string="Extra Attachments",
         copy=False,
-        help="Sent with every invoice of this run, terms of business for example.",
+        help="Sent with every invoice of this run, for example terms of business.",
     )
     to_print_count = fields.Integer("To Print", compute="_compute_send_counts")
-    uncertain_count = fields.Integer("Perhaps Sent", compute="_compute_send_counts")
+    uncertain_count = fields.Integer("Delivery Unconfirmed", compute="_compute_send_counts")
     send_failed_count = fields.Integer("Not Sent", compute="_compute_send_counts")
 
     @api.depends("document_ids.send_state", "document_ids.is_send_uncertain")

@@ -29,7 +29,7 @@ class InvoiceRunDocument(models.Model):
         string="Send By",
         required=True,
         default="none",
-        help="Email, print, or another way of sending that Odoo knows for customers.",
+        help="Email, print, or another sending method that Odoo offers for customers.",
         engine=False,
     )
     send_state = fields.Selection(
@@ -40,29 +40,29 @@ class InvoiceRunDocument(models.Model):
             ("failed", "Failed"),
             ("printed", "Printed"),
         ],
+        "Sending Status",
         required=True,
         default="none",
         readonly=True,
-        help="Sent: the mail server, or the network, took it. A bounce that comes back makes it "
-        "failed.",
+        help="Sent: the mail server or the network accepted it. A bounce changes it to Failed.",
     )
-    send_channel = fields.Char("Sent By", readonly=True)
-    send_error = fields.Text("Reason Not Sent", readonly=True)
+    send_channel = fields.Char("Sent Via", readonly=True)
+    send_error = fields.Text("Reason for Not Sending", readonly=True)
     send_asked = fields.Boolean(
-        "To Be Sent Now", readonly=True, help="Somebody, or the schedule, asked to send it."
+        "To Be Sent Now", readonly=True, help="A user or the schedule requested to send it."
     )
     send_date = fields.Datetime(
-        "Handed Over On", readonly=True, help="When it was last given to the mail server."
+        "Last Sent On", readonly=True, help="When it was last handed to the mail server."
     )
     send_attempts = fields.Integer(
-        readonly=True, help="How often the mail server asked to come again later."
+        readonly=True, help="How often the mail server asked to try again later."
     )
     send_next_try = fields.Datetime("Next Attempt", readonly=True)
     is_send_uncertain = fields.Boolean(
-        "Perhaps Sent",
+        "Delivery Unconfirmed",
         readonly=True,
-        help="The connection to the mail server, or the server itself, stopped while this mail "
-        "was being handed over: nobody knows whether it left.",
+        help="The connection was lost while the mail server was accepting this email: it may "
+        "or may not have been delivered.",
     )
     send_message_id = fields.Many2one(
         "mail.message", readonly=True, index="btree_not_null", help="The latest attempt."
@@ -72,7 +72,7 @@ class InvoiceRunDocument(models.Model):
         "invoice_run_document_message_rel",
         string="Attempts",
         readonly=True,
-        help="All attempts: who got the invoice by one of them is not written to again.",
+        help="All attempts: recipients who have received the invoice do not get it again.",
     )
 
     _handed_over_idx = models.Index("(company_id, send_date) WHERE send_date IS NOT NULL")
@@ -90,7 +90,7 @@ class InvoiceRunDocument(models.Model):
             ("email", self.env._("Email")),
             ("print", self.env._("Print")),
             *others,
-            ("none", self.env._("Nothing")),
+            ("none", self.env._("Do not send")),
         ]
 
     def write(self, vals):
@@ -146,7 +146,7 @@ class InvoiceRunDocument(models.Model):
         documents.filtered(lambda doc: doc.send_state == "failed")._prepare_retry()
         pending = documents.filtered(lambda doc: doc.send_state == "pending")
         if not pending:
-            raise UserError(self.env._("None of these documents waits to be sent."))
+            raise UserError(self.env._("None of these documents is waiting to be sent."))
         for run, of_run in pending.grouped("run_id").items():
             run._ask_sending(of_run)
 
@@ -192,8 +192,8 @@ class InvoiceRunDocument(models.Model):
     def _send_once(self, method):
         """Send by ``method``; a worker that stops meanwhile leaves no second try by itself.
 
-        A network is called at once, and its module may commit before our note: so "perhaps sent"
-        is noted for good beforehand, as ``mail.mail._note_hand_over`` does for mails.
+        A network is called at once, and its module may commit before our note: so "delivery
+        unconfirmed" is noted for good beforehand, as ``mail.mail._note_hand_over`` does for mails.
         """
         if method == "email" or not self.env["invoice.run"]._can_commit():
             self._send_by(method)
@@ -216,7 +216,7 @@ class InvoiceRunDocument(models.Model):
         )
 
     def _send_by(self, method):
-        """Render and send through Odoo; what fails says why and does not hold the others."""
+        """Render and send through Odoo; what fails says why and does not stop the others."""
         send = self.env["account.move.send"].with_context(mail_notify_force_send=False)
         try:
             with self._undo_on_error():
@@ -276,7 +276,7 @@ class InvoiceRunDocument(models.Model):
                 continue
             elif method == "email":
                 document._set_send_failed(
-                    self.env._("Odoo made no mail. Check the customer's address.")
+                    self.env._("No email was created. Check the address of the customer.")
                 )
             else:
                 document._set_sent(label)
@@ -285,7 +285,7 @@ class InvoiceRunDocument(models.Model):
         """Follow a message by which these documents go out, whoever posted it."""
         if not self:
             return
-        # sudo: documents are the engine's; who sends an invoice in Accounting need not see them
+        # sudo: documents are the engine's; users of Accounting need not see them
         self.sudo().write(
             {
                 "send_message_id": message.id,
@@ -318,7 +318,7 @@ class InvoiceRunDocument(models.Model):
         )
 
     def _forget_unsent_mails(self):
-        """Hold back the mails of these documents that wait; the next ones are made anew.
+        """Withdraw the waiting emails of these documents; the next ones are created anew.
 
         What has left, or perhaps has, is not touched.
         """
@@ -401,7 +401,7 @@ class InvoiceRunDocument(models.Model):
     def _set_send_state(self, notifications, answer=None):
         """Write what ``notifications`` of the mail say: sent, failed, or still pending."""
         if not notifications:
-            self._set_send_failed(self.env._("Nobody was found to send the invoice to."))
+            self._set_send_failed(self.env._("No recipient was found for the invoice."))
             return
         failed = notifications.filtered(
             lambda item: item.notification_status in ("exception", "bounce", "canceled")
@@ -474,7 +474,7 @@ class InvoiceRunDocument(models.Model):
             )
         if not any(email_normalize(partner.email, strict=False) for partner in partners):
             return self.env._(
-                "%(address)s is no email address. Correct the contact, then retry.",
+                "%(address)s is not a valid email address. Correct the contact, then retry.",
                 address=", ".join(partner.email for partner in partners if partner.email),
             )
         return None

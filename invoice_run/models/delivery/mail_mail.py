@@ -99,7 +99,7 @@ class MailMail(models.Model):
     def _note_hand_over(self, mail_server, emails):
         """Note for good, before the mail server sees it, that a run's mail may have left.
 
-        A worker that dies after this leaves the mail as "perhaps sent": nothing sends it a
+        A worker that dies after this leaves the mail as "delivery unconfirmed": nothing sends it a
         second time by itself, neither we nor Odoo's mail queue; a person decides. Without this
         Odoo would forget that it left and send it again.
 
@@ -135,8 +135,8 @@ class MailMail(models.Model):
             if size > limit * 1024 * 1024:
                 raise UserError(
                     self.env._(
-                        "The mail would be %(size)s, but %(server)s takes %(limit)s MB at most. "
-                        "Remove attachments of the run or of the template, then retry.",
+                        "The email would be %(size)s, but %(server)s accepts %(limit)s MB at "
+                        "most. Remove attachments of the run or of the template, then retry.",
                         size=human_size(size),
                         server=mail_server.name,
                         limit=limit,

@@ -9,7 +9,7 @@ REASON_LENGTH = 500
 class MailNotification(models.Model):
     _inherit = "mail.notification"
 
-    failure_type = fields.Selection(selection_add=[(UNKNOWN, "Stopped while being handed over")])
+    failure_type = fields.Selection(selection_add=[(UNKNOWN, "Connection lost during delivery")])
 
     def write(self, vals):
         # EXTENDS 'mail': bounces, and mails that Odoo's own queue sends, reach the document too
@@ -50,9 +50,9 @@ class MailNotification(models.Model):
     @api.model
     def _get_unknown_reason(self):
         return self.env._(
-            "Perhaps sent: Odoo or the connection stopped while the mail server was taking "
-            "this mail. Ask the customer or look into the server's log; then mark it as sent, "
-            "or send it again."
+            "Delivery unconfirmed: the connection was lost while the mail server was "
+            "accepting this email. Ask the customer or check the log of the mail server; then "
+            "mark it as sent, or send it again."
         )
 
     def _get_run_failure(self, address):
@@ -61,10 +61,10 @@ class MailNotification(models.Model):
         reason = reason[:REASON_LENGTH]
         if self.failure_type == "mail_bounce":
             return self.env._(
-                "Came back from %(address)s: %(reason)s", address=address, reason=reason
+                "Bounced from %(address)s: %(reason)s", address=address, reason=reason
             )
         if self.failure_type in ("mail_email_invalid", "mail_email_missing"):
-            return self.env._("%(address)s is no email address.", address=address or "–")
+            return self.env._("%(address)s is not a valid email address.", address=address or "–")
         if self.failure_type == "mail_smtp":
             return self.env._("The mail server cannot be reached: %(reason)s", reason=reason)
         labels = dict(self._fields["failure_type"]._description_selection(self.env))

@@ -51,7 +51,7 @@ class InvoiceRun(models.Model):
         if len(forecast._get_contracts()) > MAX_FORECAST_CONTRACTS:
             return None
         amounts = dict.fromkeys(self._get_months(today)[MONTHS_BACK:], 0.0)
-        # what runs hold is in the bars of the runs already
+        # what runs claim is in the bars of the runs already
         for (_line, month), amount in forecast._get_amounts(held=False).items():
             amounts[month] += amount
         return [company.currency_id.round(amount) for amount in amounts.values()]
@@ -147,7 +147,7 @@ class InvoiceRun(models.Model):
         ]
 
     def _get_chart(self, today):
-        """Return months, their names and what runs invoiced or hold in each, untaxed."""
+        """Return months, their names and what runs invoiced or claim in each, untaxed."""
         company = self.env.company
         months = self._get_months(today)
         domain = [("company_id", "=", company.id), ("state", "=", "posted")]

@@ -38,7 +38,9 @@ class InvoiceRun(models.Model):
         :raises AccessError: the user is no manager of invoice runs
         """
         if not self.env.user.has_group("invoice_run.invoice_run_group_manager"):
-            raise AccessError(self.env._("Only managers of invoice runs close the first steps."))
+            raise AccessError(
+                self.env._("Only managers of invoice runs can close the first steps.")
+            )
         panel = self._get_first_steps_panel()
         panel._search_or_create_progress()
         panel.action_close()

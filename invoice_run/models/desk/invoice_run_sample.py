@@ -35,7 +35,7 @@ class InvoiceRunSample(models.AbstractModel):
         """
         self._check_manager()
         if self._get_records("billing.contract"):
-            raise UserError(self.env._("The sample data are there already. Remove them first."))
+            raise UserError(self.env._("The sample data has already been loaded. Remove it first."))
         contracts = self._create_contracts()
         self._create_usage(contracts[1])
         schedule = self._create_schedule(contracts.cluster_id)
@@ -65,7 +65,9 @@ class InvoiceRunSample(models.AbstractModel):
     def _check_manager(self):
         manager = self.env.user.has_group("invoice_run.invoice_run_group_manager")
         if not self.env.su and not manager:
-            raise AccessError(self.env._("Only managers of invoice runs work with sample data."))
+            raise AccessError(
+                self.env._("Only managers of invoice runs can load or remove sample data.")
+            )
 
     @api.model
     def _get_module(self):
@@ -249,8 +251,8 @@ class InvoiceRunSample(models.AbstractModel):
         if confirmed:
             raise UserError(
                 self.env._(
-                    "%(invoices)s were confirmed: a numbered invoice cannot vanish from the "
-                    "books. Credit them, and close the sample contracts instead.",
+                    "%(invoices)s are confirmed: a numbered invoice cannot be deleted. Credit "
+                    "these invoices and close the sample contracts instead.",
                     invoices=", ".join(confirmed.mapped("display_name")),
                 )
             )

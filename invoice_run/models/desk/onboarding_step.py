@@ -24,7 +24,7 @@ class OnboardingStep(models.Model):
 
     @api.model
     def _open_invoice_run(self, xml_id, new=False):
-        """Return the action, for who works with runs.
+        """Return the action, for users who work with runs.
 
         :raises AccessError: the user has none of the roles of invoice runs
         """

@@ -51,7 +51,7 @@ class InvoiceRun(models.Model):
             raise UserError(self.env._("%(run)s has no drafts to confirm.", run=self.reference))
         if self.job != "none":
             raise UserError(
-                self.env._("%(run)s is being worked on. Try again later.", run=self.reference)
+                self.env._("%(run)s is being processed. Try again later.", run=self.reference)
             )
 
 
@@ -77,6 +77,6 @@ class InvoiceRunDocument(models.Model):
         self._refuse(
             lambda document: (
                 document.move_id.state == "draft"
-                and self.env._("Odoo left the invoice a draft. Confirm it in Accounting.")
+                and self.env._("The invoice is still a draft. Confirm it in Accounting.")
             )
         )

@@ -29,7 +29,10 @@ class InvoiceRunDocument(models.Model):
     title = fields.Char("Invoice Name")
     partner_id = fields.Many2one("res.partner", "Customer", required=True, index=True)
     payer_id = fields.Many2one(
-        "res.partner", readonly=True, help="Who owes it, whatever address the invoice goes to."
+        "res.partner",
+        "Commercial Entity",
+        readonly=True,
+        help="The customer as a whole, whatever address the invoice goes to.",
     )
     currency_id = fields.Many2one("res.currency", required=True)
     journal_id = fields.Many2one("account.journal", required=True)
@@ -42,11 +45,11 @@ class InvoiceRunDocument(models.Model):
     reversed_entry_id = fields.Many2one(
         "account.move", "Credits", help="Invoice that this credit note corrects."
     )
-    part = fields.Char(help="Number of this invoice where the limit of lines made several.")
+    part = fields.Char(help="Number of this invoice if the limit of lines led to several.")
     contract_ids = fields.Many2many("billing.contract", string="Contracts")
-    is_grouped = fields.Boolean(help="Holds several contracts, a section for each.")
-    date_from = fields.Date(help="First day billed, included.")
-    date_to = fields.Date(help="Last day billed, included.")
+    is_grouped = fields.Boolean(help="Contains several contracts, with a section for each.")
+    date_from = fields.Date(help="First day invoiced, included.")
+    date_to = fields.Date(help="Last day invoiced, included.")
     invoice_date = fields.Date()
     invoice_date_due = fields.Date("Due Date", help="Empty: by the payment term.")
     line_ids = fields.One2many("invoice.run.line", "document_id", "Amounts")
@@ -75,7 +78,7 @@ class InvoiceRunDocument(models.Model):
             ("invoiced", "Invoiced"),
             ("failed", "Failed"),
             ("excluded", "Excluded"),
-            ("held", "Held"),
+            ("held", "Postponed"),
             ("nothing", "Nothing to Invoice"),
             ("released", "Released"),
             ("credit", "Credit Note"),
@@ -85,9 +88,10 @@ class InvoiceRunDocument(models.Model):
         default="to_do",
         index=True,
         readonly=True,
-        help="Held: below the minimum of the company, for a later run. "
-        "Released: its invoice was deleted, cancelled or credited to bill again; the next "
-        "run proposes its periods. Credit note: takes a document back, and is sent as it was.",
+        help="Postponed: below the minimum of the company, left for a later run. Released: its "
+        "invoice was deleted, cancelled, or credited and released for invoicing; the next "
+        "run proposes its periods. Credit note: reverses a document and is sent in the same "
+        "way.",
     )
     error = fields.Text("Reason", readonly=True)
     move_id = fields.Many2one(
@@ -182,7 +186,7 @@ class InvoiceRunDocument(models.Model):
         """Return units of the document currency per unit of company currency on its date."""
         self.ensure_one()
         if self.reversed_entry_id:
-            # what was booked is given back, not what it is worth today
+            # what was booked is credited, not what it is worth today
             return self.reversed_entry_id.invoice_currency_rate
         return self.env["res.currency"]._get_conversion_rate(
             from_currency=self.company_id.currency_id,
@@ -202,7 +206,7 @@ class InvoiceRunDocument(models.Model):
             schedule = document.run_id.schedule_id
             name = document._render_placeholders(schedule.invoice_name or document.run_id.name)
             contracts = ", ".join(document._get_source_names())
-            # a credit goes to who was invoiced, whoever the contract bills today
+            # a credit goes to the customer that was invoiced, whatever the contract says today
             credited = document.line_ids.corrects_id.document_id
             debtor = (credited or document).payer_id[:1].name
             parts = {

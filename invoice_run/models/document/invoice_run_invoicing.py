@@ -225,11 +225,12 @@ class InvoiceRunDocument(models.Model):
         self.ensure_one()
         errors = []
         if self.move_id or self.state not in DOCUMENT_OPEN:
-            errors.append(self.env._("This document is invoiced already."))
+            errors.append(self.env._("This document has already been invoiced."))
         if self.line_ids.filtered(lambda line: not line._is_held()):
             errors.append(
                 self.env._(
-                    "The periods were released meanwhile. Delete the amounts and renew them."
+                    "The periods have been released in the meantime. Delete the amounts and "
+                    "generate them again."
                 )
             )
         if self.invoice_date_due and self.invoice_date_due < self.invoice_date:
@@ -262,7 +263,7 @@ class InvoiceRunDocument(models.Model):
         return errors or self._get_stale_errors()
 
     def _get_credit_errors(self):
-        """Return which credits of this document are not what is left to give back any more."""
+        """Return which credits of this document are not what is left to credit any more."""
         credits = self.line_ids.filtered("corrects_id")
         if not credits:
             return []
@@ -272,8 +273,8 @@ class InvoiceRunDocument(models.Model):
         )
         return [
             self.env._(
-                "%(invoice)s was changed or credited since: “%(what)s” is not what is left to give "
-                "back. Press “Renew Outdated”, then approve again.",
+                "%(invoice)s has been changed or credited since: “%(what)s” is no longer what "
+                "is left to credit. Press “Recalculate Changed”, then approve again.",
                 invoice=line.credited_line_id.move_id.display_name or line.run_id.reference,
                 what=line.name.split("\n")[0],
             )
@@ -335,8 +336,8 @@ class InvoiceRunDocument(models.Model):
         if company_currency.compare_amounts(self.company_amount_total, total) == 0:
             return False
         return self.env._(
-            "The invoice would be booked at %(invoice)s, but %(preview)s was approved: the rate "
-            "of %(currency)s has changed. Press “Renew Outdated”.",
+            "The invoice would be booked at %(invoice)s, but %(preview)s was approved: the "
+            "rate of %(currency)s has changed. Press “Recalculate Changed”.",
             invoice=format_amount(self.env, total, company_currency),
             preview=format_amount(self.env, self.company_amount_total, company_currency),
             currency=self.currency_id.name,
@@ -442,7 +443,7 @@ class InvoiceRunDocument(models.Model):
     def _prepare_resend_vals(self, state):
         """Return what sending has to know of a document that is released or comes back.
 
-        What was given back is not sent any more; what comes back waits to be sent again.
+        What was released is no longer sent; what is claimed again waits to be sent again.
         """
         if state == "released" and self.send_state == "pending":
             return {"send_state": "none"}

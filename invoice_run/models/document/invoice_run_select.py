@@ -14,13 +14,13 @@ class InvoiceRun(models.Model):
     only_selected = fields.Boolean(
         readonly=True,
         copy=False,
-        help="The last invoices were asked for selected documents only.",
+        help="The last invoices were requested for selected documents only.",
         engine=True,
     )
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
-        "Invoices Are Made",
-        help="For this run only. Empty: as the scenario says.",
+        "Create Invoices As",
+        help="For this run only. Empty: as set on the scenario.",
     )
 
     def _get_invoice_state(self):
@@ -116,17 +116,16 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     is_selected = fields.Boolean(
-        readonly=True, copy=False, help="Its invoice was asked for, perhaps before the others."
+        readonly=True, copy=False, help="Its invoice was requested, possibly before the others."
     )
     run_state = fields.Selection(related="run_id.state", string="Run Status")
     excluded_from_id = fields.Many2one(
         "invoice.run.document",
-        "Taken Out Of",
         readonly=True,
         copy=False,
         index="btree_not_null",
         ondelete="set null",
-        help="Document of which these amounts were a part before somebody excluded them.",
+        help="Document that contained these amounts before they were excluded.",
     )
 
     _selected_idx = models.Index("(run_id) WHERE is_selected")
@@ -152,8 +151,8 @@ class InvoiceRunDocument(models.Model):
         if not documents and not self.move_id:
             raise UserError(
                 self.env._(
-                    "There is nothing to invoice here: the documents are not to do, or wait for "
-                    "a reviewer."
+                    "There is nothing to invoice here: the documents are already processed, or "
+                    "wait for a reviewer."
                 )
             )
         documents.run_id._lock_rows()
@@ -174,7 +173,7 @@ class InvoiceRunDocument(models.Model):
         if missing:
             raise UserError(
                 self.env._(
-                    "“%(document)s” bills an earlier period of the same contract and is not "
+                    "“%(document)s” invoices an earlier period of the same contract and is not "
                     "among the selected documents. Select it as well, or exclude it.",
                     document=missing.display_name,
                 )
@@ -239,7 +238,7 @@ class InvoiceRunDocument(models.Model):
         if invoiced:
             raise UserError(
                 self.env._(
-                    "%(documents)s: there is an invoice already. Reverse or delete it instead.",
+                    "%(documents)s: there is already an invoice. Reverse or delete it instead.",
                     documents=", ".join(invoiced.mapped("display_name")),
                 )
             )

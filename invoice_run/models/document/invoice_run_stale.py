@@ -21,7 +21,7 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     is_stale = fields.Boolean(
-        "Outdated", readonly=True, help="What it was made from has changed: renew it."
+        "Changed", readonly=True, help="Its contract, order or item has changed: recalculate it."
     )
 
     @api.model
@@ -42,10 +42,10 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     is_stale = fields.Boolean(
-        "Outdated",
+        "Changed",
         readonly=True,
-        help="A contract, order, price, customer or item of it has changed since: no invoice is "
-        "made until its amounts are renewed.",
+        help="A contract, order, price, customer or item of it has changed since: no invoice "
+        "is created until its amounts are recalculated.",
     )
 
     def _detect_stale(self):
@@ -73,8 +73,8 @@ class InvoiceRunDocument(models.Model):
             return []
         return [
             self.env._(
-                "The contract, the order, the customer or an item was changed after the "
-                "amounts were made. Press “Renew Outdated”, then approve again."
+                "The contract, the order, the customer or an item was changed after the amounts "
+                "were generated. Press “Recalculate Changed”, then approve again."
             )
         ]
 
@@ -104,9 +104,10 @@ class InvoiceRun(models.Model):
     renew_payer_ids = fields.Many2many(
         "res.partner",
         "invoice_run_renew_payer_rel",
+        string="Customers to Recalculate",
         readonly=True,
         copy=False,
-        help="Customers whose amounts are to be made again.",
+        help="Customers whose amounts are to be recalculated.",
         engine=True,
     )
 
@@ -138,11 +139,11 @@ class InvoiceRun(models.Model):
         return super()._get_changed(vals, names)
 
     def action_renew_stale(self):
-        """Make the amounts of customers with outdated documents again, and only those.
+        """Recalculate the amounts of the customers with changed documents, and no others.
 
         An approval is withdrawn. What somebody excluded stays excluded.
 
-        :raises UserError: the run is not in a state in which amounts can be renewed
+        :raises UserError: the run is not in a state in which amounts can be recalculated
         """
         self.check_access("write")
         self._check_not_busy()
@@ -165,7 +166,7 @@ class InvoiceRun(models.Model):
             )
 
     def _get_stale_payers(self):
-        """Return the customers with an outdated document that is not invoiced."""
+        """Return the customers with a changed document that is not invoiced."""
         domain = Domain("run_id", "=", self.id) & Domain("is_stale", "=", True)
         domain &= Domain("state", "in", (*DOCUMENT_OPEN, "held"))
         groups = self.env["invoice.run.document"]._read_group(domain, ["payer_id"])
@@ -253,8 +254,8 @@ class InvoiceRun(models.Model):
 
     def _create_not_renewed(self, payers):
         message = self.env._(
-            "The work was stopped before the amounts of this customer were renewed. They are not "
-            "in this run; what is due comes with the next one."
+            "The work was stopped before the amounts of this customer were recalculated. They "
+            "are not in this run; the next one proposes what is due."
         )
         # sudo: exceptions are the engine's
         self.env["invoice.run.exception"].sudo().create(

@@ -25,19 +25,20 @@ class InvoiceRunDocument(models.Model):
     is_below_min = fields.Boolean(
         "Below Minimum",
         readonly=True,
-        help="Its total was below the company's minimum when its amounts were made.",
+        help="Its total was below the minimum of the company when its amounts were generated.",
     )
     is_above_max = fields.Boolean(
         "Above Maximum",
         readonly=True,
-        help="Its total is above the company's maximum: no invoice before a reviewer checked it.",
+        help="Its total is above the maximum of the company: it is not invoiced until a reviewer "
+        "has checked it.",
     )
     is_large_credit = fields.Boolean(
         "Large Credit",
         readonly=True,
-        help="It gives back more than the company lets runs give back without a check.",
+        help="It credits more than the company lets runs credit without a check.",
     )
-    hold_reason = fields.Char(compute="_compute_hold_reason")
+    hold_reason = fields.Char("Why It Waits", compute="_compute_hold_reason")
 
     @api.depends("state", "is_above_max", "is_accepted")
     def _compute_hold_reason(self):
@@ -46,11 +47,11 @@ class InvoiceRunDocument(models.Model):
             if document.state == "held":
                 reason = self.env._(
                     "Below the minimum: its periods stay billable. “Include Again” invoices it "
-                    "all the same."
+                    "anyway."
                 )
             elif document._is_held_back():
                 reason = self.env._(
-                    "Above the maximum: not invoiced before a reviewer marks it as checked."
+                    "Above the maximum: not invoiced until a reviewer marks it as checked."
                 )
             document.hold_reason = reason
 
@@ -60,14 +61,14 @@ class InvoiceRunDocument(models.Model):
         return self.state == "to_do" and self.is_above_max and not self.is_accepted
 
     def _apply_limits(self):
-        """Hold these new documents of one run that are too small; mark those that are too large.
+        """Postpone those of these new documents that are too small; mark those that are too large.
 
         Small ones that reach the minimum together are put on one invoice.
         """
         low = self.company_id.invoice_run_min_amount
         small = self.browse()
         if low > 0:
-            # credits are never held: neither a credit note nor what corrects a claim
+            # credits are never postponed: neither a credit note nor what corrects a claim
             small = self.filtered(
                 lambda document: (
                     0 < document.company_amount_total < low and not document.line_ids.corrects_id
@@ -91,7 +92,7 @@ class InvoiceRunDocument(models.Model):
         return line[source._source_record_field]._get_run_key()
 
     def _apply_minimum(self, low):
-        """Hold these documents, which belong together, or put them on one invoice.
+        """Postpone these documents, which belong together, or put them on one invoice.
 
         :param low: minimum in company currency, taxes included
         """

@@ -69,7 +69,7 @@ class InvoiceRunJobInvoices(models.AbstractModel):
         run._set_state("approved" if is_waiting else "invoiced", job="none")
         run.message_post(
             body=self.env._(
-                "Invoices made: %(invoices)s. Failed: %(failed)s.",
+                "Invoices created: %(invoices)s. Failed: %(failed)s.",
                 invoices=run.invoice_count,
                 failed=run.failed_count,
             )

@@ -27,12 +27,12 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     is_managed = fields.Boolean(
-        "Made in the Invoice Manager", readonly=True, copy=False, engine=True
+        "Created in the Invoice Manager", readonly=True, copy=False, engine=True
     )
     is_watched = fields.Boolean(
         readonly=True,
         copy=False,
-        help="The requests of who looks on carry out what is queued.",
+        help="Requests from the users who watch carry out the queued work.",
         engine=True,
     )
 

@@ -292,7 +292,7 @@ class InvoiceRun(models.Model):
         jobs = dict(self._fields["job"]._description_selection(self.env))
         raise UserError(
             self.env._(
-                "%(run)s is being worked on at this moment (%(job)s). Try again when this is done.",
+                "%(run)s is being processed at the moment (%(job)s). Try again when this is done.",
                 run=busy[0].reference,
                 job=jobs[busy[0].job] if busy[0].job != "none" else self.env._("another user"),
             )

@@ -52,14 +52,14 @@ class InvoiceRun(models.Model):
         """Return in words what stopped."""
         jobs = dict(self._fields["job"]._description_selection(self.env))
         if self.job == "none":
-            return self.env._("%(run)s could not go on", run=self.reference)
+            return self.env._("%(run)s could not continue", run=self.reference)
         return self.env._("%(run)s stopped: %(job)s", run=self.reference, job=jobs[self.job])
 
     def _get_trouble_note(self):
         """Return what who is responsible can do."""
         advice = self.env._(
             "Nothing is lost: what was done before is kept, and the rest is tried again every "
-            "hour. Remove the cause, or ask your administrator."
+            "hour. Fix the cause, or ask your administrator."
         )
         if self.job != "none":
             advice += " " + self.env._(

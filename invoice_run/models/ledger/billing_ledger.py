@@ -13,11 +13,11 @@ PRICE = SQL(
     "round(item.quantity * item.price_unit::numeric * (1 - COALESCE(item.discount, 0) / 100)"
     " / currency.rounding) * currency.rounding"
 )
-#: Whether a credit note lets the periods be billed again, see ``account.move._gives_back``.
+#: Whether a credit note releases the periods for invoicing, see ``account.move._gives_back``.
 RELEASES = SQL("(move.invoice_bill_again AND move.amount_total = reversed.amount_total)")
 
 #: The invoice lines of the amounts in ``amount``: first those that runs made, by their amount; then
-#: those that give them back, by the line that they name.
+#: those that credit them, by the line that they name.
 FOUND = SQL(
     """
     billed AS MATERIALIZED (
@@ -54,9 +54,9 @@ class BillingLedger(models.AbstractModel):
     Ask for records of one kind: price lines (``billing.contract.line``), usage items
     (``billing.usage``) or order lines (``sale.order.line``), as many as you like:
 
-    * :meth:`_get_entries`: every journal item that billed something of them or gave it back,
+    * :meth:`_get_entries`: every journal item that billed something of them or credited it,
       each a ``LedgerEntry`` (``engine/ledger.py``): days, invoice line, untaxed amount in both
-      currencies, taxes, account, analytic distribution, what it gives back;
+      currencies, taxes, account, analytic distribution, what it credits;
     * :meth:`_get_billed_lines`: the same, a ``BilledLine`` for each invoice line, with its
       credits: what is left of it, and what of that is for the days after a date;
     * :meth:`_get_billed_days`: the days that are billed, whatever was paid back for them;
@@ -81,8 +81,8 @@ class BillingLedger(models.AbstractModel):
     takes these back) names the invoice line itself (``billing_credited_line_id``), so signs do
     the rest: what is left of a line is its amount plus those of all lines that name it. What a
     credit does to the days follows from what it is: a correction, or a credit note over the
-    whole amount that lets the periods be billed again, releases them; any other leaves them
-    billed and gives money back, for the days that somebody named (``billing_credit_kind``).
+    whole amount that releases the periods for invoicing; any other leaves them
+    invoiced and credits money, for the days that somebody named (``billing_credit_kind``).
 
     Periods that a run settled without an invoice (documents over nothing) are entries too,
     without a journal item. Order lines are linked by Sales itself, so invoices that were made
@@ -98,7 +98,7 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_entries(self, records, as_of=None):
-        """Return what billed these records or gave it back, oldest first.
+        """Return what billed these records or credited it, oldest first.
 
         :param records: price lines, usage items or order lines
         :param as_of: last accounting date, inclusive; see the class
@@ -113,7 +113,7 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_billed_lines(self, records, as_of=None):
-        """Return the invoice lines that bill these records, each with what gives it back.
+        """Return the invoice lines that bill these records, each with what credits it.
 
         :param records: as in :meth:`_get_entries`
         :param as_of: as in :meth:`_get_entries`
@@ -148,7 +148,7 @@ class BillingLedger(models.AbstractModel):
     def _get_billed_days(self, records, as_of=None):
         """Return the days that are billed and were not released again.
 
-        Days stay billed when a plain credit note gives their money back. Meant for price lines:
+        Days stay billed when a plain credit note credits their money. Meant for price lines:
         the days of a one-off charge are those that its invoice shows.
 
         :param records: as in :meth:`_get_entries`
@@ -162,12 +162,12 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_totals(self, records, as_of=None):
-        """Return what was billed and given back, added up in the database.
+        """Return what was billed and credited, added up in the database.
 
         :param records: as in :meth:`_get_entries`
         :param as_of: as in :meth:`_get_entries`
-        :return: {record id: {currency id: (billed, given back, billed in company currency, given
-            back in company currency)}}, untaxed; what was given back is negative
+        :return: {record id: {currency id: (billed, credited, billed in company currency,
+            credited in company currency)}}, untaxed; what was credited is negative
         """
         self._flush_ledger()
         rows = self.env.execute_query(
@@ -194,10 +194,10 @@ class BillingLedger(models.AbstractModel):
     def _get_amounts_invoiced(self, amounts):
         """Return what the invoices in force say of single amounts of runs.
 
-        An invoice that was given back to be billed again, or replaced, is not in force.
+        An invoice that was released for invoicing, or replaced, is not in force.
 
         :param amounts: ``invoice.run.line``, of whatever source
-        :return: {amount id: (billed, given back by hand)}, untaxed, in the currency of the
+        :return: {amount id: (billed, credited by hand)}, untaxed, in the currency of the
             invoice; amounts that are on no invoice in force are not in it
         """
         self._flush_ledger()
@@ -268,7 +268,7 @@ class BillingLedger(models.AbstractModel):
 
         :param line_ids: ids of journal items, see ``LedgerEntry.line_id``
         :return: {journal item id: {tax id: (amount, amount in company currency)}}; positive
-            where the tax was billed, negative where it was given back
+            where the tax was billed, negative where it was credited
         """
         wanted = self.env["account.move.line"].browse(line_ids)
         result = {}

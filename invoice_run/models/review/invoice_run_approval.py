@@ -24,15 +24,15 @@ def get_columns(model, alias, names):
 class InvoiceRun(models.Model):
     """Approval is of a content: what the reviewer saw is what may be invoiced.
 
-    The run has a fingerprint of its open documents and their amounts. Who approves passes the one
-    that he saw, and each document keeps the one that was approved, mixed with who approved and
+    The run has a fingerprint of its open documents and their amounts. The reviewer passes the one
+    that was shown, and each document keeps the one that was approved, mixed with who approved and
     when, so that an approval which is withdrawn counts for nothing. An invoice is made only of a
     document whose present content is that one, see ``invoice.run.document._get_approval_error``.
     """
 
     _inherit = "invoice.run"
 
-    is_approval_asked = fields.Boolean("Approval Asked For", readonly=True, copy=False, engine=True)
+    is_approval_asked = fields.Boolean("Approval Requested", readonly=True, copy=False, engine=True)
     fingerprint = fields.Char(
         compute="_compute_fingerprint",
         help="Of the documents and amounts that wait for approval, as they are now.",
@@ -102,7 +102,7 @@ class InvoiceRun(models.Model):
         self.check_access("write")
         self._check_not_busy()
         if not (reason or "").strip():
-            raise UserError(self.env._("Say why the amounts are rejected."))
+            raise UserError(self.env._("Enter the reason why the amounts are rejected."))
         for run in self:
             run._check_reviewer()
             if run.state not in ("amounts", "approved") or run.invoice_count:
@@ -121,7 +121,9 @@ class InvoiceRun(models.Model):
     def _check_reviewer(self):
         if not self.env.su and not self.env.user._is_invoice_run_reviewer():
             raise AccessError(
-                self.env._("Only reviewers approve invoice runs. Ask %(who)s.", who=self._get_who())
+                self.env._(
+                    "Only reviewers can approve invoice runs. Ask %(who)s.", who=self._get_who()
+                )
             )
 
     def _check_approvable(self):
@@ -132,8 +134,8 @@ class InvoiceRun(models.Model):
         if prepared:
             raise UserError(
                 self.env._(
-                    "Four eyes are asked for: you created or changed a part of what is to be "
-                    "approved (%(what)s). Ask %(who)s.",
+                    "Four-eyes principle: you created or changed part of what is to be approved "
+                    "(%(what)s). Ask %(who)s to approve it.",
                     what=prepared,
                     who=self._get_who(),
                 )
@@ -174,7 +176,7 @@ class InvoiceRun(models.Model):
                 total=total,
                 count_now=count_now,
                 total_now=total_now,
-                names=self._get_names_of_changed(moment) or self.env._("what was left out"),
+                names=self._get_names_of_changed(moment) or self.env._("what was excluded"),
             )
         )
 
@@ -397,8 +399,8 @@ class InvoiceRunDocument(models.Model):
         self.ensure_one()
         who = self.run_id.approved_by_id.name
         return self.env._(
-            "This is not what %(who)s approved: the document was changed, added or moved since. "
-            "Press “Renew Outdated”, then have it approved again.",
+            "This is not what %(who)s approved: the document was changed, added or moved "
+            "since. Press “Recalculate Changed”, then have it approved again.",
             who=who or self.env._("a reviewer"),
         )
 

@@ -11,7 +11,7 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     def _create_run_exceptions(self):
-        """Report what stands in the way of posting, and what other runs hold."""
+        """Report what stands in the way of posting, and what other runs claim."""
         self.ensure_one()
         vals_list = [*self._get_lock_date_exceptions(), *self._get_journal_exceptions()]
         vals_list += [*self._get_skipped_exceptions(), *self._get_held_exceptions()]
@@ -57,8 +57,8 @@ class InvoiceRun(models.Model):
                 yield {
                     "code": "sequence",
                     "message": self.env._(
-                        "Journal %(journal)s has invoice %(invoice)s of %(date)s already: the "
-                        "numbers would not follow the dates. Choose a later invoice date.",
+                        "Journal %(journal)s already contains invoice %(invoice)s of %(date)s: "
+                        "the numbers would not follow the dates. Choose a later invoice date.",
                         journal=journal.display_name,
                         invoice=last.name,
                         date=format_date(self.env, last.invoice_date),
@@ -71,8 +71,8 @@ class InvoiceRun(models.Model):
             yield {
                 "code": "skipped",
                 "message": self.env._(
-                    "Left out, as asked for: periods that end before %(date)s, and usage before "
-                    "it. They stay billable; the next run proposes them.",
+                    "Skipped as requested: periods that end before %(date)s, and usage before "
+                    "that date. They stay billable; the next run proposes them.",
                     date=format_date(self.env, self.skip_before),
                 ),
             }
@@ -85,12 +85,12 @@ class InvoiceRun(models.Model):
         )
         due = lines.filtered(lambda line: line._is_held() and self._would_bill(line))
         states = dict(self._fields["state"]._description_selection(self.env))
-        # one row per contract or order, however many items of it are held
+        # one row per contract or order, however many items of it are claimed
         held = due.grouped(lambda line: (line.run_id, line._get_source_record()))
         for (run, record), group in held.items():
             message = self.env._(
-                "Held by %(run)s, %(state)s, since %(date)s. Release it there, or let that "
-                "run make the invoice.",
+                "Claimed by %(run)s (%(state)s) since %(date)s. Release it there, or let that "
+                "run create the invoice.",
                 run=run.reference,
                 state=states[run.state],
                 date=format_date(self.env, run.create_date.date()),

@@ -29,9 +29,9 @@ class InvoiceRunDocument(models.Model):
     previous_amount = fields.Monetary(
         "Previous Invoice",
         readonly=True,
-        help="Untaxed amount of the last invoice that runs made for the same contracts, for as "
-        "many periods as here, without one-off charges and credits; without contract: for the "
-        "same customer. In the currency of this one, by the rate of its date.",
+        help="Untaxed amount of the last invoice that runs created for the same contracts and "
+        "number of periods, without one-off charges and credits; without a contract: for "
+        "the same customer. In the currency of this document, at the rate of its date.",
     )
     variance = fields.Float(
         "Change %",
@@ -52,7 +52,7 @@ class InvoiceRunDocument(models.Model):
         help="A price line that was on the previous invoice and is still in force is not here.",
     )
     is_accepted = fields.Boolean(
-        "Checked", readonly=True, help="Somebody looked at the flags and found them right."
+        "Checked", readonly=True, help="The flags have been checked and found to be correct."
     )
     is_flagged = fields.Boolean(
         "To Check",
@@ -93,7 +93,7 @@ class InvoiceRunDocument(models.Model):
     def _check_may_accept(self):
         if not self.env.su and not self.env.user._is_invoice_run_reviewer():
             raise AccessError(
-                self.env._("Only reviewers mark unusual documents as checked. Ask one of them.")
+                self.env._("Only reviewers can mark unusual documents as checked. Ask one of them.")
             )
 
     def _update_comparison(self):

@@ -136,7 +136,7 @@ class InvoiceRun(models.Model):
     def _get_busy_reason(self):
         jobs = dict(self._fields["job"]._description_selection(self.env))
         message = self.env._(
-            "%(run)s is being worked on at this moment (%(job)s). Try again when this is done.",
+            "%(run)s is being processed at the moment (%(job)s). Try again when this is done.",
             run=self.reference,
             job=jobs[self.job] if self.job != "none" else self.env._("another user"),
         )

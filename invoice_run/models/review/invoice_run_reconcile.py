@@ -80,16 +80,19 @@ class InvoiceRunException(models.Model):
 
     currency_id = fields.Many2one(related="company_id.currency_id")
     amount = fields.Monetary(
-        "Amount Due", readonly=True, help="Untaxed, in company currency, where it can be known."
+        "Amount to Invoice",
+        readonly=True,
+        help="Untaxed, in company currency, where it can be known.",
     )
     has_amount = fields.Boolean("Amount Known", readonly=True)
     kind = fields.Selection(
-        [("held", "Held"), ("failed", "Not Billable"), ("note", "Note")],
+        [("held", "Waiting"), ("failed", "Not Billable"), ("note", "Note")],
+        "Status",
         required=True,
         default="failed",
         readonly=True,
-        help="Held: waits for somebody. Not billable: must be repaired first. Note: says more "
-        "about something that is counted already.",
+        help="Waiting: on hold, or claimed by another run. Not billable: something must be "
+        "corrected first. Note: information about something that is already counted.",
     )
 
     @api.model_create_multi
@@ -108,34 +111,38 @@ class InvoiceRunException(models.Model):
 
 
 class InvoiceRun(models.Model):
-    """Nothing forgotten: due = invoiced + excluded + held + failed + nothing + to do.
+    """Nothing forgotten: due = invoiced + excluded + postponed + failed + nothing + to do.
 
     Counts and untaxed amounts in company currency, by aggregates over documents and exceptions.
-    What was given back after it was invoiced is shown apart.
+    What was released after it was invoiced is shown separately.
     """
 
     _inherit = "invoice.run"
 
     due_count = fields.Integer("Due", compute="_compute_reconciliation")
-    due_amount = fields.Monetary("Amount Due", compute="_compute_reconciliation")
+    due_amount = fields.Monetary("Amount to Invoice", compute="_compute_reconciliation")
     to_do_count = fields.Integer("To Do", compute="_compute_reconciliation")
-    to_do_amount = fields.Monetary("Amount to Do", compute="_compute_reconciliation")
+    to_do_amount = fields.Monetary("Amount Not Yet Invoiced", compute="_compute_reconciliation")
     invoiced_count = fields.Integer("Invoiced", compute="_compute_reconciliation")
     invoiced_amount = fields.Monetary("Amount Invoiced", compute="_compute_reconciliation")
     nothing_count = fields.Integer("Nothing to Invoice", compute="_compute_reconciliation")
-    nothing_amount = fields.Monetary("Amount of Nothing", compute="_compute_reconciliation")
+    nothing_amount = fields.Monetary("Amount Without Invoice", compute="_compute_reconciliation")
     excluded_count = fields.Integer("Excluded", compute="_compute_reconciliation")
     excluded_amount = fields.Monetary("Amount Excluded", compute="_compute_reconciliation")
-    held_count = fields.Integer("Held", compute="_compute_reconciliation")
-    held_amount = fields.Monetary("Amount Held", compute="_compute_reconciliation")
+    held_count = fields.Integer("Outside Limits", compute="_compute_reconciliation")
+    held_amount = fields.Monetary("Amount Outside Limits", compute="_compute_reconciliation")
     not_invoiced_count = fields.Integer("Failed Documents", compute="_compute_reconciliation")
     not_invoiced_amount = fields.Monetary("Amount Failed", compute="_compute_reconciliation")
-    released_count = fields.Integer("Given Back", compute="_compute_reconciliation")
-    released_amount = fields.Monetary("Amount Given Back", compute="_compute_reconciliation")
-    held_exception_count = fields.Integer(compute="_compute_reconciliation")
-    held_exception_amount = fields.Monetary(compute="_compute_reconciliation")
-    failed_exception_count = fields.Integer(compute="_compute_reconciliation")
-    failed_exception_amount = fields.Monetary(compute="_compute_reconciliation")
+    released_count = fields.Integer("Released", compute="_compute_reconciliation")
+    released_amount = fields.Monetary("Amount Released", compute="_compute_reconciliation")
+    held_exception_count = fields.Integer("Waiting Exceptions", compute="_compute_reconciliation")
+    held_exception_amount = fields.Monetary(
+        "Amount of Waiting Exceptions", compute="_compute_reconciliation"
+    )
+    failed_exception_count = fields.Integer("Not Billable", compute="_compute_reconciliation")
+    failed_exception_amount = fields.Monetary(
+        "Amount Not Billable", compute="_compute_reconciliation"
+    )
     unknown_count = fields.Integer("Without Amount", compute="_compute_reconciliation")
 
     @api.depends(

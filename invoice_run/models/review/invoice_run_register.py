@@ -110,8 +110,8 @@ class InvoiceRun(models.Model):
             (self.env._("Approved on"), self._format_moment(self.approved_date)),
             (self.env._("Checked by a person"), str(self._count_checked())),
             (self.env._("Still to check"), str(self.flagged_count)),
-            (self.env._("Register made on"), self._format_moment(fields.Datetime.now())),
-            (self.env._("Register made by"), self.env.user.name),
+            (self.env._("Report created on"), self._format_moment(fields.Datetime.now())),
+            (self.env._("Report created by"), self.env.user.name),
         ]
         return [(label, text or "–") for label, text in facts]
 
@@ -144,7 +144,7 @@ class InvoiceRun(models.Model):
 
     def _get_due_section(self, company):
         columns = [
-            Column(self.env._("What became of it"), "text", 30),
+            Column(self.env._("Outcome"), "text", 30),
             self._get_count_column(),
             Column("", "amount", 14),
         ]
@@ -176,7 +176,7 @@ class InvoiceRun(models.Model):
             Column(self.env._("Debit"), "amount", 14),
             Column(self.env._("Credit"), "amount", 14),
         ]
-        title = self.env._("Per account, invoices made (%(currency)s)", currency=company)
+        title = self.env._("Per account, created invoices (%(currency)s)", currency=company)
         return Section(title, columns, self._get_account_rows, has_total=True)
 
     def _get_cluster_section(self):
@@ -197,11 +197,11 @@ class InvoiceRun(models.Model):
             (self.env._("Invoiced"), self.invoiced_count, self.invoiced_amount),
             (self.env._("Nothing to invoice"), self.nothing_count, self.nothing_amount),
             (self.env._("Excluded"), self.excluded_count, self.excluded_amount),
-            (self.env._("Held"), self.held_count, self.held_amount),
+            (self.env._("Outside Limits"), self.held_count, self.held_amount),
             (self.env._("Failed"), self.not_invoiced_count, self.not_invoiced_amount),
-            (self.env._("Given back"), self.released_count, self.released_amount),
+            (self.env._("Released"), self.released_count, self.released_amount),
             (
-                self.env._("Held, without document"),
+                self.env._("Waiting, without document"),
                 self.held_exception_count,
                 self.held_exception_amount,
             ),
@@ -451,7 +451,7 @@ class InvoiceRun(models.Model):
 
     def _get_register_exceptions(self):
         columns = [
-            Column(self.env._("Kind"), "text", 10),
+            Column(self.env._("Type"), "text", 10),
             Column(self.env._("Customer"), "text", 20),
             Column(self.env._("What to Do"), "text", 75),
             Column(self.env._("Due (untaxed)"), "amount", 15),

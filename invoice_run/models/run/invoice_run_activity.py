@@ -30,7 +30,9 @@ class InvoiceRun(models.Model):
         if self._is_visible_to(user):
             self.activity_schedule(xml_id, summary=summary, note=note, user_id=user.id)
             return
-        body = self.env._("%(user)s cannot see this run any more: nobody was told.", user=user.name)
+        body = self.env._(
+            "%(user)s can no longer see this run: nobody was notified.", user=user.name
+        )
         self.message_post(body=body)
 
     def _drop_activity(self, xml_id, summary):
@@ -79,7 +81,7 @@ class InvoiceRun(models.Model):
         self.invalidate_recordset(self._get_total_fields())
         if self.failed_count:
             summary = self.env._(
-                "%(run)s: %(failed)s failed, repair and retry",
+                "%(run)s: %(failed)s failed, fix the cause and retry",
                 run=self.reference,
                 failed=self.failed_count,
             )
@@ -105,7 +107,7 @@ class InvoiceRun(models.Model):
             return
         if self.exception_count:
             self._tell_responsible(
-                self.env._("%(run)s: nothing can be billed, see why", run=self.reference)
+                self.env._("%(run)s: nothing can be invoiced, see why", run=self.reference)
             )
         elif self.schedule_id.cycle != "once":
             self._close_empty()
@@ -113,4 +115,4 @@ class InvoiceRun(models.Model):
     def _close_empty(self):
         """End a run of which nothing was due; its amounts can still be generated again."""
         self._set_state("invoiced")
-        self.message_post(body=self.env._("Nothing was due: there is no invoice to make."))
+        self.message_post(body=self.env._("Nothing was due: there is no invoice to create."))

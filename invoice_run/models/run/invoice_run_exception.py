@@ -19,14 +19,16 @@ class InvoiceRunException(models.Model):
     partner_id = fields.Many2one("res.partner", "Customer", index="btree_not_null")
     contract_id = fields.Many2one("billing.contract", index="btree_not_null", ondelete="cascade")
     usage_id = fields.Many2one("billing.usage", index="btree_not_null", ondelete="cascade")
-    sale_order_id = fields.Many2one("sale.order", index="btree_not_null", ondelete="cascade")
-    blocking_run_id = fields.Many2one("invoice.run", "Held By", index="btree_not_null")
+    sale_order_id = fields.Many2one(
+        "sale.order", "Sales Order", index="btree_not_null", ondelete="cascade"
+    )
+    blocking_run_id = fields.Many2one("invoice.run", "Claimed By", index="btree_not_null")
     credited_line_id = fields.Many2one(
         "account.move.line",
         "Credited Invoice Line",
         index="btree_not_null",
         ondelete="cascade",
-        help="Invoice line that somebody gave a part of back, without saying for which days.",
+        help="Invoice line that was credited in part, without saying for which days.",
     )
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)
@@ -46,7 +48,7 @@ class InvoiceRunException(models.Model):
         return next((name for name in names if self[name]), None)
 
     def action_release(self):
-        """Release what another run holds of the same record, without invoice yet."""
+        """Release what another run claims of the same record and has not invoiced yet."""
         self.check_access("read")
         for exception in self.filtered("blocking_run_id"):
             run = exception.blocking_run_id
@@ -75,7 +77,7 @@ class InvoiceRunException(models.Model):
         What they reported is done, in other runs too.
 
         :param answer: a record of ``billing.credit.mixin``
-        :raises UserError: more would be given back than was billed
+        :raises UserError: more would be credited than was billed
         """
         for exception in self:
             credited = exception.credited_line_id

@@ -47,7 +47,8 @@ class InvoiceRun(models.Model):
             if run.target_date > last:
                 raise ValidationError(
                     self.env._(
-                        "“%(field)s”: a run bills at most to %(last)s. Correct the date.",
+                        "“%(field)s”: a run can invoice until %(last)s at the latest. Correct "
+                        "the date.",
                         field=self._fields["target_date"]._description_string(self.env),
                         last=format_date(self.env, last),
                     )

@@ -11,16 +11,16 @@ class InvoiceRun(models.Model):
     rule_values = fields.Json(
         "Values of the Rules",
         copy=False,
-        help="{rule id: [value, second value]}: what a person answered where a rule asks.",
+        help="{rule id: [value, second value]}: the answers to the rules that ask for a value.",
     )
     partner_ids = fields.Many2many(
-        "res.partner", string="Only Customers", help="Bill these customers and no others."
+        "res.partner", string="Only Customers", help="Invoice these customers and no others."
     )
     record_ids = fields.Json(
-        "Only Records", copy=False, help="Ids of the source's records that are billed."
+        "Only Records", copy=False, help="Ids of the source's records that are invoiced."
     )
     is_preview = fields.Boolean(
-        store=False, help="Nobody was asked yet: rules count with the value that they propose."
+        store=False, help="Nobody has been asked yet: rules use the value that they propose."
     )
 
     def _get_source_domain(self, author=None):
@@ -82,8 +82,8 @@ class InvoiceRun(models.Model):
         if str(rule.id) not in answers and not rule._has_value():
             raise rule._get_error(
                 self.env._(
-                    "the scenario asks for this value. Make the run in the Invoice Manager, or "
-                    "fill in a value in the scenario."
+                    "the scenario asks for this value. Create the run in the Invoice Manager, or "
+                    "enter a value in the scenario."
                 )
             )
         values = answers.get(str(rule.id), [])
@@ -97,7 +97,7 @@ class InvoiceRun(models.Model):
             ids = run.record_ids or []
             if not isinstance(ids, list) or not all(type(item) is int for item in ids):
                 raise ValidationError(
-                    self.env._("%(run)s: the records to bill must be ids.", run=run.reference)
+                    self.env._("%(run)s: the records to invoice must be ids.", run=run.reference)
                 )
 
     def _get_selected_payers(self):

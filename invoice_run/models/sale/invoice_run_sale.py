@@ -13,7 +13,9 @@ class InvoiceRunLine(models.Model):
 
     _inherit = "invoice.run.line"
 
-    sale_order_id = fields.Many2one("sale.order", index="btree_not_null", ondelete="restrict")
+    sale_order_id = fields.Many2one(
+        "sale.order", "Sales Order", index="btree_not_null", ondelete="restrict"
+    )
     sale_line_id = fields.Many2one(
         "sale.order.line",
         "Order Line",
@@ -44,8 +46,8 @@ class InvoiceRunLine(models.Model):
         if line_ids != [amount.sale_line_id.id for amount in self]:
             return [
                 self.env._(
-                    "%(orders)s: the lines to invoice are not those that were approved: the order "
-                    "was changed or invoiced in Sales since. Press “Renew Outdated”.",
+                    "%(orders)s: the lines to invoice are not those that were approved: the "
+                    "order was changed or invoiced in Sales since. Press “Recalculate Changed”.",
                     orders=", ".join(self.sale_order_id.mapped("name")),
                 )
             ]
@@ -65,7 +67,7 @@ class InvoiceRunLine(models.Model):
             return None
         return self.env._(
             "%(order)s, “%(line)s”: %(approved)s × %(price)s was approved, %(now)s × %(new)s "
-            "would be invoiced now. Press “Renew Outdated”.",
+            "would be invoiced now. Press “Recalculate Changed”.",
             order=self.sale_order_id.name,
             line=self.product_id.display_name or self.name,
             approved=self.quantity,
@@ -81,7 +83,7 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     sale_order_ids = fields.Many2many(
-        "sale.order", string="Sale Orders", compute="_compute_sale_order_ids"
+        "sale.order", string="Sales Orders", compute="_compute_sale_order_ids"
     )
 
     @api.depends("line_ids.sale_order_id")

@@ -31,8 +31,8 @@ class SaleOrder(models.Model):
         "Approved for Invoicing",
         tracking=True,
         copy=False,
-        help="Somebody with the right to invoice has looked at the order. Billing scenarios can "
-        "ask for it.",
+        help="A user with invoicing rights has approved the order. Billing scenarios can require "
+        "this.",
         groups="base.group_user",
         reserved_for=INVOICING_GROUP,
     )
@@ -41,8 +41,8 @@ class SaleOrder(models.Model):
         "Cluster",
         check_company=True,
         index="btree_not_null",
-        help="Invoice runs of this cluster take the order, with its journal unless the order "
-        "has one.",
+        help="Invoice runs of this cluster invoice the order, in the journal of the cluster "
+        "unless the order has its own.",
         groups="base.group_user",
     )
     run_line_ids = fields.One2many(
@@ -68,13 +68,13 @@ class SaleOrder(models.Model):
         return super().write(vals)
 
     def _check_may_approve(self):
-        """Refuse the approval of orders by who may not invoice.
+        """Refuse the approval of orders by users who may not invoice.
 
         :raises AccessError: says who may
         """
         if not self.env.su and not self.env.user.has_group(INVOICING_GROUP):
             raise AccessError(
-                self.env._("Only users with invoicing rights approve orders for invoicing.")
+                self.env._("Only users with invoicing rights can approve orders for invoicing.")
             )
 
     @api.ondelete(at_uninstall=False)
@@ -84,8 +84,8 @@ class SaleOrder(models.Model):
         if billed:
             raise UserError(
                 self.env._(
-                    "%(orders)s: an invoice run billed them, so they cannot be deleted. Cancel "
-                    "them instead.",
+                    "%(orders)s: these orders were invoiced by an invoice run, so they cannot be "
+                    "deleted. Cancel them instead.",
                     orders=", ".join(billed.mapped("name")),
                 )
             )
@@ -114,7 +114,7 @@ class SaleOrder(models.Model):
         self.filtered(lambda order: order.state == "sale").approved_for_invoicing = True
 
     def action_withdraw_invoicing_approval(self):
-        """Take the approval back: amounts made from these orders are outdated."""
+        """Withdraw the approval: amounts of these orders are marked as changed."""
         self.check_access("write")
         self._check_may_approve()
         self.approved_for_invoicing = False

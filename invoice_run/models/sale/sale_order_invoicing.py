@@ -47,7 +47,7 @@ class SaleOrder(models.Model):
     def _get_order_change_errors(self, document):
         """Return why this order cannot be invoiced any more as ``document`` was approved."""
         if self.state != "sale":
-            return [self.env._("%(order)s is not confirmed any more.", order=self.name)]
+            return [self.env._("%(order)s is no longer confirmed.", order=self.name)]
         lines = self._with_invoice_context()._get_run_invoice_lines()
         amounts = document.line_ids.filtered(lambda amount: amount.sale_order_id == self)
         return amounts._get_order_differences([(line.id, vals) for line, vals in lines])

@@ -18,16 +18,16 @@ class SaleOrder(models.Model):
     @api.model
     def _get_source_label(self):
         # EXTENDS 'invoice.run.source'
-        return self.env._("Sale Orders")
+        return self.env._("Sales Orders")
 
     @api.model
     def _get_payer_field(self):
-        # EXTENDS 'invoice.run.source': who gets the invoice owes it, as on the invoice
+        # EXTENDS 'invoice.run.source': the customer of the invoice owes it, as on the invoice
         return "partner_invoice_id.commercial_partner_id"
 
     @api.model
     def _get_run_payers(self, run):
-        # EXTENDS 'invoice.run.source': the payer is not stored on orders
+        # EXTENDS 'invoice.run.source': the commercial partner is not stored on orders
         groups = self._read_group(self._get_run_domain(run), ["partner_invoice_id"])
         partners = self.env["res.partner"].union(*(partner for (partner,) in groups))
         return partners.commercial_partner_id
@@ -88,7 +88,7 @@ class SaleOrder(models.Model):
             yield NotBillable(self._prepare_exception_vals("order", str(error)))
             return
         records = order._get_run_document_records(invoice_vals)
-        # in the language of who reads them, not of the customer
+        # in the language of the user, not of the customer
         reader = self.with_company(self.company_id)
         errors = reader._get_order_errors(run, records, lines)
         get_charges = partial(order._get_order_charges, invoice_vals, records, lines)

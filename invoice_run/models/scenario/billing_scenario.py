@@ -29,7 +29,7 @@ class BillingScenario(models.Model):
         selection="_selection_source",
         required=True,
         default="contract",
-        help="Contracts: with the usage that belongs to them.",
+        help="Contracts: including the usage that belongs to them.",
     )
     source_model = fields.Char(compute="_compute_source_model")
     has_periods = fields.Boolean(compute="_compute_source_model")
@@ -37,11 +37,11 @@ class BillingScenario(models.Model):
         "Selection",
         default="[]",
         required=True,
-        help="Only records that match are billed. Without a condition: all.",
+        help="Only records that match are invoiced. Without a condition: all.",
     )
     cluster_ids = fields.Many2many("billing.cluster", string="Clusters", check_company=True)
     only_checked_in = fields.Boolean(
-        help="Only contracts whose customer has checked in and not yet out."
+        help="Only contracts whose customer has checked in and not yet checked out."
     )
     billing_mode = fields.Selection(
         [
@@ -52,11 +52,13 @@ class BillingScenario(models.Model):
         ],
         required=True,
         default="contract",
-        help="How far contracts are billed; all but the first override what the contract says.",
+        help="Until when contracts are invoiced; all but the first option override the setting "
+        "of the contract.",
     )
     split_periods = fields.Boolean(
         "One Invoice per Period",
-        help="Cut what is billed until a date or the end on the contract's periods.",
+        help="Create one invoice per billing period where contracts are invoiced until a date or "
+        "their end.",
     )
     enforce_collective = fields.Boolean(
         "Collective Invoices", help="One invoice per customer, whatever the customer's setting."
@@ -66,7 +68,7 @@ class BillingScenario(models.Model):
         string="Send By",
         required=True,
         default="partner",
-        help="How invoices leave; it can be changed for each invoice before it is sent.",
+        help="How invoices are sent; this can be changed for each invoice before it is sent.",
     )
     mail_template_id = fields.Many2one(
         "mail.template",
@@ -76,7 +78,7 @@ class BillingScenario(models.Model):
     )
     invoice_state = fields.Selection(
         [("posted", "Confirmed"), ("draft", "Draft")],
-        "Invoices Are Made",
+        "Create Invoices As",
         required=True,
         default="posted",
         help="Drafts have no number yet; they are confirmed from the run.",
@@ -94,7 +96,7 @@ class BillingScenario(models.Model):
     @api.model
     def _selection_send_action(self):
         ways = self.env["invoice.run.document"]._selection_send_action()
-        return [("partner", self.env._("As the customer wants")), *ways]
+        return [("partner", self.env._("As set on the customer")), *ways]
 
     @api.model
     def _selection_source(self):
@@ -196,7 +198,7 @@ class BillingScenario(models.Model):
         """Return how many records a run would fetch today, and why that cannot be said."""
         self.ensure_one()
         if not self.source_model:
-            return 0, self.env._("Choose what is billed.")
+            return 0, self.env._("Choose what is invoiced.")
         # neither what is pending nor what a form holds in memory is lost with an error
         self.env.flush_all()
         try:

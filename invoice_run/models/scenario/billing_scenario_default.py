@@ -50,8 +50,8 @@ class BillingScenario(models.Model):
             "invoice_run.scenario_contracts_checked_in": {
                 "name": self.env._("Checked-in contracts"),
                 "description": self.env._(
-                    "As all contracts due, but only where the customer has checked in and not "
-                    "yet out."
+                    "Like “All contracts due”, but only if the customer has checked in and not "
+                    "yet checked out."
                 ),
                 "only_checked_in": True,
             },
@@ -71,8 +71,8 @@ class BillingScenario(models.Model):
             "invoice_run.scenario_usage_previous_month": {
                 "name": self.env._("Usage of the previous month, collective"),
                 "description": self.env._(
-                    "Usage and one-off items up to the end of the previous month, earlier ones "
-                    "that are still open among them; one invoice per customer."
+                    "Usage and one-off items up to the end of the previous month, including "
+                    "earlier ones that are still open; one invoice per customer."
                 ),
                 "source": "usage",
                 "enforce_collective": True,
@@ -93,7 +93,7 @@ class BillingScenario(models.Model):
     def _get_default_sale_scenarios(self):
         return {
             "invoice_run.scenario_sale_to_invoice": {
-                "name": self.env._("Sale orders to invoice"),
+                "name": self.env._("Sales orders to invoice"),
                 "description": self.env._(
                     "Confirmed orders up to the target date that have something to invoice, by "
                     "the invoicing policy of their products; down payments are deducted."

@@ -49,7 +49,9 @@ class BillingScenarioRule(models.Model):
     source_model = fields.Char(related="scenario_id.source_model")
     sequence = fields.Integer(default=10)
     name = fields.Char(required=True, translate=True)
-    field_path = fields.Char("Field", required=True, help="E.g. “partner_id.country_id.code”.")
+    field_path = fields.Char(
+        "Field", required=True, help="For example “partner_id.country_id.code”."
+    )
     operator = fields.Selection(
         [
             ("=", "is"),
@@ -160,7 +162,7 @@ class BillingScenarioRule(models.Model):
         except ValueError as error:
             raise self._get_error(
                 self.env._(
-                    "“%(value)s” is not a valid value. Possible are: %(hint)s.",
+                    "“%(value)s” is not a valid value. Possible values: %(hint)s.",
                     value=text,
                     hint=self._get_value_hint(),
                 )
@@ -230,7 +232,7 @@ class BillingScenarioRule(models.Model):
         labels = dict(self._fields["operator"]._description_selection(self.env))
         raise self._get_error(
             self.env._(
-                "“%(operator)s” does not fit this field. Possible are: %(operators)s.",
+                "“%(operator)s” cannot be used with this field. Possible operators: %(operators)s.",
                 operator=labels.get(self.operator, ""),
                 operators=", ".join(labels[operator] for operator in OPERATORS[kind]),
             )
@@ -345,8 +347,8 @@ class BillingScenarioRule(models.Model):
         if schedule:
             raise self._get_error(
                 self.env._(
-                    "schedule %(schedule)s uses this scenario and can answer no question. Fill "
-                    "in a value.",
+                    "schedule %(schedule)s uses this scenario and cannot answer a question. "
+                    "Enter a value.",
                     schedule=schedule.reference,
                 )
             )

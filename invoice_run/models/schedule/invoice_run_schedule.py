@@ -13,13 +13,17 @@ from ..base.possible_dates import check_years
 from ..document.invoice_run_document import PLACEHOLDER
 from ..settings.res_company import MAX_ACTIVATION_DAYS
 
-#: Who approves without looking decides for everybody: a manager's choice.
+#: Approving without looking is a decision for everybody: a manager's choice.
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
 #: What a schedule that approves automatically bills is a manager's choice as well.
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
 #: What of a schedule is only for those who look at it: whoever else changes something prepares.
 UNPREPARED_FIELDS = {"description", "name", "reviewer_id", "run_description", "state", "user_id"}
-AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no", "By hand")]
+AUTO_SELECTION = [
+    ("company", "As set on the company"),
+    ("yes", "Automatically"),
+    ("no", "Manually"),
+]
 #: A typing error in a date or number must not make a million runs.
 MAX_RUNS = 1000
 #: Without a number of runs or an end date, runs are made this far ahead.
@@ -51,7 +55,7 @@ class InvoiceRunSchedule(models.Model):
         required=True,
         check_company=True,
         ondelete="restrict",
-        help="What is billed: contracts, usage or sale orders, and which of them.",
+        help="What is invoiced: contracts, usage or sales orders, and which of them.",
     )
     cluster_ids = fields.Many2many(
         "billing.cluster",
@@ -85,7 +89,7 @@ class InvoiceRunSchedule(models.Model):
         ],
         required=True,
         default="monthly",
-        help="How often a run is made; each has the period after the one before.",
+        help="How often a run is created; each run is for the period after the previous one.",
     )
     run_count = fields.Integer(
         "Number of Runs", help=f"0: until the end date, else {HORIZON_MONTHS} months ahead."
@@ -98,8 +102,8 @@ class InvoiceRunSchedule(models.Model):
     invoice_name_format = fields.Selection(
         [
             ("contract", "Invoice name – contract"),
-            ("contract_debtor", "Invoice name – contract – debtor"),
-            ("debtor", "Invoice name – debtor"),
+            ("contract_debtor", "Invoice name – contract – customer"),
+            ("debtor", "Invoice name – customer"),
         ],
         required=True,
         default="contract",
@@ -108,7 +112,7 @@ class InvoiceRunSchedule(models.Model):
         "billing.category",
         "Invoice Category",
         check_company=True,
-        help="Written on the invoices. It does not select.",
+        help="Set on the invoices. It is not used for the selection.",
     )
     invoice_date = fields.Date("First Invoice Date", help="Empty: first day of the period.")
     due_date = fields.Date("First Due Date", help="Empty: by the payment terms.")
@@ -121,19 +125,19 @@ class InvoiceRunSchedule(models.Model):
         ],
         required=True,
         default="schedule",
-        help="By the schedule: the first invoice date, moved on with each period. Day of "
-        "generation: the day on which the invoices are made.",
+        help="By the schedule: the first invoice date, moved forward with each period. Day of "
+        "generation: the day on which the invoices are created.",
     )
     activation_rule = fields.Selection(
         [
             ("before_start", "Days before the period"),
             ("first_of_month", "On the 1st after the period"),
             ("fifth_of_month", "On the 5th after the period"),
-            ("disabled", "Only by hand"),
+            ("disabled", "Only manually"),
         ],
         required=True,
         default="before_start",
-        help="The day on which a waiting run is submitted by itself.",
+        help="The day on which a waiting run is submitted automatically.",
     )
     activation_days = fields.Integer(
         compute="_compute_activation_days",
@@ -150,14 +154,14 @@ class InvoiceRunSchedule(models.Model):
         "Generate Amounts",
         required=True,
         default="company",
-        help="By hand: a run stops here until somebody presses the button.",
+        help="Manually: a run stops here until somebody presses the button.",
     )
     auto_approve = fields.Selection(
         AUTO_SELECTION,
         "Approve",
         required=True,
         default="company",
-        help="By hand: a run stops here until somebody presses the button.",
+        help="Manually: a run stops here until somebody presses the button.",
         reserved_for=MANAGER_GROUP,
     )
     auto_invoices = fields.Selection(
@@ -165,21 +169,24 @@ class InvoiceRunSchedule(models.Model):
         "Generate Invoices",
         required=True,
         default="company",
-        help="By hand: a run stops here until somebody presses the button.",
+        help="Manually: a run stops here until somebody presses the button.",
     )
     auto_send = fields.Selection(
         AUTO_SELECTION,
         "Send",
         required=True,
         default="company",
-        help="By hand: a run stops here until somebody presses the button.",
+        help="Manually: a run stops here until somebody presses the button.",
     )
     send_when = fields.Selection(
-        [("at_once", "As soon as the invoices are made"), ("later", "Days after the invoice date")],
+        [
+            ("at_once", "As soon as the invoices are created"),
+            ("later", "Days after the invoice date"),
+        ],
         "Send On",
         required=True,
         default="at_once",
-        help="A pause to look before anything leaves; each run can say otherwise.",
+        help="Time to check before anything is sent; each run can override this.",
     )
     send_delay_days = fields.Integer("Days After", help="0: on the invoice date.")
     send_time = fields.Float("At", default=8.0, help="Local time of the company.")
@@ -203,7 +210,7 @@ class InvoiceRunSchedule(models.Model):
         tracking=True,
     )
     run_ids = fields.One2many("invoice.run", "schedule_id", "Runs", engine=True)
-    run_total = fields.Integer("Runs Made", compute="_compute_run_total")
+    run_total = fields.Integer("Runs Created", compute="_compute_run_total")
 
     _dates_in_order = models.Constraint(
         "CHECK (date_to >= date_from)",
@@ -213,7 +220,7 @@ class InvoiceRunSchedule(models.Model):
         "CHECK (run_count >= 0)", "The number of runs cannot be negative."
     )
     _send_time_of_day = models.Constraint(
-        "CHECK (send_time >= 0 AND send_time < 24)", "A time of day is between 00:00 and 23:59."
+        "CHECK (send_time >= 0 AND send_time < 24)", "Enter a time between 00:00 and 23:59."
     )
     _activation_days_not_negative = models.Constraint(
         "CHECK (activation_days >= 0)", "The number of activation days cannot be negative."
@@ -252,7 +259,7 @@ class InvoiceRunSchedule(models.Model):
             if schedule.run_count > MAX_RUNS:
                 raise ValidationError(
                     self.env._(
-                        "A schedule makes at most %(max)s runs; %(count)s were asked for.",
+                        "A schedule creates at most %(max)s runs; %(count)s were requested.",
                         max=MAX_RUNS,
                         count=schedule.run_count,
                     )
@@ -288,8 +295,8 @@ class InvoiceRunSchedule(models.Model):
             if schedule.until_date and schedule.until_date < schedule.date_from:
                 raise ValidationError(
                     self.env._(
-                        "“Until” is before the first period: no run would be made. Correct one "
-                        "of the two dates."
+                        "“Until” is before the first period: no run would be created. Correct "
+                        "one of the two dates."
                     )
                 )
 
@@ -313,8 +320,8 @@ class InvoiceRunSchedule(models.Model):
                 except (ValueError, AttributeError) as error:  # what Babel raises
                     raise ValidationError(
                         self.env._(
-                            "Invoice name: “%(placeholder)s” has no pattern of a date, such as "
-                            "“MMMM yyyy”.",
+                            "Invoice name: “%(placeholder)s” has no date pattern, such as “MMMM "
+                            "yyyy”.",
                             placeholder=placeholder[0],
                         )
                     ) from error
@@ -385,7 +392,7 @@ class InvoiceRunSchedule(models.Model):
         return self._is_automatic("approve") and not by_hand
 
     def copy_data(self, default=None):
-        # EXTENDS 'base': automatic approval is not copied by who could not have set it
+        # EXTENDS 'base': automatic approval is only copied by users who may set it
         vals_list = super().copy_data(default)
         for schedule, vals in zip(self, vals_list, strict=True):
             if "name" not in (default or {}):
@@ -411,8 +418,8 @@ class InvoiceRunSchedule(models.Model):
         if not self._is_manager():
             raise AccessError(
                 self.env._(
-                    "Only managers of invoice runs decide what is approved automatically, and "
-                    "what such a schedule selects. Ask one of them."
+                    "Only managers of invoice runs can decide what is approved automatically, "
+                    "and what such a schedule selects. Ask one of them."
                 )
             )
 

@@ -28,7 +28,7 @@ class InvoiceRunSchedule(models.Model):
         "invoice.run",
         string="Next Runs",
         compute="_compute_next_run_ids",
-        help="The first runs that are not finished; without any, the last ones.",
+        help="The first unfinished runs; if all are finished, the last ones.",
     )
 
     @api.depends("run_ids.state")
@@ -68,8 +68,8 @@ class InvoiceRunSchedule(models.Model):
     def _serialize(self):
         """Have a second user who makes the same runs wait, and then look again.
 
-        The row is written, not only locked: for who waited for it, PostgreSQL reports a
-        serialization failure, on which Odoo repeats the whole request.
+        The row is written, not only locked: to a transaction that waits for it, PostgreSQL reports
+        a serialization failure, on which Odoo repeats the whole request.
         """
         self.env.cr.execute(
             SQL("UPDATE invoice_run_schedule SET write_uid = write_uid WHERE id = %s", self.id)
@@ -102,8 +102,8 @@ class InvoiceRunSchedule(models.Model):
             if len(missing) > MAX_RUNS:
                 raise UserError(
                     self.env._(
-                        "Schedule %(schedule)s would make more than %(max)s runs. "
-                        "Choose an earlier end date.",
+                        "Schedule %(schedule)s would create more than %(max)s runs. Choose an "
+                        "earlier end date.",
                         schedule=self.reference,
                         max=MAX_RUNS,
                     )
@@ -160,7 +160,9 @@ class InvoiceRunSchedule(models.Model):
 
     def _tell_stopped(self, reason):
         """Tell who is responsible, once, that the next runs cannot be made."""
-        summary = self.env._("%(schedule)s: its next runs cannot be made", schedule=self.reference)
+        summary = self.env._(
+            "%(schedule)s: its next runs cannot be created", schedule=self.reference
+        )
         advice = self.env._("Correct the schedule, or close it. It is tried again every hour.")
         if self.user_id and summary not in self.activity_ids.mapped("summary"):
             self.activity_schedule(
@@ -211,7 +213,7 @@ class InvoiceRunSchedule(models.Model):
         # sudo: nothing was made with them, and a manager decides on it
         runs.sudo().unlink()
         self.message_post(
-            body=self.env._("Removed, as they had not begun: %(runs)s.", runs=references)
+            body=self.env._("Removed, as they had not started: %(runs)s.", runs=references)
         )
 
     def _check_may_drop(self, runs):

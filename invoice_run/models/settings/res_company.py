@@ -29,22 +29,22 @@ class ResCompany(models.Model):
     _inherit = "res.company"
 
     invoice_run_activation_days = fields.Integer(
-        "Activation days",
+        "Activation Days",
         default=10,
         help="Days before its period on which a run is activated.",
         groups=INTERNAL,
     )
-    invoice_run_auto_amounts = fields.Boolean("Generate amounts", default=True, groups=INTERNAL)
+    invoice_run_auto_amounts = fields.Boolean("Generate Amounts", default=True, groups=INTERNAL)
     invoice_run_auto_approve = fields.Boolean("Approve", groups=INTERNAL)
-    invoice_run_auto_invoices = fields.Boolean("Generate invoices", groups=INTERNAL)
-    invoice_run_auto_send = fields.Boolean("Send invoices", groups=INTERNAL)
+    invoice_run_auto_invoices = fields.Boolean("Generate Invoices", groups=INTERNAL)
+    invoice_run_auto_send = fields.Boolean("Send Invoices", groups=INTERNAL)
     invoice_run_four_eyes = fields.Boolean(
-        "Four eyes",
-        help="Whoever created or changed something that is to be approved cannot approve it.",
+        "Four-eyes Principle",
+        help="Users who created or changed something that is to be approved cannot approve it.",
         groups=INTERNAL,
     )
-    invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of runs", groups=INTERNAL)
-    invoice_run_outlier_factor = fields.Float("Outlier factor", default=2.5, groups=INTERNAL)
+    invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of Runs", groups=INTERNAL)
+    invoice_run_outlier_factor = fields.Float("Outlier Factor", default=2.5, groups=INTERNAL)
     invoice_run_correction = fields.Selection(
         [("lines", "Lines on the next invoice"), ("credit_note", "Credit notes")],
         "Corrections",
@@ -54,39 +54,40 @@ class ResCompany(models.Model):
         groups=INTERNAL,
     )
     invoice_run_max_lines = fields.Integer(
-        "Lines per invoice",
-        help="A document with more lines becomes several. 0: no limit.",
+        "Lines per Invoice",
+        help="A document with more lines is split into several. 0: no limit.",
         groups=INTERNAL,
     )
     invoice_run_min_amount = fields.Monetary(
-        "Smallest invoice",
-        help="Documents with a smaller total, taxes included, are held: not invoiced by this run. "
-        "Their periods stay billable; once they reach the minimum together, they come on one "
-        "invoice. The last invoice of a contract is never held. 0: no minimum.",
+        "Smallest Invoice",
+        help="Documents with a smaller total, including taxes, are postponed: this run does not "
+        "invoice them. Their periods stay billable; once they reach the minimum together, "
+        "they are put on one invoice. The last invoice of a contract is never postponed. 0:"
+        " no minimum.",
         groups=INTERNAL,
     )
     invoice_run_max_amount = fields.Monetary(
-        "Largest invoice without check",
+        "Largest Invoice Without Check",
         help="Documents with a larger total, taxes included, wait until a reviewer has checked "
         "them. 0: no maximum.",
         groups=INTERNAL,
     )
     invoice_run_credit_limit = fields.Monetary(
-        "Largest credit without check",
+        "Largest Credit Without Check",
         help="Runs with a larger credit, untaxed, are not approved automatically. 0: a credit of "
         "more than one billing period, or one above the largest invoice without check.",
         groups=INTERNAL,
     )
-    invoice_run_release_days = fields.Integer("Release days", default=7, groups=INTERNAL)
+    invoice_run_release_days = fields.Integer("Release After (Days)", default=7, groups=INTERNAL)
     invoice_run_mails_per_hour = fields.Integer(
-        "Mails per hour",
-        help="Invoice runs hand at most so many mails to the mail server within 60 minutes; the "
-        "others wait. 0: no limit.",
+        "Emails per Hour",
+        help="Invoice runs hand at most this many emails to the mail server within 60 minutes; "
+        "the others wait. 0: no limit.",
         groups=INTERNAL,
     )
     invoice_run_mail_template_id = fields.Many2one(
         "mail.template",
-        "Email template of runs",
+        "Email Template of Runs",
         domain=[("model", "=", "account.move")],
         help="Empty: Odoo's own template for invoices.",
         groups=INTERNAL,
@@ -94,32 +95,32 @@ class ResCompany(models.Model):
 
     invoice_run_deferred_account_id = fields.Many2one(
         "account.account",
-        "Deferred revenue account",
+        "Deferred Revenue Account",
         check_company=True,
         domain="[('account_type', 'in', ('liability_current', 'liability_non_current'))]",
-        help="What is billed and not yet earned at the end of a month.",
+        help="What has been invoiced but not yet earned at the end of a month.",
         groups=INTERNAL,
     )
     invoice_run_accrued_account_id = fields.Many2one(
         "account.account",
-        "Accrued revenue account",
+        "Accrued Revenue Account",
         check_company=True,
         domain="[('account_type', 'in', ('asset_current', 'asset_non_current'))]",
-        help="What is earned and not yet billed at the end of a month.",
+        help="What has been earned but not yet invoiced at the end of a month.",
         groups=INTERNAL,
     )
     invoice_run_cutoff_journal_id = fields.Many2one(
         "account.journal",
-        "Journal of month-end entries",
+        "Journal of Month-end Entries",
         check_company=True,
         domain="[('type', '=', 'general')]",
         help="Empty: the first miscellaneous journal.",
         groups=INTERNAL,
     )
     invoice_run_cutoff_draft = fields.Boolean(
-        "Draft of the month-end entry",
-        help="On the first day of a month the entry of the cut-off is drafted, and follows what "
-        "is billed until somebody posts it.",
+        "Draft Month-end Entry",
+        help="On the first day of each month, the cut-off entry is created as a draft and kept "
+        "up to date until it is posted.",
         groups=INTERNAL,
     )
 
@@ -255,17 +256,23 @@ class ResCompany(models.Model):
 
         :param automatic: {step: bool}, see ``STEPS``
         """
-        careful = self.env._("With exceptions or unusual amounts it stops for a reviewer before.")
+        careful = self.env._(
+            "It stops for a reviewer earlier if there are exceptions or unusual amounts."
+        )
         texts = {
             "amounts": self.env._(
-                "A run stops when its day has come: somebody presses “Generate Amounts”."
+                "A run stops on its activation date, until somebody presses “Generate Amounts”."
             ),
-            "approve": self.env._("A run stops with its amounts: a reviewer approves them."),
+            "approve": self.env._(
+                "A run stops once its amounts are generated, until a reviewer approves them."
+            ),
             "invoices": self.env._(
-                "A run stops when it is approved: somebody presses “Generate Invoices”."
+                "A run stops once it is approved, until somebody presses “Generate Invoices”."
             ),
-            "send": self.env._("A run stops with its invoices made: somebody presses “Send”."),
+            "send": self.env._(
+                "A run stops once its invoices are created, until somebody presses “Send”."
+            ),
         }
         stop = next((step for step in STEPS if not automatic[step]), False)
-        text = texts.get(stop) or self.env._("A run goes on until its invoices are sent.")
+        text = texts.get(stop) or self.env._("A run continues until its invoices are sent.")
         return f"{text} {careful}" if stop in ("invoices", "send", False) else text

@@ -19,10 +19,10 @@ class ResPartner(models.Model):
         "Blocked for Invoicing",
         company_dependent=True,
         groups=ACCOUNTANTS,
-        help="Invoice runs bill nothing to this customer and report it as an exception.",
+        help="Invoice runs do not invoice this customer and report an exception.",
     )
     billing_hold_reason = fields.Char(
-        "Reason of the Block", company_dependent=True, groups=ACCOUNTANTS
+        "Reason for Blocking", company_dependent=True, groups=ACCOUNTANTS
     )
     billing_contract_ids = fields.One2many(
         "billing.contract",
@@ -60,21 +60,23 @@ class ResPartner(models.Model):
     def _get_invoice_run_summary(self):
         """Return what a run does for this customer, in whole sentences."""
         if self.billing_hold:
-            text = self.env._("Runs bill nothing to this customer: blocked for invoicing.")
+            text = self.env._("Runs do not invoice this customer: blocked for invoicing.")
             return f"{text} {self.billing_hold_reason or ''}".strip()
         sentences = [
             self.env._("A run puts all charges of this customer on one invoice.")
             if self.allow_invoice_grouping
-            else self.env._("A run makes an invoice for each contract and period."),
+            else self.env._("A run creates an invoice for each contract and period."),
             self._get_sending_summary(),
-            self.env._("A scenario can say otherwise."),
+            self.env._("A scenario can override this."),
         ]
         return " ".join(sentences)
 
     def _get_sending_summary(self):
         method = self.invoice_sending_method
         if method in (False, "manual"):
-            return self.env._("It sends nothing: for that, choose how under “Invoice sending”.")
+            return self.env._(
+                "The invoice is not sent: to have it sent, choose a method under “Invoice sending”."
+            )
         if method != "email":
             label = dict(self._fields["invoice_sending_method"]._description_selection(self.env))
             return self.env._("It sends the invoice: %(method)s.", method=label[method])

@@ -5,7 +5,7 @@ class BillingAsset(models.Model):
     """What is billed: a vehicle, a unit, a machine."""
 
     _name = "billing.asset"
-    _description = "Billed Asset"
+    _description = "Asset"
     _order = "name, id"
     _check_company_auto = True
     _rec_names_search = ["name", "code"]
@@ -16,7 +16,7 @@ class BillingAsset(models.Model):
         "billing.cluster",
         check_company=True,
         index="btree_not_null",
-        help="Business unit that the charges of this asset are selected by.",
+        help="Business unit by which the charges of this asset are selected.",
     )
     company_id = fields.Many2one(
         "res.company", required=True, index=True, default=lambda self: self.env.company

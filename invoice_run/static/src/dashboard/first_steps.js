@@ -32,7 +32,7 @@ export class FirstSteps extends Component {
         this.dialog.add(ConfirmationDialog, {
             title: _t("Remove sample data"),
             body: _t(
-                "The sample customers, contracts, usage, schedule, runs and draft invoices are deleted. Your own data stay."
+                "The sample customers, contracts, usage, schedule, runs and draft invoices are deleted. Your own data is kept."
             ),
             confirmLabel: _t("Remove"),
             confirm: async () => {

@@ -239,7 +239,7 @@ export class InvoiceManager extends Component {
     discard(run) {
         this.confirm(
             _t("Discard %s?", run.reference),
-            _t("Nothing of it is invoiced. What it holds becomes billable again."),
+            _t("None of it has been invoiced. What it claims becomes billable again."),
             _t("Discard"),
             async () => this.apply(await this.call("action_discard", run.id))
         );
@@ -320,8 +320,7 @@ export class InvoiceManager extends Component {
             this.confirm(
                 _t("Fetch again?"),
                 _t(
-                    "The invoices that are made stay. What was not processed is released and " +
-                        "found again where it fits."
+                    "Existing invoices stay. What has not been processed is released and can be fetched again."
                 ),
                 _t("Fetch"),
                 () => this.doFetch()
@@ -537,7 +536,7 @@ export class InvoiceManager extends Component {
             _t("Finish %s?", reference),
             invoices
                 ? _t("%s rows are not processed: their periods become billable again.", to_do)
-                : _t("Nothing of it is invoiced. What it holds becomes billable again."),
+                : _t("None of it has been invoiced. What it claims becomes billable again."),
             _t("Finish"),
             () => this.close()
         );

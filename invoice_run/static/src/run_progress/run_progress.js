@@ -185,7 +185,7 @@ export class RunProgress extends Component {
         const {done, total, wait_until: until} = this.state.progress;
         if (until) {
             const moment = formatDateTime(deserializeDateTime(until), {showSeconds: false});
-            return _t("It goes on at %s.", moment);
+            return _t("Resumes at %s.", moment);
         }
         const {rate} = this.state;
         if (rate <= 0) {

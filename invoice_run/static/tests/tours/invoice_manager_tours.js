@@ -248,7 +248,7 @@ tours.add("invoice_manager_rules", {
         ...chooseCard("Asking"),
         fillIn(
             "From",
-            "[data-rule='Begun'] .o_invoice_manager_date:first-of-type input",
+            "[data-rule='Started'] .o_invoice_manager_date:first-of-type input",
             "12/01/2023"
         ),
         {

@@ -89,7 +89,7 @@ tours.add("invoice_run_schedule_to_amounts", {
         },
         clickHeaderButton("action_submit"),
         clickHeaderButton("action_generate_amounts"),
-        checkState("Amounts"),
+        checkState("To Approve"),
         {
             content: "The amount is there",
             trigger: ".o_field_widget[name='amount_total']:contains('100.00')",
@@ -254,7 +254,7 @@ tours.add("invoice_run_first_use", {
         },
         clickHeaderButton("action_submit"),
         clickHeaderButton("action_generate_amounts"),
-        checkState("Amounts"),
+        checkState("To Approve"),
         clickHeaderButton("action_approve"),
         clickHeaderButton("action_generate_invoices"),
         checkState("Invoiced"),
