@@ -5,6 +5,7 @@ The addons in `addons/` are no part of the product: they are on the path of thes
 
 import dataclasses
 import re
+import socket
 import subprocess
 from pathlib import Path
 
@@ -44,12 +45,20 @@ def space(tmp_path_factory):
     return dataclasses.replace(space, config=config)
 
 
+def find_port():
+    """A port that nobody uses: other clones on this machine run tests as well."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
 def install(space, database, addon, *options):
     """Install an addon of these tests; what Odoo said, and whether it ended well."""
     done = subprocess.run(
         space.command(
             *("-d", database, "-i", addon, "--without-demo"),
-            *("--stop-after-init", "--no-http", *options),
+            # with tests, Odoo serves pages whatever it is told
+            *("--stop-after-init", "--no-http", "--http-port", find_port(), *options),
         ),
         env=space.env,
         cwd=ROOT,
