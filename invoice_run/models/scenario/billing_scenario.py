@@ -240,7 +240,9 @@ class BillingScenario(models.Model):
         self.ensure_one()
         self.env.flush_all()
         try:
-            with self.env.cr.savepoint(), mute_logger("odoo.sql_db"):
+            # flush=False: nothing is written here, and what waits for the end of the transaction
+            # must wait: a new company has its chart of accounts loaded then
+            with self.env.cr.savepoint(flush=False), mute_logger("odoo.sql_db"):
                 run = run or self.env["invoice.run"].new({"scenario_id": self, "is_preview": True})
                 query = self._get_source()._search(run._get_source_domain(author))
                 self.env.execute_query(SQL("EXPLAIN %s", query.select()))
