@@ -63,6 +63,31 @@ class TestExceptions(InvoiceRunCommon):
         self.assertEqual(run.exception_ids.usage_id, bad)
         self.assertEqual(run.amount_total, 100.0)
 
+    def test_usage_without_price_is_free_by_choice(self):
+        items = [
+            self._make_usage(date="2024-01-03", price_unit=price, partner_id=partner.id)
+            for price, partner in ((0.0, self.other), (0.0, self.debtor), (7.0, self.debtor))
+        ]
+        self.usage_scenario.allow_free_usage = True
+        run = self._make_amounts(self._make_run("2024-01-31", self.usage_scenario))
+        self.assertFalse(run.exception_ids)
+        move = self._make_invoices(run)
+        self.assertEqual(sorted(move.invoice_line_ids.mapped("price_subtotal")), [0.0, 7.0])
+        self.assertEqual({item.state for item in items}, {"invoiced"})
+        self.assertEqual(sorted(run.document_ids.mapped("state")), ["invoiced", "nothing"])
+
+    def test_usage_of_a_contract_is_free_by_choice(self):
+        usage = self._make_usage(
+            date="2024-01-03", price_unit=0.0, contract_id=self.fine.id, partner_id=self.other.id
+        )
+        self.scenario.allow_free_usage = True
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        self.assertIn(usage, run.line_ids.usage_id)
+        # a price line of a contract needs its price or its discount all the same
+        self._make_bad([{"price_unit": 0.0}])
+        run = self._make_amounts(self._make_run("2024-02-15"))
+        self.assertIn("price", run.exception_ids.mapped("code"))
+
     def test_no_account(self):
         self.product.property_account_income_id = self.product_b.property_account_income_id
         self.company.income_account_id = False

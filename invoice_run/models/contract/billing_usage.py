@@ -402,7 +402,8 @@ class BillingUsage(models.Model):
         errors = self._get_contract_state_errors()
         errors += self._get_document_errors(self.partner_id, records, run.invoice_date)
         errors += self._get_product_errors(self.product_id, records)
-        return errors + self._get_price_errors(self)
+        is_free = run.scenario_id.allow_free_usage
+        return errors if is_free else errors + self._get_price_errors(self)
 
     def _get_contract_state_errors(self):
         """Return the reason, as (code, message), why usage of this contract is not billed."""

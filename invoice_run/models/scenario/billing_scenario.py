@@ -60,6 +60,11 @@ class BillingScenario(models.Model):
     enforce_collective = fields.Boolean(
         "Collective Invoices", help="One invoice per customer, whatever the customer's setting."
     )
+    allow_free_usage = fields.Boolean(
+        "Usage Without a Price Is Free",
+        help="It is billed at 0.00. Otherwise it is an exception, until somebody fills in the "
+        "price or a discount of 100 %.",
+    )
     send_action = fields.Selection(
         selection="_selection_send_action",
         string="Send By",
