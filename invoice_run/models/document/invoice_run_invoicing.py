@@ -413,7 +413,8 @@ class InvoiceRunDocument(models.Model):
         """Return the section line under which the charges of ``contract`` stand."""
         lang_env = self.with_context(lang=self.partner_id.lang or self.env.lang).env
         parts = [contract.name, contract.title, contract.client_order_ref]
-        name = " – ".join(filter(None, parts)) or lang_env._("Usage")
+        # a hyphen, as between days: see the names of contract lines
+        name = " - ".join(filter(None, parts)) or lang_env._("Usage")
         return {"display_type": "line_section", "name": name}
 
     def _sync_state(self):
