@@ -9,6 +9,7 @@ from odoo.exceptions import RedirectWarning, UserError
 from odoo.fields import Domain
 from odoo.tools import float_compare, format_date
 from odoo.tools.misc import format_amount
+from odoo.tools.translate import get_translation
 
 from ...bulk import assign, remember, remembering
 from ..base.states import DOCUMENT_HAD_INVOICE, DOCUMENT_OPEN
@@ -351,7 +352,7 @@ class InvoiceRunDocument(models.Model):
             "move_type": "out_refund" if sign < 0 else "out_invoice",
             "invoice_user_id": self._get_invoice_user().id,
             "invoice_origin": ", ".join(sorted(self.contract_ids.mapped("name"))) or False,
-            "ref": self._get_customer_reference(),
+            "ref": self._get_reference(sign),
             "invoice_line_ids": [
                 fields.Command.create(line_vals) for line_vals in self._get_move_lines_vals(sign)
             ],
@@ -391,6 +392,26 @@ class InvoiceRunDocument(models.Model):
 
     def _get_invoice_user(self):
         return self.contract_ids.user_id[:1] or self.run_id.user_id
+
+    def _get_reference(self, sign):
+        """Return the reference of the invoice; a credit note names what it credits, as Odoo's do.
+
+        In the words of Odoo's reversals and the language of the customer; some electronic formats
+        refuse a credit note without it.
+
+        :param sign: -1 for a credit note
+        """
+        reference = self._get_customer_reference()
+        credited = self.reversed_entry_id or self.line_ids.credited_line_id.move_id
+        # a draft has no number yet
+        names = ", ".join(filter(None, credited.mapped("name")))
+        if sign > 0 or not names:
+            return reference
+        lang = self.partner_id.lang or self.env.lang or "en_US"
+        if not reference:
+            return get_translation("account", lang, "Reversal of: %s", (names,))
+        values = {"move_name": names, "reason": reference}
+        return get_translation("account", lang, "Reversal of: %(move_name)s, %(reason)s", values)
 
     def _get_customer_reference(self):
         """Return the customer's own references of the contracts, for the invoice."""
