@@ -23,6 +23,7 @@ from .scenario import billing_scenario_rule
 from .scenario import billing_scenario_default
 from .scenario import ir_module_module
 from .document import invoice_run_document
+from .document import invoice_run_dates
 from .document import invoice_run_invoicing
 from .document import invoice_run_early_payment
 from .delivery import invoice_run_sending

@@ -195,6 +195,18 @@ class TestExceptions(InvoiceRunCommon):
         self.assertEqual(run.document_ids.state, "failed")
         self.assertEqual(run.document_ids.error, message)
 
+    def test_lock_date_of_the_day_on_which_is_booked(self):
+        # a localisation books on another day than that of the invoice
+        move = type(self.env["account.move"])
+        day = self._date("2024-01-05")
+        self.patch(move, "_get_accounting_date_source", lambda move: day)
+        self.company.fiscalyear_lock_date = "2024-01-10"
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        [message] = self._get_messages(run, "lock_date")
+        self.assertIn("books are closed on 01/05/2024", message)
+        self._make_invoices(run)
+        self.assertEqual(run.document_ids.error, message)
+
     def test_tax_lock_date_only_where_there_is_tax(self):
         self.company.tax_lock_date = "2024-01-31"
         run = self._make_amounts(self._make_run("2024-01-15"))

@@ -265,6 +265,18 @@ class TestNames(InvoiceRunCommon):
         self.assertEqual(move.billing_contract_ids, contract)
         self.assertEqual(move.delivery_date, self._date("2024-03-31"))
 
+    def test_no_future_delivery_where_a_country_refuses_it(self):
+        self._make_contract(date_start="2024-03-01")
+        self._make_contract(date_start="2024-02-01", billing_timing="arrears")
+        for country in ("es", "hu"):
+            with self.subTest(country), self.env.cr.savepoint() as savepoint:
+                self.company.account_fiscal_country_id = self.env.ref(f"base.{country}")
+                run = self._make_run("2024-03-15", target_date="2024-03-15")
+                moves = self._make_invoices(self._make_amounts(run)).sorted("delivery_date")
+                days = [self._date("2024-02-29"), self._date("2024-03-15")]
+                self.assertEqual(moves.mapped("delivery_date"), days)
+                savepoint.rollback()
+
     def test_arithmetic_where_quantity_and_price_cannot_say_it(self):
         self._make_contract(date_start="2024-03-16", period_anchor="calendar")
         line = self._make_amounts(self._make_run("2024-03-16")).line_ids

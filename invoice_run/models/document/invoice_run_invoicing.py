@@ -180,7 +180,8 @@ class InvoiceRunDocument(models.Model):
 
     def _create_account_moves(self):
         """Create the draft invoices of these documents of one company; return them in order."""
-        vals_list = [document._prepare_move_vals() for document in self]
+        with remembering(self.env):
+            vals_list = [document._prepare_move_vals() for document in self]
         return self.env["invoice.run.bulk"]._create_moves(vals_list)
 
     def _refuse(self, get_reason):
@@ -225,7 +226,7 @@ class InvoiceRunDocument(models.Model):
         source = self.run_id.scenario_id._get_source()
         names = ("company_id", "partner_id", "currency_id", "journal_id", "fiscal_position_id")
         records = {name: self[name] for name in names}
-        errors = source._get_document_errors(self.payer_id, records, self.invoice_date)
+        errors = source._get_document_errors(self.payer_id, records, self._get_move_dates().rate)
         for product in self.line_ids.product_id:
             errors += source._get_account_errors(product, records)
         return [message for _code, message in errors]
@@ -274,13 +275,13 @@ class InvoiceRunDocument(models.Model):
         ]
 
     def _get_lock_date_errors(self, date=None):
-        """Return why the books are closed on the invoice date.
+        """Return why the books are closed on the date on which the invoice is booked.
 
         Odoo would not refuse, but move the accounting date.
 
-        :param date: invoice date, where it is not the one of the document
+        :param date: invoice date of a draft, where it is not the one of the document
         """
-        date = date or self.invoice_date
+        date = self.move_id.date or date or self._get_move_dates().booked
         has_tax = bool(self.line_ids.tax_ids)
         return remember(
             self.env,
@@ -339,7 +340,8 @@ class InvoiceRunDocument(models.Model):
         """Whether the rate of this document's date is another one than its totals were made at."""
         self.ensure_one()
         source = self.run_id.scenario_id._get_source()
-        if source._get_currency_errors(self.currency_id, self.company_id, self.invoice_date):
+        date = self._get_move_dates().rate
+        if source._get_currency_errors(self.currency_id, self.company_id, date):
             return False  # there is none: said by the invoice that cannot be made
         return float_compare(self.currency_rate, self._get_currency_rate(), precision_digits=9) != 0
 
@@ -361,9 +363,9 @@ class InvoiceRunDocument(models.Model):
             vals["reversed_entry_id"] = self.reversed_entry_id.id
         if self.reversed_entry_id and self.currency_id != self.company_currency_id:
             vals["invoice_currency_rate"] = self.reversed_entry_id.invoice_currency_rate
-        if self.date_to:
+        if delivery_date := self._get_delivery_date():
             # supplied when it is complete, whether billed before or after
-            vals["delivery_date"] = self.date_to
+            vals["delivery_date"] = delivery_date
         return vals
 
     def _prepare_header_vals(self):
@@ -381,6 +383,7 @@ class InvoiceRunDocument(models.Model):
             "billing_category_id": self.category_id.id,
             "invoice_run_id": self.run_id.id,
             "invoice_run_document_id": self.id,
+            **self._prepare_date_vals(),
         }
         if self.invoice_date_due:
             # without a term Odoo keeps the due date that it is given
