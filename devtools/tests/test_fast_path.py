@@ -1,7 +1,7 @@
 """Invoices are created in bulk next to the addons that companies usually have, with the same rows.
 
-One database with Purchase, Inventory, Projects, Timesheets, Point of Sale, Expenses and ten
-localisations.
+One database with Purchase, Inventory, Projects, Timesheets, Point of Sale, Expenses and eleven
+localisations. Two of them have dates of their own.
 """
 
 import json
@@ -11,13 +11,14 @@ import pytest
 from devtools import databases, workspace
 
 APPS = ("purchase", "sale_stock", "sale_timesheet", "point_of_sale", "hr_expense")
-LOCALISATIONS = ("ar", "be", "cz", "in", "it_edi_doi", "jo_edi", "mx", "nl", "pl", "tr")
+LOCALISATIONS = ("ar", "be", "cz", "hu_edi", "in", "it_edi_doi", "jo_edi", "mx", "nl", "pl", "tr")
 #: {chart: country}: of both ways with the same rows
 CHARTS = {"be_comp": "be", "tr": "tr", "in": "in"}
 CONTRACTS = 16
 SCRIPT = f"""
-from devtools.inside import equality, overrides
+from devtools.inside import equality, local_dates, overrides
 overrides.main(env)
+local_dates.main(env)
 equality.main(env, charts={CHARTS}, contracts={CONTRACTS})
 """
 
@@ -34,18 +35,18 @@ def found():
             problem="The addons could not be installed",
         )
         output = space.script(database, SCRIPT, problem="The script failed")
-    return [json.loads(line) for line in output.splitlines()[-2:]]
+    return [json.loads(line) for line in output.splitlines()[-3:]]
 
 
 def test_every_override_in_odoo_was_read(found):
-    source, _invoices = found
+    source, _dates, _invoices = found
     assert source["unknown"] == []
     assert source["outdated"] == []
     assert source["overrides"] > 40, "the source was found"
 
 
 def test_the_usual_addons_leave_the_fast_path_on(found):
-    _source, invoices = found
+    _source, _dates, invoices = found
     assert invoices["obstacles"] == []
     for chart, result in invoices["charts"].items():
         assert result["differences"] == [], chart
@@ -59,3 +60,19 @@ def test_the_usual_addons_leave_the_fast_path_on(found):
     assert 0 < turkey["in_bulk"] <= turkey["invoices"] - turkey["credit_notes"]
     assert india["fast_path"] == "Off for this company, because of: l10n_in."
     assert india["in_bulk"] == 0
+
+
+def test_dates_and_rates_of_a_country_are_those_that_were_approved(found):
+    _source, dates, _invoices = found
+    assert {case: result["errors"] for case, result in dates.items()} == dict.fromkeys(dates, [])
+    for case, result in dates.items():
+        assert result["booked"] == result["invoice_date"] == "2024-03-15", case
+        assert result["approved"] == result["invoiced"], case
+    # Czechia: not today, the day on which the run is carried out
+    assert dates["cz arrears"]["supply"] == "2024-03-15"
+    assert dates["cz arrears"]["rate"] == 50
+    # Hungary: the day of the delivery, which is never after the invoice
+    assert dates["hu arrears"]["delivery"] == "2024-02-29"
+    assert dates["hu arrears"]["rate"] == 20
+    assert dates["hu advance"]["delivery"] == "2024-03-15"
+    assert dates["hu advance"]["rate"] == 50

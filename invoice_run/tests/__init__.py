@@ -34,6 +34,7 @@ from . import test_manager_sending
 from . import test_migration
 from . import test_names
 from . import test_periods
+from . import test_plain_flows
 from . import test_portal
 from . import test_preview
 from . import test_printing

@@ -43,6 +43,69 @@ class TestCorrections(InvoiceRunCommon):
         self.assertFalse(self.contract.next_invoicing_date)
         self.assertFalse(self._run_all("2024-03-01").document_ids)
 
+    def test_what_is_credited_in_parts_is_the_invoice_coin_for_coin(self):
+        # 28.57 less 10 % is 25.713: with 19 % 30.60, but 25.71 comes to 30.59
+        tax = self.tax_sale_a.copy({"amount": 19.0, "name": "19 %"})
+        price = {"price_unit": 28.57, "discount": 10.0, "tax_ids": [Command.set(tax.ids)]}
+        cases = (
+            ("round_globally", 30.6, "credit_note", ["02-05", "01-31"]),
+            ("round_globally", 30.6, "lines", ["02-24", "02-15", "01-31"]),
+            ("round_per_line", 30.59, "lines", ["02-05", "01-31"]),
+        )
+        for method, total, setting, ends in cases:
+            with self.subTest((method, setting, ends)):
+                self.company.tax_calculation_rounding_method = method
+                self.company.invoice_run_correction = setting
+                self.contract = self._make_contract([price], date_start="2024-01-01")
+                self.contract.date_end = "2024-02-29"
+                credits = self._credit_step_by_step(ends, total)
+                self.assertEqual(len(credits), len(ends))
+                self.assertAlmostEqual(sum(credits.mapped("amount_untaxed")), 25.71)
+                self.assertAlmostEqual(sum(credits.mapped("amount_total")), total)
+
+    def _credit_step_by_step(self, ends, total):
+        """Bill January and February; return the credit notes of the end moved to each of ``ends``.
+
+        :param total: of the invoice of February
+        """
+        documents = self._run_all("2024-02-15").document_ids
+        mine = documents.filtered(lambda doc: doc.contract_ids == self.contract)
+        self.assertEqual(mine.move_id.mapped("amount_total"), [total, total])
+        credits = self.env["account.move"]
+        for number, end in enumerate(ends):
+            self._end(f"2024-{end}")
+            run = self._propose(f"2024-02-{20 + number}")
+            self._make_invoices(run)
+            mine = run.document_ids.filtered(lambda doc: doc.contract_ids == self.contract)
+            self.assertFalse(mine.error)
+            credits += mine.move_id
+        return credits
+
+    def test_credit_notes_name_what_they_reverse(self):
+        move = self.first.document_ids.move_id
+        for setting, reference in (("credit_note", False), ("lines", "PO 7")):
+            with self.subTest(setting), self.env.cr.savepoint() as savepoint:
+                self.company.invoice_run_correction = setting
+                self.contract.client_order_ref = reference
+                self._end("2024-01-15")
+                credit = self._make_invoices(self._propose())
+                self.assertEqual(credit.move_type, "out_refund")
+                parts = filter(None, [f"Reversal of: {move.name}", reference])
+                self.assertEqual(credit.ref, ", ".join(parts))
+                savepoint.rollback()
+
+    def test_references_are_in_the_language_of_the_customer(self):
+        self.env["res.lang"]._activate_lang("fr_FR")
+        self.debtor.lang = "fr_FR"
+        self._end("2024-01-15")
+        move = self.first.document_ids.move_id
+        wizard = self.env["account.move.reversal"].create(
+            {"move_ids": move.ids, "journal_id": move.journal_id.id, "company_id": self.company.id}
+        )
+        expected = wizard._prepare_default_reversal(move)["ref"]
+        self.assertNotIn("Reversal", expected)
+        self.assertEqual(self._make_invoices(self._propose()).ref, expected)
+
     def test_deleted_amounts_restore_the_claim(self):
         self._end("2024-01-15")
         run = self._propose()

@@ -30,6 +30,19 @@ class TestDefaultScenarios(SaleRunCommon):
         prefix = "invoice_run.scenario_"
         return [key.removeprefix(prefix) for key in defaults if key.startswith(prefix)]
 
+    def test_a_new_branch_keeps_the_order_of_odoo(self):
+        # Odoo loads the chart of accounts of a branch at the end of the transaction
+        self.env.cr.flush()
+        ran = []
+        self.env.cr.precommit.add(lambda: ran.append("hook"))
+        branch = self.env["res.company"].create({"name": "Branch", "parent_id": self.company.id})
+        self.assertTrue(self._get_default("contracts_due", branch))
+        self.assertEqual(ran, [], "the hooks of others wait")
+        self.assertFalse(branch.chart_template)
+        self.env.cr.flush()
+        self.assertEqual(ran, ["hook"])
+        self.assertTrue(branch.chart_template)
+
     def test_made_once(self):
         scenarios = self.env["billing.scenario"]
         before = scenarios.search_count([])

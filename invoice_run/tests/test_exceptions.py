@@ -63,6 +63,31 @@ class TestExceptions(InvoiceRunCommon):
         self.assertEqual(run.exception_ids.usage_id, bad)
         self.assertEqual(run.amount_total, 100.0)
 
+    def test_usage_without_price_is_free_by_choice(self):
+        items = [
+            self._make_usage(date="2024-01-03", price_unit=price, partner_id=partner.id)
+            for price, partner in ((0.0, self.other), (0.0, self.debtor), (7.0, self.debtor))
+        ]
+        self.usage_scenario.allow_free_usage = True
+        run = self._make_amounts(self._make_run("2024-01-31", self.usage_scenario))
+        self.assertFalse(run.exception_ids)
+        move = self._make_invoices(run)
+        self.assertEqual(sorted(move.invoice_line_ids.mapped("price_subtotal")), [0.0, 7.0])
+        self.assertEqual({item.state for item in items}, {"invoiced"})
+        self.assertEqual(sorted(run.document_ids.mapped("state")), ["invoiced", "nothing"])
+
+    def test_usage_of_a_contract_is_free_by_choice(self):
+        usage = self._make_usage(
+            date="2024-01-03", price_unit=0.0, contract_id=self.fine.id, partner_id=self.other.id
+        )
+        self.scenario.allow_free_usage = True
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        self.assertIn(usage, run.line_ids.usage_id)
+        # a price line of a contract needs its price or its discount all the same
+        self._make_bad([{"price_unit": 0.0}])
+        run = self._make_amounts(self._make_run("2024-02-15"))
+        self.assertIn("price", run.exception_ids.mapped("code"))
+
     def test_no_account(self):
         self.product.property_account_income_id = self.product_b.property_account_income_id
         self.company.income_account_id = False
@@ -168,6 +193,18 @@ class TestExceptions(InvoiceRunCommon):
         self.assertRegex(message, "books are closed on 01/15/2024.*later invoice date")
         self._make_invoices(run)
         self.assertEqual(run.document_ids.state, "failed")
+        self.assertEqual(run.document_ids.error, message)
+
+    def test_lock_date_of_the_day_on_which_is_booked(self):
+        # a localisation books on another day than that of the invoice
+        move = type(self.env["account.move"])
+        day = self._date("2024-01-05")
+        self.patch(move, "_get_accounting_date_source", lambda move: day)
+        self.company.fiscalyear_lock_date = "2024-01-10"
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        [message] = self._get_messages(run, "lock_date")
+        self.assertIn("books are closed on 01/05/2024", message)
+        self._make_invoices(run)
         self.assertEqual(run.document_ids.error, message)
 
     def test_tax_lock_date_only_where_there_is_tax(self):

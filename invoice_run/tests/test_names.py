@@ -115,14 +115,32 @@ class TestNames(InvoiceRunCommon):
         )
         lines = self._run_named("Huur").document_ids.move_id.invoice_line_ids
         rent, garage, water = lines.mapped("name")
-        self.assertEqual(rent, "Rent\n01-03-2024 – 31-03-2024")
-        self.assertRegex(garage, "^Garage\n11-03-2024 – 31-03-2024\n21 .*0,6774 × .*100,00")
+        self.assertEqual(rent, "Rent\n01-03-2024 - 31-03-2024")
+        self.assertRegex(garage, "^Garage\n11-03-2024 - 31-03-2024\n21 .*0,6774 × .*100,00")
         self.assertEqual(water, "Water")
         self.assertEqual(
             [(str(line.billing_date_from), str(line.billing_date_to)) for line in lines],
             [("2024-03-01", "2024-03-31"), ("2024-03-11", "2024-03-31"), ("2024-03-05",) * 2],
         )
         self.assertEqual(lines.invoice_run_line_id.usage_id, usage)
+
+    def test_every_format_can_carry_the_names_of_lines(self):
+        # FatturaPA and others are in Latin-1: what it has no sign for would be a question mark
+        self.debtor.allow_invoice_grouping = True
+        self.company.currency_id.symbol = "€"
+        for code in ("nl_NL", "fr_FR", "it_IT", "de_DE", "es_ES"):
+            self.env["res.lang"]._activate_lang(code)
+            self.debtor.lang = code
+            contract = self._make_contract(
+                [{"price_unit": 1234.56}], date_start="2024-03-11", period_anchor="calendar"
+            )
+            contract.title = "Garage"
+            run = self._run_named("Rent")
+            for name in run.document_ids.move_id.invoice_line_ids.mapped("name"):
+                with self.subTest(lang=code, name=name):
+                    self.assertEqual(name, name.encode("latin-1", "replace").decode("latin-1"))
+            self.assertTrue(run.line_ids.filtered(lambda line: " - " in line.name))
+            self.assertTrue(run.line_ids.filtered(lambda line: "USD" in line.name))
 
     def test_one_off_lines_have_no_period_in_their_text(self):
         self._make_contract(
@@ -137,7 +155,7 @@ class TestNames(InvoiceRunCommon):
         self._make_contract(date_start="2024-03-01", partner_invoice_id=address.id)
         move = self._run_named("{month}").document_ids.move_id
         self.assertTrue(move.billing_title.startswith("maart"))
-        self.assertEqual(move.invoice_line_ids.name, "Rent\n01-03-2024 – 31-03-2024")
+        self.assertEqual(move.invoice_line_ids.name, "Rent\n01-03-2024 - 31-03-2024")
 
     def test_title_is_printed(self):
         contract = self._make_contract(date_start="2024-03-01", partner_id=self.dutch.id)
@@ -157,7 +175,7 @@ class TestNames(InvoiceRunCommon):
         self.assertEqual(move.ref, "PO 1, PO 2")
         self.assertEqual(move.invoice_origin, ", ".join(one.name for one in contracts))
         sections = move.invoice_line_ids.filtered(lambda line: line.display_type == "line_section")
-        self.assertEqual(sections[0].name, f"{contracts[0].name} – PO 1")
+        self.assertEqual(sections[0].name, f"{contracts[0].name} - PO 1")
 
     def test_analytic_distribution(self):
         plan = self.env["account.analytic.plan"].create({"name": "Buildings"})
@@ -246,6 +264,18 @@ class TestNames(InvoiceRunCommon):
         move = self._run_named("Rent").document_ids.move_id
         self.assertEqual(move.billing_contract_ids, contract)
         self.assertEqual(move.delivery_date, self._date("2024-03-31"))
+
+    def test_no_future_delivery_where_a_country_refuses_it(self):
+        self._make_contract(date_start="2024-03-01")
+        self._make_contract(date_start="2024-02-01", billing_timing="arrears")
+        for country in ("es", "hu"):
+            with self.subTest(country), self.env.cr.savepoint() as savepoint:
+                self.company.account_fiscal_country_id = self.env.ref(f"base.{country}")
+                run = self._make_run("2024-03-15", target_date="2024-03-15")
+                moves = self._make_invoices(self._make_amounts(run)).sorted("delivery_date")
+                days = [self._date("2024-02-29"), self._date("2024-03-15")]
+                self.assertEqual(moves.mapped("delivery_date"), days)
+                savepoint.rollback()
 
     def test_arithmetic_where_quantity_and_price_cannot_say_it(self):
         self._make_contract(date_start="2024-03-16", period_anchor="calendar")

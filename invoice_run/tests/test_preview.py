@@ -296,6 +296,23 @@ class TestPreview(InvoiceRunCommon):
         with self._rolled_back():
             self._check_run(company_currency, rounding, values)
 
+    def test_rate_of_the_day_that_a_localisation_takes(self):
+        """Some countries convert at the rate of the delivery: Odoo is asked for the day."""
+        move = type(self.env["account.move"])
+        self.patch(move, "_get_invoice_currency_rate_date", lambda move: move.delivery_date)
+        # no localisation that bulk creation would know of
+        self.env["ir.config_parameter"].set_param("invoice_run.bulk_create", "0")
+        currency = self.currencies["CHF"]
+        self.assertNotEqual(currency, self.company.currency_id)
+        vals = {"currency_id": currency.id, "company_id": self.company.id}
+        self.env["res.currency.rate"].create({**vals, "name": "2024-03-01", "rate": 4.0})
+        self._make_contract(
+            currency_id=currency.id, date_start="2024-02-01", billing_timing="arrears"
+        )
+        document = self._run_all("2024-03-15").document_ids
+        self.assertInvoiced(document)
+        self.assertAlmostEqual(document.currency_rate, CURRENCIES["CHF"][1])
+
     def test_fraction_of_a_cent_with_the_tax_in_the_price(self):
         """Odoo would split 0.405 into 0.33 + 0.07; the contract bills 0.41."""
         self.company.tax_calculation_rounding_method = "round_globally"

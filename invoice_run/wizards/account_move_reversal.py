@@ -77,7 +77,7 @@ class AccountMoveReversal(models.TransientModel):
         action = super().reverse_moves(is_modify)
         if not is_modify:
             # sudo: who reverses an invoice need not see the run that made it
-            lines = self.new_move_ids.sudo()._get_credit_lines()
+            lines = self.new_move_ids.sudo().line_ids.filtered("billing_credited_line_id")
             lines.filtered(lambda line: line._is_money_back())._answer_credit(self)
         return action
 

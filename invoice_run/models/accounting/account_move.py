@@ -70,29 +70,60 @@ class AccountMove(models.Model):
             move.billing_contract_ids = move.invoice_line_ids.invoice_run_line_id.contract_id
 
     def write(self, vals):
-        # EXTENDS 'account': confirming, cancelling and resetting decide what claims a period
-        if vals.get("state") in ("draft", "cancel"):
+        # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
+        moves = self._get_moves_of_runs() if "state" in vals else self.browse()
+        moves._prepare_state(vals.get("state"))
+        result = super().write(vals)
+        if moves:
+            # a draft holds its periods like a confirmed invoice: only what it reverses changes
+            own = vals["state"] != "posted"
+            moves._get_affected_run_lines(own=own)._follow_invoices()
+        return result
+
+    def _prepare_state(self, state):
+        """Check and prepare that these moves of runs get another state.
+
+        :raises UserError: credits, or what is billed again, stand in the way
+        """
+        if not self:
+            return
+        if state in ("draft", "cancel"):
             self._check_not_given_back()
             confirmed = self.filtered(lambda move: move.state == "posted")
             confirmed._get_credit_lines()._check_not_built_upon()
             self._forget_unsent_mails()
-        elif vals.get("state") == "posted":
+        elif state == "posted":
             self._check_given_back_once()
             self._get_credit_lines()._check_credits_fit()
-        if vals.get("state") == "cancel":
+        if state == "cancel":
             self._get_lines_of_runs()._check_credits_undone()
             self._forget_credit_documents()
-        result = super().write(vals)
-        if "state" in vals:
-            # a draft claims its periods like a confirmed invoice: only what it reverses changes
-            own = vals["state"] != "posted"
-            self._get_affected_run_lines(own=own)._follow_invoices()
-        return result
+
+    def _get_moves_of_runs(self):
+        """Return those of these moves that bill something of runs, or give it back.
+
+        Every confirmation of any journal entry passes here. Moves and items are read by Odoo then
+        in any case, so of what has nothing to do with a run no query is asked; one of reversals.
+        """
+        # sudo: whoever confirms an entry need not see the run that made the invoice
+        moves = self.sudo()
+        found = moves.filtered(lambda move: move._is_of_runs())
+        reversals = (moves - found).filtered("reversed_entry_id")
+        if reversals:
+            lines = reversals.reversed_entry_id._get_lines_of_runs()
+            found += reversals.filtered(lambda move: move.reversed_entry_id in lines.move_id)
+        return self.browse(found.ids)
+
+    def _is_of_runs(self):
+        return bool(self.invoice_run_document_id) or any(
+            line.invoice_run_line_id or line.billing_credited_line_id for line in self.line_ids
+        )
 
     def unlink(self):
-        # EXTENDS 'account': a deleted credit note no longer releases periods
-        run_lines = self._get_affected_run_lines()
-        self._forget_credit_documents()
+        # EXTENDS 'account': a deleted credit note no longer gives periods back
+        moves = self._get_moves_of_runs()
+        run_lines = moves._get_affected_run_lines()
+        moves._forget_credit_documents()
         result = super().unlink()
         if run_lines:
             run_lines.exists()._follow_invoices()
@@ -137,6 +168,8 @@ class AccountMove(models.Model):
 
     def _forget_credit_documents(self):
         """Do not send credit notes of a run that are deleted or cancelled before they left."""
+        if not self:
+            return
         # sudo: who cancels a credit note need not see the run that made it
         documents = (
             self.env["invoice.run.document"]
@@ -180,8 +213,6 @@ class AccountMove(models.Model):
 
     def _get_affected_run_lines(self, own=True):
         """Return the amounts on these moves and on the invoices that they reverse.
-
-        Read by SQL: every confirmation of any journal entry passes here.
 
         :param own: with the amounts on these moves themselves
         """

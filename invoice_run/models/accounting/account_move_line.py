@@ -99,8 +99,9 @@ class AccountMoveLine(models.Model):
     def unlink(self):
         # EXTENDS 'account': a deleted invoice line releases its period
         # sudo: users who delete an invoice line need not see the run that made it
-        self.sudo()._check_credits_undone()
-        run_lines = self.sudo().invoice_run_line_id
+        billed = self.sudo().filtered("invoice_run_line_id")
+        billed._check_credits_undone()
+        run_lines = billed.invoice_run_line_id
         result = super().unlink()
         if run_lines:
             run_lines.exists()._follow_invoices()

@@ -1,3 +1,5 @@
+from collections import defaultdict
+
 import psycopg2
 
 from odoo import fields, models
@@ -232,7 +234,43 @@ class InvoiceRunLine(models.Model):
         elif item.quantity:
             vals["quantity"] = -item._get_signed_quantity()
             vals["price_unit"] = float(-amount) / vals["quantity"]
-        return {**vals, "tax_ids": taxes.ids}
+        vals["tax_ids"] = taxes.ids
+        if amount and amount == whole and billed.credits:
+            vals["extra_tax_data"] = self._prepare_taxes_left(billed, taxes, vals)
+        return vals
+
+    def _prepare_taxes_left(self, billed, taxes, vals):
+        """Return what is left of the taxes, for the credit that gives the last of a line back.
+
+        Each part that is credited rounds its taxes, so parts need not add up to the invoice: the
+        last one takes what is left of each tax, to the coin, instead of what its price gives.
+
+        :param taxes: of the credit
+        :param vals: quantity, price and discount of the credit
+        :return: as ``account.tax._import_base_line_extra_tax_data`` reads it; False where there is
+            nothing to say: no tax, one that is reversed to 0, or days settled without an invoice
+        """
+        is_reversed = any(taxes.flatten_taxes_hierarchy().mapped("has_negative_factor"))
+        if not taxes or is_reversed or not billed.entry.line_id:
+            return False
+        move_lines = [entry.line_id for entry in (billed.entry, *billed.credits) if entry.line_id]
+        left = defaultdict(lambda: [0.0, 0.0])
+        for amounts_by_tax in self.env["billing.ledger"]._get_tax_amounts(move_lines).values():
+            for tax_id, amounts in amounts_by_tax.items():
+                left[tax_id] = [sum(pair) for pair in zip(left[tax_id], amounts, strict=True)]
+        move = self.env["account.move"].browse(billed.entry.move_id)
+        return {
+            **{name: vals[name] for name in ("quantity", "price_unit", "discount")},
+            "currency_id": move.currency_id.id,
+            "rate": move.invoice_currency_rate,
+            "manual_tax_amounts": {
+                str(tax_id): {
+                    "tax_amount_currency": -move.currency_id.round(in_currency),
+                    "tax_amount": -move.company_currency_id.round(amount),
+                }
+                for tax_id, (in_currency, amount) in left.items()
+            },
+        }
 
     def _get_signed_quantity(self):
         """Return the quantity as it is billed: see the method of this name on journal items."""

@@ -373,6 +373,8 @@ class InvoiceRunLine(models.Model):
             "billing_date_to": self.billing_date_to,
             "invoice_run_line_id": self.id,
         }
+        if extra_tax_data := self._get_extra_tax_data(sign):
+            vals["extra_tax_data"] = extra_tax_data
         if self.analytic_distribution or self.credited_line_id:
             # without one, Odoo's analytic distribution models apply
             vals["analytic_distribution"] = self.analytic_distribution

@@ -538,8 +538,18 @@ class BillingContractLine(models.Model):
             "%(days)s days: %(share)s × %(price)s",
             days=span.days,
             share=share,
-            price=self.currency_id.with_env(lang_env).format(price),
+            price=self._format_price(lang_env, price),
         )
+
+    def _format_price(self, env, price):
+        """Return ``price`` with the sign of its currency; with its code where Latin-1 has no sign.
+
+        Formats such as FatturaPA are in Latin-1, which has no euro.
+        """
+        currency = self.currency_id.with_env(env)
+        text, sign = currency.format(price), currency.symbol or ""
+        is_plain = sign == sign.encode("latin-1", "replace").decode("latin-1")
+        return text if is_plain else text.replace(sign, currency.name)
 
     def _prepare_run_line_vals(self, terms, span, fiscal_position):
         """Return the values of the run line that bills ``span`` of this line."""
@@ -573,7 +583,8 @@ class BillingContractLine(models.Model):
         parts = [self.name or self.product_id.display_name]
         if self.price_interval != "once":
             days = [self._format_day(day, lang) for day in span]
-            parts.append(" – ".join(days))
+            # a hyphen: formats in Latin-1, such as FatturaPA, have no dash
+            parts.append(" - ".join(days))
         if note:
             parts.append(note)
         return "\n".join(parts)

@@ -395,7 +395,8 @@ class BillingUsage(models.Model):
         errors = self._get_contract_state_errors()
         errors += super()._get_run_errors(run, records)
         errors += self._get_product_errors(self.product_id, records)
-        return errors + self._get_price_errors(self)
+        is_free = run.scenario_id.allow_free_usage
+        return errors if is_free else errors + self._get_price_errors(self)
 
     def _get_contract_state_errors(self):
         """Return the reason, as (code, message), why usage of this contract is not billed."""

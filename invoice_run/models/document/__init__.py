@@ -1,4 +1,5 @@
 from . import invoice_run_document
+from . import invoice_run_dates
 from . import invoice_run_invoicing
 from . import invoice_run_early_payment
 from . import invoice_run_stale

@@ -3,7 +3,7 @@ import re
 from odoo import api, fields, models
 from odoo.tools import format_date
 
-from ...memory import assign
+from ...memory import assign, remembering
 from ..base.states import DOCUMENT_TRANSITIONS
 
 PLACEHOLDER = re.compile(r"\{(date_from|date_to|month|year|quarter|week)(?::([^{}]+))?\}")
@@ -140,14 +140,10 @@ class InvoiceRunDocument(models.Model):
         The same calls in the same order as the invoice makes, so they are its amounts.
         """
         totals, untaxed, lines = [], [], []
-        for document in self:
-            summary, base_lines = document._get_tax_summary(1)
-            sign = 1
-            if summary["total_amount_currency"] < 0:
-                sign = -1
-                summary, base_lines = document._get_tax_summary(-1)
-            vals = document._prepare_amount_vals(summary, sign)
-            totals.append({**vals, "currency_rate": document._get_currency_rate()})
+        with remembering(self.env):
+            found = [document._get_amount_vals() for document in self]
+        for vals, sign, base_lines in found:
+            totals.append(vals)
             for base_line in base_lines:
                 details = base_line["tax_details"]
                 lines.append(base_line["record"])
@@ -159,6 +155,16 @@ class InvoiceRunDocument(models.Model):
         assign(self, totals)
         lines = self.env["invoice.run.line"].concat(*lines)
         assign(lines, [{"amount_untaxed": amount} for amount in untaxed])
+
+    def _get_amount_vals(self):
+        """Return totals and rate, the sign of the document and its base lines."""
+        summary, base_lines = self._get_tax_summary(1)
+        sign = 1
+        if summary["total_amount_currency"] < 0:
+            sign = -1
+            summary, base_lines = self._get_tax_summary(-1)
+        vals = self._prepare_amount_vals(summary, sign)
+        return {**vals, "currency_rate": self._get_currency_rate()}, sign, base_lines
 
     def _get_tax_summary(self, sign):
         """Return the tax totals of this document and its base lines, see ``_prepare_base_line``."""
@@ -183,8 +189,10 @@ class InvoiceRunDocument(models.Model):
         }
 
     def _get_currency_rate(self):
-        """Return units of the document currency per unit of company currency on its date."""
+        """Return units of the document currency per unit of company currency for its invoice."""
         self.ensure_one()
+        if self.currency_id == self.company_currency_id:
+            return 1.0
         if self.reversed_entry_id:
             # what was booked is credited, not what it is worth today
             return self.reversed_entry_id.invoice_currency_rate
@@ -192,7 +200,7 @@ class InvoiceRunDocument(models.Model):
             from_currency=self.company_id.currency_id,
             to_currency=self.currency_id,
             company=self.company_id,
-            date=self.invoice_date or self.company_id._get_invoice_run_today(),
+            date=self._get_move_dates().rate,
         )
 
     # ------------------------------------------------------------------

@@ -8,6 +8,7 @@ from odoo.exceptions import RedirectWarning, UserError
 from odoo.fields import Domain
 from odoo.tools import float_compare, format_date
 from odoo.tools.misc import format_amount
+from odoo.tools.translate import get_translation
 
 from ...memory import assign, remember, remembering
 from ..base.errors import RETRY_ERRORS, is_outage
@@ -246,7 +247,7 @@ class InvoiceRunDocument(models.Model):
         source = self.run_id.scenario_id._get_source()
         names = ("company_id", "partner_id", "currency_id", "journal_id", "fiscal_position_id")
         records = {name: self[name] for name in names}
-        errors = source._get_document_errors(self.payer_id, records, self.invoice_date)
+        errors = source._get_document_errors(self.payer_id, records, self._get_move_dates().rate)
         for product in self.line_ids.product_id:
             errors += source._get_account_errors(product, records)
         return [message for _code, message in errors]
@@ -282,13 +283,13 @@ class InvoiceRunDocument(models.Model):
         ]
 
     def _get_lock_date_errors(self, date=None):
-        """Return why the books are closed on the invoice date.
+        """Return why the books are closed on the date on which the invoice is booked.
 
         Odoo would not refuse, but move the accounting date.
 
-        :param date: invoice date, where it is not the one of the document
+        :param date: invoice date of a draft, where it is not the one of the document
         """
-        date = date or self.invoice_date
+        date = self.move_id.date or date or self._get_move_dates().booked
         has_tax = bool(self.line_ids.tax_ids)
         return remember(
             self.env,
@@ -347,7 +348,8 @@ class InvoiceRunDocument(models.Model):
         """Whether the rate of this document's date is another one than its totals were made at."""
         self.ensure_one()
         source = self.run_id.scenario_id._get_source()
-        if source._get_currency_errors(self.currency_id, self.company_id, self.invoice_date):
+        date = self._get_move_dates().rate
+        if source._get_currency_errors(self.currency_id, self.company_id, date):
             return False  # there is none: said by the invoice that cannot be made
         return float_compare(self.currency_rate, self._get_currency_rate(), precision_digits=9) != 0
 
@@ -360,7 +362,7 @@ class InvoiceRunDocument(models.Model):
             "move_type": "out_refund" if sign < 0 else "out_invoice",
             "invoice_user_id": self._get_invoice_user().id,
             "invoice_origin": ", ".join(sorted(self._get_source_names())) or False,
-            "ref": self._get_customer_reference(),
+            "ref": self._get_reference(sign),
             "invoice_line_ids": [
                 fields.Command.create(line_vals) for line_vals in self._get_move_lines_vals(sign)
             ],
@@ -369,9 +371,9 @@ class InvoiceRunDocument(models.Model):
             vals["reversed_entry_id"] = self.reversed_entry_id.id
         if self.reversed_entry_id and self.currency_id != self.company_currency_id:
             vals["invoice_currency_rate"] = self.reversed_entry_id.invoice_currency_rate
-        if self.date_to:
+        if delivery_date := self._get_delivery_date():
             # supplied when it is complete, whether billed before or after
-            vals["delivery_date"] = self.date_to
+            vals["delivery_date"] = delivery_date
         return vals
 
     def _prepare_header_vals(self):
@@ -389,6 +391,7 @@ class InvoiceRunDocument(models.Model):
             "billing_category_id": self.category_id.id,
             "invoice_run_id": self.run_id.id,
             "invoice_run_document_id": self.id,
+            **self._prepare_date_vals(),
         }
         if self.invoice_date_due:
             # without a term Odoo keeps the due date that it is given
@@ -400,6 +403,26 @@ class InvoiceRunDocument(models.Model):
 
     def _get_invoice_user(self):
         return self.contract_ids.user_id[:1] or self.run_id.user_id
+
+    def _get_reference(self, sign):
+        """Return the reference of the invoice; a credit note names what it credits, as Odoo's do.
+
+        In the words of Odoo's reversals and the language of the customer; some electronic formats
+        refuse a credit note without it.
+
+        :param sign: -1 for a credit note
+        """
+        reference = self._get_customer_reference()
+        credited = self.reversed_entry_id or self.line_ids.credited_line_id.move_id
+        # a draft has no number yet
+        names = ", ".join(filter(None, credited.mapped("name")))
+        if sign > 0 or not names:
+            return reference
+        lang = self.partner_id.lang or self.env.lang or "en_US"
+        if not reference:
+            return get_translation("account", lang, "Reversal of: %s", (names,))
+        values = {"move_name": names, "reason": reference}
+        return get_translation("account", lang, "Reversal of: %(move_name)s, %(reason)s", values)
 
     def _get_customer_reference(self):
         """Return the customer's own references of the contracts, for the invoice."""
@@ -422,7 +445,8 @@ class InvoiceRunDocument(models.Model):
         """Return the section line under which the charges of ``contract`` stand."""
         lang_env = self.with_context(lang=self.partner_id.lang or self.env.lang).env
         parts = [contract.name, contract.title, contract.client_order_ref]
-        name = " – ".join(filter(None, parts)) or lang_env._("Usage")
+        # a hyphen, as between days: see the names of contract lines
+        name = " - ".join(filter(None, parts)) or lang_env._("Usage")
         return {"display_type": "line_section", "name": name}
 
     def _sync_state(self):

@@ -63,6 +63,11 @@ class BillingScenario(models.Model):
     enforce_collective = fields.Boolean(
         "Collective Invoices", help="One invoice per customer, whatever the customer's setting."
     )
+    allow_free_usage = fields.Boolean(
+        "Usage Without a Price Is Free",
+        help="It is billed at 0.00. Otherwise it is an exception, until somebody fills in the "
+        "price or a discount of 100 %.",
+    )
     send_action = fields.Selection(
         selection="_selection_send_action",
         string="Send By",
@@ -263,7 +268,9 @@ class BillingScenario(models.Model):
         self.ensure_one()
         self.env.flush_all()
         try:
-            with self.env.cr.savepoint(), mute_logger("odoo.sql_db"):
+            # flush=False: nothing is written here, and what waits for the end of the transaction
+            # must wait: a new company has its chart of accounts loaded then
+            with self.env.cr.savepoint(flush=False), mute_logger("odoo.sql_db"):
                 run = run or self.env["invoice.run"].new({"scenario_id": self, "is_preview": True})
                 query = self._get_source()._search(run._get_source_domain(author))
                 self.env.execute_query(SQL("EXPLAIN %s", query.select()))

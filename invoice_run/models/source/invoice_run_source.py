@@ -4,7 +4,7 @@ from odoo.tools import float_round, format_date
 
 from ...engine import periods
 from ...engine.charge import Charge, NotBillable, get_charges, get_exceptions
-from ...memory import remember
+from ...memory import remember, remembering
 
 
 class InvoiceRunSource(models.AbstractModel):
@@ -325,7 +325,8 @@ class InvoiceRunSource(models.AbstractModel):
     @api.model
     def _create_run_moves(self, documents):
         """Create the draft invoices of these documents of one company; return them in order."""
-        vals_list = [document._prepare_move_vals() for document in documents]
+        with remembering(self.env):
+            vals_list = [document._prepare_move_vals() for document in documents]
         return documents._create_drafts(vals_list)
 
     # ------------------------------------------------------------------
