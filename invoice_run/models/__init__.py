@@ -17,6 +17,7 @@ from .contract import billing_contract
 from .contract import billing_contract_portal
 from .amount import invoice_run_line
 from .contract import billing_contract_line
+from .contract import billing_contract_money
 from .contract import billing_usage
 from .scenario import billing_scenario
 from .scenario import billing_scenario_rule
@@ -85,5 +86,6 @@ from .settings import res_company_checks
 from .settings import res_config_settings
 from .schedule import invoice_run_automation
 from .settings import res_partner
+from .contract import res_partner_money
 from .base import res_users
 from .amount import invoice_run_stale_triggers

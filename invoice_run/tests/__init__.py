@@ -3,6 +3,7 @@ from . import test_approval
 from . import test_approval_walks
 from . import test_bad_input
 from . import test_billing_modes
+from . import test_bridge
 from . import test_bulk_equality
 from . import test_changes
 from . import test_charges
@@ -40,6 +41,8 @@ from . import test_printing
 from . import test_progress
 from . import test_rendering
 from . import test_reconcile
+from . import test_recurring
+from . import test_recurring_amounts
 from . import test_register
 from . import test_reports
 from . import test_review
