@@ -50,6 +50,7 @@
     "demo": ["demo/invoice_run_demo.xml"],
     "assets": {
         "web.assets_backend": ["invoice_run/static/src/**/*"],
+        "web.assets_frontend": ["invoice_run/static/src/timeline/timeline.scss"],
         "web.assets_tests": ["invoice_run/static/tests/tours/**/*"],
     },
     "post_init_hook": "post_init_hook",

@@ -18,6 +18,7 @@ from .contract import billing_contract_portal
 from .amount import invoice_run_line
 from .contract import billing_contract_line
 from .contract import billing_contract_money
+from .contract import billing_contract_timeline
 from .contract import billing_usage
 from .scenario import billing_scenario
 from .scenario import billing_scenario_rule

@@ -63,6 +63,7 @@ from . import test_sending
 from . import test_sending_credits
 from . import test_sending_faults
 from . import test_stylesheet
+from . import test_timeline
 from . import test_tours
 from . import test_translations
 from . import test_trouble
