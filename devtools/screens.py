@@ -13,7 +13,6 @@ MANAGER_DONE = ".o_invoice_manager_done"
 NARROW = (390, 844)
 TIMELINE_TAB = ".o_notebook a[name='timeline']"
 TIMELINE = ".o_invoice_run_timeline"
-SHOW_BRIDGE = ".modal-footer .btn-primary, .o_form_view .btn-primary"
 BRIDGE = ".o_invoice_run_bridge"
 OTHER_INFO = ".o_notebook a[name='other_information']"
 
@@ -70,13 +69,15 @@ SCREENS = (
         show=".o_graph_renderer, .o_pivot, .o_list_view",
     ),
     Screen("recurring", f"{ACTION}billing_contract_line_action"),
-    Screen("bridge", f"{ACTION}billing_bridge_action", clicks=(SHOW_BRIDGE,), show=BRIDGE),
     Screen(
-        "bridge_narrow",
-        f"{ACTION}billing_bridge_action",
-        clicks=(SHOW_BRIDGE,),
+        "bridge",
+        f"{ACTION}invoice_run_dashboard_action",
+        clicks=(
+            "[data-menu-xmlid='invoice_run.invoice_run_menu_root']",
+            "[data-menu-xmlid='invoice_run.billing_bridge_menu']",
+            ".modal-footer .btn-primary",
+        ),
         show=BRIDGE,
-        size=NARROW,
     ),
     Screen(
         "timeline",

@@ -72,8 +72,9 @@ class TestTimeline(LedgerCommon):
         )
         january, february = row["months"][:2]
         self.assertEqual(january["parts"][0]["move_id"], move.id)
-        self.assertEqual(january["parts"][0]["move_name"], move.display_name)
+        self.assertEqual(january["parts"][0]["move_name"], move.name)
         self.assertEqual(february["parts"][0]["run_id"], run.id)
+        self.assertEqual(february["parts"][0]["run_name"], run.reference)
         self.assertEqual(february["amount"], 100.0)
 
     def test_paused(self):

@@ -65,8 +65,8 @@ class BillingContract(models.Model):
         rows = self._get_timeline_parts(months[0].date_from, months[-1].date_to)
         parts = [part for line_parts in rows.values() for part in line_parts]
         names = {
-            "move": self._get_readable_names("account.move", parts, "move_id"),
-            "run": self._get_readable_names("invoice.run", parts, "run_id"),
+            "move": self._get_readable_names("account.move", parts, "move_id", "name"),
+            "run": self._get_readable_names("invoice.run", parts, "run_id", "reference"),
         }
         return [
             {
@@ -91,11 +91,15 @@ class BillingContract(models.Model):
             )
         return months
 
-    def _get_readable_names(self, model, parts, name):
-        """Return {id: name} of what ``parts`` point at and the user may read."""
-        ids = {getattr(part, name) for part in parts} - {None}
+    def _get_readable_names(self, model, parts, link, name):
+        """Return {id: name} of what ``parts`` point at and the user may read.
+
+        :param link: the field of a part that points at a record of ``model``
+        :param name: the field with its number; a draft has none
+        """
+        ids = {getattr(part, link) for part in parts} - {None}
         records = self.env[model].browse(sorted(ids))._filtered_access("read")
-        return {record.id: record.display_name for record in records}
+        return {record.id: record[name] or record.display_name for record in records}
 
     def _get_timeline_parts(self, first, last):
         """Return what became of the days of the price lines from ``first`` to ``last``.
