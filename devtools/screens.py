@@ -11,6 +11,9 @@ PROCESS = ".o_invoice_manager_process:enabled >> nth=0"
 MANAGER_ROW = ".o_invoice_manager_table tbody tr"
 MANAGER_DONE = ".o_invoice_manager_done"
 NARROW = (390, 844)
+TIMELINE_TAB = ".o_notebook a[name='timeline']"
+TIMELINE = ".o_invoice_run_timeline"
+BRIDGE = ".o_invoice_run_bridge"
 OTHER_INFO = ".o_notebook a[name='other_information']"
 
 
@@ -70,6 +73,37 @@ SCREENS = (
             ".modal-footer .btn-primary",
         ),
         show=".o_graph_renderer, .o_pivot, .o_list_view",
+    ),
+    Screen("recurring", f"{ACTION}billing_contract_line_action"),
+    Screen(
+        "bridge",
+        f"{ACTION}invoice_run_dashboard_action",
+        clicks=(
+            "[data-menu-xmlid='invoice_run.invoice_run_menu_root']",
+            "[data-menu-xmlid='invoice_run.billing_bridge_menu']",
+            ".modal-footer .btn-primary",
+        ),
+        show=BRIDGE,
+    ),
+    Screen(
+        "timeline",
+        f"{ACTION}billing_contract_action/{{contract}}",
+        clicks=(TIMELINE_TAB,),
+        until=TIMELINE,
+    ),
+    Screen(
+        "timeline_narrow",
+        f"{ACTION}billing_contract_action/{{contract}}",
+        clicks=(TIMELINE_TAB,),
+        show=TIMELINE,
+        size=NARROW,
+    ),
+    Screen(
+        "portal_contract_narrow",
+        "/my/contracts/{portal_contract}",
+        login="portal",
+        show=".o_invoice_run_timeline_row",
+        size=NARROW,
     ),
     Screen(
         "cutoff",

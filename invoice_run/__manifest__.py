@@ -21,6 +21,7 @@
         "wizards/account_move_reversal_views.xml",
         "wizards/billing_contract_change_views.xml",
         "wizards/billing_credit_question_views.xml",
+        "wizards/billing_bridge_views.xml",
         "wizards/billing_cutoff_views.xml",
         "wizards/billing_due_views.xml",
         "wizards/billing_forecast_views.xml",
@@ -28,6 +29,7 @@
         "views/billing_category_views.xml",
         "views/billing_cluster_views.xml",
         "views/billing_contract_views.xml",
+        "views/billing_contract_line_views.xml",
         "views/billing_usage_views.xml",
         "views/billing_scenario_views.xml",
         "views/invoice_run_exception_views.xml",
@@ -49,6 +51,7 @@
     "demo": ["demo/invoice_run_demo.xml"],
     "assets": {
         "web.assets_backend": ["invoice_run/static/src/**/*"],
+        "web.assets_frontend": ["invoice_run/static/src/timeline/timeline.scss"],
         "web.assets_tests": ["invoice_run/static/tests/tours/**/*"],
     },
     "post_init_hook": "post_init_hook",

@@ -113,7 +113,7 @@ UNINSTALL += ".button_immediate_uninstall()\n"
 # Rows of any table that name a model, an XML id or a table of the addon.
 LEFT = """
 NAMES = r'(billing|invoice)[._](asset|category|cluster|contract|cutoff|due|forecast|run|scenario'
-NAMES += r'|usage|manager)\\y|invoice_run_sample_\\d'
+NAMES += r'|usage|manager|bridge)\\y|invoice_run_sample_\\d'
 # What is listed as installable, and messages to open browsers, which Odoo drops after a day.
 SELF = ('ir_module_module', 'ir_module_module_dependency', 'bus_bus')
 env.cr.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")

@@ -92,6 +92,7 @@ class BillingPortal(CustomerPortal):
             "page_name": "billing_contract",
             "invoiced": invoiced,
             "readable": self._get_readable_invoices(invoiced),
+            "timeline": contract._get_portal_timeline(),
         }
         values = self._get_page_view_values(contract, access_token, values, HISTORY, False, **kw)
         return request.render("invoice_run.portal_contract_page", values)

@@ -3,6 +3,7 @@ from . import test_approval
 from . import test_approval_walks
 from . import test_bad_input
 from . import test_billing_modes
+from . import test_bridge
 from . import test_changes
 from . import test_charges
 from . import test_company_domain
@@ -41,6 +42,8 @@ from . import test_printing
 from . import test_progress
 from . import test_rendering
 from . import test_reconcile
+from . import test_recurring
+from . import test_recurring_amounts
 from . import test_register
 from . import test_reports
 from . import test_review
@@ -61,6 +64,7 @@ from . import test_sending
 from . import test_sending_credits
 from . import test_sending_faults
 from . import test_sources
+from . import test_timeline
 from . import test_tours
 from . import test_translations
 from . import test_trouble

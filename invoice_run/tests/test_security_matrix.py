@@ -182,6 +182,12 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 "month": "2024-01-01",
                 **line,
             },
+            "billing.bridge": lambda: company,
+            "billing.bridge.line": lambda: {
+                "bridge_id": self._make("billing.bridge").id,
+                "kind": "new",
+                **line,
+            },
             "billing.cutoff": lambda: company,
             "billing.cutoff.detail": lambda: {
                 "move_id": self.invoiced.invoice_ids[:1].id,

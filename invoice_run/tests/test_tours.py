@@ -1,5 +1,8 @@
 from unittest.mock import patch
 
+from dateutil.relativedelta import relativedelta
+
+from odoo import fields
 from odoo.addons.base.models.ir_mail_server import IrMail_Server
 from odoo.fields import Command
 from odoo.tests import HttpCase, tagged
@@ -92,6 +95,39 @@ class TestTours(HttpCase, SendingCommon):
     def test_first_use_with_sample_data(self):
         self.start_tour("/odoo/invoice-run-dashboard", "invoice_run_first_use", login="run_manager")
         self.assertFalse(self.env["invoice.run.sample"]._get_records("billing.contract"))
+
+
+@tagged("post_install", "-at_install")
+class TestContractTours(HttpCase, InvoiceRunCommon):
+    """What contracts charge, what changed, what became of each month."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.this_month = fields.Date.today().replace(day=1)
+        cls.contract = cls._make_contract(
+            date_start=cls.this_month - relativedelta(months=1), title="Raised"
+        )
+
+    def _change_price(self):
+        self.contract.line_ids._change_from(self.this_month, {"price_unit": 110.0})
+
+    def test_bridge(self):
+        self._change_price()
+        self._make_contract([{"price_unit": 30.0}], date_start=self.this_month, title="Fresh")
+        self.start_tour(
+            "/odoo/action-invoice_run.billing_bridge_action", "invoice_run_bridge", login="run_user"
+        )
+
+    def test_timeline(self):
+        self._run_all(self.this_month - relativedelta(days=1))
+        self._change_price()
+        self._make_amounts(self._make_run(self.this_month))
+        self.start_tour(
+            f"/odoo/action-invoice_run.billing_contract_action/{self.contract.id}",
+            "invoice_run_timeline",
+            login="run_user",
+        )
 
 
 @tagged("post_install", "-at_install")

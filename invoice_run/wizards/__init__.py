@@ -2,6 +2,7 @@ from . import invoice_run_wizard  # isort: skip, the others inherit it
 from . import (
     account_move_reversal,
     base_import_import,
+    billing_bridge,
     billing_contract_change,
     billing_credit_question,
     billing_cutoff,

@@ -9,7 +9,7 @@ from odoo.tools import SQL
 
 from ..engine import cycles, periods
 from ..engine.charge import get_charges
-from ..memory import remember, remembering
+from ..memory import remembering
 from ..models.base.possible_dates import check_ahead
 from ..models.base.states import CONTRACT_BILLED, DOCUMENT_OPEN
 
@@ -278,17 +278,3 @@ class BillingContractLine(models.Model):
         for span in spans:
             vals = self._prepare_run_line_vals(terms, span, position)
             yield contract._get_run_untaxed(vals, contract.currency_id)
-
-    def _may_include_taxes(self):
-        """Whether a tax of this line may be in its price; most companies have none such."""
-        if self.tax_ids:
-            return any(self.tax_ids.flatten_taxes_hierarchy().mapped("price_include"))
-        company = self.company_id
-        return remember(
-            self.env, ("included taxes", company), lambda: self._has_included_taxes(company)
-        )
-
-    def _has_included_taxes(self, company):
-        taxes = self.env["account.tax"]
-        domain = [*taxes._check_company_domain(company), ("type_tax_use", "=", "sale")]
-        return any(taxes.search(domain).mapped("price_include"))

@@ -4,3 +4,6 @@ from . import billing_contract_line
 from . import billing_usage
 from . import billing_contract_history
 from . import invoice_run_stale_triggers
+from . import billing_contract_money
+from . import billing_contract_timeline
+from . import res_partner_money

@@ -123,6 +123,23 @@ class BillingContractLine(models.Model):
         "proposes the credit.",
         engine=True,
     )
+    running_from = fields.Date(
+        "In Force From",
+        compute="_compute_invoiced_until",
+        store=True,
+        copy=False,
+        index="btree_not_null",
+        help="First day for which the line charges something. Empty: drafts, one-off lines.",
+        engine=True,
+    )
+    running_until = fields.Date(
+        "In Force Until",
+        compute="_compute_invoiced_until",
+        store=True,
+        copy=False,
+        help="Last day, included, for which the line charges something. Empty: open-ended.",
+        engine=True,
+    )
     previous_line_id = fields.Many2one(
         "billing.contract.line", "Replaces", readonly=True, copy=False, index="btree_not_null"
     )
@@ -192,6 +209,7 @@ class BillingContractLine(models.Model):
             line.next_period_from = day or False
             line.invoiced_until = line._get_invoiced_until(day)
             line.overbilled_from = line._get_overbilled_from(claims[line.id])
+            line.running_from, line.running_until = line._get_running_days()
 
     @api.model
     def _get_stale_fields(self):
@@ -347,6 +365,21 @@ class BillingContractLine(models.Model):
         if open_day:
             return open_day - periods.DAY if open_day > first else False
         return last
+
+    def _get_running_days(self):
+        """Return the first and last day for which this line charges something, False where none.
+
+        Of a cancelled contract only what was billed: the rest never is. Read ``invoiced_until``
+        first.
+        """
+        contract = self.contract_id
+        if self.price_interval == "once" or contract.state == "draft" or not contract.date_start:
+            return False, False
+        first, last = self._get_own_days()
+        if contract.state == "cancelled":
+            last = min(last, self.invoiced_until) if self.invoiced_until else None
+            return (first, last) if last and last >= first else (False, False)
+        return first, last or False
 
     def _get_overbilled_from(self, claimed):
         """Return the first claimed day after the end of the line; empty when there is none."""

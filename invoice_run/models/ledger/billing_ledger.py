@@ -233,6 +233,41 @@ class BillingLedger(models.AbstractModel):
         )
         return {amount_id: (float(billed), float(back)) for amount_id, billed, back in rows}
 
+    @api.model
+    def _get_credits_by_hand(self, lines, date_from, date_to):
+        """Return what credit notes by hand gave back of price lines whose days stay billed.
+
+        Neither what runs credited nor what is billed again: there the contract says what changed.
+
+        :param lines: a query of price lines (``billing.contract.line``)
+        :param date_from: first accounting date, inclusive
+        :param date_to: last accounting date, inclusive
+        :return: {price line id: amount}, untaxed, in company currency as booked, negative
+        """
+        self._flush_ledger()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT amount.contract_line_id, -sum(item.balance)
+                  FROM account_move move
+                  JOIN account_move_line item ON item.move_id = move.id
+                  JOIN account_move_line origin ON origin.id = item.billing_credited_line_id
+                  JOIN invoice_run_line amount ON amount.id = origin.invoice_run_line_id
+                  LEFT JOIN account_move reversed ON reversed.id = move.reversed_entry_id
+                 WHERE move.state = 'posted' AND move.date BETWEEN %(first)s AND %(last)s
+                   AND item.invoice_run_line_id IS NULL AND amount.corrects_id IS NULL
+                   AND NOT COALESCE(%(releases)s, FALSE)
+                   AND amount.contract_line_id IN %(lines)s
+                 GROUP BY amount.contract_line_id
+                """,
+                first=date_from,
+                last=date_to,
+                releases=RELEASES,
+                lines=lines.subselect(),
+            )
+        )
+        return {line_id: float(amount) for line_id, amount in rows}
+
     # ------------------------------------------------------------------
     # Days
     # ------------------------------------------------------------------
