@@ -63,6 +63,8 @@ from .review import invoice_run_reconcile
 from .review import invoice_run_register
 from .review import invoice_run_previous
 from .review import invoice_run_flags
+from .review import invoice_run_reasons
+from .review import invoice_run_review
 from .sale import sale_order
 from .sale import sale_order_line
 from .sale import sale_order_source
