@@ -228,5 +228,5 @@ class TestReviewTours(HttpCase, InvoiceRunCommon):
         )
 
     def test_review_by_its_address(self):
-        url = f"/odoo/invoice-run-review/{self.invoice_run.id}"
+        url = f"/odoo/{self.invoice_run.id}/invoice-run-review"
         self.start_tour(url, "invoice_run_review_address", login="run_user")

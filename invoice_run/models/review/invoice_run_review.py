@@ -21,7 +21,7 @@ class InvoiceRun(models.Model):
         self.ensure_one()
         self.check_access("read")
         action = self.env["ir.actions.client"]._for_xml_id("invoice_run.invoice_run_review_action")
-        return {**action, "params": {"run_id": self.id}}
+        return {**action, "context": {"active_id": self.id}}
 
     def get_review(self, offset=0, limit=40, filters=None, search="", only_rows=False):
         """Return one page of the documents of this run, each compared with last time.

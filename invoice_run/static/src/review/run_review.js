@@ -63,9 +63,9 @@ export class RunReview extends Component {
         return {controlPanel: {}};
     }
 
+    /** By the address, so that the page is found again after a reload and by the way back. */
     get runId() {
-        const {params = {}, context = {}} = this.props.action;
-        return params.run_id || this.props.resId || context.active_id;
+        return this.props.action.context.active_id;
     }
 
     get filters() {
@@ -89,8 +89,6 @@ export class RunReview extends Component {
     async start() {
         Object.assign(this.state, this.props.state);
         await this.load();
-        // So that the page is found again after a reload.
-        this.props.updateActionState?.({resId: this.runId});
         this.env.config.setDisplayName?.(_t("Review of %s", this.state.run.reference));
     }
 
@@ -150,6 +148,10 @@ export class RunReview extends Component {
             isEditable: false,
             onUpdate: ({offset}) => this.turnTo(offset),
         };
+    }
+
+    get hasPages() {
+        return this.state.total > PAGE_SIZE;
     }
 
     // ------------------------------------------------------------------
