@@ -10,7 +10,7 @@ CONTINUE = ".o_invoice_manager_continue >> nth=0"
 PROCESS = ".o_invoice_manager_process:enabled >> nth=0"
 MANAGER_ROW = ".o_invoice_manager_table tbody tr"
 MANAGER_DONE = ".o_invoice_manager_done"
-REVIEW = "/odoo/{waiting}/invoice-run-review"
+REVIEW = f"{ACTION}invoice_run_action/{{waiting}}/invoice-run-review"
 REVIEW_LINES = ".o_invoice_run_review_row:has(.o_invoice_run_reason) .o_lines >> nth=0"
 NARROW = (390, 844)
 OTHER_INFO = ".o_notebook a[name='other_information']"

@@ -228,5 +228,6 @@ class TestReviewTours(HttpCase, InvoiceRunCommon):
         )
 
     def test_review_by_its_address(self):
-        url = f"/odoo/{self.invoice_run.id}/invoice-run-review"
+        run = f"/odoo/action-invoice_run.invoice_run_action/{self.invoice_run.id}"
+        url = f"{run}/invoice-run-review"
         self.start_tour(url, "invoice_run_review_address", login="run_user")

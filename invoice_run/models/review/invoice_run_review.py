@@ -215,7 +215,7 @@ class InvoiceRunDocument(models.Model):
         names = [contract.title or contract.name for contract in contracts]
         names = names or self._get_source_names() or [self.title or ""]
         rest = len(names) - NAMED
-        return ", ".join([*names[:NAMED], *([f"+{rest}"] if rest > 0 else [])])
+        return " · ".join([*names[:NAMED], *([f"+{rest}"] if rest > 0 else [])])
 
     def _get_flag_labels(self):
         """Return what a person should look at, in words."""
