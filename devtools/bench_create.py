@@ -1,6 +1,7 @@
 """`./dev bench create`: invoices per second, against other ways of making the same ones."""
 
 import argparse
+from contextlib import ExitStack
 
 from . import bench_run
 from .bench_run import median
@@ -9,11 +10,14 @@ from .shell import say
 NAMES = {
     "ours": "invoice_run, one worker",
     "two": "invoice_run, two workers",
+    "without": "invoice_run without turbo, one worker",
     "oca": "OCA contract, its cron and posting",
     "sale": "sale.order._create_invoices and posting",
     "plain": "account.move.create and posting",
     "floor": "the same rows by COPY",
 }
+#: {way: kind of database}; the others are made in the one with OCA's addons.
+KINDS = {"ours": "ours", "two": "ours", "floor": "ours", "without": "without"}
 
 
 def main(args: list[str]) -> int:
@@ -44,16 +48,17 @@ def _measure(options) -> dict[str, list[dict]]:
     """Each way once a round, one after the other: machines drift."""
     space = bench_run.get_space()
     results = {name: [] for name in NAMES if name in options.only}
-    with (
-        bench_run.prepared(space, "ours", options.count) as ours,
-        bench_run.prepared(space, "peers", options.count) as peers,
-    ):
+    with ExitStack() as stack:
+        benches = {
+            kind: stack.enter_context(bench_run.prepared(space, kind, options.count))
+            for kind in sorted({KINDS.get(name, "peers") for name in results})
+        }
         for number in range(options.rounds):
             for name in results:
                 if name == "floor":
                     continue
                 say(f"round {number + 1}: {NAMES[name]}")
-                bench = ours if name in ("ours", "two") else peers
+                bench = benches[KINDS.get(name, "peers")]
                 with bench.copy() as database:
                     results[name].append(_run(bench, name, database))
                     if name == "ours" and "floor" in results:
@@ -62,7 +67,7 @@ def _measure(options) -> dict[str, list[dict]]:
 
 
 def _run(bench, name: str, database: str) -> dict:
-    if name in ("ours", "two"):
+    if name in ("ours", "two", "without"):
         return bench_run.run_workers(bench, database, 2 if name == "two" else 1)
     return bench.run(f"run_{name}", database)
 
@@ -77,6 +82,7 @@ def _get_summary(options, results) -> dict:
         ("ratio_to_oca_contract", "ours", "oca"),
         ("ratio_to_sale", "ours", "sale"),
         ("ratio_to_plain", "ours", "plain"),
+        ("ratio_to_without_turbo", "ours", "without"),
         ("ratio_to_floor", "floor", "ours"),
         ("ratio_of_two_workers", "two", "ours"),
     ):

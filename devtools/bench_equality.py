@@ -9,7 +9,7 @@ import json
 from . import bench_run, databases
 from .shell import say
 
-MODULES = ("l10n_be", "l10n_nl", "l10n_ch", "l10n_fr_account", "invoice_run")
+MODULES = ("l10n_be", "l10n_nl", "l10n_ch", "l10n_fr_account", "invoice_run_turbo")
 #: Of about 78; many taxes of the French chart are due on payment, which goes the plain way.
 LEAST_IN_BULK = 25
 SCRIPT = "from devtools.inside import equality; equality.main(env)"

@@ -71,10 +71,14 @@ def finish(process: subprocess.Popen) -> dict:
 
 @contextmanager
 def prepared(space, kind: str, count: int) -> Iterator[Bench]:
-    """A plain database with our addon (`ours`) or OCA's (`peers`) and what is to be invoiced."""
+    """A plain database with our addon or OCA's (`peers`), and what is to be invoiced.
+
+    `ours` is with turbo, `without` without it.
+    """
     name = databases.get_name(f"bench_{kind}_{os.getpid()}")
-    addons = ["invoice_run"] if kind == "ours" else ["contract", "sale"]
+    addons = ["contract", "sale"] if kind == "peers" else ["invoice_run"]
     options = ()
+    alone = ["--skip-auto-install"] if kind == "without" else []
     if kind == "peers":
         folders = f"{_get_peers() / 'odoo' / 'addons'},{ROOT}"
         paths = [*map(str, space.odoo.addons_paths), folders]
@@ -85,12 +89,12 @@ def prepared(space, kind: str, count: int) -> Iterator[Bench]:
         databases.clone(plain, name)
     try:
         space.odoo_run(
-            *("-d", name, "-i", ",".join(addons), *options, "--without-demo"),
+            *("-d", name, "-i", ",".join(addons), *alone, *options, "--without-demo"),
             *("--stop-after-init", "--no-http", "--log-level=error"),
             problem="The addons could not be installed",
         )
         bench = Bench(space, name, count, options)
-        bench.run(f"make_{kind}")
+        bench.run("make_peers" if kind == "peers" else "make_ours")
         yield bench
     finally:
         databases.drop(name)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import node, venv
+from . import house, node, venv
 from .paths import ROOT, STATE, addon_folders
 from .shell import attend, locked, say
 
@@ -21,6 +21,8 @@ def main(fix: bool = False) -> int:
         venv.prepare()
         prettier = _get_prettier()
     failed = [name for name, command in _get_checks(prettier, fix) if _fails(name, command)]
+    say("house rules")
+    failed += ["house rules"] if house.main() else []
     print(f"lint: {', '.join(failed) + ' failed' if failed else 'all fine'}")
     return 1 if failed else 0
 

@@ -40,6 +40,12 @@ SCREENS = (
     Screen("first_steps", f"{ACTION}invoice_run_dashboard_action", login="newcomer"),
     Screen("contracts", f"{ACTION}billing_contract_action", in_store=True),
     Screen("contract", f"{ACTION}billing_contract_action/{{contract}}", in_store=True),
+    Screen(
+        "explanation",
+        f"{ACTION}billing_contract_action/{{contract}}",
+        clicks=("button[name='action_explain_billing']",),
+        until=".modal [name='answer'] p",
+    ),
     Screen("usage", f"{ACTION}billing_usage_action"),
     Screen("to_invoice", f"{ACTION}invoice_run_line_action_to_invoice"),
     Screen("schedules", f"{ACTION}invoice_run_schedule_action"),

@@ -16,6 +16,7 @@
         "data/ir_cron_data.xml",
         "data/mail_activity_type_data.xml",
         "data/onboarding_data.xml",
+        "wizards/invoice_run_explanation_views.xml",
         "wizards/invoice_run_reason_views.xml",
         "wizards/account_move_reversal_views.xml",
         "wizards/billing_contract_change_views.xml",

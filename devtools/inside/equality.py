@@ -9,7 +9,7 @@ import random
 
 from freezegun import freeze_time
 
-from odoo.addons.invoice_run.tests.bulk_rows import get_differences, read_rows
+from odoo.addons.invoice_run_turbo.tests.bulk_rows import get_differences, read_rows
 from odoo.fields import Command
 
 #: {chart: country}; their modules are named in ``devtools.bench_equality``.

@@ -8,14 +8,14 @@ import json
 from pathlib import Path
 
 import odoo.addons.account
-from odoo.addons.invoice_run.known_overrides import CORE, KNOWN_OVERRIDES
-from odoo.addons.invoice_run.models.accounting.account_move_bulk import (
+from odoo.addons.invoice_run_turbo.bypassed import (
     BYPASSED_METHODS,
     CHATTER_METHODS,
     LINE_COMPUTES,
     MOVE_COMPUTES,
 )
-from odoo.addons.invoice_run.models.accounting.invoice_run_bulk import NUMBERING_METHODS
+from odoo.addons.invoice_run_turbo.known_overrides import CORE, KNOWN_OVERRIDES
+from odoo.addons.invoice_run_turbo.models.invoice_run_bulk import NUMBERING_METHODS
 
 ADDONS = Path(odoo.addons.account.__file__).parent.parent
 COMPUTES = {"account.move": MOVE_COMPUTES, "account.move.line": LINE_COMPUTES}

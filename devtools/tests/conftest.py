@@ -23,3 +23,7 @@ def database(with_contracts):
     """Contracts and two runs, in a database of the test's own."""
     with databases.temporary_copy(with_contracts, "scratch") as name:
         yield name
+
+
+# Addons for one test, which installs them in a database of its own.
+collect_ignore = ["addons"]

@@ -98,6 +98,8 @@ run.action_generate_amounts()
 env.cr.commit()
 def see(cr, uid=SUPERUSER_ID):
     return api.Environment(cr, uid, {})['invoice.run'].browse(run.id)
+def send(cr):
+    return see(cr).env['invoice.run.job.send']._sending_alone(see(cr))
 def save():
     with env.registry.cursor() as cr:
         see(cr, env.ref('base.user_admin').id).write({'name': 'mine'})
@@ -121,18 +123,18 @@ with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.
     assert see(other)._lock_job('amounts'), 'the work goes on'
     other.commit()
     # one sends, whatever is committed meanwhile
-    with see(one)._sending_alone() as first:
+    with send(one) as first:
         one.commit()
-        with see(other)._sending_alone() as second:
+        with send(other) as second:
             assert (first, second) == (True, False)
-    with see(other)._sending_alone() as second:
+    with send(other) as second:
         assert second
     try:
-        with see(other)._sending_alone():
+        with send(other):
             other.execute('SELECT 1 / 0')
     except Exception as error:
         assert 'division' in str(error), error
-    with see(one)._sending_alone() as first:
+    with send(one) as first:
         assert first, 'given up after an error'
 """
 RESULT = """

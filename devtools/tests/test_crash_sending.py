@@ -51,8 +51,7 @@ env.cr.commit()
 SENDER = (
     WORKER
     + """
-from odoo.addons.invoice_run.models.job import invoice_run_send_job
-invoice_run_send_job.MAILS_PER_CHUNK = 4
+type(env['invoice.run.job.send'])._chunk_size = 4
 def die(model, name, number, before):
     original, calls = getattr(type(env[model]), name), []
     def dying(self, *args, **kwargs):

@@ -26,7 +26,7 @@ equality.main(env, charts={CHARTS}, contracts={CONTRACTS})
 def found():
     """What the source of Odoo holds, and what came of invoices in both ways."""
     space = workspace.prepare()
-    modules = [*APPS, *(f"l10n_{name}" for name in LOCALISATIONS), "invoice_run"]
+    modules = [*APPS, *(f"l10n_{name}" for name in LOCALISATIONS), "invoice_run_turbo"]
     with databases.plain_clone(space, "scratch") as database:
         space.odoo_run(
             *("-d", database, "-i", ",".join(modules), "--without-demo"),

@@ -25,9 +25,11 @@ HURRY = """
 import os, pathlib, signal, time
 from datetime import timedelta
 from odoo.addons.invoice_run.models.job import invoice_run_progress as progress
+from odoo.addons.invoice_run.models.job import invoice_run_job_amounts, invoice_run_job_invoices
 from odoo.addons.invoice_run.models.job import invoice_run_queue as queue
 from odoo.addons.queue_job import jobrunner
-queue.PAYERS_PER_CHUNK = queue.INVOICES_PER_CHUNK = 10
+invoice_run_job_amounts.InvoiceRunJobAmounts._chunk_size = 10
+invoice_run_job_invoices.InvoiceRunJobInvoices._chunk_size = 10
 queue.LOOK_AGAIN = timedelta(seconds=1)
 jobrunner.START_DELAY = 0
 jobrunner.runner.SELECT_TIMEOUT = 1

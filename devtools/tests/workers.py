@@ -20,8 +20,8 @@ env.cr.commit()
 # Small chunks, so that a worker can die in the middle of something.
 WORKER = """
 import json, os, signal, time
-from odoo.addons.invoice_run.models.job import invoice_run_queue as queue
-queue.PAYERS_PER_CHUNK = queue.INVOICES_PER_CHUNK = 5
+for job in ('amounts', 'invoices'):
+    type(env[f'invoice.run.job.{job}'])._chunk_size = 5
 Run, Move = type(env['invoice.run']), type(env['account.move'])
 calls = 0
 def die_after(model, name, number):

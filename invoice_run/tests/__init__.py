@@ -3,7 +3,6 @@ from . import test_approval
 from . import test_approval_walks
 from . import test_bad_input
 from . import test_billing_modes
-from . import test_bulk_equality
 from . import test_changes
 from . import test_charges
 from . import test_company_domain
@@ -16,6 +15,7 @@ from . import test_dashboard
 from . import test_default_prices
 from . import test_default_scenarios
 from . import test_exceptions
+from . import test_explanation
 from . import test_forecast
 from . import test_grouping
 from . import test_guarded_paths
@@ -60,7 +60,7 @@ from . import test_selection_author
 from . import test_sending
 from . import test_sending_credits
 from . import test_sending_faults
-from . import test_stylesheet
+from . import test_sources
 from . import test_tours
 from . import test_translations
 from . import test_trouble

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from unittest.mock import patch
 
 from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
 
 from odoo.addons.base.models.ir_mail_server import IrMail_Server
 from odoo.tests.common import TEST_CURSOR_COOKIE_NAME, release_test_lock
@@ -32,8 +33,20 @@ class MailServer:
         self.mails.clear()
         self.forgiven = ()
         self.hang_up_on = None
+        #: Command that gets no answer but a closed connection: MAIL, RCPT or DATA; how often.
+        self.hang_up_at = None
+        self.hang_ups = 0
+
+    def is_hanging_up(self, server, command):
+        if self.hang_up_at != command or not self.hang_ups:
+            return False
+        self.hang_ups -= 1
+        server.transport.abort()
+        return True
 
     async def handle_MAIL(self, server, session, envelope, address, mail_options):
+        if self.is_hanging_up(server, "MAIL"):
+            return "421 bye"
         if address.startswith("refused"):
             return "553 5.1.8 Sender not allowed here"
         envelope.mail_from = address
@@ -41,6 +54,8 @@ class MailServer:
         return "250 OK"
 
     async def handle_RCPT(self, server, session, envelope, address, rcpt_options):
+        if self.is_hanging_up(server, "RCPT"):
+            return "421 bye"
         for name, answer in self.ANSWERS.items():
             if address.startswith(name) and name not in self.forgiven:
                 return answer
@@ -59,8 +74,19 @@ class MailServer:
         return [mail["To"].addresses[0].addr_spec for mail in self.mails]
 
 
+class Session(SMTP):
+    """A session that can break off before it reads a mail."""
+
+    async def smtp_DATA(self, arg):
+        if not self.event_handler.is_hanging_up(self, "DATA"):
+            await super().smtp_DATA(arg)
+
+
 class Smtp(Controller):
     """A mail server on a free port of this machine, with a limit of 300 kB a mail."""
+
+    def factory(self):
+        return Session(self.handler, **self.SMTP_kwargs)
 
     def __init__(self):
         with socket.create_server(("127.0.0.1", 0)) as probe:
@@ -110,9 +136,7 @@ class SendingCommon(InvoiceRunCommon):
 
     def _start_allowed(self, process):
         """Start a process whose requests Odoo's test server answers, as `allow_pdf_render` does."""
-        cookie = ("--cookie", TEST_CURSOR_COOKIE_NAME, "wkhtmltopdf")
-        pages, args = process.attempts[0]
-        process.attempts[0] = pages, [*cookie, *args]
+        process.args = ["--cookie", TEST_CURSOR_COOKIE_NAME, "wkhtmltopdf", *process.args]
         start(process)
 
     def _wait_allowed(self, process):

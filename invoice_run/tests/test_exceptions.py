@@ -307,7 +307,7 @@ class TestExceptions(InvoiceRunCommon):
         self._make_usage(date="2024-01-04", name="good")
         self._break(
             "billing.usage",
-            "_prepare_run_line_vals",
+            "_get_run_charges",
             lambda usage: usage == bad,
             self._fail_in_sql,
         )

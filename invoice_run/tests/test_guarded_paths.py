@@ -92,6 +92,25 @@ class TestGuardedPaths(InvoiceRunCommon):
             kept = [name for name in sorted(names - ORM_FIELDS) if model._fields[name].store]
             yield name, kept
 
+    def test_fields_say_it_themselves(self):
+        run, schedule = self.env["invoice.run"], self.env["invoice.run.schedule"]
+        # of the run's own file, and of those that add to it
+        own = {"state", "job", "line_ids", "job_error", "is_managed", "renew_payer_ids"}
+        self.assertLessEqual(own, run._get_guarded_names())
+        self.assertTrue(run._get_guarded_names().isdisjoint({"name", "invoice_date"}))
+        self.assertEqual(run._get_reserved_fields(), {})
+        group = "invoice_run.invoice_run_group_manager"
+        self.assertEqual(schedule._get_reserved_fields(), {"auto_approve": group})
+        # lists of names, as there were before, would guard nothing
+        for name, _fields in self._get_guarded():
+            self.assertFalse(hasattr(self.env[name], "_get_engine_fields"), name)
+        # a mixin's field on the models that have it
+        self.assertEqual(self.env["billing.scenario"]._get_guarded_names(), {"author_id"})
+        # of the engine's own records all but what a person chooses
+        document, line = self.env["invoice.run.document"], self.env["invoice.run.line"]
+        self.assertEqual(set(document._fields) - document._get_guarded_names(), {"send_action"})
+        self.assertEqual(set(line._fields), line._get_guarded_names())
+
     def _get_record(self, model):
         """Return the record of ``model`` that is attacked."""
         move = self.invoiced.invoice_ids

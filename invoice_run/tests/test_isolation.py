@@ -5,6 +5,7 @@ from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ..models.job import invoice_run_job
 from .common import InvoiceRunCommon
 
 CONTRACTS = 1000
@@ -191,7 +192,7 @@ class TestIsolation(InvoiceRunCommon):
         self.assertFalse(again.document_ids, "nothing was lost, nothing is billed twice")
 
     def test_good_path_pays_nothing(self):
-        self.patch(self._get_queue(), "INVOICES_PER_CHUNK", 10)
+        self._set_chunk_size("invoices", 10)
         self._make_contracts(25)
         run = self._make_amounts(self._make_run("2024-02-15"))
         with self._counting() as sizes:
@@ -200,42 +201,21 @@ class TestIsolation(InvoiceRunCommon):
         self.assertNumbersInOrder(run.document_ids)
 
     def test_several_workers_end_at_the_same_time(self):
-        self.patch(self._get_queue(), "INVOICES_PER_CHUNK", 10)
-        self.patch(self._get_queue(), "PAYERS_PER_CHUNK", 10)
-        self.patch(self._get_queue(), "SMALLEST_SHARE", 3)
+        self._set_chunk_size("invoices", 10)
+        self._set_chunk_size("amounts", 10)
+        self.patch(invoice_run_job, "SMALLEST_SHARE", 3)
         self.env.ref("invoice_run.invoice_run_cron_2").active = True
         self._make_contracts(45)
-        draft = self._make_run("2024-02-15")
-        self.assertEqual(draft._get_payer_share(12, 0, 0), 6)
-        self.assertEqual(draft._get_payer_share(12, 6, 0), 6, "the others begin with their half")
-        self.assertEqual(draft._get_payer_share(45, 30, 10), 10)
-        self.assertEqual(draft._get_payer_share(45, 40, 10), 5)
+        draft, job = self._make_run("2024-02-15"), self.env["invoice.run.job.amounts"]
+        self.assertEqual(job._get_payer_share(draft, 12, 0, 0), 6)
+        self.assertEqual(job._get_payer_share(draft, 12, 6, 0), 6, "the others begin with half")
+        self.assertEqual(job._get_payer_share(draft, 45, 30, 10), 10)
+        self.assertEqual(job._get_payer_share(draft, 45, 40, 10), 5)
         run = self._make_amounts(self._make_run("2024-02-15"))
         with self._counting() as sizes:
             self._make_invoices(run)
         self.assertEqual(sizes, [10, 10, 10, 5, 4, 3, 3])
         self.assertNumbersInOrder(run.document_ids)
-
-    def test_numbers_of_other_workers_are_passed_at_once(self):
-        self._make_contracts(5)
-        run = self._make_amounts(self._make_run("2024-02-15"))
-        self._make_invoices(run)
-        move = run.document_ids[0].move_id
-        text, values = move._get_next_sequence_format()
-        self.assertEqual(values["seq"], 5)
-        for size in (2, 5, 500):
-            self.patch(self._get_numbering(), "NUMBERS_PER_QUERY", size)
-            for seen in range(6):
-                last = move._get_last_number(self.env.cr, text, {**values, "seq": seen})
-                self.assertEqual(last, 5)
-        run.document_ids[3].move_id.name = "INV/2024/99999"
-        last = move._get_last_number(self.env.cr, text, {**values, "seq": 0})
-        self.assertEqual(last, 3, "up to the first that is free, as Odoo does")
-
-    def _get_numbering(self):
-        from ..models.accounting import account_move_bulk
-
-        return account_move_bulk
 
     @mute_logger(*SILENT)
     def test_unforeseen_errors_are_found_in_halves(self):
@@ -250,7 +230,5 @@ class TestIsolation(InvoiceRunCommon):
         self.assertEqual(failed.partner_id, partners[5] | partners[9])
         self.assertNumbersInOrder(run.document_ids - failed)
 
-    def _get_queue(self):
-        from ..models.job import invoice_run_queue
-
-        return invoice_run_queue
+    def _set_chunk_size(self, job, size):
+        self.patch(self.env.registry[f"invoice.run.job.{job}"], "_chunk_size", size)

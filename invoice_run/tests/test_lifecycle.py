@@ -14,8 +14,8 @@ APPROVE = "invoice_run.mail_activity_approve"
 ATTEND = "invoice_run.mail_activity_attend"
 
 
-def _pretend_to_send(run):
-    """Stand in for ``invoice.run._process_job_send``."""
+def _pretend_to_send(job, run):
+    """Stand in for ``invoice.run.job.send._process``."""
     run.document_ids.write({"send_state": "sent"})
     run.write({"job": "none"})
     return True
@@ -64,7 +64,7 @@ class TestAutomation(LifecycleCommon):
     def setUp(self):
         super().setUp()
         # what is sent is looked at in test_sending
-        self.patch(self.env.registry["invoice.run"], "_process_job_send", _pretend_to_send)
+        self.patch(self.env.registry["invoice.run.job.send"], "_process", _pretend_to_send)
 
     def _get_reached(self, run):
         """Return the steps that are done, in order."""

@@ -434,7 +434,7 @@ class TestManager(ManagerCommon, CronMixinCase):
 
     def test_steps_are_small_and_the_background_takes_over(self):
         manager = self._open()
-        step = "odoo.addons.invoice_run.models.job.invoice_run_managed.STEP_SIZE"
+        step = "odoo.addons.invoice_run.models.job.invoice_run_progress.STEP_SIZE"
         with patch(step, 1), self.capture_triggers("invoice_run.invoice_run_cron") as captured:
             self._fetch(manager)
             self._accept(manager)

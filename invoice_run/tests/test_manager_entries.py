@@ -67,7 +67,7 @@ class TestManagerEntries(SaleRunCommon):
         self.assertEqual((debtor.invoice_run_count, move.billing_contract_count), (1, 1))
         self.assertEqual(self.contact.with_user(self.user).invoice_run_count, 1)
         for action, model, expected in (
-            (contract.action_view_runs(), "invoice.run", run),
+            (contract.action_view_invoice_runs(), "invoice.run", run),
             (debtor.action_view_invoice_runs(), "invoice.run", run),
             (run.action_view_contracts(), "billing.contract", contract | self.other_contract),
             (move.action_view_billing_contracts(), "billing.contract", contract),

@@ -62,22 +62,23 @@ class TestProgress(InvoiceRunCommon):
     def test_a_small_set_in_the_manager_moves_too(self):
         run = self.invoice_run
         run._write_engine({"is_managed": True})
-        counted = patch.object(type(run), "_count_progress_invoices", autospec=True)
+        job = self.env["invoice.run.job.invoices"]
+        counted = patch.object(type(job), "_count_progress")
         with counted as count:
             for total, size in ((0, 25), (90, 25), (150, 38), (250, 63), (999, 250)):
                 count.return_value = (0, total)
-                self.assertEqual(run._get_chunk_size(250, "invoices"), size)
+                self.assertEqual(run._get_chunk_size(250, job), size)
             watched = run.with_context(invoice_run_step=True)
-            self.assertEqual(watched._get_chunk_size(250, "invoices"), 10)
+            self.assertEqual(watched._get_chunk_size(250, job), 10)
             run._write_engine({"is_managed": False})
-            self.assertEqual(run._get_chunk_size(250, "invoices"), 250)
+            self.assertEqual(run._get_chunk_size(250, job), 250)
 
     def test_who_looks_on_hears_of_each_chunk(self):
         self._make_amounts(self.invoice_run)
         self.invoice_run.with_user(self.reviewer).action_approve()
         self.invoice_run.action_generate_invoices()
         self.invoice_run._write_engine({"is_managed": True})
-        managed = "odoo.addons.invoice_run.models.job.invoice_run_managed"
+        managed = "odoo.addons.invoice_run.models.job.invoice_run_progress"
         with patch(f"{managed}.SMALLEST_CHUNK", 1), patch(f"{managed}.FEWEST_CHUNKS", 2):
             messages = self._listen(self.invoice_run._process_queue)
         # one for each of the two chunks, one at the end
@@ -86,7 +87,7 @@ class TestProgress(InvoiceRunCommon):
     def test_who_has_it_open_hears_of_start_chunks_and_end(self):
         messages = self._listen(self.invoice_run.action_generate_amounts)
         self.assertEqual(messages, [{"run_id": self.invoice_run.id}])
-        with patch("odoo.addons.invoice_run.models.job.invoice_run_queue.PAYERS_PER_CHUNK", 1):
+        with patch.object(self.env.registry["invoice.run.job.amounts"], "_chunk_size", 1):
             messages = self._listen(self.invoice_run._process_queue)
         self.assertEqual([message.get("left") for message in messages[:2]], [1, 0])
         self.assertEqual(messages[-1], {"run_id": self.invoice_run.id})

@@ -67,7 +67,7 @@ class Walk:
             self.contracts.partner_id.billing_hold = False
             charges, exceptions = source._get_source_charges(run, source._get_run_payers(run))
             self.test.assertFalse(exceptions)
-            due = sum(charge["line"]["amount"] for charge in charges)
+            due = sum(charge.line["amount"] for charge in charges)
             savepoint.rollback()
         self.test.env.invalidate_all(flush=False)
         return due

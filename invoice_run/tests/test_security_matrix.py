@@ -35,8 +35,10 @@ FORGED = dict.fromkeys(
         "invoice_run_engine",
         "invoice_run_fingerprint",
         "invoice_run_hand_over",
+        "invoice_run_mails",
         "invoice_run_message",
         "invoice_run_move_claims",
+        "invoice_run_pdf",
         "invoice_run_reversing",
         "invoice_run_step",
         "invoice_run_watched",
@@ -173,6 +175,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
             },
             "billing.due": lambda: {"contract_ids": [Command.set(self.contract.ids)]},
             "billing.due.line": lambda: {"due_id": self._make("billing.due").id, **contract},
+            "invoice.run.explanation": lambda: {"run_id": self.waiting.id},
             "billing.forecast": lambda: company,
             "billing.forecast.line": lambda: {
                 "forecast_id": self._make("billing.forecast").id,

@@ -218,7 +218,7 @@ class TestSelectDocuments(InvoiceRunCommon):
         self.assertEqual(run.job, "none")
         self.assertEqual(run.pending_count, 3)
         run.with_user(self.user).action_confirm_drafts()
-        self.assertTrue(run.sudo()._process_job_confirm())
+        self.assertTrue(run.sudo()._get_job()._process(run.sudo()))
         self.assertEqual(run.job, "send")
 
 

@@ -1,3 +1,4 @@
+import time
 from datetime import timedelta
 from unittest.mock import patch
 
@@ -8,7 +9,6 @@ from odoo.tests import tagged
 from odoo.tools import mute_logger
 
 from ..models.delivery.mail_notification import UNKNOWN
-from ..models.job import invoice_run_send_job
 from .sending_common import SendingCommon
 
 MAIL = "odoo.addons.mail.models.mail_mail"
@@ -174,14 +174,15 @@ class TestSendingFaults(SendingCommon):
         self.debtor.email = "refused@example.com"
         run = self._make_run_to_send(self.debtor, self._make_customer("Last", "last@example.com"))
         first = run.document_ids[0]
-        self.patch(invoice_run_send_job, "MAILS_PER_CHUNK", 1)
+        self.patch(self.env.registry["invoice.run.job.send"], "_chunk_size", 1)
         hand_over = type(first)._hand_over_mails
 
-        def retry_meanwhile(documents):
-            hand_over(documents)
+        def retry_meanwhile(documents, until=None):
+            left = hand_over(documents, until)
             if first not in documents:
                 self.debtor.email = "found@example.com"
                 first.with_user(self.user).action_send()
+            return left
 
         self.patch(type(first), "_hand_over_mails", retry_meanwhile)
         with mute_logger(MAIL, SERVER):
@@ -275,6 +276,51 @@ class TestSendingFaults(SendingCommon):
             run._process_queue()
         self.assertEqual(document.send_state, "sent")
         self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com", "lost@example.com"])
+
+    def test_connection_lost_before_the_mail_was_complete(self):
+        """Certainly it did not leave: it goes by a new connection, and nobody is asked."""
+        for command in ("MAIL", "RCPT", "DATA"):
+            with self.subTest(command=command):
+                self.inbox.reset()
+                run = self._make_run_to_send(
+                    self._make_customer(f"At {command}", f"{command.lower()}@example.com")
+                )
+                self.inbox.hang_up_at, self.inbox.hang_ups = command, 1
+                with mute_logger(MAIL, SERVER):
+                    self._send(run)
+                self.assertEqual(set(run.document_ids.mapped("send_state")), {"sent"})
+                self.assertFalse(run.document_ids.filtered("is_send_uncertain"))
+                self.assertEqual(len(self.inbox.mails), len(run.document_ids))
+
+    def test_connection_lost_again_and_again(self):
+        run = self._make_run_to_send(self.debtor)
+        self.inbox.hang_up_at, self.inbox.hang_ups = "DATA", 99
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        document = run.document_ids
+        self.assertEqual(document.send_state, "pending")
+        self.assertFalse(document.is_send_uncertain)
+        self.assertTrue(document.send_next_try, "tried again by itself")
+        self.assertFalse(self.inbox.mails)
+
+    def test_a_slow_mail_server_gets_no_further_mail_in_a_chunk(self):
+        partners = [self._make_customer(f"C{n}", f"c{n}@example.com") for n in range(3)]
+        run = self._make_run_to_send(*partners)
+        documents = run.document_ids.sudo()
+        with self._real_sending(), mute_logger(MAIL, SERVER):
+            run.action_send()
+            documents._process_send()
+            left = documents._hand_over_mails(until=time.monotonic() - 1)
+        self.assertEqual(len(left), 2, "one at least is handed over")
+        self.assertEqual(set(left.mapped("send_state")), {"pending"})
+        self.assertFalse(any(left.mapped("send_next_try")), "they come first in the next chunk")
+        self.assertFalse(documents.filtered("is_send_uncertain"))
+        with self._real_sending():
+            run._process_queue()
+        self.assertEqual(set(documents.mapped("send_state")), {"sent"})
+        self.assertEqual(
+            sorted(self.inbox.get_recipients()), [f"c{n}@example.com" for n in range(3)]
+        )
 
     def test_connection_closed_by_an_answer(self):
         """After a 421 the next mail never left: it goes by a new connection, at once."""

@@ -71,6 +71,24 @@ class TestTours(HttpCase, SendingCommon):
         self.assertEqual(set(run.document_ids.mapped("state")), {"released", "credit"})
         self.assertEqual(set(run.invoice_ids.mapped("payment_state")), {"reversed"})
 
+    def test_why_a_contract_is_not_in_the_run(self):
+        contract = self._make_contract(
+            date_start="2024-01-01", billing_hold=True, billing_hold_reason="quarrel"
+        )
+        self._make_run("2023-12-31", name="Earlier")
+        self._make_run("2024-01-31", name="January")
+        self.start_tour(
+            f"/odoo/action-invoice_run.billing_contract_action/{contract.id}",
+            "invoice_run_explain_contract",
+            login="run_user",
+        )
+        self.env.invalidate_all()
+        self.assertEqual(contract.title, "Typed before asking")
+
+    def test_find_what_is_missing_in_a_run(self):
+        self._make_contract(date_start="2024-01-01", title="Missing", activate=False)
+        self._open_run(self._make_run("2024-01-31"), "invoice_run_find_missing")
+
     def test_first_use_with_sample_data(self):
         self.start_tour("/odoo/invoice-run-dashboard", "invoice_run_first_use", login="run_manager")
         self.assertFalse(self.env["invoice.run.sample"]._get_records("billing.contract"))

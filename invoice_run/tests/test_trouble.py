@@ -18,9 +18,10 @@ class TestTrouble(LifecycleCommon):
     """Work that stops for a reason that nobody foresaw: somebody is told, nothing is lost."""
 
     @mute_logger(*QUIET)
-    def _run_cron_broken(self, method="_generate_amounts", text="disk is full"):
+    def _run_cron_broken(self, job="amounts", text="disk is full"):
         cron = self.env.ref("invoice_run.invoice_run_cron")
-        broken = patch.object(self.env.registry["invoice.run"], method, side_effect=OSError(text))
+        model = self.env.registry[f"invoice.run.job.{job}"]
+        broken = patch.object(model, "_process", side_effect=OSError(text))
         with broken, freeze_time("2024-01-02 10:00:00"), self.enter_registry_test_mode():
             self.assertIs(cron.method_direct_trigger(), True)
         self.env.invalidate_all()
@@ -72,7 +73,7 @@ class TestTrouble(LifecycleCommon):
         run = self._make_amounts(self._make_run("2024-01-15", user_id=self.user.id))
         run.with_user(self.reviewer).action_approve()
         run.action_generate_invoices()
-        self._run_cron_broken("_process_job_invoices")
+        self._run_cron_broken("invoices")
         self.assertIn("Generating invoices", self._get_activities(run, ATTEND).summary)
         run.with_user(self.user).action_stop_work()
         self.assertEqual((run.state, run.job, run.job_error), ("approved", "none", False))

@@ -11,5 +11,6 @@ from . import (
     invoice_manager_entries,
     invoice_manager_process,
     invoice_manager_rows,
+    invoice_run_explanation,
     invoice_run_reason,
 )

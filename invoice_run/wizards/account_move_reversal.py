@@ -54,7 +54,9 @@ class AccountMoveReversal(models.TransientModel):
         for wizard in self:
             lines = wizard.move_ids._get_affected_run_lines()
             # a credited order is to be invoiced again by Odoo's own invoiced quantities
-            wizard.has_billed_periods = any(not line.sale_order_id for line in lines)
+            wizard.has_billed_periods = any(
+                not line._get_source()._source_follows_invoices for line in lines
+            )
 
     def _prepare_default_reversal(self, move):
         # EXTENDS 'account': no credit note of a run's invoice is dated before it

@@ -1,6 +1,7 @@
 from odoo import api, fields, models
 from odoo.fields import Command
 
+from ..engine.charge import get_charges, get_exceptions
 from ..models.base.possible_dates import check_ahead
 
 
@@ -51,13 +52,11 @@ class BillingDue(models.TransientModel):
         self.ensure_one()
         check_ahead(self, "date", self.env.company._get_invoice_run_today())
         due = list(self.contract_ids._collect_due(self.date))
-        charges = [item for item in due if "exception" not in item]
+        charges = get_charges(due)
         contracts = self.env["billing.contract"]
         notes = [
-            f"{contracts.browse(item['exception']['contract_id']).name}: "
-            f"{item['exception']['message']}"
-            for item in due
-            if "exception" in item
+            f"{contracts.browse(vals['contract_id']).name}: {vals['message']}"
+            for vals in get_exceptions(due)
         ]
         lines = [Command.create(self._prepare_line_vals(charge)) for charge in charges]
         note = "\n".join(notes) or False
@@ -67,12 +66,12 @@ class BillingDue(models.TransientModel):
 
     def _prepare_line_vals(self, charge):
         names = ("product_id", "name", "quantity", "price_unit", "discount", "amount")
-        vals = {name: charge["line"][name] for name in names}
+        vals = {name: charge.line[name] for name in names}
         return {
             **vals,
-            "contract_id": charge["contract"].id,
-            "date_from": charge["line"]["billing_date_from"],
-            "date_to": charge["line"]["billing_date_to"],
+            "contract_id": charge.contract.id,
+            "date_from": charge.line["billing_date_from"],
+            "date_to": charge.line["billing_date_to"],
         }
 
 

@@ -7,8 +7,9 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from ..bulk import remember, remembering
 from ..engine import cycles, periods
+from ..engine.charge import get_charges
+from ..memory import remember, remembering
 from ..models.base.possible_dates import check_ahead
 from ..models.base.states import CONTRACT_BILLED, DOCUMENT_OPEN
 
@@ -152,11 +153,9 @@ class BillingForecast(models.TransientModel):
         """Yield (key, amount, currency) of the credits that the next run proposes."""
         month = self._get_today().replace(day=1)
         for contract in contracts.filtered(lambda one: any(one.line_ids.mapped("overbilled_from"))):
-            for charge in contract._get_correction_charges({}):
-                if "exception" in charge:
-                    continue
-                currency = self.env["res.currency"].browse(charge["document"]["currency_id"])
-                key = charge["line"]["contract_line_id"], month
+            for charge in get_charges(contract._get_correction_charges({})):
+                currency = self.env["res.currency"].browse(charge.document["currency_id"])
+                key = charge.line["contract_line_id"], month
                 yield key, contract._get_charge_untaxed(charge), currency
 
     def _get_held(self):
@@ -276,10 +275,9 @@ class BillingContractLine(models.Model):
     def _get_taxed_amounts(self, terms, spans):
         contract = self.contract_id
         position = contract._get_run_document_records()["fiscal_position_id"]
-        document = {"currency_id": contract.currency_id.id}
         for span in spans:
             vals = self._prepare_run_line_vals(terms, span, position)
-            yield contract._get_charge_untaxed({"line": vals, "document": document})
+            yield contract._get_run_untaxed(vals, contract.currency_id)
 
     def _may_include_taxes(self):
         """Whether a tax of this line may be in its price; most companies have none such."""

@@ -3,11 +3,8 @@ from odoo.exceptions import UserError
 from odoo.fields import Command, Domain
 
 from ..models.base.states import DOCUMENT_OPEN, SEND_OPEN
-from ..models.job.invoice_run_managed import WATCHED_LIMIT
+from ..models.job.invoice_run_progress import WATCHED_LIMIT
 
-#: Icons of the sources on the cards; another source shows the last one.
-SOURCE_ICONS = {"contract": "fa-file-text-o", "usage": "fa-tachometer", "sale": "fa-shopping-cart"}
-DEFAULT_ICON = "fa-cube"
 #: Automatic steps of a run made here: the user decides on each, sending belongs to Process.
 AUTOMATIC = {"auto_approve": "no", "auto_invoices": "no", "auto_send": "yes"}
 RESTARTABLE = ("submitted", "amounts", "approved")
@@ -150,8 +147,8 @@ class InvoiceManager(models.TransientModel):
             "id": scenario.id,
             "name": scenario.name,
             "description": scenario.description or "",
-            "icon": SOURCE_ICONS.get(scenario.source, DEFAULT_ICON),
-            "source": labels["source"][scenario.source],
+            "icon": self._get_icon(scenario),
+            "source": labels["source"].get(scenario.source, scenario.source),
             "count": scenario.due_count,
             "error": scenario.due_error or "",
             "clusters": scenario.cluster_ids.mapped("name"),
@@ -159,6 +156,11 @@ class InvoiceManager(models.TransientModel):
             "asked": asked.mapped("name"),
             "company": scenario.company_id.name if several else "",
         }
+
+    @api.model
+    def _get_icon(self, scenario):
+        source = self.env[scenario.source_model or "invoice.run.source"]
+        return source._source_icon
 
     def _get_unfinished_runs(self):
         """Return the runs that this user began here and that need somebody."""
@@ -202,7 +204,7 @@ class InvoiceManager(models.TransientModel):
         """Return the names of what was selected elsewhere, and is to be invoiced."""
         if self.partner_ids:
             return ", ".join(self.partner_ids.mapped("display_name"))
-        models_by_source = self.env["billing.scenario"]._get_source_models()
+        models_by_source = self.env["invoice.run.source"]._get_source_models()
         if self.record_ids and self.source in models_by_source:
             records = self.env[models_by_source[self.source]].browse(self.record_ids)
             return ", ".join(records.exists().mapped("display_name"))
@@ -364,6 +366,7 @@ class InvoiceManager(models.TransientModel):
         scenario = self.scenario_id
         if not scenario:
             return False
+        source = self.env[scenario.source_model or "invoice.run.source"]
         return {
             "scenario": self._get_card(scenario),
             "rules": [
@@ -373,7 +376,7 @@ class InvoiceManager(models.TransientModel):
             "target_date": self.target_date,
             "invoice_state": self.invoice_state or scenario.invoice_state,
             "invoice_states": self._fields["invoice_state"]._description_selection(self.env),
-            "has_target": scenario.source != "usage" or bool(self.target_date),
+            "has_target": source._source_has_target or bool(self.target_date),
         }
 
     def _get_rule_state(self, rule):
@@ -458,17 +461,12 @@ class InvoiceManager(models.TransientModel):
 
     def _get_progress(self, run):
         """Return how far the work on ``run`` is: done, of how much; 0: not known."""
-        if run.job in ("amounts", "print"):
-            done, total = getattr(run, f"_count_progress_{run.job}")()
-            return {"done": done, "total": total}
-        if run.job == "send":
-            return {"done": run.sent_count, "total": run.sent_count + run.pending_count}
-        if run.job == "confirm":
-            return {"done": run.invoice_count - run.draft_count, "total": run.invoice_count}
-        domain = Domain("is_selected", "=", True) if run.only_selected else Domain.TRUE
-        left = self._count_documents(run, domain & Domain("state", "=", "to_do"))
-        total = self._count_documents(run, domain)
-        return {"done": total - left, "total": total}
+        job = run._get_job()
+        if job is None:
+            # what a person waits for next
+            job = run.env["invoice.run.job.invoices"]
+        done, total = job._count_progress(run)
+        return {"done": done, "total": total}
 
     def _get_notes(self, run):
         """Return what the reviewer wants from this user."""

@@ -17,48 +17,31 @@ class InvoiceRunLine(models.Model):
         return dict(rows)
 
 
-class BillingContract(models.Model):
-    _inherit = "billing.contract"
-
-    invoice_run_count = fields.Integer("Invoice Runs", compute="_compute_invoice_run_count")
-
-    def _compute_invoice_run_count(self):
-        counts = self.env["invoice.run.line"]._get_counts("contract_id", self, "run_id")
-        for contract in self:
-            contract.invoice_run_count = counts.get(contract, 0)
-
-    def action_open_manager(self):
-        """Invoice these contracts in the Invoice Manager."""
-        self.check_access("read")
-        return self.env["invoice.manager"]._open_for(source="contract", record_ids=self.ids)
-
-    def action_view_runs(self):
-        """Open the runs that billed these contracts, or are about to."""
-        self.check_access("read")
-        return self.env["invoice.run"]._get_runs_action([("contract_id", "in", self.ids)])
-
-
-class SaleOrder(models.Model):
-    _inherit = "sale.order"
+class InvoiceRunSource(models.AbstractModel):
+    _inherit = "invoice.run.source"
 
     invoice_run_count = fields.Integer(
-        compute="_compute_invoice_run_count", groups="invoice_run.invoice_run_group_user"
+        "Invoice Runs",
+        compute="_compute_invoice_run_count",
+        groups="invoice_run.invoice_run_group_user",
     )
 
     def _compute_invoice_run_count(self):
-        counts = self.env["invoice.run.line"]._get_counts("sale_order_id", self, "run_id")
-        for order in self:
-            order.invoice_run_count = counts.get(order, 0)
+        name = self._source_record_field
+        counts = self.env["invoice.run.line"]._get_counts(name, self, "run_id")
+        for record in self:
+            record.invoice_run_count = counts.get(record, 0)
 
     def action_open_manager(self):
-        """Invoice these orders in the Invoice Manager."""
+        """Invoice these records in the Invoice Manager."""
         self.check_access("read")
-        return self.env["invoice.manager"]._open_for(source="sale", record_ids=self.ids)
+        return self.env["invoice.manager"]._open_for(source=self._source_key, record_ids=self.ids)
 
     def action_view_invoice_runs(self):
-        """Open the runs that billed these orders, or are about to."""
+        """Open the runs that billed these records, or are about to."""
         self.check_access("read")
-        return self.env["invoice.run"]._get_runs_action([("sale_order_id", "in", self.ids)])
+        lines = [(self._source_record_field, "in", self.ids)]
+        return self.env["invoice.run"]._get_runs_action(lines)
 
 
 class ResPartner(models.Model):

@@ -3,7 +3,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 
 from ..models.base.states import DOCUMENT_OPEN, RUN_APPROVED, SEND_OPEN
-from ..models.job.invoice_run_managed import WATCHED_LIMIT
+from ..models.job.invoice_run_progress import WATCHED_LIMIT
 
 
 class InvoiceManager(models.TransientModel):

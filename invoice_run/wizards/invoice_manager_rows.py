@@ -89,9 +89,9 @@ class InvoiceManager(models.TransientModel):
 
     def _get_waiting(self, documents):
         """Return those that wait for the repair of an earlier period of their contract."""
-        failed = self.run_id._get_failed_contracts()
+        blocked = self.run_id._get_blocked_contracts()
         return documents.filtered(
-            lambda document: document.state == "to_do" and document.contract_ids & failed
+            lambda document: document.state == "to_do" and document.contract_ids & blocked
         )
 
     def _get_row(self, document, is_waiting):

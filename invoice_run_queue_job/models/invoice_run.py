@@ -2,7 +2,7 @@ import logging
 import time
 
 from odoo import SUPERUSER_ID, api, fields, models
-from odoo.addons.invoice_run.models.job.invoice_run_queue import LOOK_AGAIN, SHARED_JOBS
+from odoo.addons.invoice_run.models.job.invoice_run_queue import LOOK_AGAIN
 from odoo.addons.queue_job.exception import RetryableJobError
 from odoo.addons.queue_job.jobrunner.runner import PG_ADVISORY_LOCK_ID
 from odoo.fields import Domain
@@ -10,9 +10,6 @@ from odoo.tools import SQL
 
 _logger = logging.getLogger(__name__)
 
-#: What the job runner does. Binding one PDF of thousands of documents is a single step that lasts
-#: longer than a web worker may: that stays with the scheduled action.
-RUNNER_JOBS = (*SHARED_JOBS, "confirm", "send")
 #: A job begins no further chunk after this time: a web worker's is limited.
 SHARE_SECONDS = 30
 #: Mails of one chunk, whose PDFs are made in it, for the same reason.
@@ -55,6 +52,15 @@ class InvoiceRun(models.Model):
         )
         return bool(self.env.execute_query(query))
 
+    def _is_for_runner(self):
+        """Whether the job runner does what is queued for this run.
+
+        Binding one PDF of thousands of documents is a single step that lasts longer than a web
+        worker may: that stays with the scheduled action.
+        """
+        job = self._get_job()
+        return job is not None and job._has_short_steps
+
     @api.model
     def _get_worker_count(self):
         """Return among how many jobs a run is shared at most."""
@@ -68,7 +74,7 @@ class InvoiceRun(models.Model):
 
     def _start_workers(self, moment=None):
         # EXTENDS 'invoice_run'
-        runs = self.filtered(lambda run: run.job in RUNNER_JOBS)
+        runs = self.filtered(lambda run: run._is_for_runner())
         if not runs or not self._is_runner_on():
             return super()._start_workers(moment)
         for run in runs:
@@ -82,7 +88,7 @@ class InvoiceRun(models.Model):
         runs = super()._get_queued_runs()
         if not self._is_runner_on():
             return runs
-        theirs = runs.filtered(lambda run: run.job in RUNNER_JOBS)
+        theirs = runs.filtered(lambda run: run._is_for_runner())
         try:
             theirs._hand_over()
             self._commit_step()
@@ -100,7 +106,7 @@ class InvoiceRun(models.Model):
 
     def _look_again(self):
         # EXTENDS 'invoice_run'
-        if self.job not in RUNNER_JOBS or not self._is_runner_on():
+        if not self or not self._is_for_runner() or not self._is_runner_on():
             return super()._look_again()
         share = self.env.context.get("invoice_run_share", 1)
         return self._delay_share(share, fields.Datetime.now() + LOOK_AGAIN)
@@ -111,7 +117,7 @@ class InvoiceRun(models.Model):
 
     def _delay_shares(self, moment=None):
         """Queue the jobs among which this run is shared; what is sent or confirmed is not."""
-        count = self._get_worker_count() if self.job in SHARED_JOBS else 1
+        count = self._get_worker_count() if self._is_job_shared() else 1
         for share in range(1, count + 1):
             self._delay_share(share, moment)
 
@@ -177,7 +183,7 @@ class InvoiceRun(models.Model):
             ) from error
         except Exception as error:
             self._stop_share(error)
-        if time.monotonic() >= until and run.job in RUNNER_JOBS:
+        if time.monotonic() >= until and run._is_for_runner():
             run._delay_share(share)
 
     def _stop_share(self, error):

@@ -196,8 +196,8 @@ class TestQueue(InvoiceRunCommon):
         self._turn_runner(True)
         self.ivr.action_generate_amounts()
         job = self._get_jobs()[0]
-        Run = self.env.registry["invoice.run"]
-        with patch.object(Run, "_process_job_amounts", side_effect=OSError("disk is full")):
+        amounts = self.env.registry["invoice.run.job.amounts"]
+        with patch.object(amounts, "_process", side_effect=OSError("disk is full")):
             self._perform(job)
             self.assertEqual((job.state, job.retry), ("pending", 1))
             self.assertTrue(job.eta, "not at once")

@@ -12,6 +12,7 @@ class AccountMove(models.Model):
     _name = "account.move"
     _inherit = ["account.move", "invoice.run.guarded"]
 
+    # the engine's: nobody detaches an invoice from its claims, or forges one
     invoice_run_id = fields.Many2one(
         "invoice.run",
         copy=False,
@@ -19,6 +20,7 @@ class AccountMove(models.Model):
         index="btree_not_null",
         check_company=True,
         groups=ACCOUNTANTS,
+        engine=True,
     )
     invoice_run_document_id = fields.Many2one(
         "invoice.run.document",
@@ -26,6 +28,7 @@ class AccountMove(models.Model):
         readonly=True,
         index="btree_not_null",
         groups=ACCOUNTANTS,
+        engine=True,
     )
     billing_title = fields.Char("Invoice Name")
     billing_category_id = fields.Many2one(
@@ -44,12 +47,14 @@ class AccountMove(models.Model):
         groups=ACCOUNTANTS,
         help="When this credit note is confirmed in full, the periods of the invoice that it "
         "reverses become billable again.",
+        engine=True,
     )
     billing_given_back = fields.Boolean(
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
         help="A confirmed credit note over the whole lets its periods be billed again.",
+        engine=True,
     )
 
     _run_document_invoiced_once = models.UniqueIndex(
@@ -62,17 +67,6 @@ class AccountMove(models.Model):
     def _compute_billing_contract_ids(self):
         for move in self:
             move.billing_contract_ids = move.invoice_line_ids.invoice_run_line_id.contract_id
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded': nobody detaches an invoice from its claims, or forges one
-        return super()._get_engine_fields() | {
-            "invoice_run_id",
-            "invoice_run_document_id",
-            "invoice_bill_again",
-            "billing_cutoff_date",
-            "billing_given_back",
-        }
 
     def write(self, vals):
         # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period

@@ -1,4 +1,4 @@
-from odoo import api, fields, models
+from odoo import fields, models
 from odoo.tools import float_compare
 
 from ...engine import ledger
@@ -30,12 +30,14 @@ class AccountMoveLine(models.Model):
         index="btree_not_null",
         ondelete="set null",
         groups=ACCOUNTANTS,
+        engine=True,
     )
     billing_given_back = fields.Boolean(
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
         help="As on the invoice: for the index, which sees no other table.",
+        engine=True,
     )
     billing_credited_line_id = fields.Many2one(
         "account.move.line",
@@ -46,6 +48,7 @@ class AccountMoveLine(models.Model):
         ondelete="set null",
         groups=ACCOUNTANTS,
         help="Invoice line of a run that this one gives back; the ledger counts them together.",
+        engine=True,
     )
     billing_credit_kind = fields.Selection(
         [
@@ -58,6 +61,7 @@ class AccountMoveLine(models.Model):
         readonly=True,
         groups=ACCOUNTANTS,
         help="For which days the money is given back. Empty: nobody was asked.",
+        engine=True,
     )
     billing_date_from = fields.Date("Period From", help="First day billed, included.")
     billing_date_to = fields.Date("Period To", help="Last day billed, included.")
@@ -67,16 +71,6 @@ class AccountMoveLine(models.Model):
         " AND parent_state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
         "This amount of an invoice run is on an invoice already. Cancel or delete one of the two.",
     )
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {
-            "invoice_run_line_id",
-            "billing_given_back",
-            "billing_credited_line_id",
-            "billing_credit_kind",
-        }
 
     def write(self, vals):
         # EXTENDS 'account': a credit stands on the amounts and days of what it gives back

@@ -7,9 +7,9 @@ from odoo.fields import Command
 from odoo.tools import format_date
 
 from ...engine import cutoff, periods
+from ..base.errors import RETRY_ERRORS
 from ..base.groups import ACCOUNTANTS
 from ..base.invoice_run_guarded import EngineValue
-from ..document.invoice_run_invoicing import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 
@@ -98,6 +98,7 @@ class AccountMove(models.Model):
         readonly=True,
         groups=ACCOUNTANTS,
         help="Last day, included, whose deferred and accrued revenue this entry books.",
+        engine=True,
     )
     _billing_cutoff_once = models.UniqueIndex(
         "(company_id, billing_cutoff_date) "

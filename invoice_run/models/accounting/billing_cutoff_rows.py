@@ -2,8 +2,8 @@ from odoo import api, models
 from odoo.fields import Domain
 from odoo.tools import split_every
 
-from ...bulk import remembering
 from ...engine import cutoff, ledger, periods
+from ...memory import remembering
 from ..base.states import CONTRACT_BILLED
 
 #: Price lines or items that are read together.
@@ -214,6 +214,4 @@ class BillingCutoffRows(models.AbstractModel):
 
     def _get_charge_untaxed(self, source, vals, taxes):
         """Return what the invoice line of ``vals`` would come to without its taxes."""
-        line = {**vals, "tax_ids": taxes.ids}
-        document = {"currency_id": source.currency_id.id}
-        return source._get_charge_untaxed({"line": line, "document": document})
+        return source._get_run_untaxed({**vals, "tax_ids": taxes.ids}, source.currency_id)

@@ -1,0 +1,3 @@
+from . import invoice_run_line
+from . import invoice_run_amounts
+from . import invoice_run_correction

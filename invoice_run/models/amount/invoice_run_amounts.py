@@ -6,19 +6,13 @@ from odoo import fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, groupby
 
-from ...bulk import environments_kept, remembering
+from ...memory import remembering
+from ..base.errors import is_outage
 
 _logger = logging.getLogger(__name__)
 
 #: The database refuses to claim a period or an item twice.
 CLAIM_ERRORS = (pg_errors.ExclusionViolation, pg_errors.UniqueViolation)
-
-#: Customers whose amounts are made in one transaction.
-PAYERS_PER_CHUNK = 125
-#: Charges that join the newest document of their contract, after its periods.
-JOINING_BUCKETS = ("usage", "correction")
-#: Charges with which nothing else is on one document: a credit note is of one invoice.
-LONE_BUCKETS = ("credit", "settled")
 
 
 class InvoiceRun(models.Model):
@@ -39,14 +33,18 @@ class InvoiceRun(models.Model):
         return Partner.search([("id", "in", payers.ids)], order="name, id").with_env(self.env)
 
     def _get_done_payers(self, payers=None):
-        """Return the customers, of ``payers`` or all, with documents or exceptions of this run."""
+        """Return the customers, of ``payers`` or all, with documents or exceptions of this run.
+
+        Not those that are renewed, who may have other documents.
+        """
         domain = failed_domain = Domain("run_id", "=", self.id)
         if payers is not None:
             domain &= Domain("payer_id", "in", payers.ids)
             failed_domain &= Domain("partner_id.commercial_partner_id", "in", payers.ids)
         groups = self.env["invoice.run.document"]._read_group(domain, ["payer_id"])
         failed = self.env["invoice.run.exception"].search(failed_domain)
-        return failed.partner_id.commercial_partner_id.union(*(payer for (payer,) in groups))
+        done = failed.partner_id.commercial_partner_id.union(*(payer for (payer,) in groups))
+        return done - self.renew_payer_ids
 
     def _generate_amounts(self, payers, look_again=False):
         """Make documents, amounts, claims and exceptions of ``payers``, in this transaction.
@@ -59,19 +57,25 @@ class InvoiceRun(models.Model):
         :raises CLAIM_ERRORS: with ``look_again``
         """
         self.ensure_one()
+        if not self._generate_together(payers, look_again):
+            for payer in payers:
+                self.env.invalidate_all(flush=False)
+                self._generate_payer_amounts(payer)
+        self._note_renewed(payers)
+
+    def _generate_together(self, payers, look_again):
+        """As :meth:`_generate_amounts`, for all at once; return whether that worked."""
         try:
-            with environments_kept(self), self.env.cr.savepoint():
+            with self.env.cr.savepoint():
                 self._create_amounts(payers)
-            return
+            return True
         except self._get_retry_errors():
             raise
         except Exception as error:
-            if look_again and isinstance(error, CLAIM_ERRORS):
+            if is_outage(error) or look_again and isinstance(error, CLAIM_ERRORS):
                 raise
             _logger.info("Invoice run %s: customer by customer after: %s", self.id, error)
-        for payer in payers:
-            self.env.invalidate_all(flush=False)
-            self._generate_payer_amounts(payer)
+            return False
 
     def _generate_payer_amounts(self, payer):
         """As :meth:`_generate_amounts`, for one customer, each contract on its own."""
@@ -81,6 +85,8 @@ class InvoiceRun(models.Model):
         except self._get_retry_errors():
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             self.env.invalidate_all(flush=False)
             self._create_payer_exception(payer, error)
 
@@ -101,7 +107,7 @@ class InvoiceRun(models.Model):
             [self._prepare_document_vals(key, group) for key, group in groups.items()]
         )
         lines_vals = [
-            {**charge["line"], "document_id": document.id, "sequence": number}
+            {**charge.line, "document_id": document.id, "sequence": number}
             for document, group in zip(documents, groups.values(), strict=True)
             for number, charge in enumerate(group, 1)
         ]
@@ -115,11 +121,12 @@ class InvoiceRun(models.Model):
 
     def _get_charges(self, payers):
         """Return charges and exceptions of ``payers`` as two lists, from the source."""
-        return self.scenario_id._get_source()._get_source_charges(self, payers)
+        charges, exceptions = self.scenario_id._get_source()._get_source_charges(self, payers)
+        return self._drop_excluded_charges(charges, payers), exceptions
 
     def _create_claimed_lines(self, lines_vals):
         """Insert the amounts as claims, in the order of what they claim (no deadlocks)."""
-        names = self.env["invoice.run.line"]._get_claim_fields()
+        names = self.env["invoice.run.source"]._get_claim_fields()
         lines_vals = sorted(lines_vals, key=lambda vals: [vals.get(name) or 0 for name in names])
         lines = self.env["invoice.run.line"].create(
             [
@@ -133,7 +140,7 @@ class InvoiceRun(models.Model):
             ]
         )
         lines.filtered("corrects_id")._claim()
-        lines.usage_id.write({"state": "planned"})
+        lines._update_sources()
 
     # ------------------------------------------------------------------
     # Grouping
@@ -166,42 +173,42 @@ class InvoiceRun(models.Model):
         groups, newest = {}, {}
         for charge in sorted(charges, key=self._get_charge_order):
             common = (
-                charge["payer"].id,
-                *(charge["document"].get(name) for name in names),
-                *charge.get("key", ()),
+                charge.payer.id,
+                *(charge.document.get(name) for name in names),
+                *charge.key,
             )
-            contract_key = (*common, charge["contract"].id)
-            kind = charge["bucket"][0]
-            is_alone = kind in LONE_BUCKETS
-            if not is_alone and self._is_grouped(charge["payer"]):
+            contract_key = (*common, charge.contract_id)
+            if not charge.is_alone and self._is_grouped(charge.payer):
                 key = (*common, "payer")
-            elif kind in JOINING_BUCKETS and contract_key in newest:
+            elif charge.joins and contract_key in newest:
                 key = newest[contract_key]
             else:
-                key = (*common, charge["bucket"])
-            if charge["contract"] and not is_alone:
+                key = (*common, charge.bucket)
+            if charge.contract_id and not charge.is_alone:
                 newest[contract_key] = key
             groups.setdefault(key, []).append(charge)
         return self._split_groups(groups)
 
     def _split_groups(self, groups):
-        """Return the groups, cut where the company limits the lines of one invoice."""
+        """Return the groups, cut where the company limits the lines of one invoice.
+
+        Their keys end with the number of the part, as in "1/2"; False where there is one only.
+        """
         limit = self.company_id.invoice_run_max_lines
-        if limit < 1:
-            return groups
         result = {}
         for key, charges in groups.items():
-            parts = self._get_parts(charges, limit)
+            parts = self._get_parts(charges, limit) if limit >= 1 else [charges]
             for number, part in enumerate(parts, 1):
                 text = f"{number}/{len(parts)}" if len(parts) > 1 else False
-                shared = [{**charge, "part": text} for charge in part]
-                result[(*key, number)] = shared
+                result[(*key, text)] = part
         return result
 
     def _get_parts(self, charges, limit):
         """Return ``charges`` in parts of at most ``limit``; what belongs together stays so."""
         parts = [[]]
-        units = groupby(enumerate(charges), lambda pair: pair[1].get("unit", pair[0]))
+        units = groupby(
+            enumerate(charges), lambda pair: pair[0] if pair[1].unit is None else (pair[1].unit,)
+        )
         for _unit, pairs in units:
             unit = [charge for _number, charge in pairs]
             if parts[-1] and len(parts[-1]) + len(unit) > limit:
@@ -214,21 +221,24 @@ class InvoiceRun(models.Model):
 
         Usage comes after the periods of its contract and joins the newest document.
         """
-        payer, contract, line = charge["payer"], charge["contract"], charge["line"]
+        payer, contract = charge.payer, charge.contract
         return (
             payer.name or "",
             payer.id,
-            contract.name or "",
-            contract.id or 0,
-            charge["bucket"][0] in JOINING_BUCKETS,
-            line["billing_date_from"],
+            contract.name or "" if contract else "",
+            charge.contract_id,
+            charge.joins,
+            charge.line["billing_date_from"],
         )
 
     def _prepare_document_vals(self, key, charges):
-        """Return the values of the document that holds ``charges``."""
+        """Return the values of the document that holds ``charges``.
+
+        :param key: see :meth:`_split_groups`
+        """
         first = charges[0]
-        payer = first["payer"].with_company(self.company_id)
-        shared = dict(first["document"])
+        payer = first.payer.with_company(self.company_id)
+        shared = dict(first.document)
         if self._is_collective():
             shared["payment_term_id"] = payer.property_payment_term_id.id
             method = payer.property_inbound_payment_method_line_id
@@ -237,8 +247,8 @@ class InvoiceRun(models.Model):
             shared["payment_term_id"] = False
         if self.schedule_id.category_id:
             shared["category_id"] = self.schedule_id.category_id.id
-        contracts = {charge["contract"].id for charge in charges if charge["contract"]}
-        lines = [charge["line"] for charge in charges]
+        contracts = {charge.contract_id for charge in charges if charge.contract_id}
+        lines = [charge.line for charge in charges]
         # late usage and credits do not make the invoice one of an earlier month
         periods = [
             line for line in lines if line.get("contract_line_id") and not line.get("corrects_id")
@@ -247,7 +257,7 @@ class InvoiceRun(models.Model):
             **shared,
             "run_id": self.id,
             "payer_id": payer.id,
-            "part": first.get("part"),
+            "part": key[-1],
             "contract_ids": [fields.Command.set(sorted(contracts))],
             "is_grouped": self._is_grouped(payer) and bool(contracts),
             "date_from": min(line["billing_date_from"] for line in periods or lines),
@@ -270,7 +280,10 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _finish_amounts(self):
-        """Put the documents in customer order and move the run on."""
+        """Put the documents in customer order and move the run on.
+
+        To its approval, or to its end where nothing is to be approved.
+        """
         self.ensure_one()
         self._update_order()
         self._create_run_exceptions()
@@ -280,6 +293,9 @@ class InvoiceRun(models.Model):
             self._approve()
         else:
             self._ask_for_approval()
+        self._end_without_documents()
+        # of some nothing is due any more
+        self.renew_payer_ids = False
 
     def _update_order(self):
         """Number the documents: by customer, contracts and period.

@@ -2,6 +2,7 @@ import psycopg2
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
+from odoo.fields import Domain
 
 from ..base.states import DOCUMENT_OPEN
 
@@ -16,10 +17,11 @@ class InvoiceRunLine(models.Model):
 
     _name = "invoice.run.line"
     _description = "Amount to be Invoiced"
-    _inherit = ["invoice.run.guarded", "analytic.mixin", "invoice.run.bulk.mixin"]
+    _inherit = ["invoice.run.guarded", "analytic.mixin"]
     # by the id: sorted by an index, without a look at the documents
     _order = "document_id.id, sequence, id"
     _check_company_auto = True
+    _is_engine_model = True
 
     run_id = fields.Many2one("invoice.run", required=True, ondelete="restrict")
     document_id = fields.Many2one(
@@ -52,9 +54,11 @@ class InvoiceRunLine(models.Model):
     net_price = fields.Float(
         digits=False, help="Price of one unit of time for the whole quantity, after discount."
     )
+    extra_tax_data = fields.Json(help="Taxes of a down payment, as Odoo keeps them.")
     is_claimed = fields.Boolean(
         "Claimed", readonly=True, help="No other run can bill the same days or item."
     )
+    is_released = fields.Boolean("Released", compute="_compute_is_released")
     move_line_ids = fields.One2many("account.move.line", "invoice_run_line_id", "Invoice Lines")
 
     _run_document_idx = models.Index("(run_id, document_id, sequence, id)")
@@ -85,16 +89,11 @@ class InvoiceRunLine(models.Model):
         self.env.cr.execute("ALTER TABLE invoice_run_line SET (fillfactor = 50)")
         return super().init()
 
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | set(self._fields)
-
-    def _get_dummy_key(self, name, value):
-        # EXTENDS 'invoice.run.bulk.mixin': documents of one currency are alike
-        if name == "document_id":
-            return "currency_id", self.env["invoice.run.document"].browse(value).currency_id.id
-        return super()._get_dummy_key(name, value)
+    @api.depends("is_claimed")
+    def _compute_is_released(self):
+        for line in self:
+            follows = line._get_source()._source_follows_invoices
+            line.is_released = not line.is_claimed and not follows
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_invoiced(self):
@@ -125,16 +124,12 @@ class InvoiceRunLine(models.Model):
         except psycopg2.IntegrityError as error:
             lines.invalidate_recordset(["is_claimed"])
             raise UserError(lines._get_claim_conflict_message()) from error
-        lines.usage_id._update_state()
+        lines._update_sources()
 
     def _get_claimed_ids(self):
         """Return the ids of what this amount claims, for the order in which claims are made."""
-        return [self[name].id or 0 for name in self._get_claim_fields()]
-
-    @api.model
-    def _get_claim_fields(self):
-        """Return the fields that say what is claimed; a source adds its own."""
-        return ["contract_line_id", "usage_id"]
+        names = self.env["invoice.run.source"]._get_claim_fields()
+        return [self[name].id or 0 for name in names]
 
     def _release(self):
         """Give the periods and items of these lines back: the next run proposes them again."""
@@ -144,7 +139,21 @@ class InvoiceRunLine(models.Model):
         lines.write({"is_claimed": False})
         # a claim that follows in the same transaction must not meet the old one
         lines.flush_recordset(["is_claimed"])
-        lines.usage_id._update_state()
+        lines._update_sources()
+
+    def _note_invoiced(self):
+        """Have the records of these amounts follow their new invoices.
+
+        Of some the invoice itself holds from now on what was claimed.
+        """
+        followed = self.filtered(lambda line: line._get_source()._source_follows_invoices)
+        followed._release()
+        (self - followed)._update_sources()
+
+    def _update_sources(self):
+        """Have the records of these amounts follow a change of claims or invoices."""
+        for source in self._get_sources():
+            self[source._source_record_field]._follow_claims()
 
     def _follow_invoices(self):
         """Follow a change of the invoices of these amounts: claims first, they say who is wrong."""
@@ -160,6 +169,13 @@ class InvoiceRunLine(models.Model):
 
         :raises UserError: a period that comes back is claimed by somebody else meanwhile
         """
+        followed = self.filtered(lambda line: line._get_source()._source_follows_invoices)
+        # what is left of them, their records know themselves
+        followed.document_id._sync_state()
+        (self - followed)._sync_held_claims()
+
+    def _sync_held_claims(self):
+        """As :meth:`_sync_claims`, of amounts whose claims last as long as their invoices."""
         billed = self.filtered(lambda line: line._is_billed())
         billed._check_billed_once()
         # what a correction cut or released stays so while the invoice is in force
@@ -220,28 +236,65 @@ class InvoiceRunLine(models.Model):
         conflicts = self.browse()
         for line in self:
             domain = line._get_conflict_domain(until)
-            conflicts |= self.search([*domain, ("is_claimed", "=", True), ("id", "!=", line.id)])
+            domain &= Domain("is_claimed", "=", True) & Domain("id", "!=", line.id)
+            conflicts |= self.search(domain)
         return conflicts - self
 
     def _get_conflict_domain(self, until=None):
         """Return the amounts that cannot be claimed at the same time as this one."""
         self.ensure_one()
-        if self.usage_id:
-            return [("usage_id", "=", self.usage_id.id)]
-        return [
-            ("contract_line_id", "=", self.contract_line_id.id),
-            ("period_from", "<=", until or self.period_to),
-            ("period_to", ">=", self.period_from),
-        ]
+        source = self._get_source()
+        name = source._source_claim_field
+        if not name or not self[name]:
+            return Domain.FALSE
+        domain = Domain(name, "=", self[name].id)
+        if source._source_has_periods:
+            domain &= Domain("period_from", "<=", until or self.period_to)
+            domain &= Domain("period_to", ">=", self.period_from)
+        return domain
+
+    def _get_source(self):
+        """Return the source of this amount, as an empty recordset of its model.
+
+        By what it claims; where it claims nothing, by whose it is.
+        """
+        self.ensure_one()
+        sources = self.env["invoice.run.source"]._get_sources()
+        for attribute in ("_source_claim_field", "_source_record_field"):
+            for source in sources:
+                if self[getattr(source, attribute)]:
+                    return source
+        return self.env["invoice.run.source"]
+
+    def _get_sources(self):
+        """Return the sources of these amounts, in their order."""
+        names = {line._get_source()._name for line in self}
+        sources = self.env["invoice.run.source"]._get_sources()
+        return [source for source in sources if source._name in names]
 
     def _get_source_record(self):
         """Return the record of the source whose amount this is: one that people look for."""
         self.ensure_one()
-        return self.contract_id or self.usage_id
+        return self._get_source()._get_sought_record(self)
+
+    def _get_whole(self):
+        """Return these amounts, with all others on their documents that are billed with them."""
+        result = self
+        for source in self._get_sources():
+            if source._source_is_billed_whole:
+                name = source._source_record_field
+                records = self[name]
+                result |= self.document_id.line_ids.filtered(
+                    lambda line, name=name, records=records: line[name] in records
+                )
+        return result
 
     def _is_in_force(self):
         """Whether the invoice of this amount still stands for it."""
         self.ensure_one()
+        if self._get_source()._source_follows_invoices:
+            # no claim is held any more once there is an invoice
+            return self._is_billed()
         return self._is_held() or bool(self.superseded_by_id)
 
     def _get_booking_key(self):
@@ -252,7 +305,10 @@ class InvoiceRunLine(models.Model):
 
     def _get_extra_tax_data(self, sign):
         """Return the taxes that do not follow from price and quantity, for the tax engine."""
-        return None
+        if sign > 0:
+            return self.extra_tax_data
+        reverse = self.env["account.tax"]._reverse_quantity_base_line_extra_tax_data
+        return reverse(self.extra_tax_data)
 
     def _get_claim_conflict_message(self, until=None):
         """Return a sentence that names who holds the periods of these lines.

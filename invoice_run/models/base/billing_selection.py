@@ -32,12 +32,8 @@ class BillingSelection(models.AbstractModel):
         copy=False,
         ondelete="set null",
         help="Who wrote the conditions last. A run bills nothing that this user cannot see.",
+        engine=True,
     )
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"author_id"}
 
     @api.model
     def _get_selection_fields(self):

@@ -1,5 +1,6 @@
 from odoo import api, models, tools
 from odoo.exceptions import AccessError
+from odoo.tools import frozendict
 
 #: In the context: the engine copies. An object, because over RPC nobody can send one.
 ENGINE = object()
@@ -29,27 +30,45 @@ class InvoiceRunGuarded(models.AbstractModel):
     ``create`` and ``write`` get what people, imports and commands nested in other records
     say; ``default_get`` gets what their context and their own defaults say. The engine writes
     as superuser, or by :class:`EngineValue`.
+
+    A field says so itself: with ``engine=True`` only the engine writes it, and with
+    ``reserved_for=group`` only members of this group let it have anything but its own default.
+    Which value they may write is for the model to check, where it depends on the value. All
+    fields of a model with ``_is_engine_model`` are the engine's, but for those that say
+    ``engine=False``.
     """
 
     _name = "invoice.run.guarded"
     _description = "Record with Fields of the Invoice Run Engine"
 
-    @api.model
-    def _get_engine_fields(self):
-        """Return the names of the fields that only the engine writes."""
-        return set()
+    #: Whether only the engine writes records of this model.
+    _is_engine_model = False
 
     @api.model
-    def _get_reserved_fields(self):
-        """Return {field: group}: nobody else lets them have anything but their own default.
-
-        Who may write which value is for the model to check, where it depends on the value.
-        """
-        return {}
+    def _valid_field_parameter(self, field, name):
+        # EXTENDS 'base'
+        is_own = name in ("engine", "reserved_for")
+        return is_own or super()._valid_field_parameter(field, name)
 
     @tools.ormcache()
     def _get_guarded_names(self):
-        return frozenset(self._get_engine_fields())
+        """Return the names of the fields that only the engine writes."""
+        return frozenset(
+            name
+            for name, field in self._fields.items()
+            if getattr(field, "engine", self._is_engine_model)
+        )
+
+    @tools.ormcache()
+    def _get_reserved_fields(self):
+        """Return {field: group} of the fields that only members of the group fill in."""
+        return frozendict(
+            {
+                name: field.reserved_for
+                for name, field in self._fields.items()
+                if getattr(field, "reserved_for", False)
+            }
+        )
 
     @tools.ormcache()
     def _get_names_with_default(self):

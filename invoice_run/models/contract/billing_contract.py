@@ -4,8 +4,10 @@ from functools import partial
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
+from odoo.tools import format_date
 
 from ...engine import periods
+from ...engine.charge import Charge, NotBillable
 from ..base.possible_dates import check_years
 from ..base.states import CONTRACT_BILLED
 
@@ -35,13 +37,18 @@ class BillingContract(models.Model):
         "mail.activity.mixin",
         "invoice.run.source",
         "invoice.run.guarded",
-        "invoice.run.stale.mixin",
         "invoice.run.import.mixin",
     ]
     _order = "name desc, id desc"
     _check_company_auto = True
-    _prepares_runs = True
     _rec_names_search = ["name", "title", "partner_id"]
+
+    _source_key = "contract"
+    _source_sequence = 10
+    _source_icon = "fa-file-text-o"
+    _source_claim_field = "contract_line_id"
+    _source_record_field = "contract_id"
+    _source_has_periods = True
 
     name = fields.Char("Number", required=True, copy=False, readonly=True, default="/")
     title = fields.Char(tracking=True)
@@ -205,12 +212,13 @@ class BillingContract(models.Model):
     )
     line_ids = fields.One2many("billing.contract.line", "contract_id", "Price Lines", copy=True)
     usage_ids = fields.One2many("billing.usage", "contract_id")
-    run_line_ids = fields.One2many("invoice.run.line", "contract_id", "Amounts")
+    run_line_ids = fields.One2many("invoice.run.line", "contract_id", "Amounts", engine=True)
     next_invoicing_date = fields.Date(
         compute="_compute_next_invoicing_date",
         store=True,
         copy=False,
         help="Earliest target date at which a run would propose something.",
+        engine=True,
     )
     invoice_count = fields.Integer(compute="_compute_invoice_count")
     amount_invoiced = fields.Monetary(
@@ -392,7 +400,7 @@ class BillingContract(models.Model):
         for contract in self:
             contract.amount_to_invoice = sum(
                 contract._convert_today(
-                    currencies.browse(charge["document"]["currency_id"]),
+                    currencies.browse(charge.document["currency_id"]),
                     contract._get_charge_untaxed(charge),
                 )
                 for charge in contract._get_charges_until_today()
@@ -474,11 +482,6 @@ class BillingContract(models.Model):
         current = self.line_ids - self.line_ids.previous_line_id
         in_force = current.filtered(lambda line: not line.date_end or line.date_end >= today)
         return in_force or current
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"next_invoicing_date", "run_line_ids"}
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):
@@ -592,7 +595,7 @@ class BillingContract(models.Model):
             usage = contract.usage_ids.filtered(
                 lambda item: item.state == "open" and item.date <= target
             )
-            yield from usage._collect_item_charges(run)
+            yield from usage._collect_charges(run)
 
     def _new_preview_run(self, target):
         """Return a run in memory that bills this contract as it is set, up to ``target``."""
@@ -612,8 +615,13 @@ class BillingContract(models.Model):
     # ------------------------------------------------------------------
 
     @api.model
+    def _get_source_label(self):
+        # EXTENDS 'invoice.run.source'
+        return self.env._("Contracts")
+
+    @api.model
     def _get_run_selection_domain(self, run):
-        """Return the contracts that ``run`` selects, due or not."""
+        # EXTENDS 'invoice.run.source': due or not
         return self._get_run_scope_domain(run) & self._get_billed_domain()
 
     @api.model
@@ -626,24 +634,42 @@ class BillingContract(models.Model):
     @api.model
     def _get_run_scope_domain(self, run):
         """Return the contracts that ``run`` selects, also those that may not be billed."""
+        return Domain.AND(self._get_scope_conditions(run).values())
+
+    @api.model
+    def _get_scope_conditions(self, run):
+        """Return {code: domain} of :meth:`_get_run_scope_domain`."""
         scenario = run.scenario_id
-        domain = Domain("company_id", "=", run.company_id.id)
+        conditions = {"company": Domain("company_id", "=", run.company_id.id)}
         clusters = run.cluster_ids or scenario.cluster_ids
         if clusters:
-            domain &= Domain("cluster_id", "in", clusters.ids)
+            conditions["cluster"] = Domain("cluster_id", "in", clusters.ids)
         if scenario.only_checked_in:
-            domain &= Domain("is_checked_in", "=", True)
-        return domain & run._get_source_domain()
+            conditions["checked_in"] = Domain("is_checked_in", "=", True)
+        return conditions | run._get_source_conditions()
+
+    @api.model
+    def _get_run_conditions(self, run):
+        # EXTENDS 'invoice.run.source'
+        return {
+            **self._get_scope_conditions(run),
+            "state": self._get_billed_domain(),
+            "dates": self._get_due_domain(run),
+        }
 
     @api.model
     def _get_run_domain(self, run):
-        domain = self._get_run_selection_domain(run)
+        return Domain.AND(self._get_run_conditions(run).values())
+
+    @api.model
+    def _get_due_domain(self, run):
+        """Return the contracts of which something is due at the target date of ``run``."""
         mode, target = run.scenario_id.billing_mode, run.target_date
         if mode == "contract":
-            return domain & Domain("next_invoicing_date", "<=", target)
+            return Domain("next_invoicing_date", "<=", target)
         # the scenario bills otherwise than the contract's own date says
         credit = Domain("line_ids.overbilled_from", "!=", False)
-        return domain & (self._get_mode_domain(mode, target) | credit)
+        return self._get_mode_domain(mode, target) | credit
 
     @api.model
     def _get_mode_domain(self, mode, target):
@@ -689,10 +715,10 @@ class BillingContract(models.Model):
         self.ensure_one()
         records = self._get_run_document_records()
         errors = self._get_contract_errors(run, records)
-        charges = []
+        items = []
         try:
             if not errors:
-                charges = list(self._get_contract_charges(run, claims, records))
+                items = list(self._get_contract_charges(run, claims, records))
         except periods.OpenEnded:
             errors = [
                 (
@@ -704,7 +730,7 @@ class BillingContract(models.Model):
             errors = [("contract", str(error))]
         get_charges = partial(self._get_contract_charges, run, claims, records)
         yield from self._get_exceptions(run, errors, get_charges)
-        yield from charges
+        yield from items
 
     def _get_contract_errors(self, run, records):
         """Return all reasons, as (code, message), why this contract cannot be billed.
@@ -723,13 +749,53 @@ class BillingContract(models.Model):
             errors += self._get_price_errors(line)
         return list(dict.fromkeys(errors))
 
-    def _prepare_exception_vals(self, code, message):
-        return {
-            "contract_id": self.id,
-            "partner_id": self.partner_id.id,
-            "code": code,
-            "message": message,
-        }
+    @api.model
+    def _get_document_names(self, document):
+        # EXTENDS 'invoice.run.source': also where only usage of them is billed
+        return document.contract_ids.mapped("name")
+
+    @api.model
+    def _is_recurring(self, line):
+        # EXTENDS 'invoice.run.source'
+        return line.contract_line_id.price_interval != "once"
+
+    @api.model
+    def _would_bill(self, run, line):
+        # EXTENDS 'invoice.run.source': the contract says how far ahead its days are billed
+        if not line.contract_line_id:
+            return super()._would_bill(run, line)
+        if line.corrects_id and line.contract_line_id.overbilled_from:
+            return True  # a further credit is due, which waits for this one
+        try:
+            terms = line.contract_id._get_billing_terms(run)
+            horizon = periods.billing_horizon(terms, run.target_date)
+        except ValueError:  # the contract has an exception of its own
+            return False
+        first = line.billing_date_from
+        end = line.contract_line_id._get_last_day()
+        is_due = horizon and first <= min(horizon, end or horizon)
+        in_time = first <= run.target_date
+        return bool(is_due) and (in_time or terms.mode == "periodic")
+
+    @api.model
+    def _get_change_errors(self, document):
+        # EXTENDS 'invoice.run.source': of usage of a contract as well
+        errors = []
+        for contract in document.contract_ids:
+            name = contract.name
+            is_cancelled = contract.state == "cancelled" and document._bills(contract)
+            if contract.state == "draft" or is_cancelled:
+                errors.append(self.env._("%(contract)s is not active any more.", contract=name))
+            elif contract.billing_hold:
+                errors.append(self.env._("%(contract)s is on hold.", contract=name))
+        for line in document.line_ids.filtered(lambda line: line._is_beyond_end()):
+            message = self.env._(
+                "%(contract)s ends before %(date)s now. Delete the amounts and renew them.",
+                contract=line.contract_id.name,
+                date=format_date(self.env, line.billing_date_to),
+            )
+            errors.append(message)
+        return errors + document._get_credit_errors()
 
     def _get_contract_charges(self, run, claims, records):
         """Yield the charges of this contract in order of period, one-off ones with the first.
@@ -750,13 +816,13 @@ class BillingContract(models.Model):
         ]
         due += self._get_once_due(terms, claims, target, due)
         for line, span in due:
-            yield {
-                "payer": self.commercial_partner_id,
-                "contract": self,
-                "bucket": self._get_bucket(terms, span),
-                "document": document,
-                "line": line._prepare_run_line_vals(terms, span, records["fiscal_position_id"]),
-            }
+            yield Charge(
+                payer=self.commercial_partner_id,
+                contract=self,
+                bucket=self._get_bucket(terms, span),
+                document=document,
+                line=line._prepare_run_line_vals(terms, span, records["fiscal_position_id"]),
+            )
         yield from self._get_correction_charges(document)
 
     def _get_correction_charges(self, document):
@@ -776,18 +842,18 @@ class BillingContract(models.Model):
             errors = earlier._get_correction_errors(billed)
             if errors:
                 vals = self._prepare_exception_vals(*errors[0])
-                yield {"exception": {**vals, "credited_line_id": billed.entry.line_id}}
+                yield NotBillable({**vals, "credited_line_id": billed.entry.line_id})
                 continue
             vals = earlier._prepare_correction_vals(line._get_last_day() + periods.DAY, billed)
-            yield {
-                "payer": self.commercial_partner_id,
-                "contract": self,
+            yield Charge(
+                payer=self.commercial_partner_id,
+                contract=self,
+                line=vals,
                 **self._get_correction_document(document, earlier, vals),
-                "line": vals,
-            }
+            )
 
     def _get_correction_document(self, document, earlier, vals):
-        """Return bucket and document of the credit ``vals`` of the amount ``earlier``.
+        """Return what of the charge ``vals``, a credit of the amount ``earlier``, is its document.
 
         Of its own: a credit note by setting, what was invoiced at a rate of its own, and what
         only settles days of which nothing is left to give back.
@@ -804,11 +870,12 @@ class BillingContract(models.Model):
         has_rate = billed.currency_id != self.company_id.currency_id
         as_credit_note = self.company_id.invoice_run_correction == "credit_note"
         if not vals["amount"]:
-            return {"bucket": ("settled", self.id, 0), "document": shared}
+            return {"bucket": ("settled", self.id, 0), "document": shared, "is_alone": True}
         if move and (as_credit_note or has_rate):
             shared["reversed_entry_id"] = move.id
-            return {"bucket": ("credit", self.id, move.id), "document": shared}
-        return {"bucket": ("correction", self.id, 0), "document": shared}
+            bucket = ("credit", self.id, move.id)
+            return {"bucket": bucket, "document": shared, "is_alone": True}
+        return {"bucket": ("correction", self.id, 0), "document": shared, "joins": True}
 
     def _get_credited_partner_vals(self, partner):
         """Return the address of a credit where another customer was invoiced than now."""

@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from ...engine.charge import get_charges
 from ..base.states import DOCUMENT_HAD_INVOICE
 
 #: Rows of what is still to bill that a contract's form shows; the rest has its own page.
@@ -49,7 +50,7 @@ class BillingContract(models.Model):
         """Return what a run would bill today, by the run's own code; see ``_collect_due``."""
         self.ensure_one()
         target = self.company_id._get_invoice_run_today()
-        return [charge for charge in self._collect_due(target) if "exception" not in charge]
+        return get_charges(self._collect_due(target))
 
     @api.depends("line_ids", "state", "next_invoicing_date", "billing_hold")
     def _compute_due_html(self):
@@ -57,7 +58,7 @@ class BillingContract(models.Model):
             due = list(contract._get_charges_until_today()) if contract.ids else []
             values = {
                 "contract": contract,
-                "lines": [charge["line"] for charge in due[:DUE_ROWS]],
+                "lines": [charge.line for charge in due[:DUE_ROWS]],
                 "more": max(0, len(due) - DUE_ROWS),
             }
             contract.due_html = self.env["ir.qweb"]._render("invoice_run.contract_due", values)

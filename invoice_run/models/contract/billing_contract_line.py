@@ -6,8 +6,8 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL, format_date, formatLang
 
-from ...bulk import remember
 from ...engine import ledger, periods
+from ...memory import remember
 from ..base.possible_dates import check_years
 from ..base.states import DOCUMENT_OPEN
 
@@ -97,12 +97,13 @@ class BillingContractLine(models.Model):
         "Billed Elsewhere Until",
         help="Last day, included, that was invoiced before this contract came into Odoo.",
     )
-    run_line_ids = fields.One2many("invoice.run.line", "contract_line_id", "Amounts")
+    run_line_ids = fields.One2many("invoice.run.line", "contract_line_id", "Amounts", engine=True)
     invoiced_until = fields.Date(
         compute="_compute_invoiced_until",
         store=True,
         copy=False,
         help="All days up to and including this one are claimed by invoices or runs.",
+        engine=True,
     )
     next_period_from = fields.Date(
         "First Open Day",
@@ -110,6 +111,7 @@ class BillingContractLine(models.Model):
         store=True,
         copy=False,
         index="btree_not_null",
+        engine=True,
     )
 
     overbilled_from = fields.Date(
@@ -119,6 +121,7 @@ class BillingContractLine(models.Model):
         index="btree_not_null",
         help="First day that was invoiced although the line ends before it; the next run "
         "proposes the credit.",
+        engine=True,
     )
     previous_line_id = fields.Many2one(
         "billing.contract.line", "Replaces", readonly=True, copy=False, index="btree_not_null"
@@ -189,16 +192,6 @@ class BillingContractLine(models.Model):
             line.next_period_from = day or False
             line.invoiced_until = line._get_invoiced_until(day)
             line.overbilled_from = line._get_overbilled_from(claims[line.id])
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {
-            "invoiced_until",
-            "next_period_from",
-            "overbilled_from",
-            "run_line_ids",
-        }
 
     @api.model
     def _get_stale_fields(self):

@@ -2,7 +2,6 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
-from ...engine import periods
 from ..base.possible_dates import check_years
 from ..base.states import CONTRACT_BILLED
 
@@ -20,12 +19,17 @@ class BillingUsage(models.Model):
         "billing.default.price",
         "invoice.run.source",
         "invoice.run.guarded",
-        "invoice.run.stale.mixin",
         "invoice.run.import.mixin",
     ]
     _order = "date, id"
     _check_company_auto = True
-    _prepares_runs = True
+
+    _source_key = "usage"
+    _source_sequence = 20
+    _source_icon = "fa-tachometer"
+    _source_claim_field = "usage_id"
+    _source_record_field = "usage_id"
+    _source_has_target = False
 
     date = fields.Date(required=True, index=True, default=fields.Date.context_today)
     partner_id = fields.Many2one(
@@ -117,8 +121,9 @@ class BillingUsage(models.Model):
         copy=False,
         index=True,
         help="Planned: claimed by a run that has not made the invoice yet.",
+        engine=True,
     )
-    run_line_ids = fields.One2many("invoice.run.line", "usage_id", "Amounts")
+    run_line_ids = fields.One2many("invoice.run.line", "usage_id", "Amounts", engine=True)
 
     _external_ref_unique = models.UniqueIndex(
         f"(company_id, ({BARE_REF})) WHERE external_ref IS NOT NULL",
@@ -195,16 +200,12 @@ class BillingUsage(models.Model):
     @api.depends("quantity", "price_unit", "discount", "currency_id")
     def _compute_amount(self):
         for usage in self:
-            usage.amount = usage._get_net_amount()
+            terms = (usage.quantity, usage.price_unit, usage.discount)
+            usage.amount = usage._get_rounded_price(*terms)
 
     @api.constrains("date")
     def _check_years(self):
         check_years(self, ["date"])
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"state", "run_line_ids"}
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -307,17 +308,8 @@ class BillingUsage(models.Model):
             "date",
         }
 
-    def _get_stale_domain(self):
-        # EXTENDS 'invoice.run.stale.mixin'
-        return [("usage_id", "in", self.ids)]
-
-    def _get_net_amount(self):
-        price = periods.net_price(self.quantity, self.price_unit, self.discount)
-        coin = periods.exact(self.currency_id.rounding or 0.01)
-        return float(periods.round_half_up(price, coin))
-
-    def _update_state(self):
-        """Follow the claims: open, planned (claimed by a run) or invoiced."""
+    def _follow_claims(self):
+        # EXTENDS 'invoice.run.source': open, planned (claimed by a run) or invoiced
         for usage in self:
             claim = usage.run_line_ids.filtered("is_claimed")
             document = claim.document_id
@@ -331,23 +323,44 @@ class BillingUsage(models.Model):
     # ------------------------------------------------------------------
 
     @api.model
-    def _get_open_domain(self, run):
-        return (
-            Domain("company_id", "=", run.company_id.id)
-            & Domain("state", "=", "open")
-            & Domain("date", "<=", run.target_date)
-        )
+    def _get_source_label(self):
+        # EXTENDS 'invoice.run.source'
+        return self.env._("Usage")
+
+    @api.model
+    def _get_open_conditions(self, run):
+        """Return {code: domain}: what makes an item due in ``run``, whatever it selects."""
+        conditions = {
+            "company": Domain("company_id", "=", run.company_id.id),
+            "state": Domain("state", "=", "open"),
+            "dates": Domain("date", "<=", run.target_date),
+        }
+        if run.skip_before:
+            conditions["skipped"] = Domain("date", ">=", run.skip_before)
+        return conditions
+
+    @api.model
+    def _get_selection_conditions(self, run):
+        """Return {code: domain} of :meth:`_get_run_selection_domain`."""
+        conditions = {"company": Domain("company_id", "=", run.company_id.id)}
+        clusters = run.cluster_ids or run.scenario_id.cluster_ids
+        if clusters:
+            conditions["cluster"] = Domain("cluster_id", "in", clusters.ids)
+        return conditions | run._get_source_conditions()
+
+    @api.model
+    def _get_run_selection_domain(self, run):
+        # EXTENDS 'invoice.run.source'
+        return Domain.AND(self._get_selection_conditions(run).values())
+
+    @api.model
+    def _get_run_conditions(self, run):
+        # EXTENDS 'invoice.run.source'
+        return self._get_open_conditions(run) | self._get_selection_conditions(run)
 
     @api.model
     def _get_run_domain(self, run):
-        scenario = run.scenario_id
-        domain = self._get_open_domain(run) & run._get_source_domain()
-        clusters = run.cluster_ids or scenario.cluster_ids
-        if clusters:
-            domain &= Domain("cluster_id", "in", clusters.ids)
-        if run.skip_before:
-            domain &= Domain("date", ">=", run.skip_before)
-        return domain
+        return Domain.AND(self._get_run_conditions(run).values())
 
     @api.model
     def _get_contract_usage_domain(self, run):
@@ -356,10 +369,8 @@ class BillingUsage(models.Model):
         Of drafts and cancelled ones too: each item becomes an exception.
         """
         contracts = self.env["billing.contract"]._get_run_scope_domain(run)
-        domain = self._get_open_domain(run) & Domain("contract_id", "any", contracts)
-        if run.skip_before:
-            domain &= Domain("date", ">=", run.skip_before)
-        return domain
+        items = Domain.AND(self._get_open_conditions(run).values())
+        return items & Domain("contract_id", "any", contracts)
 
     @api.model
     def _get_contract_usage_payers(self, run):
@@ -367,40 +378,19 @@ class BillingUsage(models.Model):
         return self.env["res.partner"].union(*(partner for (partner,) in groups))
 
     @api.model
-    def _collect_run_charges(self, run, payers):
-        yield from self._collect_usage_charges(run, self._get_run_domain(run), payers)
-
-    @api.model
     def _collect_contract_usage_charges(self, run, payers):
-        yield from self._collect_usage_charges(run, self._get_contract_usage_domain(run), payers)
-
-    @api.model
-    def _collect_usage_charges(self, run, domain, payers):
-        """Yield a charge, or the exceptions, of each item of ``domain`` that ``payers`` pay."""
+        """Yield a charge, or the exceptions, of each item of the contracts of ``run``."""
+        domain = self._get_contract_usage_domain(run)
         domain &= Domain("commercial_partner_id", "in", payers.ids)
-        yield from self.search(domain, order="date, id")._collect_item_charges(run)
+        yield from self.search(domain)._collect_charges(run)
 
-    def _collect_item_charges(self, run):
-        """Yield a charge, or the exceptions, of each of these items."""
-        yield from self._collect_records(run, lambda usage: usage._collect_item(run))
-
-    def _collect_item(self, run):
-        records = self._get_run_document_records()
-        errors = self._get_usage_errors(run, records)
-        yield from self._get_exceptions(run, errors, lambda: [self._prepare_charge(records)])
-        if not errors:
-            yield self._prepare_charge(records)
-
-    def _get_usage_errors(self, run, records):
-        """Return all reasons, as (code, message), why this item cannot be billed.
-
-        :param records: see :meth:`_get_run_document_records`
-        """
+    def _get_run_errors(self, run, records):
+        # EXTENDS 'invoice.run.source'
         if self.contract_id.billing_hold:
             reason = self.contract_id.billing_hold_reason or self.env._("no reason given")
             return [("hold", self.env._("The contract is on hold: %(reason)s.", reason=reason))]
         errors = self._get_contract_state_errors()
-        errors += self._get_document_errors(self.partner_id, records, run.invoice_date)
+        errors += super()._get_run_errors(run, records)
         errors += self._get_product_errors(self.product_id, records)
         return errors + self._get_price_errors(self)
 
@@ -417,84 +407,52 @@ class BillingUsage(models.Model):
         return [("contract", message)]
 
     def _prepare_exception_vals(self, code, message):
-        return {
-            "usage_id": self.id,
-            "contract_id": self.contract_id.id,
-            "partner_id": self.partner_id.id,
-            "code": code,
-            "message": message,
-        }
+        # EXTENDS 'invoice.run.source'
+        vals = super()._prepare_exception_vals(code, message)
+        return {**vals, "contract_id": self.contract_id.id}
 
-    def _prepare_charge(self, records):
-        """Return the charge of this item: see ``invoice.run.source``."""
-        self.ensure_one()
+    @api.model
+    def _get_sought_record(self, line):
+        # EXTENDS 'invoice.run.source'
+        return line.contract_id or super()._get_sought_record(line)
+
+    @api.model
+    def _get_document_names(self, document):
+        # EXTENDS 'invoice.run.source': items have no number; contracts say their own
+        return []
+
+    def _get_run_charges(self, records):
+        # EXTENDS 'invoice.run.source'
         contract = self.contract_id
-        return {
-            "payer": self.commercial_partner_id,
-            "contract": contract,
-            "bucket": ("usage", contract.id or 0, 0),
-            "document": {
-                **{name: record.id for name, record in records.items()},
-                "category_id": contract.category_id.id,
-            },
-            "line": self._prepare_run_line_vals(records["fiscal_position_id"]),
-        }
+        line = self._prepare_item_vals(
+            records,
+            self.product_id,
+            day=self.date,
+            quantity=self.quantity,
+            price_unit=self.price_unit,
+            discount=self.discount,
+            taxes=self.tax_ids,
+            contract_id=contract.id,
+            product_uom_id=self.product_uom_id.id,
+            name=self.name or self.product_id.display_name,
+            analytic_distribution=self.analytic_distribution,
+        )
+        document = {name: record.id for name, record in records.items()}
+        charge = self._prepare_charge(
+            records,
+            line,
+            payer=self.commercial_partner_id,
+            contract=contract,
+            bucket=("usage", contract.id or 0),
+            document={**document, "category_id": contract.category_id.id},
+            joins=True,
+        )
+        return [charge]
 
     def _get_run_document_records(self):
-        """Return the records that decide on which document this item is billed."""
+        # EXTENDS 'invoice.run.source': as the contract where it is of the same customer
         self.ensure_one()
         contract = self.contract_id
         if contract.partner_id == self.partner_id and contract.currency_id == self.currency_id:
             return contract._get_run_document_records()
-        company = self.company_id
-        usage = self.with_company(company)
-        partner = usage.partner_id.browse(usage.partner_id.address_get(["invoice"])["invoice"])
-        return {
-            "partner_id": partner,
-            "company_id": company,
-            "currency_id": self.currency_id,
-            "journal_id": self._get_run_journal(
-                self.cluster_id, contract.category_id, company, self.currency_id
-            ),
-            "fiscal_position_id": self._get_run_fiscal_position(partner, company),
-            "payment_term_id": partner.property_payment_term_id,
-            "preferred_payment_method_line_id": partner.property_inbound_payment_method_line_id,
-        }
-
-    def _prepare_run_line_vals(self, fiscal_position):
-        """Return the values of the run line that bills this item."""
-        taxes = self._get_run_taxes(self.tax_ids, self.product_id, self.company_id, fiscal_position)
-        return {
-            "usage_id": self.id,
-            "contract_id": self.contract_id.id,
-            "product_id": self.product_id.id,
-            "product_uom_id": self.product_uom_id.id,
-            "name": self.name or self.product_id.display_name,
-            "billing_date_from": self.date,
-            "billing_date_to": self.date,
-            "quantity": self.quantity,
-            "price_unit": self.price_unit,
-            "discount": self.discount,
-            "amount": self._get_invoiced_amount(taxes),
-            "tax_ids": taxes.ids,
-            "analytic_distribution": self.analytic_distribution,
-        }
-
-    def _get_invoiced_amount(self, taxes):
-        """Return what the invoice line will come to, taxes included that are in the price.
-
-        The quantity stays as it was measured, so the amount follows Odoo's rounding.
-        """
-        if not self._is_price_split_unrounded(taxes, self.company_id):
-            return self.amount
-        AccountTax = self.env["account.tax"]
-        base_line = AccountTax._prepare_base_line_for_taxes_computation(
-            self, tax_ids=taxes, currency_id=self.currency_id
-        )
-        AccountTax._add_tax_details_in_base_line(base_line, self.company_id)
-        AccountTax._round_base_lines_tax_details([base_line], self.company_id)
-        details = base_line["tax_details"]
-        included = [data for data in details["taxes_data"] if data["tax"].price_include]
-        return details["total_excluded_currency"] + sum(
-            data["tax_amount_currency"] for data in included
-        )
+        return self._get_customer_records(self.cluster_id, contract.category_id)

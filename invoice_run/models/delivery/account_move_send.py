@@ -1,8 +1,9 @@
 import logging
 
 from odoo import api, models
+from odoo.tools import split_every
 
-from ..document.invoice_run_invoicing import RETRY_ERRORS
+from ..base.errors import RETRY_ERRORS, is_outage
 from .ir_actions_report import PrintHangs
 
 _logger = logging.getLogger(__name__)
@@ -10,6 +11,8 @@ _logger = logging.getLogger(__name__)
 #: So many times a batch waits for what hangs; then the rest fails, to be tried again: the worker's
 #: time is to suffice for noting it.
 MOST_HUNG = 2
+#: Invoices that one process prints: the time that it has is for so many.
+INVOICES_PER_PRINT = 10
 #: Marks the messages that Odoo's sending posts. An object: no RPC call can forge it.
 SENT_MESSAGE = object()
 
@@ -21,11 +24,8 @@ class SendBatch:
         self.documents = {document.move_id.id: document for document in documents}
         self.settings = {}
         self.errors = {}
-        self.templates = {}
-        self.langs = {}
-        self.rendered = {}
-        self.compiled = {}
-        self.hung = 0
+        #: errors of what hung
+        self.hangs = []
 
 
 class AccountMoveSend(models.AbstractModel):
@@ -43,7 +43,7 @@ class AccountMoveSend(models.AbstractModel):
 
         :return: {move id: reason} of those that failed
         """
-        batch = SendBatch(documents)
+        batch = self._make_run_batch(documents)
         # one company at a time: a run has one
         send = self.with_company(documents.company_id).with_context(invoice_run_batch=batch)
         # the moves carry the context into their messages: queued, not sent at once
@@ -53,6 +53,10 @@ class AccountMoveSend(models.AbstractModel):
         if moves:
             send._generate_and_send_invoices(moves, sending_methods=[method], allow_raising=False)
         return batch.errors
+
+    @api.model
+    def _make_run_batch(self, documents):
+        return SendBatch(documents)
 
     def _prepare_run_settings(self, move, method):
         """Collect the settings of ``move``; return whether it can be sent."""
@@ -98,7 +102,7 @@ class AccountMoveSend(models.AbstractModel):
 
     @api.model
     def _get_default_sending_settings(self, move, from_cron=False, **custom_settings):
-        # EXTENDS 'account': collected once
+        # EXTENDS 'account': what the run sends, and to whom
         batch = self._get_run_batch()
         if batch and move.id in batch.settings:
             return batch.settings[move.id]
@@ -107,17 +111,12 @@ class AccountMoveSend(models.AbstractModel):
     @api.model
     def _get_default_mail_template_id(self, move):
         # EXTENDS 'account': the template of the scenario, else of the company, for runs
-        batch = self._get_run_batch()
-        if batch and move.id in batch.templates:
-            return batch.templates[move.id]
         # sudo: who sends an invoice in Accounting need not see the run that made it
         run = move.sudo().invoice_run_id
         template = run and move.move_type == "out_invoice" and run._get_mail_template()
         # one for other records is never rendered: the document says why, see below
         if not template or template._get_invoice_error():
             template = super()._get_default_mail_template_id(move)
-        if batch:
-            batch.templates[move.id] = template
         return template
 
     @api.model
@@ -138,55 +137,6 @@ class AccountMoveSend(models.AbstractModel):
             for attachment in attachments
         ]
 
-    @api.model
-    def _get_default_mail_lang(self, move, mail_template):
-        # EXTENDS 'account': one rendering for all
-        batch = self._get_run_batch()
-        if batch and move.id not in batch.langs:
-            batch.langs.update(self._render_in_batch(mail_template._render_lang, move))
-        lang = batch.langs.get(move.id) if batch else None
-        return lang or super()._get_default_mail_lang(move, mail_template)
-
-    @api.model
-    def _get_mail_default_field_value_from_template(
-        self, mail_template, lang, move, field, **kwargs
-    ):
-        # EXTENDS 'account': one rendering for all invoices of one language
-        batch = self._get_run_batch()
-        if batch and mail_template:
-            key = (mail_template.id, lang, field)
-            if move._origin.id not in batch.rendered.setdefault(key, {}):
-                template = mail_template.sudo().with_context(lang=lang)
-                batch.rendered[key].update(
-                    self._render_in_batch(
-                        lambda ids: template._render_field(field, ids, **kwargs), move, lang
-                    )
-                )
-            if move._origin.id in batch.rendered[key]:
-                return batch.rendered[key][move._origin.id]
-        return super()._get_mail_default_field_value_from_template(
-            mail_template, lang, move, field, **kwargs
-        )
-
-    def _render_in_batch(self, render, move, lang=None):
-        """Return {move id: text} of all documents that share template and language.
-
-        Empty where it fails for one of them: then each is rendered alone, and that one fails.
-        """
-        batch = self._get_run_batch()
-        template = self._get_default_mail_template_id(move)
-        ids = [
-            document.move_id.id
-            for document in batch.documents.values()
-            if self._get_default_mail_template_id(document.move_id) == template
-            and (lang is None or batch.langs.get(document.move_id.id) == lang)
-        ]
-        return self._try_step(lambda: render(ids), self._render_one_by_one)
-
-    def _render_one_by_one(self, error):
-        _logger.info("Invoice run: mails rendered one by one after: %s", error)
-        return {}
-
     # ------------------------------------------------------------------
     # Documents and errors
     # ------------------------------------------------------------------
@@ -194,12 +144,24 @@ class AccountMoveSend(models.AbstractModel):
     @api.model
     def _prepare_invoice_pdf_report(self, invoices_data):
         # EXTENDS 'account': an invoice whose PDF fails does not hold the others
-        prepare = super()._prepare_invoice_pdf_report
         if self._get_run_batch() is None:
-            return prepare(invoices_data)
-        return self._try_step(
-            lambda: prepare(invoices_data),
-            lambda error: self._handle_pdf_error(invoices_data, error),
+            return super()._prepare_invoice_pdf_report(invoices_data)
+        for part in self._get_printed_together(list(invoices_data.items())):
+            self._print_part(super()._prepare_invoice_pdf_report, part)
+        return None
+
+    def _get_printed_together(self, items):
+        """Return ``items`` in the parts that are printed one after the other."""
+        return split_every(INVOICES_PER_PRINT, items, list)
+
+    def _print_part(self, prepare, items):
+        """Print these by ``prepare``, unless too much hangs already; errors are noted on them."""
+        hangs = self._get_run_batch().hangs
+        if len(hangs) > MOST_HUNG:
+            self._set_pdf_error(items, hangs[-1])
+            return
+        self._try_step(
+            lambda: prepare(dict(items)), lambda error: self._handle_pdf_error(items, error)
         )
 
     def _try_step(self, step, handle):
@@ -210,22 +172,20 @@ class AccountMoveSend(models.AbstractModel):
         except RETRY_ERRORS:
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             self.env.invalidate_all(flush=False)
             return handle(error)
 
-    def _handle_pdf_error(self, invoices_data, error):
+    def _handle_pdf_error(self, items, error):
         """Find the invoice to blame; the others get their PDF."""
-        batch = self._get_run_batch()
-        items = list(invoices_data.items())
-        batch.hung += isinstance(error, PrintHangs)
-        if len(items) == 1 or batch.hung > MOST_HUNG:
+        if isinstance(error, PrintHangs):
+            self._get_run_batch().hangs.append(error)
+        if len(items) == 1:
             self._set_pdf_error(items, error)
             return
         for part in self._get_pdf_parts(items, error):
-            if batch.hung > MOST_HUNG:
-                self._set_pdf_error(part, error)
-            elif part:
-                self._prepare_invoice_pdf_report(dict(part))
+            self._prepare_invoice_pdf_report(dict(part))
 
     def _get_pdf_parts(self, items, error):
         """Return ``items`` in parts that are tried for themselves: halves, to find who failed.

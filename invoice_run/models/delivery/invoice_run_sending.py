@@ -6,8 +6,8 @@ from odoo import Command, api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import email_normalize
 
+from ..base.errors import RETRY_ERRORS, is_outage
 from ..base.states import DOCUMENT_SENDABLE, SEND_DONE, SEND_OPEN
-from ..document.invoice_run_invoicing import RETRY_ERRORS
 from .mail_notification import UNKNOWN
 
 _logger = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ class InvoiceRunDocument(models.Model):
         required=True,
         default="none",
         help="Email, print, or another way of sending that Odoo knows for customers.",
+        engine=False,
     )
     send_state = fields.Selection(
         [
@@ -168,8 +169,6 @@ class InvoiceRunDocument(models.Model):
         between leaves queued mails; the next one hands over those, and makes no second ones.
         """
         queued = self.filtered("send_message_id")
-        # of a worker that died before it deleted them
-        queued._get_mails(["sent"]).filtered("auto_delete").unlink()
         # what perhaps left says so, whatever it waited for
         later = queued.filtered(lambda doc: doc.send_next_try and not doc._is_perhaps_sent())
         (queued - later)._update_send_state()
@@ -225,6 +224,8 @@ class InvoiceRunDocument(models.Model):
         except RETRY_ERRORS:
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             self._handle_send_error(method, error)
             return
         self._note_sending(method, errors)
@@ -363,19 +364,24 @@ class InvoiceRunDocument(models.Model):
     # Handing over
     # ------------------------------------------------------------------
 
-    def _hand_over_mails(self):
+    def _hand_over_mails(self, until=None):
         """Hand the queued mails to the mail server and note its answer on each document.
 
         Each mail is committed on its own, before it is handed over ("perhaps sent") and after:
         see ``mail.mail._note_hand_over``.
+
+        :param until: moment of ``time.monotonic()`` after which no further one is handed over
+        :return: the documents whose mails stay queued, because the time was over
         """
-        answers = self._get_mails(["outgoing"])._hand_over()
+        answers = self._get_mails(["outgoing"])._hand_over(until)
         self._update_send_state(answers)
-        left = self._get_mails(["outgoing"]).mail_message_id
-        for document in self.filtered(lambda doc: doc.send_message_id in left):
+        waiting = self._get_mails(["outgoing"]).mail_message_id
+        left = self.filtered(lambda doc: doc.send_message_id in waiting)
+        if answers.is_late():
+            return left
+        for document in left:
             document._set_try_again(self.env._("The mail server closed the connection."))
-        # sudo: see `_get_mails`
-        self.env["mail.mail"].sudo().browse(answers.done).exists().unlink()
+        return self.browse()
 
     def _update_send_state(self, answers=None):
         """Read from Odoo's notifications whether the mail server took each mail.

@@ -1,5 +1,6 @@
 import logging
 import smtplib
+import time
 
 from odoo import models
 from odoo.exceptions import UserError
@@ -16,45 +17,56 @@ MAX_CONNECTIONS = 3
 class Answers(dict):
     """Refusals of one hand-over; each is another one, for contexts are compared by value.
 
-    ``done``: ids of the mails that Odoo would have deleted one by one. ``bounce_address``: where
-    what cannot be delivered comes back to; empty: nowhere. ``untried``: message ids of what found
-    the connection closed already.
+    ``untried``: message ids of what certainly did not leave. ``left``: of what the mail server
+    took, for a recipient at least. ``tried``: how many mails the mail server saw.
     """
 
     __hash__ = object.__hash__
     __eq__ = object.__eq__
 
-    def __init__(self):
+    def __init__(self, until=None):
         super().__init__()
-        self.done = set()
         self.untried = set()
-        self.bounce_address = None
+        self.left = set()
+        self.tried = 0
+        self._until = until
+
+    def note_untried(self, message_id):
+        """Note that this mail did not leave; not where one of its recipients has it already."""
+        if message_id not in self.left:
+            self.untried.add(message_id)
+
+    def is_late(self):
+        """Whether the time is over, and something was handed over in it."""
+        return bool(self._until and self.tried and time.monotonic() > self._until)
 
 
 class MailMail(models.Model):
     _inherit = "mail.mail"
 
-    def _hand_over(self):
+    def _hand_over(self, until=None):
         """Hand these mails to the mail server, committing each; return its refusals.
 
-        :return: {Message-Id: (code, text)}; a mail that was not tried stays outgoing. The caller
-            deletes what is ``done``.
+        :param until: moment of ``time.monotonic()`` after which no further one is handed over
+        :return: {Message-Id: (code, text)}; a mail that was not tried stays outgoing
         """
-        answers = Answers()
+        answers = Answers(until)
         commit = self.env["invoice.run"]._can_commit()
         mails = self.try_lock_for_update().with_context(
             invoice_run_answers=answers, invoice_run_hand_over=True
         )
         for _number in range(MAX_CONNECTIONS):
             mails = mails.exists().filtered(lambda mail: mail.state == "outgoing")
-            if not mails:
+            if not mails or answers.is_late():
                 break
             try:
                 mails.send(auto_commit=commit)
             except smtplib.SMTPServerDisconnected as error:
                 # the mail that was under way is marked, the others are still outgoing
                 _logger.info("Invoice run: connection to the mail server lost: %s", error)
-                mails.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()
+                # and what left before it is deleted already
+                left = mails.exists()
+                left.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()
                 answers.untried.clear()
                 self.env["invoice.run"]._commit_step(remaining=1)
         return answers
@@ -74,14 +86,6 @@ class MailMail(models.Model):
         # EXTENDS 'mail': `_note_hand_over` may commit exactly where Odoo itself does
         mails = self.with_context(invoice_run_commit=auto_commit)
         return super(MailMail, mails)._send(auto_commit=auto_commit, **kwargs)
-
-    def unlink(self):
-        # EXTENDS 'mail': the mails of a chunk are deleted together, when all is noted
-        answers = self.env.context.get("invoice_run_answers")
-        if answers is None:
-            return super().unlink()
-        answers.done.update(self.ids)
-        return True
 
     def _prepare_outgoing_list(self, mail_server=False, doc_to_followers=None):
         # EXTENDS 'mail': the last moment before the mail server sees the mail

@@ -1,0 +1,4 @@
+from . import invoice_run_dashboard
+from . import invoice_run_onboarding
+from . import onboarding_step
+from . import invoice_run_sample

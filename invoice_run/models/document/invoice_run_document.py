@@ -3,7 +3,7 @@ import re
 from odoo import api, fields, models
 from odoo.tools import format_date
 
-from ...bulk import assign
+from ...memory import assign
 from ..base.states import DOCUMENT_TRANSITIONS
 
 PLACEHOLDER = re.compile(r"\{(date_from|date_to|month|year|quarter|week)(?::([^{}]+))?\}")
@@ -16,11 +16,12 @@ class InvoiceRunDocument(models.Model):
 
     _name = "invoice.run.document"
     _description = "Invoice Run Document"
-    _inherit = ["invoice.run.states", "invoice.run.bulk.mixin"]
+    _inherit = "invoice.run.states"
     # by the id: sorted by an index, without a look at the runs
     _order = "run_id.id desc, sequence, id"
     _check_company_auto = True
     _rec_name = "title"
+    _is_engine_model = True
 
     run_id = fields.Many2one("invoice.run", required=True, ondelete="restrict")
     company_id = fields.Many2one("res.company", required=True, index=True)
@@ -101,11 +102,6 @@ class InvoiceRunDocument(models.Model):
     _to_do_idx = models.Index("(run_id, invoice_date, sequence, id) WHERE state = 'to_do'")
 
     @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | set(self._fields) - {"send_action"}
-
-    @api.model
     def _get_transitions(self):
         return DOCUMENT_TRANSITIONS
 
@@ -172,10 +168,6 @@ class InvoiceRunDocument(models.Model):
         summary = AccountTax._get_tax_totals_summary(all_lines, self.currency_id, self.company_id)
         return summary, base_lines
 
-    def _prepare_other_base_lines(self, rate, sign):
-        """Return base lines that are no amounts, but that Odoo will add to the invoice."""
-        return []
-
     def _prepare_amount_vals(self, summary, sign):
         return {
             "amount_untaxed": sign * summary["base_amount_currency"],
@@ -225,7 +217,8 @@ class InvoiceRunDocument(models.Model):
     def _get_source_names(self):
         """Return the numbers of the contracts, or of what else this document bills."""
         self.ensure_one()
-        return self.contract_ids.mapped("name")
+        sources = self.env["invoice.run.source"]._get_sources()
+        return [name for source in sources for name in source._get_document_names(self)]
 
     def _render_placeholders(self, text):
         """Replace {date_from}, {date_to}, {month}, {year}, {quarter} and {week} of the period.

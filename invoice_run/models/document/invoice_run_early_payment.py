@@ -14,12 +14,11 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     def _prepare_other_base_lines(self, rate, sign):
-        # EXTENDS 'invoice_run'
-        lines = super()._prepare_other_base_lines(rate, sign)
+        """Return base lines that are no amounts, but that Odoo will add to the invoice."""
         if not self._is_tax_discounted():
-            return lines
+            return []
         amounts = self._get_discount_amounts(rate, sign)
-        return lines + [
+        return [
             self.env["account.tax"]._prepare_base_line_for_taxes_computation(
                 {},
                 price_unit=amount,

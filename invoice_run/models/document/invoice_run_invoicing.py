@@ -2,7 +2,6 @@ import logging
 from collections import defaultdict
 
 import psycopg2
-from psycopg2 import errors as pg_errors
 
 from odoo import api, fields, models
 from odoo.exceptions import RedirectWarning, UserError
@@ -10,17 +9,11 @@ from odoo.fields import Domain
 from odoo.tools import float_compare, format_date
 from odoo.tools.misc import format_amount
 
-from ...bulk import assign, remember, remembering
+from ...memory import assign, remember, remembering
+from ..base.errors import RETRY_ERRORS, is_outage
 from ..base.states import DOCUMENT_HAD_INVOICE, DOCUMENT_OPEN
 
 _logger = logging.getLogger(__name__)
-
-#: The transaction cannot go on after these: roll back and repeat the chunk.
-RETRY_ERRORS = (
-    pg_errors.SerializationFailure,
-    pg_errors.DeadlockDetected,
-    pg_errors.LockNotAvailable,
-)
 
 
 class DocumentsRefused(Exception):
@@ -67,6 +60,8 @@ class InvoiceRunDocument(models.Model):
         except RETRY_ERRORS:
             raise
         except Exception as error:
+            if is_outage(error):
+                raise
             self.env.invalidate_all(flush=False)
             parts = documents._get_parts_after(error, set_failed)
         for part in parts:
@@ -92,7 +87,7 @@ class InvoiceRunDocument(models.Model):
 
     def _get_ready(self):
         """Return the documents whose contracts have no earlier period that failed in this run."""
-        failed = self.run_id._get_failed_contracts()
+        failed = self.run_id._get_blocked_contracts()
         return self.filtered(lambda document: not document.contract_ids & failed)
 
     def _get_error_text(self, error):
@@ -159,9 +154,9 @@ class InvoiceRunDocument(models.Model):
             documents._set_state("invoiced", error=False)
             documents._refuse(lambda document: document._get_amount_error())
             if documents.run_id._get_invoice_state() == "posted":
-                moves._post_bulk()
+                documents.with_company(company)._post_moves()
         self._prepare_sending()
-        self.line_ids.usage_id._update_state()
+        self.line_ids._note_invoiced()
 
     def _is_nothing(self):
         """Whether there is nothing to invoice: the period is settled without an invoice.
@@ -172,6 +167,8 @@ class InvoiceRunDocument(models.Model):
         self.ensure_one()
         if not self.currency_id.is_zero(self.amount_total):
             return False
+        if any(source._source_follows_invoices for source in self.line_ids._get_sources()):
+            return False  # only an invoice settles these, be it one over nothing
         moved = defaultdict(float)
         for line in self.line_ids:
             moved[line._get_booking_key()] += line.amount
@@ -179,8 +176,32 @@ class InvoiceRunDocument(models.Model):
 
     def _create_account_moves(self):
         """Create the draft invoices of these documents of one company; return them in order."""
-        vals_list = [document._prepare_move_vals() for document in self]
-        return self.env["invoice.run.bulk"]._create_moves(vals_list)
+        by_document = {}
+        for name, documents in self.grouped(lambda one: one._get_source()._name).items():
+            moves = self.env[name]._create_run_moves(documents)
+            by_document |= dict(zip(documents.ids, moves, strict=True))
+        return self.env["account.move"].union(*(by_document[document.id] for document in self))
+
+    def _get_source(self):
+        """Return the source that makes the invoice of this document, see ``invoice.run.source``.
+
+        Where it bills several, as contracts with their usage, the first one.
+        """
+        self.ensure_one()
+        return self.line_ids._get_sources()[0]
+
+    @api.model
+    def _create_drafts(self, vals_list):
+        """Create the draft invoices of these values; return them in order.
+
+        :param vals_list: as for ``account.move.create``, with ``invoice_line_ids``
+        """
+        return self.env["account.move"].create(vals_list)
+
+    def _post_moves(self):
+        """Confirm the invoices of these documents, at most 1,000: beyond it Odoo mixes numbers."""
+        # soft=False: a date in the future is meant, not to be waited for
+        self.move_id._post(soft=False)
 
     def _refuse(self, get_reason):
         """Stop where ``get_reason(document)`` gives a text, naming all such documents.
@@ -235,23 +256,10 @@ class InvoiceRunDocument(models.Model):
         return any(not line.corrects_id for line in lines)
 
     def _get_change_errors(self):
-        """Return what changed on the contracts since the amounts were made and forbids them."""
-        errors = []
-        for contract in self.contract_ids:
-            name = contract.name
-            is_cancelled = contract.state == "cancelled" and self._bills(contract)
-            if contract.state == "draft" or is_cancelled:
-                errors.append(self.env._("%(contract)s is not active any more.", contract=name))
-            elif contract.billing_hold:
-                errors.append(self.env._("%(contract)s is on hold.", contract=name))
-        for line in self.line_ids.filtered(lambda line: line._is_beyond_end()):
-            message = self.env._(
-                "%(contract)s ends before %(date)s now. Delete the amounts and renew them.",
-                contract=line.contract_id.name,
-                date=format_date(self.env, line.billing_date_to),
-            )
-            errors.append(message)
-        return errors + self._get_credit_errors()
+        """Return what changed since the amounts were made and forbids an invoice of them."""
+        sources = self.env["invoice.run.source"]._get_sources()
+        errors = [error for source in sources for error in source._get_change_errors(self)]
+        return errors or self._get_stale_errors()
 
     def _get_credit_errors(self):
         """Return which credits of this document are not what is left to give back any more."""
@@ -350,7 +358,7 @@ class InvoiceRunDocument(models.Model):
             **self._prepare_header_vals(),
             "move_type": "out_refund" if sign < 0 else "out_invoice",
             "invoice_user_id": self._get_invoice_user().id,
-            "invoice_origin": ", ".join(sorted(self.contract_ids.mapped("name"))) or False,
+            "invoice_origin": ", ".join(sorted(self._get_source_names())) or False,
             "ref": self._get_customer_reference(),
             "invoice_line_ids": [
                 fields.Command.create(line_vals) for line_vals in self._get_move_lines_vals(sign)

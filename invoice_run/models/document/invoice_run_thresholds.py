@@ -1,50 +1,11 @@
 from odoo import api, fields, models
 from odoo.fields import Domain
 
-from ..base.groups import INTERNAL
-
-
-class ResCompany(models.Model):
-    _inherit = "res.company"
-
-    invoice_run_min_amount = fields.Monetary(
-        "Smallest invoice",
-        help="Documents with a smaller total, taxes included, are held: not invoiced by this run. "
-        "Their periods stay billable; once they reach the minimum together, they come on one "
-        "invoice. The last invoice of a contract is never held. 0: no minimum.",
-        groups=INTERNAL,
-    )
-    invoice_run_max_amount = fields.Monetary(
-        "Largest invoice without check",
-        help="Documents with a larger total, taxes included, wait until a reviewer has checked "
-        "them. 0: no maximum.",
-        groups=INTERNAL,
-    )
-
-
-class ResConfigSettings(models.TransientModel):
-    _inherit = "res.config.settings"
-
-    invoice_run_min_amount = fields.Monetary(
-        related="company_id.invoice_run_min_amount",
-        readonly=False,
-        currency_field="currency_id",
-    )
-    invoice_run_max_amount = fields.Monetary(
-        related="company_id.invoice_run_max_amount",
-        readonly=False,
-        currency_field="currency_id",
-    )
-
 
 class InvoiceRun(models.Model):
     """What the limits of the company keep back."""
 
     _inherit = "invoice.run"
-
-    def _get_to_invoice_domain(self):
-        # EXTENDS 'invoice_run': what is above the maximum waits for a reviewer
-        return super()._get_to_invoice_domain() & ~self._get_above_domain()
 
     @api.model
     def _get_above_domain(self):
@@ -52,15 +13,12 @@ class InvoiceRun(models.Model):
         above = Domain("is_above_max", "=", True) & Domain("is_accepted", "=", False)
         return above & Domain("state", "=", "to_do")
 
-    def _get_failed_contracts(self):
-        # EXTENDS 'invoice_run': other periods of what waits for a reviewer wait with it
-        above = Domain("run_id", "=", self.id) & self._get_above_domain()
-        waiting = self.env["invoice.run.document"].search(above)
-        return super()._get_failed_contracts() | waiting.contract_ids
-
 
 class InvoiceRunDocument(models.Model):
-    """Minimum and maximum of what one invoice may come to."""
+    """Minimum and maximum of what one invoice may come to, and of what it may give back.
+
+    A person looks at large credits: a mistyped end date gives years back.
+    """
 
     _inherit = "invoice.run.document"
 
@@ -73,6 +31,11 @@ class InvoiceRunDocument(models.Model):
         "Above Maximum",
         readonly=True,
         help="Its total is above the company's maximum: no invoice before a reviewer checked it.",
+    )
+    is_large_credit = fields.Boolean(
+        "Large Credit",
+        readonly=True,
+        help="It gives back more than the company lets runs give back without a check.",
     )
     hold_reason = fields.Char(compute="_compute_hold_reason")
 
@@ -91,29 +54,10 @@ class InvoiceRunDocument(models.Model):
                 )
             document.hold_reason = reason
 
-    @api.depends("is_above_max")
-    def _compute_is_flagged(self):
-        return super()._compute_is_flagged()
-
-    def _needs_check(self):
-        # EXTENDS 'invoice_run'
-        return super()._needs_check() or self.is_above_max
-
     def _is_held_back(self):
         """Whether this document waits for a reviewer because it is above the maximum."""
         self.ensure_one()
         return self.state == "to_do" and self.is_above_max and not self.is_accepted
-
-    def _is_left_out(self):
-        # EXTENDS 'invoice_run'
-        return super()._is_left_out() or self.state == "held"
-
-    def _move_lines(self, lines, document):
-        # EXTENDS 'invoice_run'
-        result = super()._move_lines(lines, document)
-        (self | document).exists()._update_above_max()
-        (self | document).exists()._update_large_credit()
-        return result
 
     def _apply_limits(self):
         """Hold these new documents of one run that are too small; mark those that are too large.
@@ -137,7 +81,14 @@ class InvoiceRunDocument(models.Model):
     def _get_limit_key(self):
         """Return what documents must have in common to come on one invoice."""
         names = self.run_id._get_document_key_fields()
-        return (self.payer_id, self.contract_ids, *(self[name] for name in names))
+        shared = (self[name] for name in names)
+        return (self.payer_id, self.contract_ids, *shared, *self._get_source_key())
+
+    def _get_source_key(self):
+        """Return the values of the source that are the same for all that this document bills."""
+        line = self.line_ids[:1]
+        source = line._get_source()
+        return line[source._source_record_field]._get_run_key()
 
     def _apply_minimum(self, low):
         """Hold these documents, which belong together, or put them on one invoice.
@@ -169,3 +120,48 @@ class InvoiceRunDocument(models.Model):
             above = bool(high > 0 and abs(document.company_amount_total) > high)
             if document.is_above_max != above:
                 document.is_above_max = above
+
+    # ------------------------------------------------------------------
+    # Credits
+    # ------------------------------------------------------------------
+
+    def _update_large_credit(self):
+        for document in self:
+            is_large = document._gives_much_back()
+            if document.is_large_credit != is_large:
+                document.is_large_credit = is_large
+
+    def _gives_much_back(self):
+        """Whether the credits of this document are above the company's limit.
+
+        Whatever else is on it: what is billed in their place must not hide them.
+        """
+        self.ensure_one()
+        credits = self.line_ids.filtered(lambda line: line._is_money_back())
+        if not credits:
+            return False
+        total = self.company_currency_id.round(
+            abs(sum(credits.mapped("amount_untaxed"))) / (self.currency_rate or 1.0)
+        )
+        company = self.company_id
+        if company.invoice_run_credit_limit > 0:
+            return total > company.invoice_run_credit_limit
+        is_long = any(
+            lines._get_billed_time() > 1
+            for lines in credits.filtered("contract_line_id").grouped("contract_line_id").values()
+        )
+        return is_long or 0 < company.invoice_run_max_amount < total
+
+
+class InvoiceRunLine(models.Model):
+    _inherit = "invoice.run.line"
+
+    def _is_money_back(self):
+        """Whether this amount gives back what was billed, or is an item below zero.
+
+        What Sales deducts of an order was paid before.
+        """
+        self.ensure_one()
+        source = self._get_source()
+        is_item = not source._source_has_periods and not source._source_follows_invoices
+        return bool(self.corrects_id) or is_item and self.amount < 0

@@ -1,14 +1,40 @@
-from odoo import api, models
-from odoo.fields import Domain
+from datetime import timedelta
+
+from odoo import api, fields, models
 
 #: Bus notification by which a browser learns that something changed on a run.
 PROGRESS = "invoice_run.progress"
+#: Documents that are worked on while the user looks on; more go to the background.
+WATCHED_LIMIT = 100
+#: Documents of one step while the user looks on: their status shows as it comes.
+STEP_SIZE = 10
+#: A set that is too large for this is done in at least so many chunks: who looks on sees it move.
+FEWEST_CHUNKS = 4
+#: But never in smaller ones.
+SMALLEST_CHUNK = 25
+#: After this time the scheduled action takes over what the user left unfinished.
+TAKE_OVER_MINUTES = 2
 
 
 class InvoiceRun(models.Model):
-    """How far background work is, for whoever looks on."""
+    """Work that somebody watches: the Invoice Manager, or whoever is responsible.
+
+    How far it is, and who carries it out. What is queued while the user looks on is carried out
+    in small steps by the user's own requests, so it does not wait behind the large runs of the
+    scheduled action. Both use the same jobs under the same lock; whoever comes second waits.
+    """
 
     _inherit = "invoice.run"
+
+    is_managed = fields.Boolean(
+        "Made in the Invoice Manager", readonly=True, copy=False, engine=True
+    )
+    is_watched = fields.Boolean(
+        readonly=True,
+        copy=False,
+        help="The requests of who looks on carry out what is queued.",
+        engine=True,
+    )
 
     def get_progress(self):
         """Return how far the work on this run is; cheap enough to be asked every second.
@@ -19,57 +45,17 @@ class InvoiceRun(models.Model):
         """
         self.ensure_one()
         self.check_access("read")
-        count = getattr(self, f"_count_progress_{self.job}", None)
-        done, total = count() if count else (0, 0)
+        job = self._get_job()
+        done, total = (0, 0) if job is None else job._count_progress(self)
         return {
             "job": self.job,
             "label": dict(self._fields["job"]._description_selection(self.env))[self.job],
             "state": self.state,
             "done": done,
             "total": total,
-            "unit": self._get_progress_units().get(self.job, ""),
+            "unit": "" if job is None else job._get_unit(),
             "wait_until": self.send_wait_until if self.job == "send" else False,
         }
-
-    @api.model
-    def _get_progress_units(self):
-        return {
-            "amounts": self.env._("customers"),
-            "invoices": self.env._("documents"),
-            "confirm": self.env._("invoices"),
-            "send": self.env._("documents"),
-            "print": self.env._("documents"),
-        }
-
-    def _count_progress_amounts(self):
-        """The total is not known here: the worker says with each chunk how many are left."""
-        [(done,)] = self.env["invoice.run.document"]._read_group(
-            [("run_id", "=", self.id)], [], ["payer_id:count_distinct"]
-        )
-        return done, 0
-
-    def _count_progress_invoices(self):
-        if not self.only_selected:
-            return self.progress_done, self.progress_total
-        domain = Domain("run_id", "=", self.id) & Domain("is_selected", "=", True)
-        to_do = Domain("state", "=", "to_do")
-        total, left = self._count_documents(domain, domain & to_do)
-        return total - left, total
-
-    def _count_progress_confirm(self):
-        return self.invoice_count - self.draft_count, self.invoice_count
-
-    def _count_progress_send(self):
-        domain = Domain("run_id", "=", self.id) & Domain("send_action", "not in", ("print", "none"))
-        done, left = self._count_documents(
-            domain & Domain("send_state", "in", ("sent", "failed")),
-            domain & Domain("send_state", "=", "pending") & Domain("send_asked", "=", True),
-        )
-        return done, done + left
-
-    def _count_progress_print(self):
-        moves = self._get_documents_to_print(self.is_reprint).move_id
-        return len(moves.filtered("invoice_pdf_report_id")), len(moves)
 
     def _count_documents(self, *domains):
         Document = self.env["invoice.run.document"]
@@ -86,3 +72,43 @@ class InvoiceRun(models.Model):
             self.env["bus.bus"].sudo()._sendone(run, PROGRESS, message)
             if run.user_id:
                 run.user_id.sudo()._bus_send(PROGRESS, message)
+
+    # ------------------------------------------------------------------
+    # Work
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _has_onlooker(self):
+        """Whether the requests of somebody who looks on carry out what is queued."""
+        return bool(self.env.context.get("invoice_run_watched"))
+
+    @api.model
+    def _is_single_step(self):
+        """Whether only one chunk is worked on: the next request goes on."""
+        return bool(self.env.context.get("invoice_run_step"))
+
+    def _get_job_trigger(self):
+        """Return when somebody should start on a queued job; None: at once.
+
+        The requests of who looks on do it, unless they stop coming.
+        """
+        if self._has_onlooker():
+            return fields.Datetime.now() + timedelta(minutes=TAKE_OVER_MINUTES)
+        return None
+
+    def _get_chunk_size(self, size, job=None):
+        """Return how much is done in one transaction: less where somebody looks on.
+
+        :param size: the most
+        :param job: the model that does it, where its total can be counted
+        """
+        if self._is_single_step():
+            return min(size, STEP_SIZE)
+        if self.is_managed and job is not None:
+            _done, total = job._count_progress(self)
+            return min(size, max(SMALLEST_CHUNK, -(-total // FEWEST_CHUNKS)))
+        return size
+
+    def _process_step(self):
+        """Carry out one small chunk of what is queued, unless a worker is on it."""
+        self.with_context(invoice_run_step=True, invoice_run_watched=True)._process_queue()

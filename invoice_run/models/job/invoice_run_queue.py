@@ -1,4 +1,5 @@
 import logging
+import time
 from datetime import timedelta
 
 from odoo import api, fields, models, modules, tools
@@ -7,13 +8,10 @@ from odoo.fields import Domain
 from odoo.tools import SQL
 
 from ...advisory_locks import GATE
-from ..amount.invoice_run_amounts import CLAIM_ERRORS, PAYERS_PER_CHUNK
-from ..document.invoice_run_invoicing import RETRY_ERRORS
+from ..base.errors import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 
-#: Jobs on which several workers work at once.
-SHARED_JOBS = ("amounts", "invoices")
 #: When the scheduled action looks whether others ended a job on which they were.
 LOOK_AGAIN = timedelta(minutes=1)
 #: What the engine takes over from the context of who presses a button. Anything else could
@@ -29,10 +27,6 @@ CONTEXT_TAKEN = {
     "tz",
     "uid",
 }
-#: Invoices made in one transaction.
-INVOICES_PER_CHUNK = 250
-#: What a worker takes at least of the rest: smaller chunks cost more than they even out.
-SMALLEST_SHARE = 60
 
 
 class InvoiceRun(models.Model):
@@ -49,10 +43,31 @@ class InvoiceRun(models.Model):
         self.ensure_one()
         return self.schedule_id._is_automatic(step)
 
-    def _queue_job(self, job):
-        """Have ``job`` done for these runs in the background as soon as possible."""
-        self._write_engine({"job": job})
+    def _queue_job(self, job, state=None, **vals):
+        """Have ``job`` done for these runs in the background as soon as possible.
+
+        :param state: the state into which they go with it; None: it stays
+        :param vals: what is written with it
+        """
+        vals = {"job": job, "is_watched": self._has_onlooker(), **vals}
+        if state:
+            self._set_state(state, **vals)
+        else:
+            self._write_engine(vals)
+        if not self._has_onlooker():
+            # who has the run open sees that work on it begins
+            self._notify_progress()
         self._start_workers(self._get_job_trigger())
+
+    def _get_job(self, job=None):
+        """Return the model that does ``job``, by default what is queued; None where nothing is."""
+        job = job or self.job
+        return None if job == "none" else self.env[f"invoice.run.job.{job}"]
+
+    def _is_job_shared(self):
+        """Whether several workers work on what is queued for this run at once."""
+        job = self._get_job()
+        return job is not None and job._is_shared
 
     def _start_workers(self, moment=None):
         """Have who works in the background look at these runs: the scheduled actions.
@@ -72,41 +87,10 @@ class InvoiceRun(models.Model):
         # sudo: scheduled actions are the administrator's; to wake them up is the button's work
         return self.env["ir.cron"].sudo().union(*filter(None, crons)).filtered("active")
 
-    def _get_job_trigger(self):
-        """Return when somebody should start on a queued job; None: at once."""
-        return None
-
-    def _get_chunk_size(self, size, job=None):
-        """Return how much is done in one transaction.
-
-        :param size: the most
-        :param job: the job, where its total can be counted
-        """
-        return size
-
     @api.model
     def _count_workers(self):
         """Return how many workers may be at one run at the same time."""
         return len(self._get_worker_crons())
-
-    def _get_share(self, size, left):
-        """Return how much of what is left one worker takes, so that all end at the same time.
-
-        "Guided self-scheduling" (Polychronopoulos and Kuck, 1987): the shares shrink with the
-        rest, but for the last ones.
-
-        :param size: the most that is done in one transaction
-        :param left: what is left for all workers together; of what the others have in hand half
-            is taken to be done, or nothing when all have just begun
-        """
-        workers = self._count_workers()
-        if workers < 2:
-            return size
-        share = max(SMALLEST_SHARE, -(-left // workers))
-        if left - share < SMALLEST_SHARE // 2:
-            # the rest is not worth a transaction of its own
-            share = max(share, left)
-        return min(size, share)
 
     # ------------------------------------------------------------------
     # Scheduled action
@@ -118,6 +102,10 @@ class InvoiceRun(models.Model):
 
         :param is_first: do what needs one worker only
         """
+        if self._is_call_over():
+            # with something left Odoo calls soon
+            self._commit_step(remaining=1)
+            return
         if is_first and not self._prepare_runs():
             return
         runs = self._get_queued_runs()
@@ -136,6 +124,15 @@ class InvoiceRun(models.Model):
                 # out of time: what is left, perhaps of this run too, goes on at once
                 self._commit_step(remaining=left + 1)
                 return
+
+    @api.model
+    def _is_call_over(self):
+        """Whether Odoo calls once more in one go, though the time for all of these is over.
+
+        It does so ten times, and ends a worker that takes too long for them.
+        """
+        end = self.env.context.get("cron_end_time")
+        return bool(end) and time.monotonic() > end
 
     @api.model
     def _get_queued_runs(self):
@@ -211,6 +208,9 @@ class InvoiceRun(models.Model):
 
     def _release_abandoned(self):
         """Give up what this run holds without an invoice; what is invoiced stays."""
+        if not self.document_count and not self.exception_count:
+            self._close_empty()
+            return
         if self.invoice_count:
             # sudo: documents are the engine's
             self.sudo()._get_open_documents()._release_documents()
@@ -231,10 +231,12 @@ class InvoiceRun(models.Model):
     @api.model
     def _commit_step(self, processed=0, remaining=None):
         """Commit a step that is complete; return the seconds that are left for more."""
-        if not self._can_commit():
+        if self._can_commit():
+            seconds = self.env["ir.cron"]._commit_progress(processed, remaining=remaining)
+        else:
             self.env.flush_all()
-            return float("inf")
-        return self.env["ir.cron"]._commit_progress(processed, remaining=remaining)
+            seconds = float("inf")
+        return 0 if self._is_single_step() else seconds
 
     # ------------------------------------------------------------------
     # Jobs
@@ -248,11 +250,7 @@ class InvoiceRun(models.Model):
         """
         for run in self._with_engine():
             while run.job != "none":
-                job = run.job
-                if not run._lock_job(job):
-                    break
-                finished = getattr(run, f"_process_job_{job}")()
-                if not finished:
+                if not run._lock_job(run.job) or not run._get_job()._process(run):
                     break
 
     def _with_engine(self):
@@ -264,106 +262,6 @@ class InvoiceRun(models.Model):
         # or a script may carry it out
         return self.with_env(self.env(su=True, context=context))
 
-    def _process_job_amounts(self):
-        """Make the amounts of all customers; return whether the job is finished.
-
-        Several workers share the customers: each locks those of its chunk.
-        """
-        selection_error = self.scenario_id._get_selection_error(self)
-        if selection_error:
-            self._stop_amounts(selection_error)
-            return True
-        seen = set()
-        while payers := self._get_open_payers().filtered(lambda payer: payer.id not in seen):
-            known, start, before = len(seen), 0, 0
-            while start < len(payers):
-                end = start + self._get_payer_share(len(payers), start, before)
-                chunk = self._take_payers(payers[start:end])
-                left = max(0, len(payers) - end)
-                if chunk and not self._process_amounts(chunk, seen, left):
-                    return False
-                start, before = end, len(chunk) or before
-            if len(seen) == known:
-                return self._leave_to_others()
-        if not self._lock_to_finish("amounts"):
-            return self._leave_to_others()
-        self._finish_amounts()
-        self._notify_progress()
-        self._commit_step()
-        return True
-
-    def _get_payer_share(self, count, start, before):
-        """Return of how many customers this worker makes the amounts in its next transaction.
-
-        :param count: how many there were to do when it looked
-        :param start: how many of these are done or in somebody's hand
-        :param before: how many it took in its last transaction; 0: all workers have just begun
-        """
-        if not before:
-            return self._get_share(PAYERS_PER_CHUNK, count)
-        in_hand = (self._count_workers() - 1) * before
-        return self._get_share(PAYERS_PER_CHUNK, count - start + in_hand // 2)
-
-    def _take_payers(self, payers):
-        """Return those of ``payers`` that no other worker has or had, locked to the next commit.
-
-        The locks say that nobody is at work on them, and a look from outside of this
-        transaction, which may have begun before another worker finished, that nobody was.
-        """
-        if not self._can_commit():
-            return payers
-        self.env.cr.execute(
-            SQL(
-                "SELECT id FROM unnest(%s) AS id WHERE pg_try_advisory_xact_lock(%s, id)",
-                payers.ids,
-                self.id,
-            )
-        )
-        free = {row[0] for row in self.env.cr.fetchall()}
-        with self.env.registry.cursor() as cr:
-            free -= set(self.with_env(self.env(cr=cr))._get_done_payers(payers).ids)
-        return payers.filtered(lambda payer: payer.id in free)
-
-    def _leave_to_others(self):
-        """End this worker's part: others are at the rest."""
-        self._look_again()
-        self._commit_step()
-        return False
-
-    def _stop_amounts(self, message):
-        """End the job with an exception: nothing can be selected until a person repairs it."""
-        self.env["invoice.run.exception"].create(
-            {"run_id": self.id, "code": "selection", "message": message}
-        )
-        self._set_state("amounts", job="none", amounts_date=fields.Datetime.now())
-        self._tell_responsible(
-            self.env._("%(run)s: its scenario cannot be used, see why", run=self.reference)
-        )
-        self._commit_step()
-
-    def _process_amounts(self, payers, seen, left=0):
-        """Make the amounts of ``payers`` and commit; return whether to go on with the job.
-
-        :param seen: ids of the customers that this worker is done with; they are added
-        :param left: how many customers are still to come, for who looks on
-        """
-        try:
-            self._generate_amounts(payers, look_again=self._can_commit())
-        except CLAIM_ERRORS:
-            # another run claimed the same since our snapshot: in a new one it is not due
-            self.env.cr.rollback()
-            if not self._lock_job("amounts"):
-                return False
-            # those whom another worker has now are not ours any more
-            payers = self._take_payers(payers)
-            self._generate_amounts(payers)
-        seen.update(payers.ids)
-        self._notify_progress(left=left)
-        made = self._get_done_payers(payers)
-        seconds = self._commit_step(remaining=1)
-        # where nothing was made, nothing keeps the next worker from these customers: pass them
-        return bool(seconds or not made) and self._lock_job("amounts")
-
     def _wait_for_turn(self):
         """Wait for the chunks that workers have in hand; until the commit they begin no other.
 
@@ -371,14 +269,13 @@ class InvoiceRun(models.Model):
         would wait for the end of the whole job.
         """
         for run in self.sorted("id"):
-            if run.job in SHARED_JOBS:
+            if run._is_job_shared():
                 self.env.execute_query(SQL("SELECT pg_advisory_xact_lock(%s)", GATE + run.id))
 
-    def write(self, vals):
-        # EXTENDS 'base': who saves the form; the engine has its own locks
+    def _wait_for_form(self):
+        """Have whoever saves a form wait for the workers; the engine has its own locks."""
         if not self.env.su:
             self._wait_for_turn()
-        return super().write(vals)
 
     def _check_not_busy(self):
         """Keep others off these runs until the end of the transaction, or say that one is busy.
@@ -426,7 +323,7 @@ class InvoiceRun(models.Model):
         and no worker begins another one before him: see :meth:`_wait_for_turn`.
         """
         self.invalidate_recordset()
-        if job not in SHARED_JOBS:
+        if not self._get_job(job)._is_shared:
             return self._lock_to_finish(job)
         self.flush_recordset(["job"])
         query = SQL(
@@ -448,123 +345,8 @@ class InvoiceRun(models.Model):
 
     def _lock_to_finish(self, job):
         """Take the run for this worker alone; False when others hold it or the job is over."""
-        if job in SHARED_JOBS:
+        if self._get_job(job)._is_shared:
             # of several that still hold it together none would get it
             self._commit_step(remaining=1)
         self.invalidate_recordset()
         return self._take() and self.job == job
-
-    def _notify_progress(self, **values):
-        """Called before each commit of a job, so that whoever looks on can be told."""
-
-    def _get_documents_to_invoice(self, limit=None):
-        """Return the next documents to invoice, locked; those of other workers are not.
-
-        Nor those that wait for a failed period, or for an earlier one that another worker has;
-        nor those of a later invoice date while there are any of an earlier one.
-        """
-        Document = self.env["invoice.run.document"]
-        domain = self._get_open_documents_domain()
-        Document.flush_model()
-        earliest = Document.search(domain, order="invoice_date", limit=1)
-        domain &= Domain("invoice_date", "=", earliest.invoice_date)
-        query = Document._search(domain, order="sequence, id", limit=limit)
-        locked = SQL("%s FOR UPDATE OF %s SKIP LOCKED", query.select(), SQL.identifier(query.table))
-        # where another worker ended his chunk meanwhile this one begins anew: no error to read
-        self.env.cr.execute(locked, log_exceptions=False)
-        documents = Document.browse([row[0] for row in self.env.cr.fetchall()])
-        return documents - documents._get_waiting_for_others(domain)
-
-    def _get_open_documents_domain(self):
-        """Return what the job may invoice now, whoever is at work on it."""
-        domain = self._get_to_invoice_domain()
-        failed = self._get_failed_contracts()
-        return domain & Domain("contract_ids", "not in", failed.ids) if failed else domain
-
-    def _get_to_invoice_domain(self):
-        """Return the documents whose invoices the current job makes."""
-        return Domain("run_id", "=", self.id) & Domain("state", "=", "to_do")
-
-    def _get_failed_contracts(self):
-        failed = self.env["invoice.run.document"].search(
-            [("run_id", "=", self.id), ("state", "=", "failed")]
-        )
-        return failed.contract_ids
-
-    def _process_job_invoices(self):
-        """Make all invoices, chunk by chunk; return whether the job is finished."""
-        size = self._get_chunk_size(INVOICES_PER_CHUNK, "invoices")
-        documents = self.env["invoice.run.document"]
-        while documents := self._get_documents_to_invoice(
-            self._get_invoice_share(size, len(documents))
-        ):
-            documents._process_invoices()
-            self._notify_progress()
-            if not self._commit_step(remaining=1) or not self._lock_job("invoices"):
-                return False
-        if self._has_open_documents() or not self._lock_to_finish("invoices"):
-            return self._leave_to_others()
-        if self._has_open_documents():
-            # asked for in the last moment
-            return self._process_job_invoices()
-        self._finish_invoices()
-        self._commit_step()
-        return True
-
-    def _has_open_documents(self):
-        domain = self._get_open_documents_domain()
-        return bool(self.env["invoice.run.document"].search_count(domain, limit=1))
-
-    def _get_invoice_share(self, size, before):
-        """Return how many invoices this worker makes in its next transaction.
-
-        :param before: how many it made in its last one; 0: all workers have just begun
-        """
-        workers = self._count_workers()
-        if workers < 2:
-            return size
-        left = self.env["invoice.run.document"].search_count(self._get_open_documents_domain())
-        in_hand = (workers - 1) * before
-        return self._get_share(size, left - in_hand // 2)
-
-    def _finish_invoices(self):
-        """Move the run on; documents that wait for a repair keep it approved."""
-        waiting = self.env["invoice.run.document"].search_count(
-            [("run_id", "=", self.id), ("state", "=", "to_do")], limit=1
-        )
-        self._update_sequence_gaps()
-        self._set_state("approved" if waiting else "invoiced", job="none")
-        self._notify_progress()
-        self._notify_finished()
-        self._go_on_sending()
-
-    def _go_on_sending(self):
-        """Send the invoices that are confirmed now, where that is automatic or was asked for."""
-        if self._is_automatic("send"):
-            # credit notes of what was reversed wait for a person
-            pending = self._get_pending_documents()
-            self._ask_sending(pending.filtered(lambda document: document.state != "credit"))
-        if self.job == "none" and self._get_documents_to_send(limit=1):
-            # somebody asked for them while the others were being made
-            self._queue_job("send")
-
-    def _update_sequence_gaps(self):
-        """Look again for gaps before the first numbers of chunks.
-
-        A worker whose chunk began before another's ended does not see the numbers before its
-        own, and Odoo notes a gap where there is none.
-        """
-        moves = self.env["account.move"].search(
-            [("invoice_run_id", "=", self.id), ("made_sequence_gap", "=", True)]
-        )
-        self.env.add_to_compute(moves._fields["made_sequence_gap"], moves)
-
-    def _notify_finished(self):
-        """Tell the responsible that the run finished, or that something failed."""
-        body = self.env._(
-            "Invoices made: %(invoices)s. Failed: %(failed)s.",
-            invoices=self.invoice_count,
-            failed=self.failed_count,
-        )
-        self.message_post(body=body)
-        self._tell_result()

@@ -17,19 +17,12 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
-    job_error = fields.Text("Why the Work Stopped", readonly=True, copy=False)
+    job_error = fields.Text("Why the Work Stopped", readonly=True, copy=False, engine=True)
 
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice_run'
-        return super()._get_engine_fields() | {"job_error"}
-
-    def write(self, vals):
-        # EXTENDS 'invoice_run': what moved on has not stopped
-        if not {"job", "state"} & set(vals):
-            return super().write(vals)
+    def _drop_trouble_activities(self):
+        """Remove the activities about work that stopped."""
         for run in self.filtered("job_error"):
             run._drop_activity(ATTEND, run._get_trouble_summary())
-        return super().write({"job_error": False, **vals})
 
     def _note_trouble(self, error):
         """Keep why the work on this run stopped, and tell who is responsible; once an error.
@@ -83,7 +76,11 @@ class InvoiceRun(models.Model):
             run._queue_job(run.job)
 
     def _stop_work(self):
+        """End the work; a run whose amounts were being renewed goes on without the rest."""
+        payers = self._get_payers_in_renewal()
         self._write_engine({"job": "none"})
+        if payers:
+            self._go_on_without(payers)
 
     def action_stop_work(self):
         """End work that stopped, so that the run can be changed; what was done stays done."""

@@ -6,8 +6,6 @@ from odoo.tools import SQL
 
 from ...engine import ledger
 
-#: The column of an amount that links it to each kind of record.
-LINKS = {"billing.contract.line": "contract_line_id", "billing.usage": "usage_id"}
 #: Which way the amounts of a move count: customers pay invoices and get credit notes.
 SIGN = SQL("(CASE move.move_type WHEN 'out_refund' THEN -1 ELSE 1 END)")
 #: Quantity × price after discount, to the coin.
@@ -333,12 +331,19 @@ class BillingLedger(models.AbstractModel):
             %(settled)s
              ORDER BY accounting_date, line_id
             """,
-            link=SQL.identifier(LINKS[records._name]),
+            link=SQL.identifier(self._get_link(records)),
             ids=records.ids,
             found=FOUND,
             invoiced=self._get_invoiced_query(as_of),
             settled=self._get_settled_query(as_of),
         )
+
+    @api.model
+    def _get_link(self, records):
+        """Return the field by which amounts claim such ``records``."""
+        fields = self.env["invoice.run.line"]._fields
+        names = self.env["invoice.run.source"]._get_claim_fields()
+        return next(name for name in names if fields[name].comodel_name == records._name)
 
     def _get_invoiced_query(self, as_of):
         """Return the entries of what ``FOUND`` finds: a row for each invoice line."""

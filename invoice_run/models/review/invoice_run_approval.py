@@ -32,7 +32,7 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
-    is_approval_asked = fields.Boolean("Approval Asked For", readonly=True, copy=False)
+    is_approval_asked = fields.Boolean("Approval Asked For", readonly=True, copy=False, engine=True)
     fingerprint = fields.Char(
         compute="_compute_fingerprint",
         help="Of the documents and amounts that wait for approval, as they are now.",
@@ -408,15 +408,16 @@ class InvoiceRunLine(models.Model):
 
     @api.model
     def _get_content_fields(self):
-        """Return the stored fields that an approval is about. An addon can extend the list."""
-        return [
+        """Return the stored fields that an approval is about. An addon can extend the list.
+
+        In one order: another one is another fingerprint.
+        """
+        names = [
             "amount",
             "amount_untaxed",
             "analytic_distribution",
             "billing_date_from",
             "billing_date_to",
-            "contract_id",
-            "contract_line_id",
             "corrects_id",
             "credited_line_id",
             "discount",
@@ -428,8 +429,6 @@ class InvoiceRunLine(models.Model):
             "product_id",
             "product_uom_id",
             "quantity",
-            "sale_line_id",
-            "sale_order_id",
             "sequence",
-            "usage_id",
         ]
+        return sorted({*names, *self.env["invoice.run.source"]._get_link_fields()})

@@ -2,7 +2,6 @@ from odoo import models
 from odoo.fields import Domain
 from odoo.tools import format_date
 
-from ...engine import periods
 from ..base.states import DOCUMENT_OPEN
 
 
@@ -80,8 +79,9 @@ class InvoiceRun(models.Model):
 
     def _get_held_exceptions(self):
         """Yield what is due here but held by another run that made no invoice of it yet."""
+        names = self.env["invoice.run.source"]._get_record_fields()
         lines = self.env["invoice.run.line"].search(
-            self._get_held_domain(), order="run_id, contract_id, usage_id, sale_order_id"
+            self._get_held_domain(), order=", ".join(["run_id", *names])
         )
         due = lines.filtered(lambda line: line._is_held() and self._would_bill(line))
         states = dict(self._fields["state"]._description_selection(self.env))
@@ -115,34 +115,12 @@ class InvoiceRun(models.Model):
         held &= Domain("run_id", "!=", self.id)
         held &= Domain("company_id", "=", self.company_id.id)
         held &= Domain("document_id.state", "in", DOCUMENT_OPEN)
-        if self.scenario_id.source == "sale":
-            orders = self.env["sale.order"]._get_run_selection_domain(self)
-            return held & Domain("sale_order_id", "any", orders)
-        if self.scenario_id.source == "contract":
-            selection = self.env["billing.contract"]._get_run_selection_domain(self)
-            return held & Domain("contract_id", "any", selection)
-        scenario = self.scenario_id
-        selection = self._get_source_domain() & Domain("company_id", "=", self.company_id.id)
-        clusters = self.cluster_ids or scenario.cluster_ids
-        if clusters:
-            selection &= Domain("cluster_id", "in", clusters.ids)
-        return held & Domain("usage_id", "any", selection)
+        source = self.scenario_id._get_source()
+        selection = source._get_run_selection_domain(self)
+        return held & Domain(source._source_record_field, "any", selection)
 
     def _would_bill(self, line):
         """Whether this run would bill the days or item that ``line`` of another run holds."""
-        first, last = line.billing_date_from, line.billing_date_to
-        if self.skip_before and last < self.skip_before:
+        if self.skip_before and line.billing_date_to < self.skip_before:
             return False
-        in_time = first <= self.target_date
-        if not line.contract_line_id:
-            return in_time
-        if line.corrects_id and line.contract_line_id.overbilled_from:
-            return True  # a further credit is due, which waits for this one
-        try:
-            terms = line.contract_id._get_billing_terms(self)
-            horizon = periods.billing_horizon(terms, self.target_date)
-        except ValueError:  # the contract has an exception of its own
-            return False
-        end = line.contract_line_id._get_last_day()
-        is_due = horizon and first <= min(horizon, end or horizon)
-        return bool(is_due) and (in_time or terms.mode == "periodic")
+        return line._get_source()._would_bill(self, line)

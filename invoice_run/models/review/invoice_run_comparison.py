@@ -4,17 +4,16 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError
 from odoo.tools import SQL
 
-from ...bulk import assign
 from ...engine import periods
+from ...memory import assign
 
 #: What is compared with what: the key of a line, and which lines of earlier documents count.
+#: What has no contract is compared by customer, each source by itself.
 BASES = {
     # the periods of a contract, with the usage that was billed with them
     "periods": ("line.contract_id", "line.contract_line_id IS NOT NULL"),
     # usage of a contract that is billed alone
     "usage": ("line.contract_id", "line.contract_line_id IS NULL"),
-    # usage without contract
-    "partner": ("document.partner_id", "line.contract_id IS NULL AND line.usage_id IS NOT NULL"),
 }
 
 
@@ -70,14 +69,17 @@ class InvoiceRunDocument(models.Model):
         "yet.",
     )
 
-    @api.depends("is_outlier", "has_missing_charge", "is_large_credit", "is_accepted")
+    @api.depends(
+        "is_outlier", "has_missing_charge", "is_large_credit", "is_above_max", "is_accepted"
+    )
     def _compute_is_flagged(self):
         for document in self:
             document.is_flagged = document._needs_check() and not document.is_accepted
 
     def _needs_check(self):
         """Whether there is something about this document that a person should look at."""
-        return self.is_outlier or self.has_missing_charge or self.is_large_credit
+        is_unusual = self.is_outlier or self.has_missing_charge
+        return is_unusual or self.is_large_credit or self.is_above_max
 
     def action_accept(self):
         """Note that the flags of these documents were looked at and are right.
@@ -128,12 +130,15 @@ class InvoiceRunDocument(models.Model):
         }
 
     def _get_comparable_lines(self):
-        """Return {(basis, id of contract or customer): lines} of what can be compared."""
+        """Return {(basis, id of contract or customer): lines} of what can be compared.
+
+        The basis is one of ``BASES``; without contract, the model of the source.
+        """
         self.ensure_one()
         lines = self.line_ids.filtered(lambda line: line._is_comparable())
         if not lines.contract_id:
-            lines = lines.filtered("usage_id")
-            return {("partner", self.partner_id.id): lines} if lines else {}
+            groups = lines.grouped(lambda line: line._get_source()._name)
+            return {(name, self.partner_id.id): group for name, group in groups.items()}
         basis = "periods" if lines.contract_line_id else "usage"
         by_contract = lines.filtered("contract_id").grouped("contract_id")
         return {(basis, contract.id): group for contract, group in by_contract.items()}
@@ -147,10 +152,10 @@ class InvoiceRunDocument(models.Model):
         """
         Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
         Document.flush_model(["state", "invoice_date", "partner_id", "date_to", "move_id"])
-        names = ["contract_id", "contract_line_id", "corrects_id", "document_id", "usage_id"]
-        Line.flush_model(names)
+        links = self.env["invoice.run.source"]._get_link_fields()
+        Line.flush_model([*links, "corrects_id", "document_id"])
         self.env["account.move"].flush_model(["payment_state"])
-        key, condition = (SQL(text) for text in BASES[basis])
+        key, condition = self._get_basis(basis)
         if before:
             condition = SQL(
                 "%s AND document.run_id <> %s AND document.id < %s",
@@ -181,6 +186,15 @@ class InvoiceRunDocument(models.Model):
         # together, so that they are read together
         documents = Document.browse([document_id for _key, document_id in rows])
         return {key: document for (key, _id), document in zip(rows, documents, strict=True)}
+
+    @api.model
+    def _get_basis(self, basis):
+        """Return the key of a line, and which lines of earlier documents count, as SQL."""
+        if basis in BASES:
+            key, condition = BASES[basis]
+            return SQL(key), SQL(condition)
+        name = SQL.identifier("line", self.env[basis]._source_record_field)
+        return SQL("document.partner_id"), SQL("line.contract_id IS NULL AND %s IS NOT NULL", name)
 
     def _prepare_comparison_vals(self, found, previous, invoiced):
         """Return amount and flags of this document against what was invoiced before.
@@ -246,11 +260,7 @@ class InvoiceRunDocument(models.Model):
 
     def _get_lines_of(self, key):
         """Return what this earlier document billed of ``key``: (basis, contract or customer)."""
-        basis, key_id = key
-        if basis == "partner":
-            return self.line_ids.filtered(lambda line: not line.contract_id)
-        lines = self.line_ids.filtered(lambda line: line.contract_id.id == key_id)
-        return lines.filtered(lambda line: basis != "usage" or not line.contract_line_id)
+        return self.line_ids.filtered(lambda line: line._is_of_basis(*key))
 
     def _get_rate_from(self, document):
         """Return units of this document's currency per unit of an earlier document's; 0: no rate.
@@ -306,7 +316,14 @@ class InvoiceRunLine(models.Model):
     def _is_comparable(self):
         """Whether this amount comes again: no one-off charge, no credit."""
         self.ensure_one()
-        return not self.corrects_id and self.contract_line_id.price_interval != "once"
+        return not self.corrects_id and self._get_source()._is_recurring(self)
+
+    def _is_of_basis(self, basis, key_id):
+        """Whether this earlier amount is compared with those of ``basis`` and its key."""
+        if basis not in BASES:
+            return not self.contract_id and self._get_source()._name == basis
+        is_same = self.contract_id.id == key_id
+        return is_same and (basis == "periods" or not self.contract_line_id)
 
     def _get_billed_time(self):
         """Return the time that these amounts of one contract bill, in billing periods; 0: none.

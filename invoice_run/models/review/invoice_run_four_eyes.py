@@ -3,14 +3,6 @@ from odoo.tools import SQL
 
 from ..base.states import DOCUMENT_OPEN
 
-#: Links of an amount to what it was made from, which people create and change.
-PREPARED_LINKS = {
-    "contract_id": "billing.contract",
-    "contract_line_id": "billing.contract.line",
-    "usage_id": "billing.usage",
-    "sale_order_id": "sale.order",
-    "sale_line_id": "sale.order.line",
-}
 #: Records that a message names at most.
 NAMED = 3
 
@@ -72,7 +64,10 @@ class InvoiceRun(models.Model):
     def _get_names_of_prepared(self, user):
         """Return names of what this run bills and ``user`` created or changed, a few of them."""
         names = []
-        for field_name, model in PREPARED_LINKS.items():
+        fields = self.env["invoice.run.line"]._fields
+        # of an amount, to what it was made from, which people create and change
+        for field_name in self.env["invoice.run.source"]._get_link_fields():
+            model = fields[field_name].comodel_name
             ids = self._get_prepared_ids(user, field_name, model)
             # sudo: names of what is in a run that this user may read
             names += self.env[model].sudo().browse(ids).mapped("display_name")

@@ -290,7 +290,7 @@ class InvoiceRunLine(models.Model):
             return "once", line
         if line:
             return "line", versions[line]
-        if self.usage_id:
+        if self._is_comparable():
             return "usage", self.contract_id, self.product_id
         return "once", self
 

@@ -2,6 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
+from ...engine.charge import NotBillable, get_charges
 from ..base.states import SEND_DONE
 
 #: Exceptions that wait for somebody; all others are not billable before a repair.
@@ -26,28 +27,25 @@ PARTS = (
 class InvoiceRunSource(models.AbstractModel):
     _inherit = "invoice.run.source"
 
-    def _get_exceptions(self, run, errors, get_charges):
+    def _get_exceptions(self, run, errors, collect):
         """Yield the exceptions of this record, the first one with what is due.
 
         :param errors: reasons as (code, message)
-        :param get_charges: yields the charges that there would be; may raise
+        :param collect: yields the charges that there would be; may raise
         """
         for number, (code, message) in enumerate(errors):
             vals = self._prepare_exception_vals(code, message)
             # one record is counted once, however many reasons there are
-            vals |= {"kind": "note"} if number else self._get_due_vals(run, errors, get_charges)
-            yield {"exception": vals}
+            vals |= {"kind": "note"} if number else self._get_due_vals(run, errors, collect)
+            yield NotBillable(vals)
 
-    def _get_due_vals(self, run, errors, get_charges):
+    def _get_due_vals(self, run, errors, collect):
         """Return what an exception says about its amount, where that can be known."""
         if "currency" in dict(errors):
             return {}
         try:
-            amounts = [
-                self._get_charge_amount(run, charge)
-                for charge in get_charges()
-                if "exception" not in charge
-            ]
+            charges = get_charges(collect())
+            amounts = [self._get_charge_amount(run, charge) for charge in charges]
         except (ValueError, UserError):
             return {}
         return {"amount": sum(amounts), "has_amount": bool(amounts)}
@@ -55,15 +53,19 @@ class InvoiceRunSource(models.AbstractModel):
     def _get_charge_amount(self, run, charge):
         """Return what ``charge`` comes to, untaxed, in company currency."""
         company = run.company_id
-        currency = self.env["res.currency"].browse(charge["document"]["currency_id"])
+        currency = self.env["res.currency"].browse(charge.document["currency_id"])
         amount = self._get_charge_untaxed(charge)
         return currency._convert(amount, company.currency_id, company, run.invoice_date)
 
     @api.model
     def _get_charge_untaxed(self, charge):
         """Return what ``charge`` comes to without the taxes in its price, in its currency."""
-        vals = charge["line"]
-        currency = self.env["res.currency"].browse(charge["document"]["currency_id"])
+        currency = self.env["res.currency"].browse(charge.document["currency_id"])
+        return self._get_run_untaxed(charge.line, currency)
+
+    @api.model
+    def _get_run_untaxed(self, vals, currency):
+        """Return what an amount with these values comes to without the taxes in its price."""
         taxes = self.env["account.tax"].browse(vals.get("tax_ids") or [])
         if not any(taxes.flatten_taxes_hierarchy().mapped("price_include")):
             return vals["amount"]

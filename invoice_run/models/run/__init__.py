@@ -1,0 +1,5 @@
+from . import invoice_run
+from . import invoice_run_selection
+from . import invoice_run_limits
+from . import invoice_run_activity
+from . import invoice_run_exception

@@ -24,13 +24,18 @@ class InvoiceRun(models.Model):
 
     _name = "invoice.run"
     _description = "Invoice Run"
-    _inherit = ["invoice.run.states", "mail.thread", "mail.activity.mixin"]
+    _inherit = [
+        "invoice.run.states",
+        "mail.thread",
+        "mail.activity.mixin",
+        "invoice.run.stale.mixin",
+    ]
     _order = "date_from desc, reference desc, id desc"
     _check_company_auto = True
     _rec_name = "reference"
     _rec_names_search = ["reference", "name"]
 
-    reference = fields.Char(required=True, copy=False, readonly=True, default="/")
+    reference = fields.Char(required=True, copy=False, readonly=True, default="/", engine=True)
     name = fields.Char(required=True)
     description = fields.Text()
     schedule_id = fields.Many2one(
@@ -41,8 +46,11 @@ class InvoiceRun(models.Model):
         check_company=True,
         copy=False,
         help="A run made by hand has a schedule of its own, for one run.",
+        engine=True,
     )
-    number = fields.Integer(readonly=True, copy=False, help="0 is the schedule's first run.")
+    number = fields.Integer(
+        readonly=True, copy=False, help="0 is the schedule's first run.", engine=True
+    )
     scenario_id = fields.Many2one(
         "billing.scenario",
         required=True,
@@ -97,6 +105,7 @@ class InvoiceRun(models.Model):
         index=True,
         tracking=True,
         group_expand="_group_expand_state",
+        engine=True,
     )
     job = fields.Selection(
         [
@@ -113,11 +122,12 @@ class InvoiceRun(models.Model):
         default="none",
         copy=False,
         readonly=True,
+        engine=True,
     )
-    document_ids = fields.One2many("invoice.run.document", "run_id", "Documents")
-    line_ids = fields.One2many("invoice.run.line", "run_id", "Amounts")
-    exception_ids = fields.One2many("invoice.run.exception", "run_id", "Exceptions")
-    invoice_ids = fields.One2many("account.move", "invoice_run_id", "Invoices")
+    document_ids = fields.One2many("invoice.run.document", "run_id", "Documents", engine=True)
+    line_ids = fields.One2many("invoice.run.line", "run_id", "Amounts", engine=True)
+    exception_ids = fields.One2many("invoice.run.exception", "run_id", "Exceptions", engine=True)
+    invoice_ids = fields.One2many("account.move", "invoice_run_id", "Invoices", engine=True)
     reviewer_id = fields.Many2one(
         "res.users",
         check_company=True,
@@ -126,11 +136,11 @@ class InvoiceRun(models.Model):
     user_id = fields.Many2one(
         "res.users", "Responsible", default=lambda self: self.env.user, check_company=True
     )
-    submitted_by_id = fields.Many2one("res.users", readonly=True, copy=False)
-    amounts_by_id = fields.Many2one("res.users", readonly=True, copy=False)
-    amounts_date = fields.Datetime("Amounts On", readonly=True, copy=False)
-    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False)
-    approved_date = fields.Datetime(readonly=True, copy=False)
+    submitted_by_id = fields.Many2one("res.users", readonly=True, copy=False, engine=True)
+    amounts_by_id = fields.Many2one("res.users", readonly=True, copy=False, engine=True)
+    amounts_date = fields.Datetime("Amounts On", readonly=True, copy=False, engine=True)
+    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False, engine=True)
+    approved_date = fields.Datetime(readonly=True, copy=False, engine=True)
 
     amount_untaxed = fields.Monetary("Untaxed", compute="_compute_totals")
     amount_tax = fields.Monetary("Taxes", compute="_compute_totals")
@@ -273,28 +283,26 @@ class InvoiceRun(models.Model):
         # the others are made by a schedule: who planned that is noted there
         by_hand = zip(runs, vals_list, strict=True)
         runs.concat(*(run for run, vals in by_hand if not vals.get("schedule_id")))._note_prepared()
+        runs._own_send_attachments()
         return runs
 
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {
-            "document_ids",
-            "exception_ids",
-            "invoice_ids",
-            "line_ids",
-            "reference",
-            "schedule_id",
-            "number",
-            "state",
-            "job",
-            "submitted_by_id",
-            "amounts_by_id",
-            "amounts_date",
-            "approved_by_id",
-            "approved_date",
-            "is_approval_asked",
-        }
+    def write(self, vals):
+        """Write ``vals``; what was approved, asked for or told before follows.
+
+        :raises AccessError: engine fields, or a selection that only managers change
+        """
+        reselected = self._note_reselected(vals)
+        if not {"job", "state"}.isdisjoint(vals):
+            # what moves on has not stopped any more
+            self._drop_trouble_activities()
+            vals = {"job_error": False, **vals}
+        self._wait_for_form()
+        result = super().write(vals)
+        self._drop_settled_activities(vals)
+        if "send_attachment_ids" in vals:
+            self._own_send_attachments()
+        reselected.filtered("document_ids")._withdraw_approval()
+        return result
 
     @api.model
     def _get_transitions(self):
@@ -311,6 +319,8 @@ class InvoiceRun(models.Model):
     @api.model
     def _prepare_ad_hoc_vals(self, vals):
         """Complete the values of a run made by hand, and make its schedule."""
+        # said of the run, before its schedule is made with these dates
+        self._check_ad_hoc_dates(vals)
         # a form sends its empty fields as False
         vals = {name: value for name, value in vals.items() if value}
         scenario = self.env["billing.scenario"].browse(vals.get("scenario_id"))
@@ -368,9 +378,10 @@ class InvoiceRun(models.Model):
         for run in self.filtered(lambda run: run.state in RUN_WAITING):
             run._check_schedule_active()
             run._note_prepared()
-            run._set_state("submitted", submitted_by_id=self.env.uid)
             if run._is_automatic("amounts"):
-                run._queue_job("amounts")
+                run._queue_job("amounts", "submitted", submitted_by_id=self.env.uid)
+            else:
+                run._set_state("submitted", submitted_by_id=self.env.uid)
 
     def _check_schedule_active(self):
         if self.schedule_id.state == "paused":
@@ -392,15 +403,14 @@ class InvoiceRun(models.Model):
             if run.job == "amounts":
                 continue
             run._note_prepared()
+            vals = {"amounts_by_id": self.env.uid, **run._prepare_no_approval_vals()}
             if run.state in RUN_WAITING:
                 run._check_schedule_active()
-                run._set_state("submitted", submitted_by_id=self.env.uid)
-            run._check_amounts_renewable()
-            run._remove_amounts()
-            run._set_state(
-                "submitted", amounts_by_id=self.env.uid, **run._prepare_no_approval_vals()
-            )
-            run._queue_job("amounts")
+                vals["submitted_by_id"] = self.env.uid
+            else:
+                run._check_amounts_renewable()
+                run._remove_amounts()
+            run._queue_job("amounts", "submitted", **vals)
 
     def action_delete_amounts(self, reason=None):
         """Delete the amounts, release their periods and withdraw an approval.
@@ -472,6 +482,7 @@ class InvoiceRun(models.Model):
         runs.line_ids.unlink()
         runs.document_ids.unlink()
         runs.exception_ids.unlink()
+        self._write_engine(self._prepare_no_renewal_vals())
 
     def action_generate_invoices(self):
         """Make the invoices of the approved documents in the background.
@@ -487,20 +498,19 @@ class InvoiceRun(models.Model):
                 continue
             if run.state != "approved":
                 raise UserError(self.env._("%(run)s is not approved yet.", run=run.reference))
-            run._write_engine({"only_selected": False})
-            run._start_invoices()
+            run._start_invoices(only_selected=False)
 
     def _is_invoicing_all(self):
         """Whether all documents are being invoiced, not a selection of them."""
         return self.job == "invoices" and not self.only_selected
 
-    def _start_invoices(self):
-        """Freeze the invoice date and queue the work."""
+    def _start_invoices(self, **vals):
+        """Freeze the invoice date and queue the work; ``vals`` as in :meth:`_queue_job`."""
         self.ensure_one()
         mode = self.schedule_id.invoice_date_mode
         if mode == "generation" or (mode != "schedule" and not self.activation_date):
             self._set_invoice_date(self._get_generation_date(mode))
-        self._queue_job("invoices")
+        self._queue_job("invoices", **vals)
 
     def _get_generation_date(self, mode):
         today = self.company_id._get_invoice_run_today()
@@ -534,8 +544,7 @@ class InvoiceRun(models.Model):
             failed._set_state("to_do", error=False, is_selected=True)
             unsent = run._retry_sending()
             if failed:
-                run._set_state("approved")
-                run._start_invoices()
+                run._start_invoices(state="approved")
             run._ask_sending(unsent.filtered("send_asked"))
 
     def _check_retry_allowed(self):

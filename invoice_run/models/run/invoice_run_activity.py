@@ -8,13 +8,12 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
-    def write(self, vals):
-        result = super().write(vals)
+    def _drop_settled_activities(self, vals):
+        """Remove what nobody has to do any more, now that ``vals`` were written."""
         if vals.get("state", "amounts") != "amounts":
             self.activity_unlink([APPROVE])
         if vals.get("state") == "cancelled" or vals.get("job") in ("amounts", "invoices"):
             self.activity_unlink([ATTEND])
-        return result
 
     def _replace_activity(self, xml_id, user, summary, note=False):
         """Give ``user`` one activity of this kind; an earlier one is replaced.
@@ -67,11 +66,12 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _tell_responsible(self, summary, note=False):
-        """Have who is responsible look at the run.
+        """Have whoever is responsible look at the run, unless somebody looks on anyway.
 
         :param note: what to do, as HTML
         """
-        self._replace_activity(ATTEND, self.user_id, summary, note)
+        if not self._has_onlooker():
+            self._replace_activity(ATTEND, self.user_id, summary, note)
 
     def _tell_result(self):
         """Tell who is responsible that the run is done, or that something failed."""
@@ -98,25 +98,17 @@ class InvoiceRun(models.Model):
     # Nothing to bill
     # ------------------------------------------------------------------
 
-    def _finish_amounts(self):
-        # EXTENDS 'invoice_run': a run without anything to approve does not wait for it
-        result = super()._finish_amounts()
+    def _end_without_documents(self):
+        """Move on where there is nothing to approve: nobody waits for an approval."""
         self.invalidate_recordset(["document_count", "exception_count"])
         if self.document_count:
-            return result
+            return
         if self.exception_count:
             self._tell_responsible(
                 self.env._("%(run)s: nothing can be billed, see why", run=self.reference)
             )
         elif self.schedule_id.cycle != "once":
             self._close_empty()
-        return result
-
-    def _release_abandoned(self):
-        # EXTENDS 'invoice_run': there is nothing to release
-        if self.document_count or self.exception_count:
-            return super()._release_abandoned()
-        return self._close_empty()
 
     def _close_empty(self):
         """End a run of which nothing was due; its amounts can still be generated again."""

@@ -1,4 +1,4 @@
-from odoo import api, fields, models
+from odoo import fields, models
 
 from ..base.states import DOCUMENT_OPEN
 
@@ -12,6 +12,7 @@ class InvoiceRunException(models.Model):
     _order = "run_id, id"
     _rec_name = "message"
     _check_company_auto = True
+    _is_engine_model = True
 
     run_id = fields.Many2one("invoice.run", required=True, index=True, ondelete="cascade")
     company_id = fields.Many2one(related="run_id.company_id", store=True, index=True)
@@ -30,15 +31,19 @@ class InvoiceRunException(models.Model):
     code = fields.Char(required=True, readonly=True)
     message = fields.Text("What to Do", required=True, readonly=True)
 
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | set(self._fields)
-
     def _get_source_record(self):
         """Return what is due: an order, item or contract; nothing where the run is meant."""
+        name = self._get_record_field()
+        return self[name] if name else None
+
+    def _get_record_field(self):
+        """Return the field that holds what is due; None where the run is meant.
+
+        An item of a contract is reported with both: it may be in a document of its own.
+        """
         self.ensure_one()
-        return self.sale_order_id or self.usage_id or self.contract_id
+        names = reversed(self.env["invoice.run.source"]._get_record_fields())
+        return next((name for name in names if self[name]), None)
 
     def action_release(self):
         """Release what another run holds of the same record, without invoice yet."""
@@ -83,13 +88,11 @@ class InvoiceRunException(models.Model):
 
     def _get_blocking_documents(self):
         """Return the documents of the other run that bill what this exception is about."""
-        record = {name: self[name] for name in ("contract_id", "usage_id", "sale_order_id")}
-        # an item of a contract is reported with the item: it may be in a document of its own
-        name = next(name for name in ("usage_id", "sale_order_id", "contract_id") if record[name])
+        name = self._get_record_field()
         lines = self.env["invoice.run.line"].search(
             [
                 ("run_id", "=", self.blocking_run_id.id),
-                (name, "=", record[name].id),
+                (name, "=", self[name].id),
                 ("document_id.state", "in", DOCUMENT_OPEN),
             ]
         )

@@ -25,13 +25,15 @@ class InvoiceRun(models.Model):
         ]
 
     @api.model
-    def _prepare_ad_hoc_vals(self, vals):
-        # EXTENDS 'invoice_run': said of the run, before its schedule is made with these dates
+    def _check_ad_hoc_dates(self, vals):
+        """Refuse dates of a run made by hand that can only be typing errors.
+
+        :raises ValidationError: names the field
+        """
         run = self.new({name: vals[name] for name in self._get_date_names() if vals.get(name)})
         run._check_years()
         if run.date_from and run.date_to and run.date_to < run.date_from:
             raise ValidationError(self.env._("The period ends before it starts. Correct one."))
-        return super()._prepare_ad_hoc_vals(vals)
 
     @api.constrains(lambda self: self._get_date_names())
     def _check_years(self):

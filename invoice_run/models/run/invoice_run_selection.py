@@ -30,14 +30,25 @@ class InvoiceRun(models.Model):
         :raises UserError: they have lost their rights, or are gone
         """
         self.ensure_one()
-        source = self.scenario_id._get_source()
-        domain = self.scenario_id._get_source_domain(self, author)
+        return Domain.AND(self._get_source_conditions(author).values())
+
+    def _get_source_conditions(self, author=None):
+        """Return {code: domain}: the scenario's selection, and what was chosen for this run.
+
+        :param author: see :meth:`_get_source_domain`
+        """
+        selection = self.scenario_id._get_source_domain(self, author)
+        return {"selection": selection, **self._get_chosen_conditions()}
+
+    def _get_chosen_conditions(self):
+        """Return {code: domain}: the customers and records that were chosen for this run."""
+        source, conditions = self.scenario_id._get_source(), {}
         if self.partner_ids:
             payers = self.partner_ids.commercial_partner_id
-            domain &= Domain(source._get_payer_field(), "in", payers.ids)
+            conditions["customers"] = Domain(source._get_payer_field(), "in", payers.ids)
         if self.record_ids:
-            domain &= Domain("id", "in", self.record_ids)
-        return domain
+            conditions["records"] = Domain("id", "in", self.record_ids)
+        return conditions
 
     def _get_rule_domain(self, rule) -> Domain:
         """Return the condition of ``rule`` with the value that it has in this run.

@@ -13,9 +13,19 @@ class SaleOrder(models.Model):
         "sale.order",
         "invoice.run.source",
         "invoice.run.guarded",
-        "invoice.run.stale.mixin",
     ]
-    _prepares_runs = True
+
+    _source_key = "sale"
+    _source_sequence = 30
+    _source_icon = "fa-shopping-cart"
+    _source_claim_field = "sale_line_id"
+    _source_record_field = "sale_order_id"
+    # what is left of an order follows from its invoiced quantities, so a line that is delivered
+    # in parts is billed in parts; deliveries and invoices change them by computation
+    _source_follows_invoices = True
+    _source_changes_unnoticed = True
+    # so down payments are deducted from what they were paid for
+    _source_is_billed_whole = True
 
     approved_for_invoicing = fields.Boolean(
         "Approved for Invoicing",
@@ -24,6 +34,7 @@ class SaleOrder(models.Model):
         help="Somebody with the right to invoice has looked at the order. Billing scenarios can "
         "ask for it.",
         groups="base.group_user",
+        reserved_for=INVOICING_GROUP,
     )
     billing_cluster_id = fields.Many2one(
         "billing.cluster",
@@ -39,17 +50,8 @@ class SaleOrder(models.Model):
         "sale_order_id",
         "Amounts",
         groups="invoice_run.invoice_run_group_user",
+        engine=True,
     )
-
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"run_line_ids"}
-
-    @api.model
-    def _get_reserved_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return {**super()._get_reserved_fields(), "approved_for_invoicing": INVOICING_GROUP}
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -104,10 +106,6 @@ class SaleOrder(models.Model):
             "preferred_payment_method_line_id",
             "state",
         }
-
-    def _get_stale_domain(self):
-        # EXTENDS 'invoice.run.stale.mixin'
-        return [("sale_order_id", "in", self.ids)]
 
     def action_approve_for_invoicing(self):
         """Approve confirmed orders, so that scenarios that ask for it take them."""

@@ -25,6 +25,34 @@ class SaleOrder(models.Model):
         return vals
 
     @api.model
+    def _create_run_moves(self, documents):
+        # EXTENDS 'invoice.run.source': by Sales, which says itself what it invoiced
+        by_order = RunDocuments(
+            (order.id, document.id)
+            for document in documents
+            for order in document.line_ids.sale_order_id
+        )
+        orders = self.browse(by_order)
+        moves = orders.with_context(**{RUN_DOCUMENTS: by_order})._create_invoices(final=True)
+        by_document = {move.invoice_run_document_id.id: move for move in moves}
+        moves = moves.union(*(by_document[document.id] for document in documents))
+        return moves.with_env(documents.env)
+
+    @api.model
+    def _get_change_errors(self, document):
+        # EXTENDS 'invoice.run.source'
+        orders = document.line_ids.sale_order_id
+        return [error for order in orders for error in order._get_order_change_errors(document)]
+
+    def _get_order_change_errors(self, document):
+        """Return why this order cannot be invoiced any more as ``document`` was approved."""
+        if self.state != "sale":
+            return [self.env._("%(order)s is not confirmed any more.", order=self.name)]
+        lines = self._with_invoice_context()._get_run_invoice_lines()
+        amounts = document.line_ids.filtered(lambda amount: amount.sale_order_id == self)
+        return amounts._get_order_differences([(line.id, vals) for line, vals in lines])
+
+    @api.model
     def _get_run_documents(self):
         """Return {order id: document id} while a run invoices, else nothing."""
         documents = self.env.context.get(RUN_DOCUMENTS)

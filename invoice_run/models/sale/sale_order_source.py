@@ -5,7 +5,7 @@ from odoo import api, models
 from odoo.exceptions import UserError
 from odoo.fields import Command, Domain
 
-from ...engine import periods
+from ...engine.charge import NotBillable
 
 
 class SaleOrder(models.Model):
@@ -14,6 +14,11 @@ class SaleOrder(models.Model):
     _inherit = "sale.order"
 
     _to_invoice_idx = models.Index("(company_id, date_order) WHERE invoice_status = 'to invoice'")
+
+    @api.model
+    def _get_source_label(self):
+        # EXTENDS 'invoice.run.source'
+        return self.env._("Sale Orders")
 
     @api.model
     def _get_payer_field(self):
@@ -29,27 +34,43 @@ class SaleOrder(models.Model):
 
     @api.model
     def _get_run_selection_domain(self, run):
-        """Return the orders with something to invoice that ``run`` selects, held or not.
+        # EXTENDS 'invoice.run.source': with something to invoice, held or not
+        return Domain.AND(self._get_selection_conditions(run).values())
 
-        Those of or before its target date, by the day of the order in the company.
+    @api.model
+    def _get_selection_conditions(self, run):
+        """Return {code: domain} of :meth:`_get_run_selection_domain`.
+
+        Orders of or before the target date, by the day of the order in the company.
         """
-        scenario, company = run.scenario_id, run.company_id
-        domain = Domain("company_id", "=", company.id) & Domain("state", "=", "sale")
-        domain &= Domain("invoice_status", "=", "to invoice")
+        company = run.company_id
         end = company._get_invoice_run_day_start(run.target_date, 1)
-        domain &= Domain("date_order", "<", end)
+        conditions = {
+            "company": Domain("company_id", "=", company.id),
+            "state": Domain("state", "=", "sale"),
+            "to_invoice": Domain("invoice_status", "=", "to invoice"),
+            "dates": Domain("date_order", "<", end),
+        }
         if run.skip_before:
             begin = company._get_invoice_run_day_start(run.skip_before)
-            domain &= Domain("date_order", ">=", begin)
-        clusters = run.cluster_ids or scenario.cluster_ids
+            conditions["skipped"] = Domain("date_order", ">=", begin)
+        clusters = run.cluster_ids or run.scenario_id.cluster_ids
         if clusters:
-            domain &= Domain("billing_cluster_id", "in", clusters.ids)
-        return domain & run._get_source_domain()
+            conditions["cluster"] = Domain("billing_cluster_id", "in", clusters.ids)
+        return conditions | run._get_source_conditions()
+
+    @api.model
+    def _get_run_conditions(self, run):
+        # EXTENDS 'invoice.run.source'
+        held = Domain("is_claimed", "=", True)
+        return {
+            **self._get_selection_conditions(run),
+            "claimed": Domain("run_line_ids", "not any", held),
+        }
 
     @api.model
     def _get_run_domain(self, run):
-        held = Domain("is_claimed", "=", True)
-        return self._get_run_selection_domain(run) & Domain("run_line_ids", "not any", held)
+        return Domain.AND(self._get_run_conditions(run).values())
 
     @api.model
     def _collect_run_charges(self, run, payers):
@@ -64,7 +85,7 @@ class SaleOrder(models.Model):
             invoice_vals = order._prepare_invoice()
             lines = list(order._get_run_invoice_lines())
         except UserError as error:
-            yield {"exception": self._prepare_exception_vals("order", str(error))}
+            yield NotBillable(self._prepare_exception_vals("order", str(error)))
             return
         records = order._get_run_document_records(invoice_vals)
         # in the language of who reads them, not of the customer
@@ -131,37 +152,44 @@ class SaleOrder(models.Model):
         return list(dict.fromkeys(errors))
 
     def _prepare_exception_vals(self, code, message):
-        return {
-            "sale_order_id": self.id,
-            "partner_id": self.partner_invoice_id.id,
-            "code": code,
-            "message": message,
-        }
+        # EXTENDS 'invoice.run.source'
+        vals = super()._prepare_exception_vals(code, message)
+        return {**vals, "partner_id": self.partner_invoice_id.id}
+
+    def _get_run_key(self):
+        # EXTENDS 'invoice.run.source': what Sales keeps apart is never merged
+        vals = self._with_invoice_context()._prepare_invoice()
+        return self._get_grouping_values(vals)
+
+    def _get_grouping_values(self, invoice_vals):
+        """Return what Sales keeps apart, of the invoice ``invoice_vals``."""
+        return tuple(invoice_vals.get(key) for key in self._get_invoice_grouping_keys())
+
+    @api.model
+    def _get_document_names(self, document):
+        # EXTENDS 'invoice.run.source'
+        return document.line_ids.sale_order_id.mapped("name")
+
+    @api.model
+    def _is_recurring(self, line):
+        # EXTENDS 'invoice.run.source': what a customer orders need not resemble what he ordered
+        return False
 
     def _get_order_charges(self, invoice_vals, records, lines):
-        """Yield the charges of this order, see ``invoice.run.source``."""
-        document = {name: record.id for name, record in records.items()}
-        keys = self._get_invoice_grouping_keys()
+        """Yield the charges of this order."""
+        key = self._get_grouping_values(invoice_vals)
         seen = set()
         for line, vals in lines:
-            yield {
-                "payer": records["partner_id"].commercial_partner_id,
-                "contract": self.env["billing.contract"],
-                "bucket": ("sale", self.id, 0),
-                "unit": self.id,
-                "key": tuple(invoice_vals.get(key) for key in keys),
-                "document": {**document, "category_id": False},
-                # an addon may make several invoice lines of one: the first holds the claim
-                "line": self._prepare_run_line_vals(line, vals, claims=line.id not in seen),
-            }
+            # an addon may make several invoice lines of one: the first holds the claim
+            amount = self._prepare_run_line_vals(line, vals, claims=line.id not in seen)
+            bucket = ("sale", self.id)
+            yield self._prepare_charge(records, amount, bucket=bucket, unit=self.id, key=key)
             seen.add(line.id)
 
     def _prepare_run_line_vals(self, line, vals, claims):
         """Return the values of the amount that becomes the invoice line ``vals``."""
         day = self._get_run_date()
         price, discount = vals.get("price_unit", 0.0), vals.get("discount", 0.0)
-        net = periods.net_price(vals["quantity"], price, discount)
-        coin = periods.exact(self.currency_id.rounding or 0.01)
         return {
             "sale_order_id": self.id,
             "sale_line_id": claims and line.id,
@@ -173,7 +201,7 @@ class SaleOrder(models.Model):
             "quantity": vals["quantity"],
             "price_unit": price,
             "discount": discount,
-            "amount": float(periods.round_half_up(net, coin)),
+            "amount": self._get_rounded_price(vals["quantity"], price, discount),
             "tax_ids": get_command_ids(vals.get("tax_ids")),
             "extra_tax_data": vals.get("extra_tax_data") or False,
             "analytic_distribution": vals.get("analytic_distribution")

@@ -26,12 +26,13 @@ class BillingScenario(models.Model):
         "res.company", required=True, index=True, default=lambda self: self.env.company
     )
     source = fields.Selection(
-        [("contract", "Contracts"), ("usage", "Usage"), ("sale", "Sale Orders")],
+        selection="_selection_source",
         required=True,
         default="contract",
         help="Contracts: with the usage that belongs to them.",
     )
     source_model = fields.Char(compute="_compute_source_model")
+    has_periods = fields.Boolean(compute="_compute_source_model")
     domain = fields.Char(
         "Selection",
         default="[]",
@@ -96,22 +97,34 @@ class BillingScenario(models.Model):
         return [("partner", self.env._("As the customer wants")), *ways]
 
     @api.model
-    def _get_source_models(self):
-        """Return the model of each source; a bridge adds its own."""
-        return {"contract": "billing.contract", "usage": "billing.usage", "sale": "sale.order"}
+    def _selection_source(self):
+        sources = self.env["invoice.run.source"]._get_sources()
+        return [(source._source_key, source._get_source_label()) for source in sources]
 
     @api.depends("source")
     def _compute_source_model(self):
-        models_by_source = self._get_source_models()
+        models_by_source = self.env["invoice.run.source"]._get_source_models()
         for scenario in self:
-            scenario.source_model = models_by_source.get(scenario.source)
+            name = models_by_source.get(scenario.source)
+            scenario.source_model = name
+            scenario.has_periods = bool(name) and self.env[name]._source_has_periods
 
     def _get_source(self):
         """Return the empty recordset of the source: a model with ``invoice.run.source``.
 
         In the company of the scenario alone: what differs by company is read there.
+
+        :raises UserError: the addon of the source is gone
         """
         self.ensure_one()
+        if not self.source_model:
+            raise UserError(
+                self.env._(
+                    "Scenario %(name)s: what it bills is not installed any more. Choose another "
+                    "source.",
+                    name=self.name,
+                )
+            )
         source = self.env[self.source_model]
         return source.with_context(allowed_company_ids=self.company_id.ids)
 
@@ -133,16 +146,24 @@ class BillingScenario(models.Model):
         :param author: with whose rights; None: of those who wrote selection and rules
         """
         self.ensure_one()
-        conditions = {author or self._get_author(): Domain(self._get_selection())}
-        for rule in self.rule_ids:
-            writer = author or rule._get_author()
-            domain = conditions.get(writer, Domain.TRUE)
-            conditions[writer] = domain & run._get_rule_domain(rule)
+        conditions = {}
+        for _what, writer, condition in self._get_source_conditions(run, author):
+            conditions[writer] = conditions.get(writer, Domain.TRUE) & condition
         source = self._get_source()
         return Domain.AND(
             self._get_readable_domain(source, domain, writer)
             for writer, domain in conditions.items()
         )
+
+    def _get_source_conditions(self, run, author=None):
+        """Yield (this scenario or its rule, with whose rights it is read, its condition).
+
+        :param run: see :meth:`_get_source_domain`
+        :param author: see :meth:`_get_source_domain`
+        """
+        yield self, author or self._get_author(), Domain(self._get_selection())
+        for rule in self.rule_ids:
+            yield rule, author or rule._get_author(), run._get_rule_domain(rule)
 
     def action_take_over(self):
         """Have the selection and the rules read with the rights of this user from now on.

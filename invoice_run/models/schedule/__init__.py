@@ -1,0 +1,3 @@
+from . import invoice_run_schedule
+from . import invoice_run_schedule_runs
+from . import invoice_run_automation

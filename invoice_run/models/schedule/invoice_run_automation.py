@@ -1,47 +1,11 @@
 from odoo import api, fields, models
 
-#: The steps of a run that need no person where they are automatic, in order.
-STEPS = ("amounts", "approve", "invoices", "send")
-
-
-class ResCompany(models.Model):
-    _inherit = "res.company"
-
-    @api.model
-    def _get_invoice_run_stop_text(self, automatic):
-        """Return where a run waits for a person, in words.
-
-        :param automatic: {step: bool}, see ``STEPS``
-        """
-        careful = self.env._("With exceptions or unusual amounts it stops for a reviewer before.")
-        texts = {
-            "amounts": self.env._(
-                "A run stops when its day has come: somebody presses “Generate Amounts”."
-            ),
-            "approve": self.env._("A run stops with its amounts: a reviewer approves them."),
-            "invoices": self.env._(
-                "A run stops when it is approved: somebody presses “Generate Invoices”."
-            ),
-            "send": self.env._("A run stops with its invoices made: somebody presses “Send”."),
-        }
-        stop = next((step for step in STEPS if not automatic[step]), False)
-        text = texts.get(stop) or self.env._("A run goes on until its invoices are sent.")
-        return f"{text} {careful}" if stop in ("invoices", "send", False) else text
-
-
-class ResConfigSettings(models.TransientModel):
-    _inherit = "res.config.settings"
-
-    invoice_run_stop = fields.Char("Where a Run Stops", compute="_compute_invoice_run_stop")
-
-    @api.depends(*(f"invoice_run_auto_{step}" for step in STEPS))
-    def _compute_invoice_run_stop(self):
-        for settings in self:
-            automatic = {step: settings[f"invoice_run_auto_{step}"] for step in STEPS}
-            settings.invoice_run_stop = self.env.company._get_invoice_run_stop_text(automatic)
+from ..settings.res_company import STEPS
 
 
 class InvoiceRunSchedule(models.Model):
+    """Which steps of a schedule's runs need no person."""
+
     _inherit = "invoice.run.schedule"
 
     stop_text = fields.Char("Where Its Runs Stop", compute="_compute_stop_text")

@@ -11,6 +11,7 @@ from ...engine.periods import Span
 from ..base.invoice_run_guarded import EngineValue
 from ..base.possible_dates import check_years
 from ..document.invoice_run_document import PLACEHOLDER
+from ..settings.res_company import MAX_ACTIVATION_DAYS
 
 #: Who approves without looking decides for everybody: a manager's choice.
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
@@ -23,8 +24,6 @@ AUTO_SELECTION = [("company", "As the company"), ("yes", "Automatically"), ("no"
 MAX_RUNS = 1000
 #: Without a number of runs or an end date, runs are made this far ahead.
 HORIZON_MONTHS = 12
-#: A run cannot be activated longer than this before its period.
-MAX_ACTIVATION_DAYS = 366
 
 
 class InvoiceRunSchedule(models.Model):
@@ -37,7 +36,7 @@ class InvoiceRunSchedule(models.Model):
     _check_company_auto = True
     _rec_names_search = ["reference", "name"]
 
-    reference = fields.Char(required=True, copy=False, readonly=True, default="/")
+    reference = fields.Char(required=True, copy=False, readonly=True, default="/", engine=True)
     name = fields.Char(required=True)
     description = fields.Text()
     company_id = fields.Many2one(
@@ -159,6 +158,7 @@ class InvoiceRunSchedule(models.Model):
         required=True,
         default="company",
         help="By hand: a run stops here until somebody presses the button.",
+        reserved_for=MANAGER_GROUP,
     )
     auto_invoices = fields.Selection(
         AUTO_SELECTION,
@@ -202,7 +202,7 @@ class InvoiceRunSchedule(models.Model):
         copy=False,
         tracking=True,
     )
-    run_ids = fields.One2many("invoice.run", "schedule_id", "Runs")
+    run_ids = fields.One2many("invoice.run", "schedule_id", "Runs", engine=True)
     run_total = fields.Integer("Runs Made", compute="_compute_run_total")
 
     _dates_in_order = models.Constraint(
@@ -344,33 +344,32 @@ class InvoiceRunSchedule(models.Model):
         self.env["billing.change"]._note(schedules)
         return schedules
 
-    @api.model
-    def _get_engine_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return super()._get_engine_fields() | {"reference", "run_ids"}
-
-    @api.model
-    def _get_reserved_fields(self):
-        # EXTENDS 'invoice.run.guarded'
-        return {**super()._get_reserved_fields(), "auto_approve": MANAGER_GROUP}
-
     def write(self, vals):
-        # who may not approve may ask for an approval, not do without one
-        choice = vals.get("auto_approve", "no")
-        loosened = choice != "no" and any(choice != schedule.auto_approve for schedule in self)
-        approved = {
-            schedule: schedule._get_approved_values()
-            for schedule in self
-            if not {*APPROVED_FIELDS}.isdisjoint(vals) and schedule._is_automatic("approve")
-        }
-        if loosened:
+        """Write ``vals``; runs that have not begun follow.
+
+        :raises AccessError: what only managers decide
+        """
+        planned = self._get_waiting_plans() if set(vals) - {"state"} else {}
+        selected = self._get_approved_selections() if set(APPROVED_FIELDS) & set(vals) else {}
+        if self._is_approval_loosened(vals):
             self._check_manager()
         result = super().write(vals)
         if not UNPREPARED_FIELDS.issuperset(vals):
             self.env["billing.change"]._note(self)
-        if any(schedule._get_approved_values() != values for schedule, values in approved.items()):
+        if any(schedule._get_approved_values() != values for schedule, values in selected.items()):
             self._check_manager()
+        self._update_waiting_runs(planned)
         return result
+
+    def _is_approval_loosened(self, vals):
+        """Whether ``vals`` let runs do without an approval; anybody may ask for one."""
+        choice = vals.get("auto_approve", "no")
+        return choice != "no" and any(choice != schedule.auto_approve for schedule in self)
+
+    def _get_approved_selections(self):
+        """Return {schedule: what it selects} of those that approve by themselves."""
+        automatic = self.filtered(lambda schedule: schedule._is_automatic("approve"))
+        return {schedule: schedule._get_approved_values() for schedule in automatic}
 
     def _get_approved_values(self):
         """Return what this schedule selects."""

@@ -174,20 +174,24 @@ class InvoiceRunSchedule(models.Model):
     # Runs that have not begun follow their schedule
     # ------------------------------------------------------------------
 
-    def write(self, vals):
-        waiting = self.env["invoice.run"]
-        if set(vals) - {"state"}:
-            waiting = waiting.search(
-                [("schedule_id", "in", self.ids), ("state", "in", RUN_WAITING)]
-            )
-        before = {run.id: run._get_scheduled_vals() for run in waiting}
-        result = super().write(vals)
+    def _get_waiting_plans(self):
+        """Return {run that has not begun: values that these schedules plan for it now}."""
+        runs = self.env["invoice.run"].search(
+            [("schedule_id", "in", self.ids), ("state", "in", RUN_WAITING)]
+        )
+        return {run: run._get_scheduled_vals() for run in runs}
+
+    def _update_waiting_runs(self, planned):
+        """Have runs that have not begun follow what these schedules say now.
+
+        :param planned: {run: values that were planned before}
+        """
+        waiting = self.env["invoice.run"].concat(*planned)
         for schedule, runs in waiting.grouped("schedule_id").items():
             dropped = schedule._get_dropped_runs(runs)
             schedule._drop_runs(dropped)
             for run in runs - dropped:
-                run._follow_schedule(before[run.id])
-        return result
+                run._follow_schedule(planned[run])
 
     def _get_dropped_runs(self, runs):
         """Return those of ``runs`` that the schedule does not have any more."""

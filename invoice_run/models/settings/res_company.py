@@ -2,11 +2,27 @@ from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from odoo import SUPERUSER_ID, api, fields, models
-from odoo.exceptions import UserError
+from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL
 
 from ...advisory_locks import MAILS
 from ..base.groups import INTERNAL
+
+#: The steps of a run that need no person where they are automatic, in order.
+STEPS = ("amounts", "approve", "invoices", "send")
+#: Settings that count or limit something: 0 has its own meaning, less has none.
+NOT_NEGATIVE = (
+    "invoice_run_activation_days",
+    "invoice_run_release_days",
+    "invoice_run_max_lines",
+    "invoice_run_mails_per_hour",
+    "invoice_run_min_amount",
+    "invoice_run_max_amount",
+    "invoice_run_credit_limit",
+    "invoice_run_outlier_factor",
+)
+#: A run cannot be activated longer than this before its period.
+MAX_ACTIVATION_DAYS = 366
 
 
 class ResCompany(models.Model):
@@ -40,6 +56,25 @@ class ResCompany(models.Model):
     invoice_run_max_lines = fields.Integer(
         "Lines per invoice",
         help="A document with more lines becomes several. 0: no limit.",
+        groups=INTERNAL,
+    )
+    invoice_run_min_amount = fields.Monetary(
+        "Smallest invoice",
+        help="Documents with a smaller total, taxes included, are held: not invoiced by this run. "
+        "Their periods stay billable; once they reach the minimum together, they come on one "
+        "invoice. The last invoice of a contract is never held. 0: no minimum.",
+        groups=INTERNAL,
+    )
+    invoice_run_max_amount = fields.Monetary(
+        "Largest invoice without check",
+        help="Documents with a larger total, taxes included, wait until a reviewer has checked "
+        "them. 0: no maximum.",
+        groups=INTERNAL,
+    )
+    invoice_run_credit_limit = fields.Monetary(
+        "Largest credit without check",
+        help="Runs with a larger credit, untaxed, are not approved automatically. 0: a credit of "
+        "more than one billing period, or one above the largest invoice without check.",
         groups=INTERNAL,
     )
     invoice_run_release_days = fields.Integer("Release days", default=7, groups=INTERNAL)
@@ -87,6 +122,19 @@ class ResCompany(models.Model):
         "is billed until somebody posts it.",
         groups=INTERNAL,
     )
+
+    @api.constrains(*NOT_NEGATIVE)
+    def _check_invoice_run_settings(self):
+        for company in self:
+            errors = company._get_invoice_run_setting_errors()
+            if errors:
+                raise ValidationError("\n".join(errors))
+
+    @api.constrains("invoice_run_mail_template_id")
+    def _check_invoice_run_mail_template(self):
+        for company in self:
+            if error := company.invoice_run_mail_template_id._get_invoice_error():
+                raise ValidationError(error)
 
     @api.model_create_multi
     def create(self, vals_list):
@@ -161,3 +209,63 @@ class ResCompany(models.Model):
         )
         free_at = recent[-1].send_date + hour if recent else None
         return min(wanted, limit - len(recent)), free_at
+
+    # ------------------------------------------------------------------
+    # Settings in words
+    # ------------------------------------------------------------------
+
+    def _get_invoice_run_setting_errors(self):
+        """Return all that is wrong with the settings of invoice runs, each with its field."""
+        errors = [
+            self.env._("“%(field)s” cannot be negative.", field=self._get_label(name))
+            for name in NOT_NEGATIVE
+            if self[name] < 0
+        ]
+        if self.invoice_run_activation_days > MAX_ACTIVATION_DAYS:
+            errors.append(
+                self.env._(
+                    "“%(field)s” can be at most %(days)s.",
+                    field=self._get_label("invoice_run_activation_days"),
+                    days=MAX_ACTIVATION_DAYS,
+                )
+            )
+        if 0 < self.invoice_run_outlier_factor < 1:
+            errors.append(
+                self.env._(
+                    "“%(field)s” must be 1 or more. 0: amounts are not compared.",
+                    field=self._get_label("invoice_run_outlier_factor"),
+                )
+            )
+        if 0 < self.invoice_run_max_amount < self.invoice_run_min_amount:
+            errors.append(
+                self.env._(
+                    "“%(largest)s” is less than “%(smallest)s”: nothing could be invoiced.",
+                    largest=self._get_label("invoice_run_max_amount"),
+                    smallest=self._get_label("invoice_run_min_amount"),
+                )
+            )
+        return errors
+
+    def _get_label(self, name):
+        return self._fields[name]._description_string(self.env)
+
+    @api.model
+    def _get_invoice_run_stop_text(self, automatic):
+        """Return where a run waits for a person, in words.
+
+        :param automatic: {step: bool}, see ``STEPS``
+        """
+        careful = self.env._("With exceptions or unusual amounts it stops for a reviewer before.")
+        texts = {
+            "amounts": self.env._(
+                "A run stops when its day has come: somebody presses “Generate Amounts”."
+            ),
+            "approve": self.env._("A run stops with its amounts: a reviewer approves them."),
+            "invoices": self.env._(
+                "A run stops when it is approved: somebody presses “Generate Invoices”."
+            ),
+            "send": self.env._("A run stops with its invoices made: somebody presses “Send”."),
+        }
+        stop = next((step for step in STEPS if not automatic[step]), False)
+        text = texts.get(stop) or self.env._("A run goes on until its invoices are sent.")
+        return f"{text} {careful}" if stop in ("invoices", "send", False) else text

@@ -1,4 +1,6 @@
-from odoo import fields, models
+from odoo import api, fields, models
+
+from .res_company import STEPS
 
 
 class ResConfigSettings(models.TransientModel):
@@ -40,6 +42,21 @@ class ResConfigSettings(models.TransientModel):
     invoice_run_outlier_factor = fields.Float(
         related="company_id.invoice_run_outlier_factor", readonly=False
     )
+    invoice_run_min_amount = fields.Monetary(
+        related="company_id.invoice_run_min_amount",
+        readonly=False,
+        currency_field="currency_id",
+    )
+    invoice_run_max_amount = fields.Monetary(
+        related="company_id.invoice_run_max_amount",
+        readonly=False,
+        currency_field="currency_id",
+    )
+    invoice_run_credit_limit = fields.Monetary(
+        related="company_id.invoice_run_credit_limit",
+        readonly=False,
+        currency_field="currency_id",
+    )
     invoice_run_release_days = fields.Integer(
         related="company_id.invoice_run_release_days", readonly=False
     )
@@ -55,3 +72,10 @@ class ResConfigSettings(models.TransientModel):
     invoice_run_cutoff_draft = fields.Boolean(
         related="company_id.invoice_run_cutoff_draft", readonly=False
     )
+    invoice_run_stop = fields.Char("Where a Run Stops", compute="_compute_invoice_run_stop")
+
+    @api.depends(*(f"invoice_run_auto_{step}" for step in STEPS))
+    def _compute_invoice_run_stop(self):
+        for settings in self:
+            automatic = {step: settings[f"invoice_run_auto_{step}"] for step in STEPS}
+            settings.invoice_run_stop = self.env.company._get_invoice_run_stop_text(automatic)

@@ -1,39 +1,81 @@
 from odoo import api, models
 from odoo.fields import Domain
-from odoo.tools import format_date
+from odoo.tools import float_round, format_date
 
-from ...bulk import remember
+from ...engine import periods
+from ...engine.charge import Charge, NotBillable, get_charges, get_exceptions
+from ...memory import remember
 
 
 class InvoiceRunSource(models.AbstractModel):
-    """What a model must answer so that its records can be billed by an invoice run.
+    """What a model must say so that its records can be billed by an invoice run.
 
-    A source only reads: it says who has something due and yields it as *charges*. The run
-    groups charges into documents, claims their periods and makes the invoices.
+    A source only reads: it says who has something due and yields it as
+    :class:`~odoo.addons.invoice_run.engine.charge.Charge`. The run groups charges into documents,
+    claims what they bill and makes the invoices.
 
-    To add a source, inherit this mixin, extend ``billing.scenario.source`` with its key and
-    ``billing.scenario._get_source_model`` with its model name.
-
-    A charge is a dict with
-
-    * ``payer``: the commercial partner (grouping and sending settings are read there);
-    * ``document``: values that all charges of one document share, see
-      ``invoice.run._get_document_key_fields``;
-    * ``bucket``: what one document holds when the payer's invoices are not grouped,
-      e.g. ``("contract", contract, period)``: hashable, orderable within a source;
-    * ``key`` (optional): further values that never mix on one document;
-    * ``unit`` (optional): charges of one unit, neighbours all, are never cut apart;
-    * ``contract``: the ``billing.contract`` of the charge, may be empty;
-    * ``line``: values of the ``invoice.run.line``.
+    The attributes below declare the source, all else follows from them: claims and who holds
+    them, exclusion, renewal, comparison, exceptions, names and screens. ``docs/extending.md``
+    shows a whole source of another addon.
     """
 
     _name = "invoice.run.source"
     _description = "Source of an Invoice Run"
+    _inherit = "invoice.run.stale.mixin"
+    _prepares_runs = True
+
+    #: Key of the source in ``billing.scenario.source``. None: the model is no source.
+    _source_key = None
+    #: Place of the source in lists, and in the order in which claims are made.
+    _source_sequence = 100
+    #: Icon of its scenarios on the cards of the Invoice Manager.
+    _source_icon = "fa-cube"
+    #: Field of ``invoice.run.line`` that names what an amount claims. Only the database can
+    #: refuse to bill it twice: it needs a unique index, or an exclusion constraint, over the
+    #: claimed amounts; without one the source is refused when Odoo starts.
+    _source_claim_field = None
+    #: Field of ``invoice.run.line``, and of ``invoice.run.exception``, that names the record of
+    #: this model. May be the same one.
+    _source_record_field = None
+    #: Whether an amount claims days, from ``period_from`` to ``period_to``, not the whole item.
+    _source_has_periods = False
+    #: Whether the Invoice Manager asks up to which day to bill, beside the invoice date.
+    _source_has_target = True
+    #: Whether the records follow their invoices themselves, as orders do by their invoiced
+    #: quantities: the claim ends with the invoice, and an invoice over nothing is made as well.
+    _source_follows_invoices = False
+    #: Whether a record is billed as a whole: people exclude all of its amounts or none.
+    _source_is_billed_whole = False
+    #: Whether records change in a way that nobody writes down, so that they are looked at again.
+    _source_changes_unnoticed = False
+
+    # ------------------------------------------------------------------
+    # What is due
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _get_source_label(self):
+        """Return the name of the source, as in "Contracts"; by default the model's."""
+        return self.env["ir.model"]._get(self._name).name
+
+    @api.model
+    def _get_run_selection_domain(self, run) -> Domain:
+        """Return the records that ``run`` selects, claimed by others or not."""
+        return Domain("company_id", "=", run.company_id.id) & run._get_source_domain()
 
     @api.model
     def _get_run_domain(self, run) -> Domain:
         """Return the records that ``run`` selects and that have something due."""
         raise NotImplementedError
+
+    @api.model
+    def _get_run_conditions(self, run):
+        """Return {code: domain}: what ``run`` asks of a record, so that each can be asked alone.
+
+        Together they are :meth:`_get_run_domain`. A source that names its conditions can tell
+        people which of them a record does not meet, see ``invoice.run.explain``.
+        """
+        return {"selected": self._get_run_domain(run)}
 
     @api.model
     def _get_run_count(self, run):
@@ -53,12 +95,154 @@ class InvoiceRunSource(models.AbstractModel):
 
     @api.model
     def _collect_run_charges(self, run, payers):
-        """Yield the charges that are due for ``payers`` (commercial partners).
+        """Yield what is due for ``payers`` (commercial partners). Writes nothing.
 
-        What cannot be billed is yielded as a dict with the key ``exception``: values of an
-        ``invoice.run.exception``. Writes nothing.
+        What cannot be billed is yielded as ``NotBillable``.
+        """
+        domain = self._get_run_domain(run) & Domain(self._get_payer_field(), "in", payers.ids)
+        yield from self.search(domain)._collect_charges(run)
+
+    def _collect_charges(self, run):
+        """Yield the charges, or the exceptions, of each of these records."""
+        yield from self._collect_records(run, lambda record: record._collect_record(run))
+
+    def _collect_record(self, run):
+        """Yield the charges of one record, or the exceptions that say why there are none."""
+        records = self._get_run_document_records()
+        errors = self._get_run_errors(run, records)
+        yield from self._get_exceptions(run, errors, lambda: self._get_run_charges(records))
+        if not errors:
+            yield from self._get_run_charges(records)
+
+    def _get_run_errors(self, run, records):
+        """Return all reasons, as (code, message), why this record cannot be billed.
+
+        :param records: see :meth:`_get_run_document_records`
+        """
+        return self._get_document_errors(self.partner_id, records, run.invoice_date)
+
+    def _get_run_charges(self, records):
+        """Return the charges of this record, as ``Charge``.
+
+        :param records: see :meth:`_get_run_document_records`
         """
         raise NotImplementedError
+
+    def _prepare_charge(self, records, line, **values):
+        """Return the charge of one amount of this record.
+
+        :param records: see :meth:`_get_run_document_records`
+        :param line: values of the ``invoice.run.line``
+        :param values: further fields of :class:`Charge`, or others than these
+        """
+        payer = records["partner_id"].commercial_partner_id
+        document = {name: record.id for name, record in records.items()}
+        defaults = {
+            "payer": payer,
+            "document": document,
+            "bucket": (self._source_key, 0),
+            "key": self._get_run_key(),
+        }
+        return Charge(**{**defaults, **values}, line=line)
+
+    def _prepare_item_vals(
+        self, records, product, *, day, quantity, price_unit, discount=0.0, taxes=None, **vals
+    ):
+        """Return the values of an amount that bills something once: quantity × price.
+
+        :param records: see :meth:`_get_run_document_records`
+        :param day: what the invoice shows as its date
+        :param taxes: as they are; none: those of the product, mapped by the fiscal position
+        :param vals: further values of the ``invoice.run.line``, or others than these
+        """
+        self.ensure_one()
+        position = records["fiscal_position_id"]
+        taxes = self._get_run_taxes(taxes, product, self.company_id, position)
+        # as they are stored: of what else would be billed the amount would know nothing
+        quantity = self._round_as_stored("quantity", quantity)
+        discount = self._round_as_stored("discount", discount)
+        return {
+            self._source_record_field: self.id,
+            "product_id": product.id,
+            "product_uom_id": product.uom_id.id,
+            "name": product.display_name,
+            "billing_date_from": day,
+            "billing_date_to": day,
+            "quantity": quantity,
+            "price_unit": price_unit,
+            "discount": discount,
+            "amount": self._get_item_amount(quantity, price_unit, discount, taxes),
+            "tax_ids": taxes.ids,
+            **vals,
+        }
+
+    @api.model
+    def _round_as_stored(self, name, value):
+        """Return ``value`` with the digits of the field ``name`` of an amount."""
+        _total, digits = self.env["invoice.run.line"]._fields[name].get_digits(self.env)
+        return float_round(value, precision_digits=digits)
+
+    def _get_rounded_price(self, quantity, price_unit, discount):
+        """Return quantity × price after discount, rounded to the coin."""
+        coin = periods.exact(self.currency_id.rounding or 0.01)
+        price = periods.net_price(quantity, price_unit, discount)
+        return float(periods.round_half_up(price, coin))
+
+    def _get_item_amount(self, quantity, price_unit, discount, taxes):
+        """Return what the invoice line will come to, taxes included that are in the price.
+
+        The quantity stays as it was measured, so the amount follows Odoo's rounding.
+        """
+        if not self._is_price_split_unrounded(taxes, self.company_id):
+            return self._get_rounded_price(quantity, price_unit, discount)
+        AccountTax = self.env["account.tax"]
+        base_line = AccountTax._prepare_base_line_for_taxes_computation(
+            self,
+            quantity=quantity,
+            price_unit=price_unit,
+            discount=discount,
+            tax_ids=taxes,
+            currency_id=self.currency_id,
+        )
+        AccountTax._add_tax_details_in_base_line(base_line, self.company_id)
+        AccountTax._round_base_lines_tax_details([base_line], self.company_id)
+        details = base_line["tax_details"]
+        included = [data for data in details["taxes_data"] if data["tax"].price_include]
+        return details["total_excluded_currency"] + sum(
+            data["tax_amount_currency"] for data in included
+        )
+
+    def _get_run_key(self):
+        """Return values that never mix on one document, beside those of every document."""
+        return ()
+
+    def _get_run_document_records(self):
+        """Return the records that decide on which document this record is billed.
+
+        By default those of an invoice to the invoice address of ``partner_id``.
+        """
+        self.ensure_one()
+        return self._get_customer_records()
+
+    def _get_customer_records(self, cluster=None, category=None):
+        """Return what decides on a document to the invoice address of ``partner_id``.
+
+        :param cluster: whose journal it has; the one of ``category`` comes first
+        """
+        company, currency = self.company_id, self.currency_id
+        customer = self.with_company(company).partner_id
+        partner = customer.browse(customer.address_get(["invoice"])["invoice"])
+        cluster = cluster or self.env["billing.cluster"]
+        category = category or self.env["billing.category"]
+        return {
+            "partner_id": partner,
+            "company_id": company,
+            "currency_id": currency,
+            "journal_id": self._get_run_journal(cluster, category, company, currency),
+            "fiscal_position_id": self._get_run_fiscal_position(partner, company),
+            "payment_term_id": partner.property_payment_term_id,
+            "preferred_payment_method_line_id": partner.property_inbound_payment_method_line_id,
+        }
 
     def _collect_records(self, run, collect):
         """Yield what ``collect(record)`` yields of each of these records.
@@ -78,20 +262,75 @@ class InvoiceRunSource(models.AbstractModel):
             except Exception as error:
                 self.env.invalidate_all(flush=False)
                 message = self.env["invoice.run.document"]._get_error_text(error)
-                items = [{"exception": record._prepare_exception_vals("error", message)}]
+                items = [NotBillable(record._prepare_exception_vals("error", message))]
             yield from items
 
     def _prepare_exception_vals(self, code, message):
         """Return the values of an exception of this record, without the run."""
-        raise NotImplementedError
+        return {
+            self._source_record_field: self.id,
+            "partner_id": self.partner_id.id,
+            "code": code,
+            "message": message,
+        }
 
     @api.model
     def _get_source_charges(self, run, payers):
-        """Return charges and exceptions of ``payers`` as two lists."""
-        charges, exceptions = [], []
-        for item in self._collect_run_charges(run, payers):
-            (exceptions if "exception" in item else charges).append(item)
-        return charges, [item["exception"] for item in exceptions]
+        """Return charges and values of exceptions of ``payers`` as two lists."""
+        items = list(self._collect_run_charges(run, payers))
+        return get_charges(items), get_exceptions(items)
+
+    # ------------------------------------------------------------------
+    # What became of it
+    # ------------------------------------------------------------------
+
+    def _follow_claims(self):
+        """Have these records follow a change of their claims or of the invoices of these.
+
+        By default nothing is stored on them.
+        """
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [(self._source_record_field, "in", self.ids)]
+
+    @api.model
+    def _get_sought_record(self, line):
+        """Return the record of the amount ``line`` that people look for."""
+        return line[self._source_record_field]
+
+    @api.model
+    def _get_document_names(self, document):
+        """Return the names of what ``document`` bills of this source."""
+        return document.line_ids[self._source_record_field].mapped("display_name")
+
+    @api.model
+    def _would_bill(self, run, line):
+        """Whether ``run`` would bill what the amount ``line`` of another run holds."""
+        return line.billing_date_from <= run.target_date
+
+    @api.model
+    def _is_recurring(self, line):
+        """Whether the amount ``line`` comes again, so that it can be compared with earlier ones."""
+        return True
+
+    @api.model
+    def _get_change_errors(self, document):
+        """Return what changed since the amounts of ``document`` were made and forbids an invoice.
+
+        What the fields of ``_get_stale_fields`` say need not be said here.
+        """
+        return []
+
+    @api.model
+    def _create_run_moves(self, documents):
+        """Create the draft invoices of these documents of one company; return them in order."""
+        vals_list = [document._prepare_move_vals() for document in documents]
+        return documents._create_drafts(vals_list)
+
+    # ------------------------------------------------------------------
+    # Looked up for charges
+    # ------------------------------------------------------------------
 
     def _get_run_journal(self, cluster, category, company, currency):
         """Return the sales journal: of the category, else of the cluster, else the company's."""

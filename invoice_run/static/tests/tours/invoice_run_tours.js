@@ -293,3 +293,69 @@ tours.add("invoice_run_first_use", {
         },
     ],
 });
+
+function askWhy(answer) {
+    return [
+        {
+            content: `It says: ${answer}`,
+            trigger: `.modal .o_field_widget[name='answer']:contains('${answer}')`,
+        },
+        {
+            content: "Close the dialog",
+            trigger: ".modal-footer button:contains('Close')",
+            run: "click",
+        },
+        {content: "It is closed", trigger: "body:not(:has(.modal))"},
+    ];
+}
+
+tours.add("invoice_run_explain_contract", {
+    steps: () => [
+        clickHeaderButton("action_explain_billing"),
+        ...askWhy("The contract is on hold: quarrel. Lift the hold"),
+        {
+            content: "Change the title: the dialog loses nothing that is not saved",
+            trigger: ".o_field_widget[name='title'] input",
+            run: "edit Typed before asking",
+        },
+        clickHeaderButton("action_explain_billing"),
+        {
+            content: "Another run",
+            trigger: ".modal .o_field_widget[name='run_id'] input",
+            run: "edit Earlier",
+        },
+        {
+            content: "Choose it",
+            trigger: ".o-autocomplete--dropdown-item:contains('Earlier')",
+            run: "click",
+        },
+        {
+            content: "The old answer is gone",
+            trigger: ".modal:not(:has(.alert .o_field_widget[name='answer']))",
+        },
+        {content: "Ask", trigger: ".modal-footer button[name='action_ask']", run: "click"},
+        ...askWhy("Choose a run with a later target date"),
+        {
+            content: "What was typed is there",
+            trigger: ".o_field_widget[name='title'] input:value('Typed before asking')",
+        },
+    ],
+});
+
+tours.add("invoice_run_find_missing", {
+    steps: () => [
+        clickHeaderButton("action_find_missing"),
+        {
+            content: "Search the contract",
+            trigger: ".modal .o_field_widget[name='res_id'] input",
+            run: "edit Missing",
+        },
+        {
+            content: "Choose the contract",
+            trigger: ".o-autocomplete--dropdown-item:contains('CTR-')",
+            run: "click",
+        },
+        {content: "Ask", trigger: ".modal-footer button[name='action_ask']", run: "click"},
+        ...askWhy("The contract is a draft. Activate it"),
+    ],
+});

@@ -1,0 +1,208 @@
+from datetime import datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+
+from ..base.states import DOCUMENT_SENDABLE
+
+
+class InvoiceRun(models.Model):
+    """When a run's documents are sent, with what, and which of them are next."""
+
+    _inherit = "invoice.run"
+
+    send_after = fields.Datetime(
+        "Send Not Before", copy=False, help="Nothing of this run leaves before. Empty: at once."
+    )
+    send_wait_until = fields.Datetime(
+        "Sending Goes On",
+        readonly=True,
+        copy=False,
+        help="Until then the limit of mails per hour, or a mail server that asked to come later, "
+        "makes it wait.",
+        engine=True,
+    )
+    send_attachment_ids = fields.Many2many(
+        "ir.attachment",
+        "invoice_run_send_attachment_rel",
+        string="Extra Attachments",
+        copy=False,
+        help="Sent with every invoice of this run, terms of business for example.",
+    )
+    to_print_count = fields.Integer("To Print", compute="_compute_send_counts")
+    uncertain_count = fields.Integer("Perhaps Sent", compute="_compute_send_counts")
+    send_failed_count = fields.Integer("Not Sent", compute="_compute_send_counts")
+
+    @api.depends("document_ids.send_state", "document_ids.is_send_uncertain")
+    def _compute_send_counts(self):
+        to_print = Domain("send_action", "=", "print") & Domain("send_state", "=", "pending")
+        counts = {
+            "to_print_count": self._count_by_run(to_print),
+            "uncertain_count": self._count_by_run(Domain("is_send_uncertain", "=", True)),
+            "send_failed_count": self._count_by_run(Domain("send_state", "=", "failed")),
+        }
+        for run in self:
+            run.update({name: values.get(run, 0) for name, values in counts.items()})
+
+    def _count_by_run(self, domain):
+        """Return {run: number of its documents in ``domain``}."""
+        domain &= Domain("run_id", "in", self.ids)
+        documents = self.env["invoice.run.document"]
+        return dict(documents._read_group(domain, ["run_id"], ["__count"]))
+
+    def _own_send_attachments(self):
+        """Attach uploads to the run, so that all who may read it may read them.
+
+        Who may write the run may then write them too: so only what this user uploaded, and no
+        file that Odoo serves to others.
+        """
+        for run in self.filtered("send_attachment_ids"):
+            # sudo: the user may write the run, and made the files
+            uploads = run.sudo().send_attachment_ids.filtered(
+                lambda item: (
+                    item.create_uid == self.env.user
+                    and not (item.res_id or item.res_field or item.public or item.url)
+                )
+            )
+            uploads.write({"res_model": run._name, "res_id": run.id})
+
+    def _get_mail_template(self):
+        """Return the email template of this run's invoices; none: Odoo's own."""
+        self.ensure_one()
+        return self.scenario_id.mail_template_id or self.company_id.invoice_run_mail_template_id
+
+    # ------------------------------------------------------------------
+    # Buttons
+    # ------------------------------------------------------------------
+
+    def action_send(self):
+        """Send what is pending, in the background, not before ``send_after``.
+
+        :raises UserError: the run has no invoices yet
+        """
+        self.check_access("write")
+        for run in self:
+            documents = run._get_pending_documents()
+            if not (documents or run.invoice_count or run.sent_count):
+                raise UserError(
+                    self.env._("%(run)s has no invoices to send yet.", run=run.reference)
+                )
+            run._retry_waiting()
+            run._ask_sending(documents)
+
+    def _retry_waiting(self):
+        """Do not wait any longer for a mail server that asked to come later."""
+        # sudo: documents are the engine's
+        self._get_pending_documents().sudo().filtered("send_next_try").write(
+            {"send_next_try": fields.Datetime.now()}
+        )
+
+    def action_stop_sending(self):
+        """Hold back what has not left yet; it stays pending."""
+        self.check_access("write")
+        for run in self.filtered(lambda run: run.job == "send"):
+            # sudo: documents are the engine's
+            asked = self.env["invoice.run.document"].sudo().search(run._get_asked_domain())
+            asked._forget_unsent_mails()
+            asked.write({"send_asked": False})
+            run._write_engine({"job": "none", "send_wait_until": False})
+
+    def _get_asked_domain(self):
+        return Domain("run_id", "in", self.ids) & Domain("send_asked", "=", True)
+
+    def _retry_sending(self):
+        """Try again exactly what failed; what perhaps left only a person sends again."""
+        # sudo: documents are the engine's
+        documents = self.env["invoice.run.document"].sudo()
+        domain = [("run_id", "in", self.ids), ("send_state", "=", "failed")]
+        failed = documents.search([*domain, ("is_send_uncertain", "=", False)])
+        failed._prepare_retry()
+        failed.filtered(lambda doc: doc.send_action != "print").send_asked = True
+        return failed
+
+    def _ask_sending(self, documents):
+        """Have the scheduled action send ``documents`` of this run."""
+        self.ensure_one()
+        if not documents:
+            return
+        # sudo: documents are the engine's; the caller checked who may send
+        documents.sudo().write({"send_asked": True})
+        self._plan_sending()
+        if self.job in ("none", "send"):
+            self._queue_job("send")
+
+    def _go_on_sending(self):
+        """Send the invoices that are confirmed now, where that is automatic or was asked for."""
+        if self._is_automatic("send"):
+            # credit notes of what was reversed wait for a person
+            pending = self._get_pending_documents()
+            self._ask_sending(pending.filtered(lambda document: document.state != "credit"))
+        if self.job == "none" and self._get_documents_to_send(limit=1):
+            # somebody asked for them while the others were being made
+            self._queue_job("send")
+
+    def _plan_sending(self):
+        """Set the moment of sending where the schedule says one."""
+        schedule = self.schedule_id
+        if self.send_after or schedule.send_when != "later":
+            return
+        day = self.invoice_date + timedelta(days=schedule.send_delay_days)
+        minutes = round(schedule.send_time * 60)
+        moment = datetime.combine(day, time(minutes // 60 % 24, minutes % 60))
+        zone = self.company_id._get_invoice_run_zone()
+        utc = moment.replace(tzinfo=zone).astimezone(ZoneInfo("UTC"))
+        # sudo: part of the job, whoever asked for it
+        self.sudo().send_after = utc.replace(tzinfo=None)
+
+    # ------------------------------------------------------------------
+    # Job
+    # ------------------------------------------------------------------
+
+    def _get_pending_domain(self):
+        return (
+            Domain("run_id", "in", self.ids)
+            & Domain("state", "in", DOCUMENT_SENDABLE)
+            & Domain("send_state", "=", "pending")
+            & Domain("send_action", "not in", ("print", "none"))
+        )
+
+    def _get_pending_documents(self):
+        """Return the documents that wait to be sent; their invoices may still be drafts."""
+        # sudo: documents are the engine's
+        return self.env["invoice.run.document"].sudo().search(self._get_pending_domain())
+
+    def _get_to_send_domain(self):
+        """Return the documents that were asked for and can be sent, now or at their next try.
+
+        What somebody put into Accounting's own sending queue is left to it: the document
+        follows that mail.
+        """
+        return (
+            self._get_pending_domain()
+            & Domain("send_asked", "=", True)
+            & Domain("move_id.state", "=", "posted")
+            & Domain("move_id.sending_data", "=", False)
+        )
+
+    def _get_documents_to_send(self, after_id=0, limit=None, among=None):
+        """Return the next documents, by id, that were asked for and can be sent now.
+
+        :param among: only those of these documents
+        """
+        domain = self._get_to_send_domain()
+        domain &= Domain("send_next_try", "=", False) | Domain(
+            "send_next_try", "<=", fields.Datetime.now()
+        )
+        domain &= Domain("id", ">", after_id)
+        if among is not None:
+            domain &= Domain("id", "in", among.ids)
+        return self.env["invoice.run.document"].search(domain, limit=limit, order="id")
+
+    @api.model
+    def _update_pending_mails(self):
+        """Read the state of mails that Odoo's own queue was sending when we looked last."""
+        domain = [("send_state", "=", "pending"), ("send_message_id", "!=", False)]
+        domain += [("run_id.job", "!=", "send"), ("send_next_try", "=", False)]
+        self.env["invoice.run.document"].search(domain)._update_send_state()

@@ -1,0 +1,98 @@
+from odoo import api, models
+from odoo.fields import Domain
+from odoo.tools import SQL
+
+
+class InvoiceRunJobInvoices(models.AbstractModel):
+    """Create the invoices of the approved documents.
+
+    Workers share the documents: each locks those of its chunk.
+    """
+
+    _name = "invoice.run.job.invoices"
+    _description = "Create Invoices"
+    _inherit = "invoice.run.job"
+
+    _is_shared = True
+
+    @api.model
+    def _collect_chunks(self, run):
+        documents = self.env["invoice.run.document"]
+        while documents := self._take_documents(run, self._get_invoice_share(run, len(documents))):
+            yield documents
+
+    def _take_documents(self, run, limit=None):
+        """Return the next documents to invoice, locked; those of other workers are not.
+
+        Nor those that wait for a failed period, or for an earlier one that another worker has;
+        nor those of a later invoice date while there are any of an earlier one.
+        """
+        Document = self.env["invoice.run.document"]
+        domain = run._get_open_documents_domain()
+        Document.flush_model()
+        earliest = Document.search(domain, order="invoice_date", limit=1)
+        domain &= Domain("invoice_date", "=", earliest.invoice_date)
+        query = Document._search(domain, order="sequence, id", limit=limit)
+        locked = SQL("%s FOR UPDATE OF %s SKIP LOCKED", query.select(), SQL.identifier(query.table))
+        # where another worker ended his chunk meanwhile this one begins anew: no error to read
+        self.env.cr.execute(locked, log_exceptions=False)
+        documents = Document.browse([row[0] for row in self.env.cr.fetchall()])
+        return documents - documents._get_waiting_for_others(domain)
+
+    def _get_invoice_share(self, run, before):
+        """Return how many invoices this worker creates in its next transaction.
+
+        :param before: how many it created in its last one; 0: all workers have just begun
+        """
+        size = self._limit_chunk(run)
+        workers = run._count_workers()
+        if workers < 2:
+            return size
+        left = self.env["invoice.run.document"].search_count(run._get_open_documents_domain())
+        return self._get_share(run, size, left - (workers - 1) * before // 2)
+
+    @api.model
+    def _work(self, run, chunk):
+        chunk._process_invoices()
+
+    @api.model
+    def _has_more(self, run):
+        domain = run._get_open_documents_domain()
+        return bool(self.env["invoice.run.document"].search_count(domain, limit=1))
+
+    @api.model
+    def _finish(self, run):
+        """Move the run on; documents that wait for a repair keep it approved."""
+        waiting = Domain("run_id", "=", run.id) & Domain("state", "=", "to_do")
+        is_waiting = self.env["invoice.run.document"].search_count(waiting, limit=1)
+        self._update_sequence_gaps(run)
+        run._set_state("approved" if is_waiting else "invoiced", job="none")
+        run.message_post(
+            body=self.env._(
+                "Invoices made: %(invoices)s. Failed: %(failed)s.",
+                invoices=run.invoice_count,
+                failed=run.failed_count,
+            )
+        )
+        run._tell_result()
+        run._go_on_sending()
+
+    def _update_sequence_gaps(self, run):
+        """Look again for gaps before the first numbers of chunks.
+
+        A worker whose chunk began before another's ended does not see the numbers before its
+        own, and Odoo notes a gap where there is none.
+        """
+        moves = self.env["account.move"].search(
+            [("invoice_run_id", "=", run.id), ("made_sequence_gap", "=", True)]
+        )
+        self.env.add_to_compute(moves._fields["made_sequence_gap"], moves)
+
+    @api.model
+    def _count_progress(self, run):
+        if not run.only_selected:
+            return run.progress_done, run.progress_total
+        domain = Domain("run_id", "=", run.id) & Domain("is_selected", "=", True)
+        to_do = Domain("state", "=", "to_do")
+        total, left = run._count_documents(domain, domain & to_do)
+        return total - left, total

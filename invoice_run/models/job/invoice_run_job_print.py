@@ -1,0 +1,42 @@
+from odoo import api, models
+
+
+class InvoiceRunJobPrint(models.AbstractModel):
+    """Create the PDFs that are missing, then bind all of them into one file."""
+
+    _name = "invoice.run.job.print"
+    _description = "Print Invoices"
+    _inherit = "invoice.run.job"
+
+    #: PDFs created before memory is given back.
+    _chunk_size = 50
+    _first_chunk_size = 10
+    #: Thousands of PDFs are bound in a single step.
+    _has_short_steps = False
+
+    @api.model
+    def _collect_chunks(self, run):
+        missing = run._get_documents_to_print(run.is_reprint)._get_without_pdf()
+        while missing:
+            chunk = missing[: self._limit_chunk(run)]
+            missing -= chunk
+            yield chunk
+            self.env.invalidate_all()
+
+    @api.model
+    def _work(self, run, chunk):
+        chunk._make_pdfs()
+
+    @api.model
+    def _finish(self, run):
+        # without those whose PDF failed
+        run._get_documents_to_print(run.is_reprint)._print()
+        run.write({"job": "none", "is_reprint": False})
+        if run._get_documents_to_send(limit=1):
+            # somebody asked for them while the others were being printed
+            run._queue_job("send")
+
+    @api.model
+    def _count_progress(self, run):
+        moves = run._get_documents_to_print(run.is_reprint).move_id
+        return len(moves.filtered("invoice_pdf_report_id")), len(moves)

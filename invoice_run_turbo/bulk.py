@@ -1,0 +1,179 @@
+"""What bulk creation of invoices looks up once: for a batch, and for one invoice of it.
+
+The values are those that ``account.move.create`` computes; the docstrings name the methods.
+"""
+
+from odoo import fields
+from odoo.tools import frozendict
+
+
+class BulkCache:
+    """What the invoices of one batch share."""
+
+    def __init__(self, env, vals_list):
+        self.env = env
+        self._found = {}
+        self._prefetch_ids = self._get_prefetch_ids(vals_list)
+        self._lines = env["account.move.line"]
+        self._precision = env["decimal.precision"].precision_get("Percentage Analytic")
+        # sudo: whether there are models at all is no secret
+        models = env["account.analytic.distribution.model"].sudo()
+        self._has_distribution_models = bool(models.search_count([], limit=1))
+
+    def _get_prefetch_ids(self, vals_list):
+        """Return {model: ids of the records that are read together}."""
+        lines = [command[2] for vals in vals_list for command in vals["invoice_line_ids"]]
+        return {
+            "res.partner": {vals["partner_id"] for vals in vals_list} - {False},
+            "product.product": {line.get("product_id") for line in lines} - {None, False},
+        }
+
+    def get(self, key, make):
+        """Return what ``make`` returned the first time that ``key`` was asked for."""
+        if key not in self._found:
+            self._found[key] = make()
+        return self._found[key]
+
+    def browse(self, model, id_):
+        """Return the record, read together with the others of the batch."""
+        record = self.env[model].browse(id_ or [])
+        ids = self._prefetch_ids.get(model)
+        return record.with_prefetch(ids) if ids else record
+
+    def get_taxes(self, line_vals):
+        """Return the taxes in the values of an invoice line."""
+        return self.env["account.tax"].browse(line_vals["tax_ids"][0][2])
+
+    def round(self, name, value):
+        """Return a number as field ``name`` of a journal item would hold it."""
+        return self._lines._fields[name].convert_to_cache(value or 0.0, self._lines)
+
+    def is_reconciled(self, account_id):
+        """Whether items of the account have a residual, see ``_compute_amount_residual``."""
+        account = self.env["account.account"].browse(account_id)
+        types = ("asset_cash", "liability_credit_card")
+        return self.get(
+            ("reconciled", account_id), lambda: account.reconcile or account.account_type in types
+        )
+
+    def get_distribution(self, line_vals, account, head):
+        """Return the analytic distribution of a product line, or False.
+
+        Its own, else that of Odoo's distribution models: see
+        ``account.move.line._compute_analytic_distribution``.
+        """
+        name = "analytic_distribution"
+        if line_vals[name]:
+            return self._lines._sanitize_values({name: line_vals[name]}, self._precision)[name]
+        if not self._has_distribution_models:
+            return False
+        product = self.browse("product.product", line_vals["product_id"])
+        partner = head.commercial_partner
+        arguments = frozendict(
+            product_id=product.id,
+            product_categ_id=product.categ_id.id,
+            partner_id=partner.id,
+            partner_category_id=tuple(partner.category_id.ids),
+            account_prefix=account.code,
+            company_id=head.company.id,
+        )
+        return self.get(("distribution", arguments), lambda: self._find_distribution(arguments))
+
+    def _find_distribution(self, arguments):
+        arguments = {
+            **arguments,
+            "partner_category_id": list(arguments["partner_category_id"]),
+            "related_root_plan_ids": self.env["account.analytic.plan"],
+        }
+        models = self.env["account.analytic.distribution.model"]
+        return models._get_distribution(arguments) or False
+
+
+class BulkHead:
+    """What the lines of one invoice share."""
+
+    def __init__(self, vals, cache):
+        self.cache = cache
+        self.company = cache.browse("res.company", vals["company_id"])
+        self.company_currency = self.company.currency_id
+        self.currency = cache.browse("res.currency", vals["currency_id"])
+        self.partner = cache.browse("res.partner", vals["partner_id"])
+        self.commercial_partner = self.partner.commercial_partner_id
+        self.fiscal_position = cache.browse("account.fiscal.position", vals["fiscal_position_id"])
+        self.term = cache.browse("account.payment.term", vals["invoice_payment_term_id"])
+        self.date = fields.Date.to_date(vals["invoice_date"])
+        self.move_type = vals["move_type"]
+        self.is_refund = self.move_type == "out_refund"
+        self.sign = 1 if self.is_refund else -1
+        self.rate = self._get_rate()
+        self.line_vals = self._prepare_line_vals(vals)
+
+    def get_company_obstacles(self):
+        """See ``invoice.run.bulk._get_company_obstacles``."""
+        key = ("obstacles", self.company, self.move_type)
+        bulk = self.cache.env["invoice.run.bulk"]
+        return self.cache.get(
+            key, lambda: bulk._get_company_obstacles(self.company, self.move_type)
+        )
+
+    def _get_rate(self):
+        """See ``account.move._get_expected_currency_rate_at``."""
+        key = ("rate", self.currency, self.company, self.date)
+        return self.cache.get(
+            key,
+            lambda: self.cache.env["res.currency"]._get_conversion_rate(
+                from_currency=self.company_currency,
+                to_currency=self.currency,
+                company=self.company,
+                date=self.date,
+            ),
+        )
+
+    def prepare_move_vals(self, vals):
+        """Return what ``create`` would compute of the invoice before it inserts it."""
+        return {
+            "date": self.date,
+            "partner_shipping_id": self.partner.address_get(["delivery"])["delivery"],
+            "invoice_currency_rate": self.rate,
+            "delivery_date": vals.get("delivery_date", False),
+            "taxable_supply_date": False,
+        }
+
+    def get_receivable_account(self):
+        """See ``account.move.line._compute_account_id``; the last resorts are left to it."""
+        name = "property_account_receivable_id"
+        account = (
+            self.commercial_partner.with_company(self.company)[name]
+            or self.company.partner_id.with_company(self.company)[name]
+        )
+        return self.fiscal_position.map_account(account) if self.fiscal_position else account
+
+    def get_income_account(self, product_id):
+        """See ``account.move.line._compute_account_id``."""
+
+        def find():
+            product = self.cache.browse("product.product", product_id)
+            template = product.with_company(self.company).product_tmpl_id
+            return template.get_product_accounts(fiscal_pos=self.fiscal_position)["income"]
+
+        return self.cache.get(("income", product_id, self.company, self.fiscal_position), find)
+
+    def _prepare_line_vals(self, vals):
+        """Return the values that each line of the invoice has unless it says otherwise."""
+        zero = ("quantity", "price_unit", "balance", "amount_currency", "price_subtotal")
+        zero += ("price_total", "amount_residual", "amount_residual_currency", "discount")
+        empty = ("name", "account_id", "product_uom_id", "is_storno", "analytic_distribution")
+        empty += ("no_followup", "reconciled", "move_name", "payment_id", "statement_line_id")
+        empty += ("statement_id",)
+        return {
+            **dict.fromkeys(zero, 0.0),
+            **dict.fromkeys(empty, False),
+            "partner_id": self.commercial_partner.id,
+            "currency_id": self.currency.id,
+            "tax_ids": [],
+            "sequence": 100,
+            "date": self.date,
+            "invoice_date": self.date,
+            "ref": vals.get("ref", False),
+            "parent_state": "draft",
+        }

@@ -1,0 +1,312 @@
+"""The methods of Odoo that this addon repeats or goes past, as they were when they were read.
+
+Where one of them is another one in the Odoo that runs, this addon stands aside for the step that it
+belongs to, and Odoo's own way is used. ``tests/test_core.py`` says what to do about it.
+"""
+
+import hashlib
+import inspect
+import logging
+from typing import NamedTuple
+
+from odoo import fields, models
+
+_logger = logging.getLogger(__name__)
+
+#: Where these methods are defined.
+SOURCES = tuple(f"odoo.addons.{name}." for name in ("account", "analytic", "base", "mail"))
+#: Steps that stand aside each for itself.
+CREATE, CONFIRM, PRINT, SEND = STEPS = ("create", "confirm", "print", "send")
+#: Confirming leaves out the computations of which creating knows what they are.
+BUILDS_ON = {CONFIRM: {CREATE}}
+
+
+class Repeated(NamedTuple):
+    """A method of Odoo that is repeated, or of which it is known why it need not be called."""
+
+    step: str
+    #: First digits of the SHA-256 of its source; several where several versions were read.
+    hashes: tuple
+    #: What repeats it.
+    by: str
+
+
+def _rows(step, model, **methods):
+    return {
+        f"{model}.{name}": Repeated(step, tuple(hashes.split()), by)
+        for name, (hashes, by) in methods.items()
+    }
+
+
+#: {model.method: what repeats it}; ``fields`` stands for the classes of fields.
+REPEATED = {
+    **_rows(
+        CREATE,
+        "account.move",
+        _compute_journal_id=("8c7705ac69271865", "InvoiceRunDocument._prepare_header_vals"),
+        _compute_company_id=("23ed78cb05d14fc4", "InvoiceRunDocument._prepare_header_vals"),
+        _compute_currency_id=("533a61ab8c53fd0a", "InvoiceRunDocument._prepare_header_vals"),
+        _compute_invoice_payment_term_id=(
+            "9a832fe0ee559f9b",
+            "InvoiceRunDocument._prepare_header_vals",
+        ),
+        _compute_fiscal_position_id=("b5acc6bb56724fcb", "InvoiceRunDocument._prepare_header_vals"),
+        _compute_date=("d5683fdd1effe17b", "BulkHead.prepare_move_vals"),
+        _get_accounting_date_source=("0a2f9908fa632013", "BulkHead.prepare_move_vals"),
+        _compute_delivery_date=("dfa8fdef227e6eea", "BulkHead.prepare_move_vals"),
+        _compute_taxable_supply_date=("eaade3abb2cb59ec", "BulkHead.prepare_move_vals"),
+        _compute_partner_shipping_id=("10bb6bbfa355f290", "BulkHead.prepare_move_vals"),
+        _compute_invoice_currency_rate=("e289c8a3d7fdccf3", "BulkHead.prepare_move_vals"),
+        _compute_expected_currency_rate=("e172be76f7d6996c", "BulkHead._get_rate"),
+        _get_expected_currency_rate_at=("1a73016f679ba6ea", "BulkHead._get_rate"),
+        _get_invoice_currency_rate_date=("d8e8103eac95992d", "BulkHead._get_rate"),
+        _get_product_base_line_currency_rate=("87947dc85d925137", "BulkHead._get_rate"),
+        _compute_direction_sign=("b87ca123a2f66f18", "BulkHead"),
+        _compute_is_storno=("6ca0adf519472351", "InvoiceRunBulk._get_company_obstacles"),
+        _get_discount_allocation_account=(
+            "7b3ff58b5f54d1df",
+            "InvoiceRunBulk._get_company_obstacles",
+        ),
+        _compute_always_tax_exigible=("873b1885963f3166", "InvoiceRunBulk._are_taxes_plain"),
+        _prepare_product_base_line_for_taxes_computation=(
+            "16fd0976026d7111",
+            "InvoiceRunBulk._prepare_product_line",
+        ),
+        _get_rounded_base_and_tax_lines=("da692defdff65d91", "InvoiceRunBulk._get_tax_lines_vals"),
+        _sync_tax_lines=("d72fb68d5b7f0427", "InvoiceRunBulk._get_tax_lines_vals"),
+        _compute_amount=("766de5b24706582e", "InvoiceRunBulk._prepare_total_vals"),
+        _compute_needed_terms=("fcda1e344c79c035", "InvoiceRunBulk._get_instalments"),
+        _compute_invoice_date_due=("d9814fdeab32cbb5", "InvoiceRunBulk._prepare_move_vals"),
+        _get_sync_stack=("613fa7acb73b221b", "InvoiceRunBulk._prepare_move_vals"),
+        _recompute_cash_rounding_lines=("88392747d0829310", "InvoiceRunBulk._prepare_move_vals"),
+        _sync_dynamic_line=("69aae9f3fc82e266", "InvoiceRunBulk._prepare_move_vals"),
+        _sync_dynamic_line_needed_values=("8d7afa9a2f5c3b79", "InvoiceRunBulk._prepare_move_vals"),
+        _sync_dynamic_lines=("493ab6aafc8ea43b", "InvoiceRunBulk._prepare_move_vals"),
+        _sync_invoice=("8944037bb156bc4b", "InvoiceRunBulk._prepare_move_vals"),
+        _sync_non_deductible_base_lines=("f8b703f5507d779e", "InvoiceRunBulk._prepare_move_vals"),
+        _sync_rounding_lines=("12117008bdc4abdc", "InvoiceRunBulk._prepare_move_vals"),
+        _sync_unbalanced_lines=("78a467a24941ae6d", "InvoiceRunBulk._prepare_move_vals"),
+        _inverse_company_id=("57aede2aefa83b54", "AccountMove._add_precomputed_values"),
+        _inverse_currency_id=("a339dd129a6aa88e", "AccountMove._add_precomputed_values"),
+        _inverse_journal_id=("75facac2543abdfd", "AccountMove._add_precomputed_values"),
+        _inverse_partner_id=("ac363cdbf9926726", "AccountMove._add_precomputed_values"),
+        _creation_message=("bd5d6b6a3033b051", "AccountMove._log_created"),
+        _creation_subtype=("2accb916d433fe14", "AccountMove._log_created"),
+        _message_post_after_hook=("5f6191feace97d44", "AccountMove._log_created"),
+    ),
+    **_rows(
+        CREATE,
+        "account.move.line",
+        _compute_sequence=("46d5cc5b737bf10c", "BulkHead._prepare_line_vals"),
+        _compute_name=("3272a9f687afb8e4", "BulkHead._prepare_line_vals"),
+        _compute_currency_id=("a1df17b8abf30ade", "BulkHead._prepare_line_vals"),
+        _compute_partner_id=("917f9b31fc9bfb26", "BulkHead._prepare_line_vals"),
+        _compute_quantity=("38f229e00aa2c02f", "BulkHead._prepare_line_vals"),
+        _compute_price_unit=("f1925536a07bc140", "BulkHead._prepare_line_vals"),
+        _compute_product_uom_id=("9b3b9424ebb3300a", "BulkHead._prepare_line_vals"),
+        _compute_tax_ids=("8830f803144565f4", "BulkHead._prepare_line_vals"),
+        _compute_display_type=("66dd24d28bfe8476", "BulkHead._prepare_line_vals"),
+        _compute_no_followup=("9ec74a507fb2d015", "BulkHead._prepare_line_vals"),
+        _compute_is_storno=("7542d6f4d5ed5805", "InvoiceRunBulk._get_company_obstacles"),
+        _compute_discount_allocation_needed=(
+            "d77f6da415ddfffc",
+            "InvoiceRunBulk._get_company_obstacles",
+        ),
+        _compute_analytic_distribution=("53fbd24ff049834e", "BulkCache.get_distribution"),
+        _related_analytic_distribution=("e8d3622d30256438", "BulkCache.get_distribution"),
+        _get_analytic_distribution_arguments=("a4d3819eac365818", "BulkCache.get_distribution"),
+        _inverse_analytic_distribution=("5b65c31cb60e0b6e", "BulkCache.get_distribution"),
+        _compute_account_id=("e3627c0401e84a19", "BulkHead.get_income_account"),
+        _inverse_account_id=("de9a54be28dfff31", "BulkHead.get_income_account"),
+        _compute_debit_credit=(
+            "1f855e211687fd83",
+            "AccountMoveLine._prepare_bulk_precomputed_vals",
+        ),
+        _compute_balance=("36c23f6bf9aabd60", "InvoiceRunBulk._set_amounts"),
+        _compute_amount_currency=("62daf13a5d3a78df", "InvoiceRunBulk._set_amounts"),
+        _compute_amount_residual=("150f428489e4a02a", "InvoiceRunBulk._set_amounts"),
+        _inverse_amount_currency=("5fa68994ec3946fb", "InvoiceRunBulk._set_amounts"),
+        _compute_totals=("de1f0f54126d2f28", "InvoiceRunBulk._get_tax_lines_vals"),
+        _compute_epd_needed=("fcf18251b4e872f1", "InvoiceRunBulk._get_bulk_obstacles"),
+        _compute_term_key=("11461724962b73d2", "InvoiceRunBulk._get_term_lines_vals"),
+        _check_caba_non_caba_shared_tags=(
+            "cec29276d6f4f8ed",
+            "AccountMoveLine._check_caba_non_caba_shared_tags",
+        ),
+        _add_precomputed_values=("d495b7706a93e04f", "AccountMoveLine._add_precomputed_values"),
+        _inverse_no_followup=("202687936fb4a8cb", "AccountMoveLine._add_precomputed_values"),
+        _inverse_partner_id=("29c169057f5e5238", "AccountMoveLine._add_precomputed_values"),
+        _inverse_product_id=("f47740a6fd2ea5ea", "AccountMoveLine._add_precomputed_values"),
+        _sync_invoice=("b876caf4f9088f64", "AccountMoveLine._add_precomputed_values"),
+    ),
+    **_rows(
+        CREATE,
+        "account.tax",
+        _get_base_line_field_value_from_record=(
+            "2b1ec13aafd74a60",
+            "InvoiceRunBulk._prepare_product_line",
+        ),
+        _prepare_base_line_for_taxes_computation=(
+            "b4bd6763c52154b9",
+            "InvoiceRunBulk._prepare_product_line",
+        ),
+        _prepare_base_line_grouping_key=("53fc9300e8d24fbd", "InvoiceRunBulk._get_tax_lines_vals"),
+        _prepare_base_line_tax_repartition_grouping_key=(
+            "7d3f94fd87ca47d3",
+            "InvoiceRunBulk._get_tax_lines_vals",
+        ),
+    ),
+    **_rows(
+        CREATE,
+        "mail.thread",
+        create=("c36b46f3dc80c243", "AccountMove._log_created"),
+        message_post=("08e7554d9529e210", "AccountMove._create_messages"),
+        _message_create=("388f66851ca8cb11", "AccountMove._create_messages"),
+        _notify_thread=("e415114e509c26e5", "AccountMove._create_messages"),
+        _notify_get_recipients=("eb238045b2ef3b57", "AccountMove._create_messages"),
+    ),
+    **_rows(
+        CREATE,
+        "res.partner",
+        _check_company_domain=("ca50ef306eb7cc3c", "bypassed.get_of_each_kind"),
+    ),
+    **_rows(
+        CREATE,
+        "base",
+        _check_company=("d35fd2236a55f421", "bypassed.get_of_each_kind"),
+        create=("bf23d879fc3da7cc", "InvoiceRunBulkMixin._create"),
+        _create=("499c68926c3de592", "InvoiceRunBulkMixin._create"),
+        _add_precomputed_values=("d495b7706a93e04f", "InvoiceRunBulkMixin._create"),
+        default_get=("d9350872d9dbd2fa", "InvoiceRunBulkMixin.default_get"),
+        _prepare_create_values=("9755ba8934b962de", "AccountMove._add_precomputed_values"),
+    ),
+    **_rows(
+        CREATE,
+        "fields.Monetary",
+        convert_to_column_insert=("08a60b41a3d181cc", "InvoiceRunBulkMixin.new"),
+    ),
+    **_rows(
+        CONFIRM,
+        "account.move",
+        _post=("b405c232d2a57f5f", "AccountMove.write"),
+        write=("dc5d5360e82f3907", "AccountMove.write"),
+        _get_next_sequence_format=("c60f0d82919eebcd", "AccountMove._get_next_sequence_format"),
+        _get_last_sequence=("633a3d7f7bb0e705", "AccountMove._get_next_sequence_format"),
+        _get_last_sequence_domain=("6b2396dc96e0c439", "AccountMove._get_next_sequence_format"),
+        _get_starting_sequence=("5fce68cd509a3281", "AccountMove._get_next_sequence_format"),
+        _deduce_sequence_number_reset=("2f027abc13008ac0", "AccountMove._get_next_sequence_format"),
+        _get_sequence_format_param=("55eff47c10e51bba", "AccountMove._get_next_sequence_format"),
+        _get_sequence_cache=("fc0ced6f46c28e59", "AccountMove._get_next_sequence_format"),
+        _set_next_sequence=("3640c804ca712082", "AccountMove._get_next_sequence_format"),
+    ),
+    **_rows(
+        CONFIRM,
+        "res.company",
+        _get_lock_date_violations=("abc809dd600d8119", "ResCompany._get_lock_date_violations"),
+    ),
+    **_rows(
+        CONFIRM,
+        "res.partner",
+        _increase_rank=("c25e287e74158cb9", "ResPartner._increase_ranks"),
+    ),
+    **_rows(
+        PRINT,
+        "ir.actions.report",
+        _render_qweb_pdf_prepare_streams=(
+            "68f7c130471dcde3",
+            "IrActionsReport._render_qweb_pdf_prepare_streams",
+        ),
+        _render_qweb_html=("5c4ac3a287e8e209", "IrActionsReport._render_qweb_pdf_prepare_streams"),
+        _prepare_html=("3f20f7df7e34cb24", "IrActionsReport._render_qweb_pdf_prepare_streams"),
+        _run_wkhtmltopdf=("ce20d268c369bbf2", "IrActionsReport._start_run_pdf"),
+        _build_wkhtmltopdf_args=("de96b2c8441e6763", "IrActionsReport._start_run_pdf"),
+    ),
+    **_rows(
+        SEND,
+        "account.move.send",
+        _get_default_mail_lang=("8219a75a66218f3b", "AccountMoveSend._render_in_batch"),
+        _get_mail_default_field_value_from_template=(
+            "a72329b95e4a4265",
+            "AccountMoveSend._render_in_batch",
+        ),
+        _get_default_mail_template_id=("f309c6276e2311bb", "AccountMoveSend._render_in_batch"),
+        _generate_and_send_invoices=("86192f77632992a3", "AccountMove.write"),
+        _link_invoice_documents=("322b9329f2ba6822", "AccountMove.write"),
+    ),
+    **_rows(
+        SEND,
+        "ir.qweb",
+        _generate_code_uncached=("7b8749c5af11fbef", "IrQweb._generate_code_uncached"),
+        _get_template_cache_keys=("e2cd18d970774fa8", "IrQweb._generate_code_uncached"),
+    ),
+    **_rows(
+        SEND,
+        "ir.mail_server",
+        _get_default_bounce_address=(
+            "b3d3204a951ca134",
+            "IrMailServer._get_default_bounce_address",
+        ),
+    ),
+    **_rows(
+        SEND,
+        "mail.mail",
+        _postprocess_sent_message=("94e20d95ddf1a4df", "MailMail.unlink"),
+        unlink=("a9772638ab65ad2b", "MailMail.unlink"),
+    ),
+}
+
+
+def get_hash(env, name):
+    """Return the hash of a method of Odoo; None where its source cannot be read.
+
+    :param name: as in ``REPEATED``; of several parts of Odoo's core that define it all count
+    """
+    owner, _dot, method = name.rpartition(".")
+    try:
+        classes = _get_classes(env, owner, method)
+        sources = [inspect.getsource(cls.__dict__[method]) for cls in classes]
+    except (AttributeError, KeyError, OSError, TypeError):
+        # the method is gone, or its source is
+        return None
+    text = "\n".join(sources)
+    return hashlib.sha256(text.encode()).hexdigest()[:16] if sources else None
+
+
+def _get_classes(env, owner, method):
+    """Return the classes of Odoo's core that define ``method``."""
+    if owner.startswith("fields."):
+        return [getattr(fields, owner.removeprefix("fields."))]
+    if owner == "base":
+        return [models.BaseModel]
+    classes = [cls for cls in type(env[owner]).__mro__ if method in cls.__dict__]
+    own = [cls for cls in classes if cls.__module__.startswith(SOURCES)]
+    return own or [cls for cls in classes if cls is models.BaseModel]
+
+
+def get_changed(env):
+    """Return {step: names of the methods that are not those that were read}."""
+    registry = env.registry
+    if getattr(registry, "_invoice_run_changed", None) is None:
+        changed = {}
+        for name, repeated in REPEATED.items():
+            if get_hash(env, name) not in repeated.hashes:
+                changed.setdefault(repeated.step, []).append(name)
+        registry._invoice_run_changed = changed
+    return registry._invoice_run_changed
+
+
+def is_as_read(env, step):
+    """Whether Odoo's methods behind ``step`` are those that were read."""
+    steps = {step} | BUILDS_ON.get(step, set())
+    return steps.isdisjoint(get_changed(env))
+
+
+def warn(env):
+    """Say in the log what stands aside, and why."""
+    for step, names in get_changed(env).items():
+        _logger.warning(
+            "Invoice run: Odoo's own, slower way is used to %s: %s changed since the fast way was "
+            "written. Look for a newer version of invoice_run_turbo.",
+            " and ".join(other for other in STEPS if step in {other, *BUILDS_ON.get(other, ())}),
+            ", ".join(names),
+        )

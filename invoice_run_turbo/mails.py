@@ -1,0 +1,19 @@
+"""What the mails of one hand-over share."""
+
+
+class MailsKept:
+    """In the context of a hand-over; an object, so that no RPC call can forge it.
+
+    ``done``: ids of the mails that Odoo would have deleted one by one. ``bounce_address``: where
+    what cannot be delivered comes back to; empty: nowhere.
+    """
+
+    def __init__(self):
+        self.done = set()
+        self.bounce_address = None
+
+
+def get_kept(env):
+    """Return the ``MailsKept`` of the hand-over that is under way, or None."""
+    kept = env.context.get("invoice_run_mails")
+    return kept if isinstance(kept, MailsKept) else None

@@ -1,0 +1,236 @@
+from contextlib import contextmanager
+
+from markupsafe import Markup
+
+from odoo import models
+from odoo.addons.invoice_run.advisory_locks import NUMBERS
+from odoo.tools import SQL
+
+from .. import core
+from ..bypassed import CHATTER_METHODS, MOVE_COMPUTES, MOVE_INVERSES, get_of_each_kind, protect
+from ..environments import environments_kept
+
+#: Numbers of which is asked at once whether they are taken; a chunk takes fewer.
+NUMBERS_PER_QUERY = 500
+#: What sending writes, see ``account.move.send``.
+SENDING_VALUES = {"is_move_sent", "message_main_attachment_id", "sending_data"}
+#: What confirming does not change, though Odoo's fields say that it could.
+AMOUNT_COMPUTES = ("_compute_amount", "_compute_needed_terms", "_compute_invoice_date_due")
+
+
+class AccountMove(models.Model):
+    _name = "account.move"
+    _inherit = ["account.move", "invoice.run.bulk.mixin"]
+
+    def _is_created_in_bulk(self):
+        return bool(self.env.context.get("invoice_run_bulk"))
+
+    def _check_company(self, fnames=None):
+        # EXTENDS 'base': of new invoices that link to the same records one is checked
+        if fnames is None and self.env.context.get("invoice_run_bulk"):
+            self = get_of_each_kind(self)
+        return super()._check_company(fnames)
+
+    def _add_precomputed_values(self, vals_list):
+        # EXTENDS 'base': items made in bulk have what inverse methods would hand on to them
+        result = super()._add_precomputed_values(vals_list)
+        if self.env.context.get("invoice_run_bulk"):
+            known = {self._fields[name] for name in MOVE_INVERSES}
+            for vals in vals_list:
+                vals["__precomputed__"] = known.union(vals.get("__precomputed__", ()))
+        return result
+
+    def _create(self, data_list):
+        # EXTENDS 'base': what creation in bulk knows is not computed again
+        if self.env.context.get("invoice_run_bulk"):
+            protect(self, data_list, MOVE_COMPUTES)
+        return super()._create(data_list)
+
+    # ------------------------------------------------------------------
+    # Chatter
+    # ------------------------------------------------------------------
+
+    def _log_created(self):
+        """Write the creation messages of these new invoices together.
+
+        The same messages as of ``mail.thread.create``, which posts them one by one; so does
+        this where somebody must be notified.
+        """
+        if {"mail_create_nolog", "tracking_disable"} & {
+            key for key, value in self.env.context.items() if value
+        }:
+            return
+        watched = self._get_watched()
+        for move in watched:
+            move._log_created_alone()
+        # the others differ in nothing but what they are
+        for moves in (self - watched).grouped("move_type").values():
+            subtype = moves[0]._creation_subtype()
+            if subtype:
+                moves._create_messages(moves[0]._prepare_creation_message(subtype))
+            else:
+                body = moves[0]._creation_message()
+                moves._message_log_batch(dict.fromkeys(moves.ids, body))
+
+    def _log_created_alone(self):
+        """Write the creation message of one invoice, as ``mail.thread.create`` does."""
+        subtype = self._creation_subtype()
+        if subtype:
+            self.sudo().message_post(**self._prepare_creation_message(subtype))
+        else:
+            self._message_log_batch({self.id: self._creation_message()})
+
+    def _get_watched(self):
+        """Return the invoices whose creation message cannot be written with the others'."""
+        methods = {self._name: CHATTER_METHODS}
+        if any(self.env["invoice.run.bulk"]._get_overridden_methods(methods)):
+            return self
+        author = self.env.user.partner_id
+        # sudo: followers and messages of invoices that the caller has just made
+        followers = self.env["mail.followers"].sudo()
+        domain = [("res_model", "=", self._name), ("res_id", "in", self.ids)]
+        watched = followers.search([*domain, ("partner_id", "!=", author.id)]).mapped("res_id")
+        messages = self.env["mail.message"].sudo()
+        domain[0] = ("model", "=", self._name)
+        return self.browse({*watched, *messages.search(domain).mapped("res_id")})
+
+    def _prepare_creation_message(self, subtype):
+        """Return what ``mail.thread.create`` hands to ``message_post``."""
+        body = Markup('<div summary="o_mail_notification"><p>%s</p></div>')
+        return {
+            "subtype_id": subtype.id,
+            "author_id": self.env.user.partner_id.id,
+            "body": body % self._creation_message(),
+        }
+
+    def _create_messages(self, values):
+        """Create a message on each of these records, as ``message_post`` would: nobody to notify.
+
+        :param values: arguments of ``message_post``
+        """
+        records = self.sudo()._fallback_lang()
+        author_id, email_from = records._message_compute_author(values["author_id"])
+        domains = records._mail_get_alias_domains(default_company=self.env.company)
+        companies = records._mail_get_companies(default=self.env.company)
+        reply_to = records._notify_get_reply_to(default=email_from, author_id=author_id)
+        common = {
+            "email_add_signature": True,
+            "author_guest_id": False,
+            "email_from": email_from,
+            "model": self._name,
+            "message_type": "notification",
+            "parent_id": False,
+            "subject": False,
+            "partner_ids": [],
+            "incoming_email_to": False,
+            "incoming_email_cc": False,
+            "outgoing_email_to": False,
+            "attachment_ids": [],
+        }
+        records._message_create(
+            [
+                {
+                    **common,
+                    **values,
+                    "res_id": move.id,
+                    "record_alias_domain_id": domains[move.id].id,
+                    "record_company_id": companies[move.id].id,
+                    "reply_to": reply_to[move.id],
+                }
+                for move in self
+            ]
+        )
+
+    # ------------------------------------------------------------------
+    # Confirmation
+    # ------------------------------------------------------------------
+
+    @contextmanager
+    def _posting_together(self):
+        """Within this, what Odoo looks up and writes for each confirmed invoice is shared."""
+        ranks = {}
+        data = self.env.cr.precommit.data
+        data["invoice_run.ranks"] = ranks
+        data["invoice_run.locks"] = {}
+        if self.env["invoice.run.bulk"]._is_numbering_known(self.journal_id):
+            data["invoice_run.formats"] = {}
+        try:
+            with environments_kept(self):
+                yield
+        finally:
+            # gone already where somebody's override opened a savepoint
+            for name in ("ranks", "locks", "formats"):
+                data.pop(f"invoice_run.{name}", None)
+        self.env["res.partner"]._increase_ranks(ranks)
+
+    def write(self, vals):
+        # EXTENDS 'account': to confirm or to send changes no amount: no item is looked at again
+        if self._is_sent_in_batch() and SENDING_VALUES.issuperset(vals):
+            self = self.with_context(skip_invoice_sync=True)
+        is_confirmed = set(vals) == {"state", "posted_before"}
+        if not is_confirmed or not self.env.context.get("invoice_run_bulk_post"):
+            return super().write(vals)
+        moves = super(AccountMove, self.with_context(skip_invoice_sync=True))
+        with self.env.protecting(self._get_fields_kept_at_post(), self):
+            return moves.write(vals)
+
+    def _is_sent_in_batch(self):
+        return "invoice_run_batch" in self.env.context and core.is_as_read(self.env, core.SEND)
+
+    def _get_fields_kept_at_post(self):
+        """Return the fields that follow from the state by their declaration, not by their value."""
+        if self.env["invoice.run.bulk"]._get_unknown_overrides():
+            return []
+        return [field for field in self._fields.values() if field.compute in AMOUNT_COMPUTES]
+
+    def _get_next_sequence_format(self):
+        # EXTENDS 'account': once per journal, date and kind in one confirmation
+        formats = self.env.cr.precommit.data.get("invoice_run.formats")
+        if formats is None:
+            return super()._get_next_sequence_format()
+        key = (self.journal_id, self.date, self.move_type)
+        if key in formats:
+            text, values = formats[key]
+            index = self._sequence_index and self[self._sequence_index]
+            # beyond the first number Odoo counts on from its own cache
+            if (text.format(**{**values, "seq": 0}), index) in self._get_sequence_cache():
+                return text, dict(values)
+        text, values = super()._get_next_sequence_format()
+        values["seq"] = self._wait_for_numbers(text, values)
+        formats[key] = text, dict(values)
+        return text, values
+
+    def _wait_for_numbers(self, text, values):
+        """Return the last number that is taken, after waiting for others who give numbers.
+
+        Odoo waits as well, but then tries one number after the other: this transaction does not
+        see those of a worker who ended his chunk after it began.
+
+        :param text: format of the numbers
+        :param values: what is filled in; ``seq`` is the last number that this transaction sees
+        """
+        if not self.env["invoice.run"]._can_commit():
+            return values["seq"]
+        query = SQL("SELECT pg_advisory_xact_lock(%s)", NUMBERS + self.journal_id.id)
+        self.env.execute_query(query)
+        with self.env.registry.cursor() as cr:
+            return self._get_last_number(cr, text, values)
+
+    def _get_last_number(self, cr, text, values):
+        """Return the last number after ``values["seq"]`` up to which all are taken.
+
+        :param cr: cursor whose transaction began after the others ended theirs
+        """
+        last = values["seq"]
+        while True:
+            numbers = range(last + 1, last + 1 + NUMBERS_PER_QUERY)
+            names = [text.format(**{**values, "seq": number}) for number in numbers]
+            query = "SELECT name FROM account_move WHERE journal_id = %s AND name = ANY(%s)"
+            cr.execute(query, [self.journal_id.id, names])
+            taken = {name for (name,) in cr.fetchall()}
+            free = (
+                number for number, name in zip(numbers, names, strict=True) if name not in taken
+            )
+            last = next(free, last + NUMBERS_PER_QUERY + 1) - 1
+            if last < numbers[-1]:
+                return last

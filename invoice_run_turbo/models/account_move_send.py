@@ -1,0 +1,102 @@
+import logging
+
+from odoo import api, models
+from odoo.addons.invoice_run.models.delivery.account_move_send import SendBatch
+
+from .. import core
+
+_logger = logging.getLogger(__name__)
+
+
+class TurboBatch(SendBatch):
+    """A batch that is rendered together: what was found for one of its invoices serves all."""
+
+    def __init__(self, documents):
+        super().__init__(documents)
+        self.templates = {}
+        self.langs = {}
+        self.rendered = {}
+        self.compiled = {}
+
+
+class AccountMoveSend(models.AbstractModel):
+    """Mails of a run: settings, languages and texts of all of them at once."""
+
+    _inherit = "account.move.send"
+
+    @api.model
+    def _make_run_batch(self, documents):
+        # EXTENDS 'invoice_run'
+        if not core.is_as_read(self.env, core.SEND):
+            return super()._make_run_batch(documents)
+        return TurboBatch(documents)
+
+    @api.model
+    def _get_turbo_batch(self):
+        batch = self._get_run_batch()
+        return batch if isinstance(batch, TurboBatch) else None
+
+    def _get_printed_together(self, items):
+        # EXTENDS 'invoice_run': they are cut for several processes later
+        if not core.is_as_read(self.env, core.PRINT):
+            return super()._get_printed_together(items)
+        return [items] if items else []
+
+    @api.model
+    def _get_default_mail_template_id(self, move):
+        # EXTENDS 'account': looked up once
+        batch = self._get_turbo_batch()
+        if batch is None:
+            return super()._get_default_mail_template_id(move)
+        if move.id not in batch.templates:
+            batch.templates[move.id] = super()._get_default_mail_template_id(move)
+        return batch.templates[move.id]
+
+    @api.model
+    def _get_default_mail_lang(self, move, mail_template):
+        # EXTENDS 'account': one rendering for all
+        batch = self._get_turbo_batch()
+        if batch and move.id not in batch.langs:
+            batch.langs.update(self._render_in_batch(mail_template._render_lang, move))
+        lang = batch.langs.get(move.id) if batch else None
+        return lang or super()._get_default_mail_lang(move, mail_template)
+
+    @api.model
+    def _get_mail_default_field_value_from_template(
+        self, mail_template, lang, move, field, **kwargs
+    ):
+        # EXTENDS 'account': one rendering for all invoices of one language
+        batch = self._get_turbo_batch()
+        if batch and mail_template:
+            key = (mail_template.id, lang, field)
+            if move._origin.id not in batch.rendered.setdefault(key, {}):
+                template = mail_template.sudo().with_context(lang=lang)
+                batch.rendered[key].update(
+                    self._render_in_batch(
+                        lambda ids: template._render_field(field, ids, **kwargs), move, lang
+                    )
+                )
+            if move._origin.id in batch.rendered[key]:
+                return batch.rendered[key][move._origin.id]
+        return super()._get_mail_default_field_value_from_template(
+            mail_template, lang, move, field, **kwargs
+        )
+
+    def _render_in_batch(self, render, move, lang=None):
+        """Return {move id: text} of all documents that share template and language.
+
+        Empty where it fails for one of them: then each is rendered alone, and that one fails.
+        """
+        batch = self._get_turbo_batch()
+        template = self._get_default_mail_template_id(move)
+        ids = [
+            document.move_id.id
+            for document in batch.documents.values()
+            if self._get_default_mail_template_id(document.move_id) == template
+            and (lang is None or batch.langs.get(document.move_id.id) == lang)
+        ]
+        return self._try_step(lambda: render(ids), self._render_one_by_one)
+
+    def _render_one_by_one(self, error):
+        _logger.info("Invoice run: mails rendered one by one after: %s", error)
+        return {}

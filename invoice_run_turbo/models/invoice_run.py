@@ -1,0 +1,12 @@
+from odoo import models
+
+from ..environments import environments_kept
+
+
+class InvoiceRun(models.Model):
+    _inherit = "invoice.run"
+
+    def _generate_amounts(self, payers, look_again=False):
+        # EXTENDS 'invoice_run': documents and amounts are inserted and totalled by the hundred
+        with environments_kept(self):
+            return super()._generate_amounts(payers, look_again=look_again)

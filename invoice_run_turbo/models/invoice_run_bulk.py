@@ -1,0 +1,444 @@
+from odoo import api, fields, models
+from odoo.fields import Command
+
+from .. import core
+from ..bulk import BulkCache, BulkHead
+from ..bypassed import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES
+from ..known_overrides import CORE, get_limited, is_known
+
+#: What decides the next number of an invoice.
+NUMBERING_METHODS = (
+    "_deduce_sequence_number_reset",
+    "_get_last_sequence",
+    "_get_last_sequence_domain",
+    "_get_next_sequence_format",
+    "_get_sequence_format_param",
+    "_get_starting_sequence",
+)
+#: Values that the bulk path was compared with. Others may have a meaning for ``create``.
+KNOWN_MOVE_VALUES = {
+    "move_type",
+    "company_id",
+    "journal_id",
+    "partner_id",
+    "currency_id",
+    "invoice_date",
+    "fiscal_position_id",
+    "invoice_payment_term_id",
+    "preferred_payment_method_line_id",
+    "invoice_user_id",
+    "invoice_origin",
+    "ref",
+    "billing_title",
+    "billing_category_id",
+    "invoice_run_id",
+    "invoice_run_document_id",
+    "invoice_line_ids",
+    "invoice_date_due",
+    "delivery_date",
+}
+KNOWN_LINE_VALUES = {
+    "product_id",
+    "product_uom_id",
+    "name",
+    "quantity",
+    "price_unit",
+    "discount",
+    "tax_ids",
+    "billing_date_from",
+    "billing_date_to",
+    "invoice_run_line_id",
+    "billing_credited_line_id",
+    "analytic_distribution",
+    "display_type",
+    "sequence",
+}
+
+
+class InvoiceRunBulk(models.AbstractModel):
+    """Makes many customer invoices at once, with the same rows that ``create`` would make.
+
+    ``account.move.create`` writes an invoice in steps: product lines, then taxes, then payment
+    terms, each seen by the steps before. Here Odoo's tax engine and payment terms are asked
+    first, for all invoices, and ``create`` gets all journal items at once. Used only where
+    nothing of :meth:`_get_bulk_obstacles` stands in the way; the others are made one step
+    after the other.
+
+    How: :meth:`_create_moves` cuts the values into stretches with and without obstacles,
+    :meth:`_prepare_move_vals` completes the values of one invoice,
+    ``account_move.py`` and ``account_move_line.py`` keep the ORM from computing them again.
+    """
+
+    _name = "invoice.run.bulk"
+    _description = "Bulk Creation of Invoices"
+
+    @api.model
+    def _create_moves(self, vals_list):
+        """Create invoices, in this order; return them.
+
+        :param vals_list: as for ``account.move.create``, with ``invoice_line_ids``
+        """
+        Move = self.env["account.move"]
+        if not self._is_on():
+            return Move.create(vals_list)
+        cache = BulkCache(self.env, vals_list)
+        moves = Move.browse()
+        for is_plain, stretch in self._get_stretches(vals_list, cache):
+            moves += Move.create(stretch) if is_plain else self._create_bulk(stretch, cache)
+        return moves
+
+    def _get_stretches(self, vals_list, cache):
+        """Return [(whether plain, values), …] in order: numbers follow the order of creation."""
+        stretches = []
+        for vals in vals_list:
+            is_plain = bool(self._get_bulk_obstacles(vals, cache))
+            if not stretches or stretches[-1][0] != is_plain:
+                stretches.append((is_plain, []))
+            stretches[-1][1].append(vals)
+        return stretches
+
+    def _register_hook(self):
+        # EXTENDS 'base': what stands aside is said once, when Odoo starts
+        result = super()._register_hook()
+        core.warn(self.env)
+        return result
+
+    @api.model
+    def _is_on(self):
+        """Whether invoices are created in bulk where nothing about themselves is in the way."""
+        return (
+            core.is_as_read(self.env, core.CREATE)
+            and not self._is_off()
+            and not self._get_unknown_overrides()
+        )
+
+    @api.model
+    def _is_off(self):
+        """Whether the system parameter ``invoice_run.bulk_create`` turns bulk creation off."""
+        # sudo: a technical setting
+        value = self.env["ir.config_parameter"].sudo().get_param("invoice_run.bulk_create", "1")
+        return value.strip().lower() in ("0", "false", "no", "off")
+
+    @api.model
+    def _create_bulk(self, vals_list, cache):
+        Move = self.env["account.move"]
+        vals_list = [self._prepare_move_vals(vals, cache) for vals in vals_list]
+        moves = Move.with_context(
+            invoice_run_bulk=True,
+            skip_invoice_sync=True,
+            skip_invoice_line_sync=True,
+            mail_create_nolog=True,
+        ).create(vals_list)
+        moves = moves.with_env(self.env)
+        moves._log_created()
+        return moves
+
+    # ------------------------------------------------------------------
+    # Obstacles
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _get_registry_obstacles(self):
+        """Return what other addons change that the bulk path does itself, as names."""
+        return [f"{name} ({module})" for name, module in self._get_unknown_overrides()]
+
+    @api.model
+    def _get_unknown_overrides(self):
+        """Return [(model.name, addon)] of what stands in the way of the bulk path everywhere."""
+        registry = self.env.registry
+        if getattr(registry, "_invoice_run_bulk_obstacles", None) is None:
+            registry._invoice_run_bulk_obstacles = [
+                *self._get_overridden_methods(BYPASSED_METHODS),
+                *self._get_unknown_fields("account.move", MOVE_COMPUTES),
+                *self._get_unknown_fields("account.move.line", LINE_COMPUTES),
+            ]
+        return registry._invoice_run_bulk_obstacles
+
+    @api.model
+    def _is_numbering_known(self, journals):
+        """Whether numbers in ``journals`` depend on nothing but journal, date and type.
+
+        A localisation may count its kinds of documents apart, which only its own methods know.
+        """
+        registry = self.env.registry
+        if getattr(registry, "_invoice_run_numbering", None) is None:
+            unknown = self._get_overridden_methods({"account.move": NUMBERING_METHODS})
+            registry._invoice_run_numbering = not any(unknown)
+        limited = get_limited(registry._init_modules, numbers=True)
+        return registry._invoice_run_numbering and not any(
+            journal[known.journal_field]
+            if known.journal_field
+            else known.country in self._get_country_codes(journal.company_id)
+            for _module, known in limited
+            for journal in journals
+        )
+
+    @api.model
+    def _get_country_codes(self, company):
+        """Return the codes of the country of ``company``: addons ask for the one or the other."""
+        return {company.account_fiscal_country_id.code, company.country_id.code} - {False}
+
+    @api.model
+    def _get_overridden_methods(self, methods):
+        """Yield (model.name, addon) of those of {model: methods} of whose override we know nothing.
+
+        What is known is in ``known_overrides.py``.
+        """
+        for model_name, names in methods.items():
+            for name in names:
+                for module in self._get_modules(model_name, name):
+                    if not is_known(f"{model_name}.{name}", module):
+                        yield f"{model_name}.{name}", module
+
+    def _get_modules(self, model_name, method):
+        """Return the addons that define ``method``; parts of Odoo's core are none."""
+        return [
+            cls.__module__.split(".")[2]
+            for cls in type(self.env[model_name]).__mro__
+            if method in cls.__dict__ and cls.__module__.startswith("odoo.addons.")
+        ]
+
+    def _get_unknown_fields(self, model_name, computes):
+        """Yield (model.name, addon) of stored fields that ``create`` computes as we do not know."""
+        for name, field in self.env[model_name]._fields.items():
+            is_ours = name in computes
+            is_changed = is_ours and field.related is None and field.compute != computes[name]
+            if not is_changed and (is_ours or not field.precompute):
+                continue
+            # the core's own change is not known either
+            modules = set(field._modules) - CORE or set(field._modules)
+            for module in sorted(modules):
+                if module in CORE or not is_known(f"{model_name}.{name}", module):
+                    yield f"{model_name}.{name}", module
+
+    @api.model
+    def _get_company_obstacles(self, company, move_type=None):
+        """Return what keeps invoices of ``company`` from the bulk path, as labels and addons.
+
+        :param move_type: also what concerns invoices of this type only
+        """
+        fields_ = ("account_storno", "account_discount_expense_allocation_id")
+        reasons = [
+            company._fields[name]._description_string(self.env) for name in fields_ if company[name]
+        ]
+        countries = self._get_country_codes(company)
+        local = {
+            module: None
+            for module, known in get_limited(self.env.registry._init_modules)
+            if known.country in countries and known.move_type in (None, move_type)
+        }
+        return [*reasons, *local]
+
+    @api.model
+    def _get_bulk_obstacles(self, vals, cache):
+        """Return why the invoice of ``vals`` is made by plain ``create``, as short texts.
+
+        What is not proven to give the same rows belongs here. An addon can extend the list.
+
+        :param cache: a ``BulkCache``
+        """
+        lines_vals = [command[2] for command in vals["invoice_line_ids"]]
+        unknown = set(vals) - KNOWN_MOVE_VALUES
+        unknown |= set().union(*lines_vals) - KNOWN_LINE_VALUES
+        if unknown or not vals["partner_id"] or not vals["invoice_date"] or not lines_vals:
+            return [f"values: {', '.join(sorted(unknown))}"]
+        head = BulkHead(vals, cache)
+        checks = {
+            "early payment discount": head.term.early_discount,
+            "due date": bool(head.term) == bool(vals.get("invoice_date_due")),
+            "receivable account": not head.get_receivable_account(),
+        }
+        reasons = list(head.get_company_obstacles())
+        reasons += [reason for reason, found in checks.items() if found]
+        for line_vals in lines_vals:
+            if not line_vals.get("display_type"):
+                reasons += self._get_line_obstacles(line_vals, head)
+        return reasons
+
+    def _get_line_obstacles(self, vals, head):
+        """Return why a product line needs plain ``create``."""
+        if not vals.get("product_id") or not vals.get("name") or not vals.get("quantity"):
+            return ["product line without product, name or quantity"]
+        reasons = []
+        if not vals.get("analytic_distribution", True):
+            reasons.append("no analytic distribution on purpose")
+        if not head.get_income_account(vals["product_id"]):
+            reasons.append("income account")
+        if not self._are_taxes_plain(head.cache.get_taxes(vals)):
+            reasons.append("taxes")
+        return reasons
+
+    def _are_taxes_plain(self, taxes):
+        """Whether these taxes are due with the invoice, and of a kind that was compared."""
+        return all(
+            tax.tax_exigibility == "on_invoice"
+            and tax.amount_type in ("percent", "fixed", "division")
+            for tax in taxes.flatten_taxes_hierarchy()
+        )
+
+    # ------------------------------------------------------------------
+    # Values
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _prepare_move_vals(self, vals, cache):
+        """Return ``vals`` with all journal items and all that ``create`` would compute of them."""
+        head = BulkHead(vals, cache)
+        base_lines, lines = [], []
+        for _command, _id, line_vals in vals["invoice_line_ids"]:
+            line = {**head.line_vals, **line_vals}
+            lines.append(line)
+            if not line.get("display_type"):
+                base_lines.append(self._prepare_product_line(line, head))
+        tax_vals = self._get_tax_lines_vals(base_lines, head)
+        lines += tax_vals
+        totals = self._get_totals(lines)
+        terms = self._get_term_lines_vals(totals, head, vals)
+        result = {name: value for name, value in vals.items() if name != "invoice_line_ids"}
+        result.update(head.prepare_move_vals(vals))
+        result.update(self._prepare_total_vals(totals, terms, head))
+        result["invoice_date_due"] = max(term["date_maturity"] for term in terms)
+        result["line_ids"] = [Command.create(line) for line in [*lines, *terms]]
+        return result
+
+    def _prepare_product_line(self, line, head):
+        """Complete the values of a product line; return its base line for the tax engine."""
+        cache = head.cache
+        account = head.get_income_account(line["product_id"])
+        # as the record would hold them
+        line.update({name: cache.round(name, line[name]) for name in ("quantity", "discount")})
+        line.update(display_type="product", account_id=account.id)
+        line["analytic_distribution"] = cache.get_distribution(line, account, head)
+        return self.env["account.tax"]._prepare_base_line_for_taxes_computation(
+            line,
+            product_id=cache.browse("product.product", line["product_id"]),
+            product_uom_id=cache.browse("uom.uom", line["product_uom_id"]),
+            tax_ids=cache.get_taxes(line),
+            currency_id=head.currency,
+            partner_id=head.commercial_partner,
+            account_id=account,
+            analytic_distribution=line["analytic_distribution"],
+            is_refund=head.is_refund,
+            sign=head.sign,
+            rate=head.rate,
+            special_mode=False,
+            name=line["name"],
+        )
+
+    def _get_tax_lines_vals(self, base_lines, head):
+        """Have Odoo's tax engine complete the base lines' values; return the tax lines'.
+
+        The calls of ``account.move._get_rounded_base_and_tax_lines``, ``_sync_tax_lines`` and,
+        for the subtotals, ``account.move.line._compute_totals``.
+        """
+        AccountTax = self.env["account.tax"]
+        AccountTax._add_tax_details_in_base_lines(base_lines, head.company)
+        AccountTax._round_base_lines_tax_details(base_lines, head.company)
+        AccountTax._add_accounting_data_in_base_lines_tax_details(base_lines, head.company)
+        found = AccountTax._prepare_tax_lines(base_lines, head.company)
+        for base_line, amounts in found["base_lines_to_update"]:
+            line = base_line["record"]
+            details = base_line["tax_details"]
+            self._set_amounts(line, amounts, head)
+            line["tax_tag_ids"] = amounts["tax_tag_ids"]
+            line["price_subtotal"] = head.currency.round(details["total_excluded_currency"])
+            line["price_total"] = head.currency.round(details["total_included_currency"])
+        result = []
+        for amounts in found["tax_lines_to_add"]:
+            line = {**head.line_vals, **amounts, "display_type": "tax", "sequence": 10000}
+            self._set_amounts(line, amounts, head)
+            result.append(line)
+        return result
+
+    def _set_amounts(self, line, amounts, head):
+        balance = head.company_currency.round(amounts["balance"])
+        in_currency = head.currency.round(amounts["amount_currency"])
+        line.update(balance=balance, amount_currency=in_currency)
+        if head.cache.is_reconciled(line["account_id"]):
+            line.update(
+                amount_residual=balance,
+                amount_residual_currency=in_currency,
+                reconciled=head.company_currency.is_zero(balance)
+                and head.currency.is_zero(in_currency),
+            )
+
+    def _get_totals(self, lines):
+        """Return the sums of ``account.move._compute_amount``, by kind, not signed."""
+        untaxed = untaxed_currency = tax = tax_currency = total = total_currency = 0.0
+        for line in lines:
+            if line["display_type"] == "product":
+                untaxed += line["balance"]
+                untaxed_currency += line["amount_currency"]
+            elif line["display_type"] == "tax":
+                tax += line["balance"]
+                tax_currency += line["amount_currency"]
+            total += line["balance"]
+            total_currency += line["amount_currency"]
+        return {
+            "untaxed": (untaxed, untaxed_currency),
+            "tax": (tax, tax_currency),
+            "total": (total, total_currency),
+        }
+
+    def _prepare_total_vals(self, totals, terms, head):
+        """Return the totals of an invoice, see ``account.move._compute_amount``."""
+        sign, currency, company_currency = head.sign, head.currency, head.company_currency
+        untaxed, untaxed_currency = totals["untaxed"]
+        tax, tax_currency = totals["tax"]
+        total, total_currency = totals["total"]
+        residual = sum(term["amount_residual"] for term in terms)
+        residual_currency = sum(term["amount_residual_currency"] for term in terms)
+        return {
+            "amount_untaxed": currency.round(sign * untaxed_currency),
+            "amount_tax": currency.round(sign * tax_currency),
+            "amount_total": currency.round(sign * total_currency),
+            "amount_residual": currency.round(-sign * residual_currency),
+            "amount_untaxed_signed": company_currency.round(-untaxed),
+            "amount_untaxed_in_currency_signed": currency.round(-untaxed_currency),
+            "amount_tax_signed": company_currency.round(-tax),
+            "amount_total_signed": company_currency.round(-total),
+            "amount_residual_signed": company_currency.round(residual),
+            "amount_total_in_currency_signed": currency.round(-total_currency),
+        }
+
+    def _get_term_lines_vals(self, totals, head, vals):
+        """Return the values of the payment term lines, see ``_compute_needed_terms``."""
+        base = {**head.line_vals, "display_type": "payment_term", "sequence": 12000}
+        base["account_id"] = head.get_receivable_account().id
+        # no discount, see the obstacles; but written as 0.0
+        base.update(discount_balance=0.0, discount_amount_currency=0.0)
+        result = []
+        for day, (balance, in_currency) in self._get_instalments(totals, head, vals).items():
+            line = {**base, "date_maturity": day}
+            amounts = {"balance": balance, "amount_currency": in_currency}
+            self._set_amounts(line, amounts, head)
+            result.append(line)
+        return result
+
+    def _get_instalments(self, totals, head, vals):
+        """Return {due date: [amount in company currency, in document currency]}."""
+        sign = -head.sign
+        currency, company_currency = head.currency, head.company_currency
+        untaxed, untaxed_currency = totals["untaxed"]
+        tax, tax_currency = totals["tax"]
+        total, total_currency = totals["total"]
+        if not head.term:
+            day = fields.Date.to_date(vals["invoice_date_due"])
+            return {day: [company_currency.round(-total), currency.round(-total_currency)]}
+        terms = head.term._compute_terms(
+            date_ref=head.date,
+            currency=currency,
+            tax_amount_currency=currency.round(head.sign * tax_currency) * sign,
+            tax_amount=company_currency.round(-tax),
+            untaxed_amount_currency=currency.round(head.sign * untaxed_currency) * sign,
+            untaxed_amount=company_currency.round(-untaxed),
+            company=head.company,
+            cash_rounding=self.env["account.cash.rounding"],
+            sign=sign,
+        )
+        result = {}
+        for line in terms["line_ids"]:
+            amounts = result.setdefault(fields.Date.to_date(line["date"]), [0.0, 0.0])
+            amounts[0] += line["company_amount"]
+            amounts[1] += line["foreign_amount"]
+        return result

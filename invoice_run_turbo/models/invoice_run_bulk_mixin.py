@@ -1,0 +1,85 @@
+from odoo import api, models, tools
+
+from .. import core
+from ..environments import ENVIRONMENTS, environments_kept
+
+#: Key of the cursor's cache, while records are inserted.
+DUMMIES = "invoice_run.dummies"
+#: Whose ``default_get`` adds nothing to a field that has no default.
+KNOWN_MODULES = {"account", "invoice_run", "invoice_run_turbo"}
+#: The context in which the ORM reads the currency of an amount.
+WITHOUT_PREFETCH = {"prefetch_fields": False}
+
+
+class InvoiceRunBulkMixin(models.AbstractModel):
+    """Records with amounts that are created by the hundred.
+
+    The ORM makes a record to ask it for the currency of each amount that is inserted, and an
+    environment to ask for each amount that is remembered. Here those of one kind share theirs.
+    """
+
+    _name = "invoice.run.bulk.mixin"
+    _description = "Record Created by the Hundred"
+
+    def _is_created_in_bulk(self):
+        """Whether these records come from the engine, many of one kind."""
+        return core.is_as_read(self.env, core.CREATE)
+
+    def _create(self, data_list):
+        # EXTENDS 'base'
+        if not self._is_created_in_bulk():
+            return super()._create(data_list)
+        cache = self.env.cr.cache
+        cache[DUMMIES] = {}
+        try:
+            with environments_kept(self):
+                return super()._create(data_list)
+        finally:
+            cache.pop(DUMMIES, None)
+
+    @api.model
+    def default_get(self, fields):
+        # EXTENDS 'base': of a hundred fields only those with a default are asked for it
+        if self._is_created_in_bulk() and self._get_fields_with_default():
+            asked = {
+                *self._get_fields_with_default(),
+                *self.env["ir.default"]._get_model_defaults(self._name),
+                *(key.removeprefix("default_") for key in self.env.context),
+            }
+            fields = [name for name in fields if name in asked]
+        return super().default_get(fields)
+
+    @tools.ormcache()
+    def _get_fields_with_default(self):
+        """Return the fields that may have a default, empty where an unknown addon gives some."""
+        modules = self.env["invoice.run.bulk"]._get_modules(self._name, "default_get")
+        if not KNOWN_MODULES.issuperset(modules):
+            return frozenset()
+        fields = self._fields.items()
+        return frozenset(name for name, field in fields if field.default or field.inherited)
+
+    def with_context(self, ctx=None, /, **overrides):
+        # EXTENDS 'base': the ORM asks for this one for each amount
+        if ctx is None and overrides == WITHOUT_PREFETCH:
+            env = self.env.cr.cache.get(ENVIRONMENTS, {}).get(self.env)
+            if env is not None:
+                return self.with_env(env)
+        return super().with_context(ctx, **overrides)
+
+    def new(self, values=None, origin=None, ref=None):
+        # EXTENDS 'base': what only holds the currency of an amount serves all amounts
+        dummies = self.env.cr.cache.get(DUMMIES)
+        if dummies is None or origin is not None or ref is not None or len(values or ()) != 1:
+            return super().new(values, origin=origin, ref=ref)
+        [(name, value)] = values.items()
+        field = self._fields[name]
+        if field.type != "many2one" or not isinstance(value, int):
+            return super().new(values)
+        key = (self.env, self._name, *self._get_dummy_key(name, value))
+        if key not in dummies or dummies[key].id not in field._get_cache(self.env):
+            dummies[key] = super().new(values)
+        return dummies[key]
+
+    def _get_dummy_key(self, name, value):
+        """Return what decides the currency of a record whose link ``name`` is ``value``."""
+        return name, value

@@ -1,0 +1,45 @@
+from odoo import api, models
+
+from .. import core
+from ..environments import environments_kept
+from ..mails import MailsKept
+
+
+class InvoiceRunDocument(models.Model):
+    _name = "invoice.run.document"
+    _inherit = ["invoice.run.document", "invoice.run.bulk.mixin"]
+
+    def _create_moves(self):
+        # EXTENDS 'invoice_run'
+        with environments_kept(self):
+            return super()._create_moves()
+
+    @api.model
+    def _create_drafts(self, vals_list):
+        # EXTENDS 'invoice_run': together, with the same rows
+        return self.env["invoice.run.bulk"]._create_moves(vals_list)
+
+    def _post_moves(self):
+        # EXTENDS 'invoice_run': what Odoo does for each invoice is done once
+        if not core.is_as_read(self.env, core.CONFIRM):
+            return super()._post_moves()
+        documents = self.with_context(invoice_run_bulk_post=True)
+        with documents.move_id._posting_together():
+            return super(InvoiceRunDocument, documents)._post_moves()
+
+    def _process_send(self):
+        # EXTENDS 'invoice_run': of a worker that died before it deleted them
+        queued = self.filtered("send_message_id")
+        queued._get_mails(["sent"]).filtered("auto_delete").unlink()
+        return super()._process_send()
+
+    def _hand_over_mails(self, until=None):
+        # EXTENDS 'invoice_run': the mails of a chunk are deleted together, when all is noted
+        if not core.is_as_read(self.env, core.SEND):
+            return super()._hand_over_mails(until)
+        kept = MailsKept()
+        documents = self.with_context(invoice_run_mails=kept)
+        left = super(InvoiceRunDocument, documents)._hand_over_mails(until)
+        # sudo: mail.mail belongs to the technical side of messaging
+        self.env["mail.mail"].sudo().browse(kept.done).exists().unlink()
+        return left.with_env(self.env)

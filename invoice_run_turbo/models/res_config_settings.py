@@ -1,0 +1,50 @@
+from odoo import api, fields, models
+
+from .. import core
+
+
+class ResConfigSettings(models.TransientModel):
+    _inherit = "res.config.settings"
+
+    invoice_run_fast_path = fields.Char(
+        "Fast Creation of Invoices", compute="_compute_invoice_run_fast_path"
+    )
+
+    @api.depends("company_id")
+    def _compute_invoice_run_fast_path(self):
+        for settings in self:
+            texts = [settings._get_creation_text(), settings._get_changes_text()]
+            settings.invoice_run_fast_path = " ".join(filter(None, texts))
+
+    def _get_creation_text(self):
+        """Return whether invoices are created in bulk, or what holds that back, in words."""
+        bulk = self.env["invoice.run.bulk"]
+        addons = sorted({module for _name, module in bulk._get_unknown_overrides()})
+        if not core.is_as_read(self.env, core.CREATE):
+            return None
+        if bulk._is_off():
+            return self.env._("Off, by the system parameter invoice_run.bulk_create.")
+        if addons:
+            return self.env._("Off, because of these apps: %(apps)s.", apps=", ".join(addons))
+        if reasons := bulk._get_company_obstacles(self.company_id):
+            return self.env._(
+                "Off for this company, because of: %(reasons)s.", reasons=", ".join(reasons)
+            )
+        return self.env._("On.")
+
+    def _get_changes_text(self):
+        """Return which steps stand aside because Odoo's own methods changed, in words."""
+        steps = [step for step in core.STEPS if not core.is_as_read(self.env, step)]
+        if not steps:
+            return None
+        labels = {
+            core.CREATE: self.env._("creating invoices"),
+            core.CONFIRM: self.env._("confirming invoices"),
+            core.PRINT: self.env._("printing"),
+            core.SEND: self.env._("sending"),
+        }
+        return self.env._(
+            "Off for %(steps)s: this version of Odoo does it otherwise than the fast path knows. "
+            "Look for a newer version of Invoice Run: Turbo.",
+            steps=", ".join(labels[step] for step in steps),
+        )
