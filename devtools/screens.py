@@ -10,6 +10,8 @@ CONTINUE = ".o_invoice_manager_continue >> nth=0"
 PROCESS = ".o_invoice_manager_process:enabled >> nth=0"
 MANAGER_ROW = ".o_invoice_manager_table tbody tr"
 MANAGER_DONE = ".o_invoice_manager_done"
+REVIEW = f"{ACTION}invoice_run_action/{{waiting}}/invoice-run-review"
+REVIEW_LINES = ".o_invoice_run_review_row:has(.o_invoice_run_reason) .o_lines >> nth=0"
 NARROW = (390, 844)
 TIMELINE_TAB = ".o_notebook a[name='timeline']"
 TIMELINE = ".o_invoice_run_timeline"
@@ -55,6 +57,7 @@ SCREENS = (
     Screen("run_waiting", f"{ACTION}invoice_run_action/{{waiting}}", in_store=True),
     Screen("run_invoiced", f"{ACTION}invoice_run_action/{{invoiced}}"),
     Screen("documents", f"{ACTION}invoice_run_document_action"),
+    Screen("review", REVIEW, clicks=(REVIEW_LINES,), until=".o_invoice_run_review_line"),
     Screen("run_on_hold", f"{ACTION}invoice_run_action/{{run_on_hold}}"),
     Screen("run_submitted", f"{ACTION}invoice_run_action/{{run_submitted}}"),
     Screen("run_cancelled", f"{ACTION}invoice_run_action/{{run_cancelled}}"),
@@ -148,6 +151,13 @@ SCREENS = (
         MANAGER,
         clicks=(CONTINUE, PROCESS),
         until=MANAGER_DONE,
+        size=NARROW,
+    ),
+    Screen(
+        "review_narrow",
+        REVIEW,
+        clicks=(REVIEW_LINES,),
+        until=".o_invoice_run_review_line",
         size=NARROW,
     ),
     Screen("run_narrow", f"{ACTION}invoice_run_action/{{waiting}}", size=NARROW),

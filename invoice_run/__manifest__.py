@@ -39,6 +39,7 @@
         "views/invoice_run_schedule_views.xml",
         "views/invoice_run_dashboard_views.xml",
         "views/invoice_manager_views.xml",
+        "views/invoice_run_review_views.xml",
         "views/account_move_views.xml",
         "views/res_partner_views.xml",
         "views/sale_order_views.xml",

@@ -16,6 +16,7 @@ def work(env) -> dict:
     later = env["invoice.run"].union(*(_get_next_run(schedule) for schedule in schedules))
     waiting, others = later[:1], later[1:2]
     _hold_a_contract(env, waiting)
+    _make_differences(env, waiting)
     (waiting | others).action_submit()
     (waiting | others).action_generate_amounts()
     (waiting | others)._process_queue()
@@ -150,6 +151,22 @@ def _hold_a_contract(env, run) -> None:
     contracts.sorted("id")[-1:].write(
         {"billing_hold": True, "billing_hold_reason": "Deposit not paid"}
     )
+
+
+def _make_differences(env, run) -> None:
+    """A price that went up, one with a nought too many, a tenant in the middle of the month."""
+    env.ref("invoice_run.demo_contract_unit_1a_line_2").price_unit *= 1.03
+    env.ref("invoice_run.demo_contract_unit_2a_line_1").price_unit *= 10
+    newcomer = env.ref("invoice_run.demo_contract_unit_2b_new").copy(
+        {
+            "title": "Elm Street 48, 3A",
+            "partner_id": env.ref("invoice_run.demo_partner_rossi").id,
+            "date_start": date_utils.add(run.date_from, days=14),
+            "billing_hold": False,
+            "billing_hold_reason": False,
+        }
+    )
+    newcomer.action_activate()
 
 
 def _get_periodic_contract(env):

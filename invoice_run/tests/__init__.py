@@ -49,6 +49,7 @@ from . import test_reports
 from . import test_review
 from . import test_rights
 from . import test_run_flow
+from . import test_run_review
 from . import test_sale_claims
 from . import test_sale_invoices
 from . import test_sale_source

@@ -331,6 +331,15 @@ class TestManager(ManagerCommon, CronMixinCase):
         self.assertEqual((len(page["rows"]), page["total"]), (1, 2))
         self.assertEqual(len(manager.get_ids({"search": "oth"})), 1)
 
+    def test_rows_say_why_they_are_not_as_last_time(self):
+        self._run_all("2024-01-15")
+        self.contract.line_ids.price_unit = 103.0
+        manager = self._open()
+        self._fetch(manager, invoice_date="2024-02-15")
+        rows = manager.get_rows({"order": "amount", "desc": True})["rows"]
+        reasons = [[reason["text"] for reason in row["reasons"]] for row in rows]
+        self.assertEqual(reasons, [["price +3.0 %"], []])
+
     def test_selected_elsewhere(self):
         manager = self._open(source="contract", record_ids=self.other_contract.ids)
         cards = manager.get_cards()

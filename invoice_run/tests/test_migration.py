@@ -60,6 +60,13 @@ class TestMigration(InvoiceRunCommon):
         self._migrate("19.0.1.1.0", "pre-migrate", "post-migrate")
         self.assertFalse(run.document_ids.approved_fingerprint)
 
+    def test_last_time_of_waiting_documents(self):
+        self._run_all("2024-01-15")
+        document = self._make_amounts(self._make_run("2024-02-15")).document_ids
+        self._forget("invoice_run_document SET last_amount = NULL")
+        self._migrate("19.0.1.1.0", "pre-migrate", "post-migrate")
+        self.assertEqual(document.last_amount, 130.0)
+
     def test_credited_invoices_are_noted(self):
         run = self._run_all("2024-01-15")
         move = run.document_ids.move_id

@@ -235,3 +235,53 @@ class TestManagerTours(HttpCase, InvoiceRunCommon):
                 ["95", False],
             ],
         )
+
+
+@tagged("post_install", "-at_install")
+class TestReviewTours(HttpCase, InvoiceRunCommon):
+    """The review of a run, clicked and typed through."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.company.invoice_run_auto_amounts = False
+        cls.contracts = {
+            name: cls._make_contract(
+                date_start="2024-01-01", partner_id=cls._make_partner(name).id, title=f"Of {name}"
+            )
+            for name in ("A same", "B price", "C large")
+        }
+
+    def setUp(self):
+        super().setUp()
+        self._run_all("2024-01-15")
+        self.contracts["B price"].line_ids.price_unit = 103.0
+        self.contracts["C large"].line_ids.price_unit = 500.0
+        self.invoice_run = self._make_amounts(self._make_run("2024-02-15"))
+
+    def test_review(self):
+        self.start_tour(
+            f"/odoo/action-invoice_run.invoice_run_action/{self.invoice_run.id}",
+            "invoice_run_review",
+            login="run_reviewer",
+        )
+        self.env.invalidate_all()
+        self.assertEqual(self.invoice_run.state, "approved")
+        self.assertEqual(self.invoice_run.approved_by_id, self.reviewer)
+        states = {
+            document.partner_id.name: (document.state, document.is_accepted)
+            for document in self.invoice_run.document_ids
+        }
+        self.assertEqual(
+            states,
+            {
+                "A same": ("excluded", False),
+                "B price": ("to_do", False),
+                "C large": ("to_do", True),
+            },
+        )
+
+    def test_review_by_its_address(self):
+        run = f"/odoo/action-invoice_run.invoice_run_action/{self.invoice_run.id}"
+        url = f"{run}/invoice-run-review"
+        self.start_tour(url, "invoice_run_review_address", login="run_user")

@@ -40,12 +40,8 @@ class InvoiceManager(models.TransientModel):
         domain &= Domain("state", "not in", ("excluded", "released", "credit"))
         domain &= Domain(FILTERS.get(query.get("filter"), Domain.TRUE))
         if search := (query.get("search") or "").strip():
-            domain &= self._get_search_domain(search)
+            domain &= self.env["invoice.run.document"]._get_search_domain(search)
         return domain
-
-    def _get_search_domain(self, search):
-        names = ("partner_id", "title", "contract_ids", "move_id.name")
-        return Domain.OR(Domain(name, "ilike", search) for name in names)
 
     def _get_selection_domain(self, selection):
         """Return the selected documents of the run."""
@@ -77,10 +73,18 @@ class InvoiceManager(models.TransientModel):
         page = self._get_page(limit, offset)
         found = documents.search(domain, order=order, **page)
         waiting = self._get_waiting(found)
+        changes = found._get_changes()
+        rows = [
+            {
+                **self._get_row(document, document in waiting),
+                **document._get_why(changes[document]),
+            }
+            for document in found
+        ]
         return {
             "total": documents.search_count(domain),
             "fingerprint": self._find_run().fingerprint,
-            "rows": [self._get_row(document, document in waiting) for document in found],
+            "rows": rows,
         }
 
     def _get_waiting(self, documents):

@@ -40,11 +40,16 @@ LINK_LINES_OF_CORRECTIONS = """
      WHERE line.invoice_run_line_id = correction.id AND correction.credited_line_id IS NOT NULL
        AND line.billing_credited_line_id IS NULL
 """
+#: Where nobody noted the whole of the last invoice, its recurring part stands for it.
+NOTE_LAST_AMOUNTS = """
+    UPDATE invoice_run_document SET last_amount = previous_amount WHERE last_amount IS NULL
+"""
 
 
 def migrate(cr, version):
     """Complete credits and approvals that were made before they kept this."""
-    for query in (LINK_CREDIT_NOTES, LINK_CORRECTIONS, LINK_LINES_OF_CORRECTIONS):
+    queries = (LINK_CREDIT_NOTES, LINK_CORRECTIONS, LINK_LINES_OF_CORRECTIONS, NOTE_LAST_AMOUNTS)
+    for query in queries:
         cr.execute(query)
     env = api.Environment(cr, SUPERUSER_ID, {})
     env.invalidate_all()

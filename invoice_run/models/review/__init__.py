@@ -6,6 +6,8 @@ from . import invoice_run_reconcile
 from . import invoice_run_register
 from . import invoice_run_previous
 from . import invoice_run_flags
+from . import invoice_run_reasons
+from . import invoice_run_review
 from . import invoice_run_explanation
 from . import invoice_run_explanation_results
 from . import invoice_run_explanation_sources

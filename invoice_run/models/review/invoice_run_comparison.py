@@ -33,6 +33,13 @@ class InvoiceRunDocument(models.Model):
         "number of periods, without one-off charges and credits; without a contract: for "
         "the same customer. In the currency of this document, at the rate of its date.",
     )
+    last_amount = fields.Monetary(
+        "Last Time",
+        readonly=True,
+        help="Untaxed amount of the last invoices that runs made for the same contracts, as they "
+        "are: with one-off charges and credits, whatever time they are for. In the currency of "
+        "this one.",
+    )
     variance = fields.Float(
         "Change %",
         readonly=True,
@@ -99,15 +106,7 @@ class InvoiceRunDocument(models.Model):
     def _update_comparison(self):
         """Compare these new documents with what was invoiced last, and set their flags."""
         amounts = {document: document._get_comparable_lines() for document in self}
-        wanted = defaultdict(set)
-        for found in amounts.values():
-            for basis, key in found:
-                wanted[basis].add(key)
-        previous = {
-            (basis, key): document
-            for basis, keys in wanted.items()
-            for key, document in self._get_previous(basis, keys).items()
-        }
+        previous = self._get_all_previous(amounts.values())
         earlier = self.browse().union(*previous.values())
         invoiced = self.env["billing.ledger"]._get_amounts_invoiced(earlier.line_ids)
         comparisons = [
@@ -115,6 +114,20 @@ class InvoiceRunDocument(models.Model):
             for document, found in amounts.items()
         ]
         assign(self, comparisons)
+
+    def _get_all_previous(self, found, before=None):
+        """Return {(basis, key): document} for all of ``found``, see :meth:`_get_previous`.
+
+        :param found: what :meth:`_get_comparable_lines` says of each of these documents
+        """
+        wanted = defaultdict(set)
+        for basis, key in set().union(*found):
+            wanted[basis].add(key)
+        return {
+            (basis, key): document
+            for basis, keys in wanted.items()
+            for key, document in self._get_previous(basis, keys, before).items()
+        }
 
     def _get_comparable_lines(self):
         """Return {(basis, id of contract or customer): lines} of what can be compared.
@@ -130,10 +143,12 @@ class InvoiceRunDocument(models.Model):
         by_contract = lines.filtered("contract_id").grouped("contract_id")
         return {(basis, contract.id): group for contract, group in by_contract.items()}
 
-    def _get_previous(self, basis, keys):
+    def _get_previous(self, basis, keys, before=None):
         """Return {key: newest document that is invoiced and not reversed} of ``basis``.
 
         Of the company of these documents: a customer may be shared with others.
+
+        :param before: documents of one run: none of that run, and none made after them
         """
         Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
         Document.flush_model(["state", "invoice_date", "partner_id", "date_to", "move_id"])
@@ -141,6 +156,13 @@ class InvoiceRunDocument(models.Model):
         Line.flush_model([*links, "corrects_id", "document_id"])
         self.env["account.move"].flush_model(["payment_state"])
         key, condition = self._get_basis(basis)
+        if before:
+            condition = SQL(
+                "%s AND document.run_id <> %s AND document.id < %s",
+                condition,
+                before.run_id.id,
+                max(before.ids),
+            )
         rows = self.env.execute_query(
             SQL(
                 """
@@ -161,7 +183,9 @@ class InvoiceRunDocument(models.Model):
                 condition=condition,
             )
         )
-        return {key: Document.browse(document_id) for key, document_id in rows}
+        # together, so that they are read together
+        documents = Document.browse([document_id for _key, document_id in rows])
+        return {key: document for (key, _id), document in zip(rows, documents, strict=True)}
 
     @api.model
     def _get_basis(self, basis):
@@ -192,17 +216,51 @@ class InvoiceRunDocument(models.Model):
             else:
                 unlike |= document
         before = self.currency_id.round(before)
+        missing = self._get_missing_lines(known)
+        last = self._get_last_amounts(found, previous, missing, invoiced)
         factor = self.company_id.invoice_run_outlier_factor
         usual = abs(before)
         unusual = usual and factor > 0 and not usual / factor <= abs(amount) <= usual * factor
         return {
             "previous_amount": before,
+            "last_amount": self.currency_id.round(sum(last.values())),
             "variance": 100.0 * (amount - before) / usual if usual else 0.0,
             "is_first": bool(found) and not known,
             # what cannot be compared has to be looked at as well
             "is_outlier": bool(unusual or unlike),
-            "has_missing_charge": bool(self._get_missing_lines(known)),
+            "has_missing_charge": bool(missing),
         }
+
+    def _get_last_amounts(self, found, previous, missing, invoiced):
+        """Return {earlier amount: what its invoice billed}, in the currency of this document.
+
+        Of all that the previous documents billed of the same contracts or customer, and of the
+        price lines that are missing here. Amounts in a currency without rate are left out.
+
+        :param found: {(basis, key): lines} of this document
+        :param previous: {(basis, key): document}
+        :param missing: see :meth:`_get_missing_lines`
+        :param invoiced: what the earlier documents billed, by the ledger
+        """
+        lines = self.env["invoice.run.line"]
+        documents = self.browse()
+        for key in found:
+            if document := previous.get(key):
+                documents |= document
+                lines |= document._get_lines_of(key)
+        lines |= documents.line_ids.filtered(
+            lambda line: line.contract_line_id in missing and line._is_comparable()
+        )
+        rates = {document: self._get_rate_from(document) for document in documents}
+        return {
+            line: invoiced[line.id][0] * rates[line.document_id]
+            for line in lines
+            if line.id in invoiced and rates[line.document_id]
+        }
+
+    def _get_lines_of(self, key):
+        """Return what this earlier document billed of ``key``: (basis, contract or customer)."""
+        return self.line_ids.filtered(lambda line: line._is_of_basis(*key))
 
     def _get_rate_from(self, document):
         """Return units of this document's currency per unit of an earlier document's; 0: no rate.
@@ -222,16 +280,15 @@ class InvoiceRunDocument(models.Model):
     @api.model
     def _prepare_no_comparison_vals(self):
         names = ("is_first", "is_outlier", "has_missing_charge")
-        return {"previous_amount": 0.0, "variance": 0.0, **dict.fromkeys(names, False)}
+        amounts = ("previous_amount", "last_amount", "variance")
+        return {**dict.fromkeys(amounts, 0.0), **dict.fromkeys(names, False)}
 
     def _get_amount_before(self, key, lines, invoiced):
         """Return what this earlier document billed of ``key``, for as much time as ``lines``.
 
         As its invoice says now: it may have been edited or replaced since it was approved.
         """
-        earlier = self.line_ids.filtered(
-            lambda line: line._is_comparable() and line._is_of_basis(*key)
-        )
+        earlier = self._get_lines_of(key).filtered(lambda line: line._is_comparable())
         amount = sum(invoiced[line.id][0] for line in earlier if line.id in invoiced)
         here, before = lines._get_billed_time(), earlier._get_billed_time()
         return amount * here / before if here and before else amount
@@ -241,12 +298,16 @@ class InvoiceRunDocument(models.Model):
 
         A contract that shared the previous invoice may be on another document of this run.
         """
-        before = previous.line_ids.filtered(lambda line: line._is_comparable()).contract_line_id
-        missing = (before - self.line_ids.contract_line_id).filtered(
-            lambda line: not line._get_last_day() or line._get_last_day() >= self.date_from
-        )
+        missing = self._get_lines_in_force(previous)
         elsewhere = missing.filtered(lambda line: line.contract_id not in self.contract_ids)
         return missing - elsewhere._get_billed_in(self.run_id) if elsewhere else missing
+
+    def _get_lines_in_force(self, previous):
+        """Return price lines of the previous invoice that are in force and not on this document."""
+        before = previous.line_ids.filtered(lambda line: line._is_comparable()).contract_line_id
+        return (before - self.line_ids.contract_line_id).filtered(
+            lambda line: not line._get_last_day() or line._get_last_day() >= self.date_from
+        )
 
 
 class InvoiceRunLine(models.Model):

@@ -1,5 +1,6 @@
 import {deserializeDate, formatDate} from "@web/core/l10n/dates";
 import {Component} from "@odoo/owl";
+import {Reasons} from "../review/reasons";
 import {_t} from "@web/core/l10n/translation";
 import {formatCurrency} from "@web/core/currency";
 
@@ -20,6 +21,7 @@ const SEND_BADGES = {
 /** One page of what was found. Selecting and sorting is the parent's. */
 export class DocumentTable extends Component {
     static template = "invoice_run.DocumentTable";
+    static components = {Reasons};
     static props = {
         rows: Array,
         sendActions: Array,

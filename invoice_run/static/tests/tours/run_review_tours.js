@@ -1,0 +1,162 @@
+import {registry} from "@web/core/registry";
+
+const tours = registry.category("web_tour.tours");
+const ROW = ".o_invoice_run_review_row";
+
+function countRows(count) {
+    return {
+        content: `${count} rows`,
+        trigger: `.o_invoice_run_review_table tbody:has(${ROW}):not(:has(${ROW}:eq(${count}))):has(${ROW}:eq(${count - 1}))`,
+    };
+}
+
+function getRow(name) {
+    return `${ROW}:contains('${name}')`;
+}
+
+function pressFilter(name) {
+    return {
+        content: `Filter: ${name}`,
+        trigger: `.o_invoice_run_review_tools button[data-filter='${name}']`,
+        run: "click",
+    };
+}
+
+// From the run's form: read, open lines, tick, exclude, include, approve, and back.
+tours.add("invoice_run_review", {
+    steps: () => [
+        {
+            content: "Open the review",
+            trigger: ".o_form_statusbar button[name='action_review']:enabled",
+            run: "click",
+        },
+        countRows(3),
+        {
+            content: "The first row is the current one",
+            trigger: `${getRow("A same")}[tabindex='0']`,
+        },
+        {
+            content: "A price says why",
+            trigger: `${getRow("B price")} .o_why:contains('price +3.0 %')`,
+        },
+        pressFilter("changed"),
+        countRows(2),
+        {
+            content: "Open the lines by the keyboard",
+            trigger: `${getRow("B price")}[tabindex='0']`,
+            run: "press Enter",
+        },
+        {
+            content: "The lines are there, in place",
+            trigger: ".o_invoice_run_review_line .o_why:contains('price +3.0 %')",
+        },
+        {
+            content: "Close them by the button",
+            trigger: `${getRow("B price")} button.o_lines[aria-expanded='true']`,
+            run: "click",
+        },
+        {
+            content: "They are gone",
+            trigger: ".o_invoice_run_review_table:not(:has(.o_invoice_run_review_line))",
+        },
+        {
+            content: "One row down",
+            trigger: getRow("B price"),
+            run: "press ArrowDown",
+        },
+        {
+            content: "It is to be checked: do so",
+            trigger: `${getRow("C large")}[tabindex='0']:has(.fa-flag)`,
+            run: "press Space",
+        },
+        {
+            content: "It is checked",
+            trigger: `${getRow("C large")}:not(:has(.fa-flag)) .o_check input:checked`,
+        },
+        {
+            content: "Nothing is left to check",
+            trigger: "button[data-filter='flagged']:contains('0')",
+        },
+        pressFilter("changed"),
+        countRows(3),
+        {
+            content: "Exclude by the keyboard",
+            trigger: getRow("A same"),
+            run: "press x",
+        },
+        {
+            content: "It stays, struck out; the totals are without it",
+            trigger: `.o_invoice_run_review_table:has(${ROW}.o_out:contains('A same')) tfoot .o_now:contains('603.00')`,
+        },
+        {
+            content: "Include it again",
+            trigger: `${getRow("A same")} .o_include:enabled`,
+            run: "click",
+        },
+        {
+            content: "The totals are with it",
+            trigger: "tfoot .o_now:contains('703.00')",
+        },
+        {
+            content: "Exclude it by the button",
+            trigger: `${getRow("A same")} .o_exclude:enabled`,
+            run: "click",
+        },
+        {
+            content: "The totals are without it",
+            trigger: "tfoot .o_now:contains('603.00')",
+        },
+        {
+            content: "Search",
+            trigger: ".o_invoice_run_review_search",
+            run: "edit same",
+        },
+        countRows(1),
+        {
+            content: "All again",
+            trigger: ".o_invoice_run_review_search",
+            run: "clear",
+        },
+        countRows(3),
+        {
+            content: "Approve",
+            trigger: ".o_invoice_run_review_approve:enabled",
+            run: "click",
+        },
+        {
+            content: "It is approved",
+            trigger: ".o_invoice_run_review_state:contains('Approved')",
+        },
+        {
+            content: "Open a document",
+            trigger: `${getRow("B price")} .o_document`,
+            run: "click",
+        },
+        {
+            content: "The browser's way back",
+            trigger: ".o_form_view .o_breadcrumb:contains('Review of')",
+            run: () => history.back(),
+        },
+        countRows(3),
+        {
+            content: "Back to the run",
+            trigger: ".o_breadcrumb .o_back_button a",
+            run: "click",
+        },
+        {
+            content: "The run is approved",
+            trigger: ".o_form_view .o_arrow_button_current:contains('Approved')",
+        },
+    ],
+});
+
+// By its address, as after a reload; a user who does not approve.
+tours.add("invoice_run_review_address", {
+    steps: () => [
+        countRows(3),
+        {
+            content: "Nothing to tick, nothing to approve",
+            trigger: `body:not(:has(.o_invoice_run_review_approve)) ${ROW} .o_check input:disabled`,
+        },
+    ],
+});
