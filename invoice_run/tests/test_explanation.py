@@ -96,21 +96,21 @@ class TestExplanation(ExplanationCommon):
         for scenario, record in self._get_cases():
             other = self.usage_scenario if scenario == self.scenario else self.scenario
             run = self._make_run_of(other)
-            self.assertReasons(run, record, ("source", "Choose a run whose scenario bills"))
+            self.assertReasons(run, record, ("source", "Choose a run whose scenario invoices"))
 
     def test_contract_whose_usage_is_in_the_run(self):
         contract = self._make_contract(date_start="2024-01-01")
         item = self._make_usage(date="2024-01-03", contract_id=contract.id)
         run = self._make_amounts(self._make_run_of(self.usage_scenario))
         self.assertBilled(run, item, is_in_run=True)
-        result = self.assertReasons(run, contract, ("source", "bills: Contracts"))
+        result = self.assertReasons(run, contract, ("source", "invoices: Contracts"))
         self.assertFalse(result["is_in_run"])
 
     def test_cancelled_run(self):
         for scenario, record in self._get_cases():
             run = self._make_run_of(scenario)
             run.action_cancel()
-            self.assertReasons(run, record, ("cancelled", "Make a new run"))
+            self.assertReasons(run, record, ("cancelled", "Create a new run"))
 
     def test_paused_schedule(self):
         run = self._make_run_of(self.scenario)
@@ -130,7 +130,7 @@ class TestExplanation(ExplanationCommon):
             elif record._name == "sale.order":
                 late.action_confirm()
                 late.date_order = record.date_order
-            self.assertReasons(run, late, ("closed", "comes with the next run; make one by hand"))
+            self.assertReasons(run, late, ("closed", "comes with the next run; create one by hand"))
 
     def test_state(self):
         draft = self._make_contract(date_start="2024-01-01", activate=False)
@@ -245,7 +245,7 @@ class TestExplanation(ExplanationCommon):
         other = self._make_partner("Other")
         for scenario, record in self._get_cases():
             run = self._make_run_of(scenario, partner_ids=[Command.set(other.ids)])
-            self.assertReasons(run, record, ("customers", "make one for this customer"))
+            self.assertReasons(run, record, ("customers", "create one for this customer"))
 
     def test_usage_that_another_customer_pays(self):
         other = self._make_partner("Other")
@@ -258,7 +258,7 @@ class TestExplanation(ExplanationCommon):
     def test_chosen_records(self):
         for scenario, record in self._get_cases():
             run = self._make_run_of(scenario, record_ids=[record.id + 1])
-            self.assertReasons(run, record, ("records", "make one for it"))
+            self.assertReasons(run, record, ("records", "create one for it"))
 
     def test_dates(self):
         for scenario, record in self._get_cases():
@@ -270,7 +270,7 @@ class TestExplanation(ExplanationCommon):
         contract = self._make_contract(date_start="2024-01-01", date_end="2024-01-31")
         contract.line_ids.initial_invoiced_until = "2024-01-31"
         run = self._make_run_of(self.scenario)
-        self.assertReasons(run, contract, ("dates", "Nothing.*left to bill.*later end"))
+        self.assertReasons(run, contract, ("dates", "Nothing.*left to invoice.*later end"))
 
     def test_left_out_before(self):
         item = self._make_usage(date="2024-01-03")

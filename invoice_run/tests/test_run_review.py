@@ -51,7 +51,7 @@ class TestRunReview(InvoiceRunCommon):
             [{}, {"price_interval": "once", "price_unit": 50.0}], date_start="2024-01-01"
         )
         run = self._propose("2024-01-15")
-        self.assertWhy(run, ("first invoice", 100.0), ("billed once", 50.0), last=0.0)
+        self.assertWhy(run, ("first invoice", 100.0), ("invoiced once", 50.0), last=0.0)
 
     def test_billed_once(self):
         self._make_contract(
@@ -59,7 +59,7 @@ class TestRunReview(InvoiceRunCommon):
         )
         self._run_all("2024-01-15")
         run = self._propose("2024-02-15")
-        _row, lines = self.assertWhy(run, ("billed once last time", -50.0), last=150.0)
+        _row, lines = self.assertWhy(run, ("invoiced once last time", -50.0), last=150.0)
         self.assertEqual([line["gone"] for line in lines], [False, True])
 
     def test_price_of_the_same_line(self):

@@ -40,13 +40,13 @@ class BillingBridge(models.TransientModel):
         "From Month",
         required=True,
         default=lambda self: fields.Date.context_today(self) - relativedelta(months=1),
-        help="Any day of the month: its last day is looked at.",
+        help="Any day of the month: its last day counts.",
     )
     month_to = fields.Date(
         "To Month",
         required=True,
         default=fields.Date.context_today,
-        help="Any day of the month: its last day is looked at, as planned where it is to come.",
+        help="Any day of the month: its last day counts, as planned where it is to come.",
     )
     cluster_ids = fields.Many2many("billing.cluster", string="Clusters", help="Empty: all.")
     company_id = fields.Many2one(

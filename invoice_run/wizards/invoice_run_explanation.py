@@ -16,7 +16,7 @@ class InvoiceRunExplanation(models.TransientModel):
     run_id = fields.Many2one("invoice.run", ondelete="cascade")
     res_model = fields.Selection(selection="_selection_res_model", string="What Is Missing")
     res_id = fields.Many2oneReference("Which One", model_field="res_model")
-    is_billed = fields.Boolean(readonly=True)
+    is_billed = fields.Boolean("Is Invoiced", readonly=True)
     answer = fields.Html(readonly=True)
 
     @api.model
@@ -92,8 +92,8 @@ class InvoiceRunExplanation(models.TransientModel):
                 **names,
             )
         if result["is_in_run"]:
-            return self.env._("%(record)s is in %(run)s, but not all of it is billed:", **names)
-        return self.env._("%(record)s is not billed by %(run)s:", **names)
+            return self.env._("%(record)s is in %(run)s, but not all of it is invoiced:", **names)
+        return self.env._("%(record)s is not invoiced by %(run)s:", **names)
 
     def _get_dialog(self):
         name = self.env._("Why Is It Not in the Run?")

@@ -45,8 +45,8 @@ class AccountMove(models.Model):
         copy=False,
         readonly=True,
         groups=ACCOUNTANTS,
-        help="When this credit note is confirmed for the full amount, the periods of the invoice"
-        " that it reverses are released for invoicing.",
+        help="When this credit note is confirmed for the full amount, the periods of the invoice "
+        "that it reverses are released for invoicing.",
         engine=True,
     )
     billing_given_back = fields.Boolean(
@@ -59,8 +59,8 @@ class AccountMove(models.Model):
     )
 
     _run_document_invoiced_once = models.UniqueIndex(
-        "(invoice_run_document_id) WHERE invoice_run_document_id IS NOT NULL"
-        " AND state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
+        "(invoice_run_document_id) WHERE invoice_run_document_id IS NOT NULL "
+        "AND state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
         "This document of an invoice run already has an invoice. Cancel or delete one of the two.",
     )
 

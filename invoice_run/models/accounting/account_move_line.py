@@ -68,8 +68,8 @@ class AccountMoveLine(models.Model):
     billing_date_to = fields.Date("Period To", help="Last day invoiced, included.")
 
     _run_line_invoiced_once = models.UniqueIndex(
-        "(invoice_run_line_id) WHERE invoice_run_line_id IS NOT NULL"
-        " AND parent_state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
+        "(invoice_run_line_id) WHERE invoice_run_line_id IS NOT NULL "
+        "AND parent_state IS DISTINCT FROM 'cancel' AND billing_given_back IS NOT TRUE",
         "This amount of an invoice run is already on an invoice. Cancel or delete one of the two.",
     )
 

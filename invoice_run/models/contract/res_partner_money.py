@@ -12,7 +12,7 @@ class ResPartner(models.Model):
         "res.currency", compute="_compute_billing_amount_month", groups=USERS
     )
     billing_amount_month = fields.Monetary(
-        "Billed per Month",
+        "Recurring per Month",
         compute="_compute_billing_amount_month",
         currency_field="billing_currency_id",
         groups=USERS,

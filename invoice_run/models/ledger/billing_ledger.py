@@ -10,8 +10,8 @@ from ...engine import ledger
 SIGN = SQL("(CASE move.move_type WHEN 'out_refund' THEN -1 ELSE 1 END)")
 #: Quantity × price after discount, to the coin.
 PRICE = SQL(
-    "round(item.quantity * item.price_unit::numeric * (1 - COALESCE(item.discount, 0) / 100)"
-    " / currency.rounding) * currency.rounding"
+    "round(item.quantity * item.price_unit::numeric * (1 - COALESCE(item.discount, 0) / 100) "
+    "/ currency.rounding) * currency.rounding"
 )
 #: Whether a credit note releases the periods for invoicing, see ``account.move._gives_back``.
 RELEASES = SQL("(move.invoice_bill_again AND move.amount_total = reversed.amount_total)")

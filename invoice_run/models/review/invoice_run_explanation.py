@@ -164,8 +164,8 @@ class InvoiceRun(models.Model):
         """Return why this run generates no amounts any more."""
         if self.state == "cancelled":
             message = self.env._(
-                "The run is cancelled and bills nothing any more. Make a new run, or wait for the "
-                "next one of the schedule."
+                "The run is cancelled and invoices nothing any more. Create a new run, or wait "
+                "for the next one of the schedule."
             )
             return [("cancelled", message)]
         if self.state in RUN_WAITING and self.schedule_id.state == "paused":
@@ -177,7 +177,7 @@ class InvoiceRun(models.Model):
         if self._has_invoices():
             message = self.env._(
                 "The run has invoices already, so its amounts cannot be generated again. What is "
-                "due comes with the next run; make one by hand to bill it now."
+                "due comes with the next run; create one by hand to invoice it now."
             )
             return [("closed", message)]
         return []

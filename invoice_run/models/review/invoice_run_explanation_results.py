@@ -23,8 +23,8 @@ class InvoiceRunDocument(models.Model):
                 "run proposes it."
             ),
             "released": self.env._(
-                "What this run billed of it was released. The next run proposes it; make one by "
-                "hand to bill it now."
+                "What this run invoiced of it was released. The next run proposes it; create one "
+                "by hand to invoice it now."
             ),
         }
         if self.state == "failed":
@@ -52,8 +52,8 @@ class InvoiceRunException(models.Model):
         self.ensure_one()
         if self.code == "error":
             message = self.env._(
-                "An error that nobody foresaw stands in the way. Generate the amounts: the "
-                "exceptions of the run tell it."
+                "An unforeseen error stands in the way. Generate the amounts: the exceptions of "
+                "the run say which."
             )
         else:
             message = self._add_advice(self.code, self.message)
@@ -104,8 +104,8 @@ class InvoiceRunLine(models.Model):
         elif is_readable(document.run_id):
             holder = document.run_id.reference
         message = self.env._(
-            "%(from)s – %(to)s is billed already, by %(holder)s. Nothing is to be done; to bill it "
-            "again, cancel or credit that invoice.",
+            "%(from)s – %(to)s has been invoiced already, by %(holder)s. Nothing is to be done; "
+            "to invoice it again, cancel or credit that invoice.",
             holder=holder,
             **self._get_days(),
         )

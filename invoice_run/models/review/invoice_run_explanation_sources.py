@@ -85,8 +85,8 @@ class InvoiceRunSource(models.AbstractModel):
         labels = dict(run.scenario_id._fields["source"]._description_selection(self.env))
         own = [labels[key] for key, name in models_by_source.items() if name == self._name]
         return self.env._(
-            "Scenario %(scenario)s bills something else: %(what)s. Choose a run whose scenario "
-            "bills: %(own)s.",
+            "Scenario %(scenario)s invoices something else: %(what)s. Choose a run whose "
+            "scenario invoices: %(own)s.",
             scenario=run.scenario_id.display_name,
             what=labels[run.scenario_id.source],
             own=", ".join(own),
@@ -126,12 +126,12 @@ class InvoiceRunSource(models.AbstractModel):
         return {
             "cluster": self._get_cluster_message(run),
             "customers": self.env._(
-                "The run bills chosen customers only, and this one is not among them. Choose "
-                "another run, or make one for this customer."
+                "The run invoices chosen customers only, and this one is not among them. Choose "
+                "another run, or create one for this customer."
             ),
             "records": self.env._(
-                "The run bills what was chosen by hand, and this was not. Choose another run, or "
-                "make one for it."
+                "The run invoices what was chosen by hand, and this was not. Choose another run, "
+                "or create one for it."
             ),
             "skipped": self._get_skipped_message(run),
             "selected": self.env._(
@@ -147,13 +147,13 @@ class InvoiceRunSource(models.AbstractModel):
         own = self._get_explained_cluster()
         if not own:
             return self.env._(
-                "The run bills these clusters only: %(clusters)s. This one has no cluster. Fill "
-                "it in, or choose another run.",
+                "The run invoices these clusters only: %(clusters)s. This one has no cluster. "
+                "Fill it in, or choose another run.",
                 clusters=names,
             )
         return self.env._(
-            "The run bills these clusters only: %(clusters)s. This one belongs to %(own)s. Choose "
-            "a run of that cluster, or correct the cluster.",
+            "The run invoices these clusters only: %(clusters)s. This one belongs to %(own)s. "
+            "Choose a run of that cluster, or correct the cluster.",
             clusters=names,
             own=own.display_name,
         )
@@ -167,8 +167,8 @@ class InvoiceRunSource(models.AbstractModel):
 
     def _get_later_message(self, run, day):
         return self.env._(
-            "It is due from %(day)s on, and the run bills up to %(target)s. Choose a run with a "
-            "later target date.",
+            "It is due from %(day)s on, and the run invoices up to %(target)s. Choose a run with "
+            "a later target date.",
             day=run._format_day(day),
             target=run._format_day(run.target_date),
         )
@@ -198,8 +198,8 @@ class BillingContract(models.Model):
             **super()._get_condition_messages(run),
             "state": self._get_state_message(),
             "checked_in": self.env._(
-                "The scenario bills contracts of customers who have checked in and not out, and "
-                "this one has not. Fill in the day of check-in, or choose another run."
+                "The scenario invoices contracts of customers who have checked in and not out, "
+                "and this one has not. Fill in the day of check-in, or choose another run."
             ),
             "dates": self._get_dates_message(run),
         }
@@ -208,8 +208,8 @@ class BillingContract(models.Model):
         if self.state == "draft":
             return self.env._("The contract is a draft. Activate it.")
         return self.env._(
-            "The contract is cancelled, so it is never billed. To bill it, put it back to draft "
-            "and activate it."
+            "The contract is cancelled, so it is never invoiced. To invoice it, put it back to "
+            "draft and activate it."
         )
 
     def _get_dates_message(self, run):
@@ -221,8 +221,8 @@ class BillingContract(models.Model):
         if due and due > run.target_date:
             return self._get_later_message(run, due)
         return self.env._(
-            "Nothing of the contract is left to bill. If it goes on, give it a later end or add a "
-            "price line."
+            "Nothing of the contract is left to invoice. If it goes on, give it a later end or "
+            "add a price line."
         )
 
 
@@ -269,8 +269,8 @@ class BillingUsage(models.Model):
         return {
             **super()._get_condition_messages(run),
             "state": self.env._(
-                "The item is not open any more: %(state)s. Look at its amounts to see who bills "
-                "it.",
+                "The item is not open any more: %(state)s. Look at its amounts to see who "
+                "invoices it.",
                 state=labels[self.state],
             ),
             "dates": self._get_later_message(run, self.date),

@@ -160,8 +160,8 @@ class InvoiceRunDocument(models.Model):
 
     def _get_once_reasons(self, change):
         if change.here:
-            return [self._new_reason("once", self.env._("billed once"), change.amount)]
-        text = self.env._("billed once last time")
+            return [self._new_reason("once", self.env._("invoiced once"), change.amount)]
+        text = self.env._("invoiced once last time")
         return [self._new_reason("once_before", text, -change.last)]
 
     def _get_usage_reasons(self, change):

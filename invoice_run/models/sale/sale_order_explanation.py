@@ -38,7 +38,7 @@ class SaleOrder(models.Model):
             )
         names = [move.display_name for move in self.invoice_ids if is_readable(move)]
         return self.env._(
-            "Sales has invoiced the order completely: %(invoices)s. Nothing is to be done; to bill "
-            "it again, credit that invoice.",
+            "Sales has invoiced the order completely: %(invoices)s. Nothing is to be done; to "
+            "invoice it again, credit that invoice.",
             invoices=", ".join(names) or self.env._("invoices that you may not see"),
         )

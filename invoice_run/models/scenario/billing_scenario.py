@@ -65,7 +65,7 @@ class BillingScenario(models.Model):
     )
     allow_free_usage = fields.Boolean(
         "Usage Without a Price Is Free",
-        help="It is billed at 0.00. Otherwise it is an exception, until somebody fills in the "
+        help="It is invoiced at 0.00. Otherwise it is an exception, until somebody fills in the "
         "price or a discount of 100 %.",
     )
     send_action = fields.Selection(
@@ -127,8 +127,8 @@ class BillingScenario(models.Model):
         if not self.source_model:
             raise UserError(
                 self.env._(
-                    "Scenario %(name)s: what it bills is not installed any more. Choose another "
-                    "source.",
+                    "Scenario %(name)s: what it invoices is not installed any more. Choose "
+                    "another source.",
                     name=self.name,
                 )
             )

@@ -62,8 +62,8 @@ class ResCompany(models.Model):
         "Smallest Invoice",
         help="Documents with a smaller total, including taxes, are postponed: this run does not "
         "invoice them. Their periods stay billable; once they reach the minimum together, "
-        "they are put on one invoice. The last invoice of a contract is never postponed. 0:"
-        " no minimum.",
+        "they are put on one invoice. The last invoice of a contract is never postponed. 0: "
+        "no minimum.",
         groups=INTERNAL,
     )
     invoice_run_max_amount = fields.Monetary(

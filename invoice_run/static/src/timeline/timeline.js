@@ -19,7 +19,7 @@ const LABELS = {
     open: _t("Open"),
     paused: _t("Paused"),
     future: _t("To come"),
-    elsewhere: _t("Billed elsewhere"),
+    elsewhere: _t("Invoiced elsewhere"),
     none: "–",
 };
 
