@@ -94,9 +94,10 @@ class BillingBridge(models.TransientModel):
             raise UserError(self.env._("Choose two months, the earlier one first."))
         # sudo: nobody else writes what a report says; it is read with the user's rights
         self.sudo().line_ids.unlink()
-        amounts = self._get_amounts(before, after)
-        self._create_lines(amounts)
-        self.sudo().amount_end = float(sum(self._get_end_amounts(after)))
+        earlier, later = self._get_standings(before), self._get_standings(after)
+        self._create_lines(self._get_amounts(earlier, later, before, after))
+        # of itself, not from the parts: they must lead there
+        self.sudo().amount_end = float(sum(self._get_end_amounts(later, after)))
         view = self.env.ref("invoice_run.billing_bridge_view_statement")
         return {
             "type": "ir.actions.act_window",
@@ -139,15 +140,16 @@ class BillingBridge(models.TransientModel):
     # Amounts
     # ------------------------------------------------------------------
 
-    def _get_amounts(self, before, after):
+    def _get_amounts(self, earlier, later, before, after):
         """Return {(price line id, kind): amount in company currency} of all rows.
 
+        :param earlier: see :meth:`_get_standings`, of ``before``
+        :param later: the same of ``after``
         :param before: last day of the earlier month
         :param after: last day of the later month
         """
         amounts = defaultdict(Fraction)
         coin = periods.exact(self.currency_id.rounding)
-        earlier, later = self._get_standings(before), self._get_standings(after)
         for root in {**earlier, **later}:
             old, new = earlier.get(root, {}), later.get(root, {})
             start, end = recurring.combine(old.values()), recurring.combine(new.values())
@@ -166,9 +168,9 @@ class BillingBridge(models.TransientModel):
         for line_id, amount in self._get_credits(after).items():
             amounts[line_id, "credit"] += amount
 
-    def _get_end_amounts(self, day):
+    def _get_end_amounts(self, later, day):
         """Yield what the month that ends on ``day`` is made of, without the way that led there."""
-        for standings in self._get_standings(day).values():
+        for standings in later.values():
             yield from (standing.amount for standing in standings.values())
         yield from self._get_credits(day).values()
 
@@ -241,6 +243,8 @@ class BillingBridge(models.TransientModel):
         return periods.exact(rate)
 
     def _convert(self, amount, rate):
+        if rate == 1:
+            return periods.exact(amount)
         coin = periods.exact(self.currency_id.rounding)
         return periods.round_half_up(periods.exact(amount) * rate, coin)
 
