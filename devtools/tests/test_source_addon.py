@@ -81,7 +81,7 @@ def test_a_source_written_from_the_page(space):
     assert count >= 20, "the tests of the addon were found"
     assert " WARNING " not in output
     # the addon's own scenario went with it, that of somebody else says what it lacks
-    assert "RESULT ['Mine'] Choose what is billed." in after
+    assert "RESULT ['Mine'] Choose what is invoiced." in after
 
 
 def test_a_source_without_unique_index_is_refused(space):

@@ -8,8 +8,8 @@ from odoo.tests import BaseCase, tagged
 ADDONS = Path(advisory_locks.__file__).parent.parent
 LOCKS = Path(advisory_locks.__file__)
 KEYS = {name: key for name, key in vars(advisory_locks).items() if name.isupper()}
-#: What another addon's lock is known by is that addon's.
-FOREIGN = {"PG_ADVISORY_LOCK_ID"}
+#: By what a lock is known that is another addon's, or the pair of run and customer.
+FOREIGN = {"PG_ADVISORY_LOCK_ID", "payers"}
 
 
 def get_sources():

@@ -402,6 +402,8 @@ class TestExplanation(ExplanationCommon):
         def fail(contract, *args):
             raise ValueError("secret of another company")
 
+        # what follows the price asks for them as well
+        self.env.flush_all()
         self.patch(type(contract), "_get_run_document_records", fail)
         with self.assertLogs("odoo.addons.invoice_run", "INFO"):
             result = self.assertReasons(run, contract, ("error", "Generate the amounts"))
@@ -418,7 +420,7 @@ class TestExplanation(ExplanationCommon):
         contract = self._make_contract(date_start="2024-01-01")
         run = self._make_run_of(self.scenario)
         run.with_user(self.user).action_generate_amounts()
-        text = r"being worked on.*\(Generating amounts\). Try again when this is done"
+        text = r"being processed.*\(Generating amounts\). Try again when this is done"
         self.assertReasons(run, contract, ("busy", text))
         run._process_queue()
         self.assertBilled(run, contract, is_in_run=True)
@@ -428,7 +430,7 @@ class TestExplanation(ExplanationCommon):
         run = self._make_amounts(self._make_run_of(self.scenario))
         late = self._make_contract(date_start="2024-01-01")
         run.sudo().job = "invoices"
-        self.assertReasons(run, late, ("busy", "being worked on"))
+        self.assertReasons(run, late, ("busy", "being processed"))
         self.assertBilled(run, contract, is_in_run=True)
         run.sudo().job = "none"
         self.assertBilled(run, late)

@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 from odoo.fields import Command
 from odoo.tests import tagged
 
@@ -89,6 +91,38 @@ class TestGrouping(InvoiceRunCommon):
         self._make_contract(category_id=category.id, **common)
         run = self._make_amounts(self._make_run("2024-01-15"))
         self.assertEqual(len(run.document_ids), 2)
+
+    def test_contracts_say_what_keeps_them_apart(self):
+        """One invoice a purchase order, though the customer wants all on one invoice."""
+        self.debtor.allow_invoice_grouping = True
+        contracts = [
+            self._make_contract(date_start="2024-01-01", client_order_ref=reference)
+            for reference in ("PO-1", "PO-2", "PO-1")
+        ]
+        self._make_usage(contract_id=contracts[1].id, date="2024-01-10", price_unit=5.0)
+        contracts[1].line_ids.date_end = "2024-06-30"
+        key = patch.object(
+            self.env.registry["billing.contract"],
+            "_get_run_key",
+            lambda contract: (contract.client_order_ref,),
+        )
+        with key:
+            run = self._run_all("2024-01-31")
+            self.assertEqual(
+                sorted(
+                    map(
+                        sorted,
+                        (doc.contract_ids.mapped("client_order_ref") for doc in run.document_ids),
+                    )
+                ),
+                [["PO-1", "PO-1"], ["PO-2"]],
+            )
+            second = run.document_ids.filtered(lambda doc: doc.contract_ids == contracts[1])
+            self.assertTrue(second.line_ids.usage_id, "usage stays with its contract")
+            contracts[1].line_ids.date_end = "2024-01-15"
+            again = self._make_amounts(self._make_run("2024-02-29"))
+        credits = again.line_ids.filtered("corrects_id")
+        self.assertEqual(credits.document_id.contract_ids, contracts[1])
 
     def test_usage_joins_the_newest_document_of_its_contract(self):
         contract = self._make_contract(date_start="2024-01-01")

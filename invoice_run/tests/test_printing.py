@@ -351,6 +351,6 @@ class TestPrinting(SendingCommon):
         self.patch(self._get_module(), "PRINT_AT_ONCE", limit)
 
     def _get_module(self):
-        from ..models.job import invoice_run_printing
+        from ..models.delivery import invoice_run_printing
 
         return invoice_run_printing

@@ -180,7 +180,7 @@ class TestSending(SendingCommon):
             },
         )
         self.assertEqual(document.send_state, "failed")
-        self.assertEqual(document.send_error, "Came back from debtor@example.com: 550 Mailbox full")
+        self.assertEqual(document.send_error, "Bounced from debtor@example.com: 550 Mailbox full")
         self.assertEqual(run.failed_count, 1)
         self.debtor.email = "new@example.com"
         self._retry(run)

@@ -113,7 +113,7 @@ class TestSendingFaults(SendingCommon):
         with mute_logger(MAIL, SERVER):
             self._send(run)
         self.assertEqual(run.document_ids.send_state, "failed")
-        self.assertIn("takes 0.05 MB at most", run.document_ids.send_error)
+        self.assertIn("accepts 0.05 MB at most", run.document_ids.send_error)
         self.assertFalse(self.inbox.mails)
 
     def test_greylisting_is_tried_again_by_itself(self):

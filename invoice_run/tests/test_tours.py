@@ -29,8 +29,8 @@ class TestTours(HttpCase, SendingCommon):
         model = self.env.registry["invoice.run"]
         queue = model._queue_job
 
-        def queue_and_do(runs, job):
-            queue(runs, job)
+        def queue_and_do(runs, *args, **vals):
+            queue(runs, *args, **vals)
             runs._process_queue()
 
         self.enterContext(patch.object(model, "_queue_job", queue_and_do))

@@ -81,6 +81,18 @@ class TestTrouble(LifecycleCommon):
         self._run_cron()
         self.assertEqual(len(run.invoice_ids), 1)
 
+    def test_stop_holds_back_what_was_to_be_sent(self):
+        run = self._make_amounts(self._make_run("2024-01-15", user_id=self.user.id))
+        self._make_invoices(run)
+        run.document_ids.sudo().send_action = "email"
+        run.with_user(self.user).action_send()
+        self.assertEqual(run.job, "send")
+        self._run_cron_broken("send")
+        run.with_user(self.user).action_stop_work()
+        self.assertEqual((run.job, run.job_error), ("none", False))
+        self.assertFalse(any(run.document_ids.mapped("send_asked")), "nothing goes by itself")
+        self.assertEqual(set(run.document_ids.mapped("send_state")), {"pending"})
+
     def test_buttons_touch_no_healthy_run(self):
         run = self._queue_amounts()
         for method in ("action_try_again", "action_stop_work"):

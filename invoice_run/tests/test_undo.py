@@ -340,7 +340,7 @@ class TestReverse(InvoiceRunCommon):
     def test_credited_by_hand_is_not_credited_again(self):
         credit = self._credit(self.second.move_id)
         for what in (self.second, self.run):
-            with self.assertRaisesRegex(UserError, "1 of the invoices have credit notes already"):
+            with self.assertRaisesRegex(UserError, "1 of the invoices already have credit notes"):
                 what.with_user(self.user).action_reverse()
         (self.first | self.third).with_user(self.user).action_reverse()
         credit.unlink()

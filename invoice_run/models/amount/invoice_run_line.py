@@ -11,8 +11,8 @@ class InvoiceRunLine(models.Model):
     """One amount of a run, and the claim on its period.
 
     While ``is_claimed``, PostgreSQL refuses any other claimed line on one of the same days
-    of the same price line, or on the same usage item. ``is_claimed`` is written by
-    :meth:`_claim` and :meth:`_release` alone.
+    of the same price line, or on the same usage item. ``is_claimed`` is written where amounts are
+    created, by :meth:`_claim` and :meth:`_release`, and where a correction takes days over.
     """
 
     _name = "invoice.run.line"

@@ -448,6 +448,8 @@ class BillingUsage(models.Model):
             payer=self.commercial_partner_id,
             contract=contract,
             bucket=("usage", contract.id or 0),
+            # with its contract, on whatever document that is
+            key=(contract or self)._get_run_key(),
             document={**document, "category_id": contract.category_id.id},
             joins=True,
         )

@@ -104,12 +104,14 @@ class InvoiceRun(models.Model):
     def action_stop_sending(self):
         """Hold back what has not left yet; it stays pending."""
         self.check_access("write")
-        for run in self.filtered(lambda run: run.job == "send"):
-            # sudo: documents are the engine's
-            asked = self.env["invoice.run.document"].sudo().search(run._get_asked_domain())
-            asked._forget_unsent_mails()
-            asked.write({"send_asked": False})
-            run._write_engine({"job": "none", "send_wait_until": False})
+        self.filtered(lambda run: run.job == "send")._stop_sending()
+
+    def _stop_sending(self):
+        # sudo: documents are the engine's
+        asked = self.env["invoice.run.document"].sudo().search(self._get_asked_domain())
+        asked._forget_unsent_mails()
+        asked.write({"send_asked": False})
+        self._write_engine({"job": "none", "send_wait_until": False})
 
     def _get_asked_domain(self):
         return Domain("run_id", "in", self.ids) & Domain("send_asked", "=", True)

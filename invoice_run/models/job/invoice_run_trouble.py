@@ -76,7 +76,13 @@ class InvoiceRun(models.Model):
             run._queue_job(run.job)
 
     def _stop_work(self):
-        """End the work; a run whose amounts were being renewed goes on without the rest."""
+        """End the work, as far as it was asked for; the run goes on without the rest.
+
+        What was to be sent stays pending, customers who were to be recalculated are not in it.
+        """
+        if self.job == "send":
+            self._stop_sending()
+            return
         payers = self._get_payers_in_renewal()
         self._write_engine({"job": "none"})
         if payers:

@@ -33,6 +33,7 @@ class BillingScenario(models.Model):
     )
     source_model = fields.Char(compute="_compute_source_model")
     has_periods = fields.Boolean(compute="_compute_source_model")
+    follows_invoices = fields.Boolean(compute="_compute_source_model")
     domain = fields.Char(
         "Selection",
         default="[]",
@@ -114,7 +115,9 @@ class BillingScenario(models.Model):
         for scenario in self:
             name = models_by_source.get(scenario.source)
             scenario.source_model = name
-            scenario.has_periods = bool(name) and self.env[name]._source_has_periods
+            source = self.env[name or "invoice.run.source"]
+            scenario.has_periods = source._source_has_periods
+            scenario.follows_invoices = source._source_follows_invoices
 
     def _get_source(self):
         """Return the empty recordset of the source: a model with ``invoice.run.source``.
