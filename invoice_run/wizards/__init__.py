@@ -1,4 +1,5 @@
 from . import invoice_run_wizard  # isort: skip, the others inherit it
+from . import billing_price_report  # isort: skip, two inherit it
 from . import (
     account_move_reversal,
     base_import_import,

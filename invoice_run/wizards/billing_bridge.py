@@ -5,7 +5,7 @@ from dateutil.relativedelta import relativedelta
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError
-from odoo.tools import SQL, date_utils, format_date
+from odoo.tools import date_utils, format_date
 
 from ..engine import periods, recurring
 from ..models.base.possible_dates import check_ahead
@@ -34,7 +34,7 @@ class BillingBridge(models.TransientModel):
 
     _name = "billing.bridge"
     _description = "Month over Month"
-    _inherit = "invoice.run.wizard"
+    _inherit = "billing.price.report"
 
     month_from = fields.Date(
         "From Month",
@@ -95,7 +95,7 @@ class BillingBridge(models.TransientModel):
         # sudo: nobody else writes what a report says; it is read with the user's rights
         self.sudo().line_ids.unlink()
         earlier, later = self._get_standings(before), self._get_standings(after)
-        self._create_lines(self._get_amounts(earlier, later, before, after))
+        self._create_rows("kind", self._get_amounts(earlier, later, before, after))
         # of itself, not from the parts: they must lead there
         self.sudo().amount_end = float(sum(self._get_end_amounts(later, after)))
         view = self.env.ref("invoice_run.billing_bridge_view_statement")
@@ -260,36 +260,6 @@ class BillingBridge(models.TransientModel):
             line_id: periods.round_half_up(periods.exact(amount), coin)
             for line_id, amount in credits.items()
         }
-
-    def _create_lines(self, amounts):
-        """Write the rows at once: there are as many as price lines."""
-        self.env.flush_all()
-        rows = [(line_id, kind, float(amount)) for (line_id, kind), amount in amounts.items()]
-        rows = [row for row in rows if row[2]]
-        line_ids, kinds, sums = zip(*rows, strict=True) if rows else ((), (), ())
-        self.env.cr.execute(
-            SQL(
-                """
-                INSERT INTO billing_bridge_line (
-                    bridge_id, contract_line_id, kind, amount, contract_id, partner_id,
-                    cluster_id, product_id, create_uid, write_uid, create_date, write_date)
-                SELECT %(bridge)s, line.id, row.kind, row.amount, contract.id,
-                       contract.partner_id, contract.cluster_id, line.product_id,
-                       %(uid)s, %(uid)s, %(now)s, %(now)s
-                  FROM unnest(%(lines)s::int[], %(kinds)s::varchar[], %(sums)s::numeric[])
-                       AS row (line_id, kind, amount)
-                  JOIN billing_contract_line line ON line.id = row.line_id
-                  JOIN billing_contract contract ON contract.id = line.contract_id
-                """,
-                bridge=self.id,
-                uid=self.env.uid,
-                now=fields.Datetime.now(),
-                lines=list(line_ids),
-                kinds=list(kinds),
-                sums=list(sums),
-            )
-        )
-        self.invalidate_recordset()
 
 
 class BillingBridgeLine(models.TransientModel):

@@ -5,7 +5,6 @@ from dateutil.relativedelta import relativedelta
 from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools import SQL
 
 from ..engine import cycles, periods
 from ..engine.charge import get_charges
@@ -22,7 +21,7 @@ class BillingForecast(models.TransientModel):
 
     _name = "billing.forecast"
     _description = "Invoicing Forecast"
-    _inherit = "invoice.run.wizard"
+    _inherit = "billing.price.report"
 
     date_to = fields.Date(
         "Until",
@@ -49,7 +48,9 @@ class BillingForecast(models.TransientModel):
             raise UserError(self.env._("Choose today or a later day."))
         # sudo: nobody else writes what a report says; it is read with the user's rights
         self.sudo().line_ids.unlink()
-        self._create_lines(self._get_amounts())
+        coin = self.company_id.currency_id
+        amounts = {key: coin.round(amount) for key, amount in self._get_amounts().items() if amount}
+        self._create_rows("month", amounts)
         self.note = self._get_left_out()
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.billing_forecast_line_action"
@@ -170,35 +171,6 @@ class BillingForecast(models.TransientModel):
         for line, document, amount in groups:
             month = max(document.invoice_date, self._get_today()).replace(day=1)
             yield (line.id, month), amount, document.currency_id
-
-    def _create_lines(self, amounts):
-        """Write the lines at once: contracts × months are too many for one by one."""
-        self.env.flush_all()
-        rows = [(line_id, month, amount) for (line_id, month), amount in amounts.items() if amount]
-        line_ids, months, sums = zip(*rows, strict=True) if rows else ((), (), ())
-        self.env.cr.execute(
-            SQL(
-                """
-                INSERT INTO billing_forecast_line (
-                    forecast_id, contract_line_id, month, amount, contract_id, partner_id,
-                    cluster_id, product_id, create_uid, write_uid, create_date, write_date)
-                SELECT %(forecast)s, line.id, row.month, row.amount, contract.id,
-                       contract.partner_id, contract.cluster_id, line.product_id,
-                       %(uid)s, %(uid)s, %(now)s, %(now)s
-                  FROM unnest(%(lines)s::int[], %(months)s::date[], %(sums)s::numeric[])
-                       AS row (line_id, month, amount)
-                  JOIN billing_contract_line line ON line.id = row.line_id
-                  JOIN billing_contract contract ON contract.id = line.contract_id
-                """,
-                forecast=self.id,
-                uid=self.env.uid,
-                now=fields.Datetime.now(),
-                lines=list(line_ids),
-                months=list(months),
-                sums=[self.company_id.currency_id.round(amount) for amount in sums],
-            )
-        )
-        self.invalidate_recordset(["line_ids"])
 
 
 class BillingForecastLine(models.TransientModel):
