@@ -107,6 +107,24 @@ def plain_clone(workspace: Workspace, kind: str) -> AbstractContextManager[str]:
     return _temporary(kind, lambda: _get_template(workspace, "plain"))
 
 
+def cached_copy(
+    workspace: Workspace, kind: str, key: str, fill: Callable[[str], None]
+) -> AbstractContextManager[str]:
+    """A copy of a database that `fill` made of the template, once for all clones."""
+    return _temporary(kind, lambda: _get_cached(workspace, kind, key, fill))
+
+
+def _get_cached(workspace: Workspace, kind: str, key: str, fill: Callable[[str], None]) -> str:
+    template = _get_template(workspace)
+    return _get_or_build(kind, fingerprint(template, key), lambda name: _fill(template, name, fill))
+
+
+def _fill(template: str, name: str, fill: Callable[[str], None]) -> None:
+    with _new(name) as new:
+        clone(template, new)
+        fill(new)
+
+
 @contextmanager
 def _temporary(kind: str, get_source: Callable[[], str]) -> Iterator[str]:
     name = get_name(f"{kind}_{os.getpid()}")
@@ -182,16 +200,16 @@ def _install_addons(
     so they are marked as if they had: the template stays small and quick.
     """
     if demo:
-        _execute(database, "UPDATE ir_module_module SET demo = true WHERE state = 'installed'")
+        execute(database, "UPDATE ir_module_module SET demo = true WHERE state = 'installed'")
     names = ",".join(addon_names())
     options = ["-u", names] if update else []
-    _show_warnings(_install(workspace, database, addon_names(), demo, *options))
+    _show_warnings(install(workspace, database, addon_names(), demo, *options))
     failed = "SELECT name FROM ir_module_module WHERE state = 'installed' AND NOT demo"
-    if demo and _execute(database, failed):
+    if demo and execute(database, failed):
         raise DevError("The demo data could not be installed.", "The reason is above.")
 
 
-def _install(workspace: Workspace, database: str, modules, demo: bool = False, *options) -> str:
+def install(workspace: Workspace, database: str, modules, demo: bool = False, *options) -> str:
     """Have Odoo install modules; what it said."""
     return workspace.odoo_run(
         *("-d", database, "-i", ",".join(modules), *options),
@@ -239,7 +257,8 @@ def _filestore(name: str) -> Path:
     return DATA / "filestore" / name
 
 
-def _execute(database: str, sql: str) -> str:
+def execute(database: str, sql: str) -> str:
+    """What a statement returns, a line for each row."""
     return postgres.call(
         *("psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql),
         problem=f"{database} refused a statement",
@@ -261,18 +280,23 @@ def _new(name: str) -> Iterator[str]:
 def _get_template(workspace: Workspace, kind: str = "template") -> str:
     """A base of this clone (see BASES), from the cache if another clone made it."""
     key = _get_template_key(workspace, kind)
-    template = get_name(f"{kind}_{key}")
-    if exists(template):
-        return template
+    return _get_or_build(kind, key, lambda name: _build(workspace, name, kind))
+
+
+def _get_or_build(kind: str, key: str, build: Callable[[str], None]) -> str:
+    """The database of this kind and key: this clone's, from the cache, or built and cached."""
+    name = get_name(f"{kind}_{key}")
+    if exists(name):
+        return name
     cached = CACHE / kind / key
     with locked(cached.with_suffix(".lock"), f"the {kind} database"):
         if is_built(cached):
-            _restore(cached, template)
+            _restore(cached, name)
         else:
-            _build(workspace, template, kind)
-            _save(template, cached)
-    _drop_others(f"{kind}_", template)
-    return template
+            build(name)
+            _save(name, cached)
+    _drop_others(f"{kind}_", name)
+    return name
 
 
 def _get_template_key(workspace: Workspace, kind: str) -> str:
@@ -292,7 +316,7 @@ def _build(workspace: Workspace, template: str, kind: str) -> None:
     say(f"{kind} database: install {', '.join(modules)}")
     with _new(template) as name:
         postgres.call("createdb", "-T", "template0", "-E", "UTF8", name, problem="No database")
-        _install(workspace, name, modules)
+        install(workspace, name, modules)
         say(f"{kind} database: chart of accounts and assets")
         workspace.script(name, script, problem=f"The {kind} database was not made")
 

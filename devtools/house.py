@@ -139,14 +139,3 @@ def _get_text_complaints(addon: Path, path: Path) -> Iterator[str]:
         yield "engine/ is pure Python: of Odoo only its tools, and no models"
     if re.search(rf"# EXTENDS '{addon.name}[.']", text):
         yield "# EXTENDS names its own addon: give the method one home"
-
-
-def main() -> int:
-    """Say what is wrong; return whether anything is."""
-    complaints = list(get_complaints())
-    print(*complaints, sep="\n" if complaints else "")
-    return 1 if complaints else 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import house, node, venv
+from . import house, node, upgrade_rules, venv
 from .paths import ROOT, STATE, addon_folders
 from .shell import attend, locked, say
 
@@ -22,7 +22,9 @@ def main(fix: bool = False) -> int:
         prettier = _get_prettier()
     failed = [name for name, command in _get_checks(prettier, fix) if _fails(name, command)]
     say("house rules")
-    failed += ["house rules"] if house.main() else []
+    complaints = [*house.get_complaints(), *upgrade_rules.get_complaints()]
+    print(*complaints, sep="\n", end="\n" if complaints else "")
+    failed += ["house rules"] if complaints else []
     print(f"lint: {', '.join(failed) + ' failed' if failed else 'all fine'}")
     return 1 if failed else 0
 

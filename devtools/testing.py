@@ -9,10 +9,13 @@ from .shell import say
 OPTIONS = ("-W", "ignore", "--odoo-http", "--durations=15", "--durations-min=0.5")
 # The tests' web server would be a job runner too: each in the other's way.
 NO_RUNNER = {"ODOO_QUEUE_JOB_CHANNELS": "root:0"}
+# Parts of the suite that have a name: `./dev test upgrade`.
+NAMED = {"upgrade": "devtools/tests/test_upgrade.py"}
 
 
 def main(args: list[str]) -> int:
     """Run pytest with these arguments; without a path, on every addon."""
+    args = [NAMED.get(arg, arg) for arg in args]
     space = workspace.prepare()
     with browser.fetching() as program:
         databases.get_tests(space)
