@@ -17,6 +17,7 @@ USAGE = """\
 ./dev screenshots  the pictures of docs/ and of the app store's page, every screen checked with
              axe-core; names of screens limit it; --check: no pictures
 ./dev translate  export the terms of the addons, update their translations, list what is missing
+./dev package  a zip for the app store and a wheel for pip of each addon, in dist/
 ./dev stop   stop what this clone started
 ./dev lock   write requirements.lock anew from requirements.txt
 """
@@ -88,6 +89,13 @@ def _translate(args: list[str]) -> int:
     return translations.main()
 
 
+def _package(args: list[str]) -> int:
+    from . import packages
+
+    _parse("package", args)
+    return packages.main()
+
+
 def _stop(args: list[str]) -> int:
     from . import postgres, servers
 
@@ -122,6 +130,7 @@ _COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "bench": _bench,
     "screenshots": _screenshots,
     "translate": _translate,
+    "package": _package,
     "stop": _stop,
     "lock": _lock,
     "help": _help,

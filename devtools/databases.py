@@ -303,6 +303,7 @@ def _get_template_key(workspace: Workspace, kind: str) -> str:
     (version,) = postgres.query("SHOW server_version_num")
     modules, script = BASES[kind]
     return fingerprint(
+        "without addons",
         workspace.odoo.build,
         *modules,
         script,
@@ -313,6 +314,8 @@ def _get_template_key(workspace: Workspace, kind: str) -> str:
 
 def _build(workspace: Workspace, template: str, kind: str) -> None:
     modules, script = BASES[kind]
+    # without this repository's addons, which Odoo would list: some of them install themselves
+    workspace = workspace.with_addons(STATE / "bare.conf")
     say(f"{kind} database: install {', '.join(modules)}")
     with _new(template) as name:
         postgres.call("createdb", "-T", "template0", "-E", "UTF8", name, problem="No database")

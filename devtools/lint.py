@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from . import house, node, upgrade_rules, venv
+from . import house, node, store_rules, upgrade_rules, venv
 from .paths import ROOT, STATE, addon_folders
 from .shell import attend, locked, say
 
-PYLINT_OFF = "missing-readme,manifest-required-author,consider-merging-classes-inherited"
-# One README for the repository; its addons have none of their own.
+PYLINT_OFF = "manifest-required-author,consider-merging-classes-inherited"
+# READMEs are Markdown, as the page of the repository is.
 OCA_OFF = "prefer-readme-rst"
 # It empties a translation that equals its term: then nobody sees what is not translated yet.
 PO_OFF = "po-pretty-format"
@@ -22,7 +22,8 @@ def main(fix: bool = False) -> int:
         prettier = _get_prettier()
     failed = [name for name, command in _get_checks(prettier, fix) if _fails(name, command)]
     say("house rules")
-    complaints = [*house.get_complaints(), *upgrade_rules.get_complaints()]
+    rules = (house, upgrade_rules, store_rules)
+    complaints = [text for module in rules for text in module.get_complaints()]
     print(*complaints, sep="\n", end="\n" if complaints else "")
     failed += ["house rules"] if complaints else []
     print(f"lint: {', '.join(failed) + ' failed' if failed else 'all fine'}")

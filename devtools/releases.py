@@ -7,7 +7,6 @@ made by the release's own code and kept in the cache as a dump.
 import subprocess
 import tarfile
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +14,7 @@ from typing import NamedTuple
 from . import databases, servers
 from .paths import ROOT, STATE, fingerprint
 from .shell import DevError, building, is_built, remove
-from .workspace import CONFIG, Workspace
+from .workspace import Workspace
 
 PINS = Path(__file__).with_name("pins") / "releases.txt"
 MAKER = Path(__file__).with_name("inside") / "upgrading.py"
@@ -62,19 +61,7 @@ def get_addons(release: Release) -> Path:
 
 def get_workspace(space: Workspace, release: Release) -> Workspace:
     """A workspace in which Odoo finds the release's addons in place of the present ones."""
-    config = STATE / f"odoo-{release.version}.conf"
-    folder = get_addons(release)
-    lines = CONFIG.read_text().splitlines()
-    config.write_text("".join(f"{_replace_addons(line, folder)}\n" for line in lines))
-    return replace(space, config=config)
-
-
-def _replace_addons(line: str, folder: Path) -> str:
-    if not line.startswith("addons_path"):
-        return line
-    others = line.removesuffix(str(ROOT))
-    assert others != line, "the addons of this repository come last"
-    return f"{others}{folder}"
+    return space.with_addons(STATE / f"odoo-{release.version}.conf", get_addons(release))
 
 
 def database(space: Workspace, release: Release) -> AbstractContextManager[str]:

@@ -121,15 +121,30 @@ def parse_version(version: str) -> list[int]:
 
 def _get_version_complaints(release: releases.Release) -> Iterator[str]:
     """The changelog describes the version of the main addon, and each has its scripts before it."""
-    manifest = ast.literal_eval((ROOT / "invoice_run" / "__manifest__.py").read_text())
-    version = manifest["version"]
+    version = _get_version(ROOT / "invoice_run")
     newest = re.findall(r"(?m)^## (\S+)", (ROOT / "CHANGELOG.md").read_text())[0]
     if newest != version:
         yield f"CHANGELOG.md begins with {newest}, the manifest of invoice_run says {version}"
     if parse_version(version) < parse_version(release.version):
         yield f"the manifest of invoice_run says {version}, but {release.version} is released"
     for folder in addon_folders():
-        own = ast.literal_eval((folder / "__manifest__.py").read_text())["version"]
+        own = _get_version(folder)
         for path in folder.glob("migrations/*"):
             if parse_version(path.name) > parse_version(own):
                 yield f"{folder.name} is {own}: Odoo would not run migrations/{path.name} yet"
+        old = releases.get_addons(release) / folder.name
+        if old.is_dir() and _get_version(old) == own and _read_files(old) != _read_files(folder):
+            yield f"{folder.name} was released as {own} and has changed: give it the next version"
+
+
+def _get_version(folder: Path) -> str:
+    return ast.literal_eval((folder / "__manifest__.py").read_text())["version"]
+
+
+def _read_files(folder: Path) -> dict[Path, bytes]:
+    """What is installed: Odoo upgrades an addon only where its version tells it to."""
+    return {
+        path.relative_to(folder): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file() and not {"tests", "__pycache__"} & set(path.parts)
+    }

@@ -2,7 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -40,15 +40,21 @@ class Workspace:
 
     odoo: odoo_source.OdooSource
     config: Path = CONFIG
+    python: Path = venv.PYTHON
+
+    def with_addons(self, config: Path, *folders: Path) -> "Workspace":
+        """The same workspace, but with these folders of addons instead of this repository."""
+        _write_config(self.odoo, config, folders)
+        return replace(self, config=config)
 
     @cached_property
     def env(self) -> dict[str, str]:
         """The environment of every program that works with Odoo."""
         env = {name: value for name, value in os.environ.items() if name not in UNWANTED}
         env.update(postgres.get_env())
-        first = [browser.BIN, venv.PYTHON.parent, postgres.programs()]
+        first = [browser.BIN, self.python.parent, postgres.programs()]
         env["PATH"] = os.pathsep.join([*map(str, first), env.get("PATH", os.defpath)])
-        env["VIRTUAL_ENV"] = str(venv.VENV)
+        env["VIRTUAL_ENV"] = str(self.python.parent.parent)
         return env
 
     def command(self, *args: object) -> list[str]:
@@ -56,7 +62,7 @@ class Workspace:
         first, *rest = map(str, args)
         subcommand = [] if first.startswith("-") else [first]
         options = rest if subcommand else [first, *rest]
-        odoo = [str(venv.PYTHON), str(LAUNCHER), *subcommand]
+        odoo = [str(self.python), str(LAUNCHER), *subcommand]
         return [*odoo, "-c", str(self.config), *options]
 
     def odoo_run(self, *args: object, problem: str, **options) -> str:
@@ -91,7 +97,7 @@ def prepare() -> Workspace:
         venv.add_to_path(odoo.path)
         browser.prepare_pdf()
         postgres.start()
-        _write_config(odoo)
+        _write_config(odoo, CONFIG, (ROOT,))
     return Workspace(odoo)
 
 
@@ -104,8 +110,8 @@ def _fetch() -> odoo_source.OdooSource:
     return odoo
 
 
-def _write_config(odoo: odoo_source.OdooSource) -> None:
-    folders = [*odoo.addons_paths, ROOT]
+def _write_config(odoo: odoo_source.OdooSource, config: Path, addons: tuple[Path, ...]) -> None:
+    folders = [*odoo.addons_paths, *addons]
     if any("," in str(folder) for folder in folders):
         raise DevError("Odoo cannot work with a comma in a folder's name.", "Rename the folder.")
     text = SETTINGS.format(
@@ -114,5 +120,5 @@ def _write_config(odoo: odoo_source.OdooSource) -> None:
         state=STATE,
         host=os.environ.get("PGHOST") or postgres.get_env()["PGHOST"],
     )
-    if not CONFIG.exists() or CONFIG.read_text() != text:
-        write_atomically(CONFIG, text)
+    if not config.exists() or config.read_text() != text:
+        write_atomically(config, text)

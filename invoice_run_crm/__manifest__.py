@@ -1,7 +1,7 @@
 {
-    "name": "Invoice Run: Opportunities",
+    "name": "Invoice Run Opportunities",
     "summary": "Invoice the orders of won opportunities",
-    "version": "19.0.1.0.0",
+    "version": "19.0.1.1.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
     "license": "LGPL-3",

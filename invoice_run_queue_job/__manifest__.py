@@ -1,7 +1,7 @@
 {
-    "name": "Invoice Run: Job Queue",
+    "name": "Invoice Run Job Queue",
     "summary": "Background work of invoice runs by the job runner of OCA's queue_job",
-    "version": "19.0.1.0.0",
+    "version": "19.0.1.1.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
     "license": "LGPL-3",

@@ -1,7 +1,7 @@
 {
-    "name": "Invoice Run: Turbo",
+    "name": "Invoice Run Turbo",
     "summary": "Many invoices at once: the same results, several times as fast",
-    "version": "19.0.1.0.0",
+    "version": "19.0.1.1.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
     "license": "LGPL-3",

@@ -1,7 +1,7 @@
 {
-    "name": "Invoice Run: Electronic Invoices",
+    "name": "Invoice Run e-Invoicing",
     "summary": "Billing periods in UBL and Factur-X",
-    "version": "19.0.1.0.0",
+    "version": "19.0.1.1.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
     "license": "LGPL-3",

@@ -3,9 +3,7 @@
 Each step is an Odoo process of its own, on a database with Accounting and Sales alone.
 """
 
-import dataclasses
 import json
-import re
 import shutil
 import subprocess
 
@@ -156,15 +154,7 @@ def space(tmp_path):
     space = workspace.prepare()
     ignored = shutil.ignore_patterns("__pycache__")
     shutil.copytree(ROOT / ADDON, tmp_path / "addons" / ADDON, ignore=ignored)
-    settings, found = re.subn(
-        r"(?m)^(addons_path = .*?),?" + re.escape(str(ROOT)) + "$",
-        lambda match: f"{match[1]},{tmp_path / 'addons'}",
-        workspace.CONFIG.read_text(),
-    )
-    assert found, "the configuration names this repository"
-    config = tmp_path / "odoo.conf"
-    config.write_text(settings)
-    return dataclasses.replace(space, config=config)
+    return space.with_addons(tmp_path / "odoo.conf", tmp_path / "addons")
 
 
 def ask(space, database, script):

@@ -3,7 +3,6 @@
 The addons in `addons/` are no part of the product: they are on the path of these tests alone.
 """
 
-import dataclasses
 import re
 import socket
 import subprocess
@@ -35,14 +34,8 @@ RESULT = re.compile(r"(\d+) failed, (\d+) error\(s\) of (\d+) tests")
 @pytest.fixture(scope="module")
 def space(tmp_path_factory):
     """The workspace, with the addons of these tests."""
-    space = workspace.prepare()
-    settings, count = re.subn(
-        r"(?m)^(addons_path = .*)$", rf"\1,{ADDONS}", workspace.CONFIG.read_text()
-    )
-    assert count == 1
     config = tmp_path_factory.mktemp("source") / "odoo.conf"
-    config.write_text(settings)
-    return dataclasses.replace(space, config=config)
+    return workspace.prepare().with_addons(config, ROOT, ADDONS)
 
 
 def find_port():

@@ -139,3 +139,17 @@ def test_a_second_upgrade_changes_nothing(space, upgraded):
 def test_versions_of_all_addons_and_the_changelog_agree(release):
     log = (ROOT / "CHANGELOG.md").read_text()
     assert f"## {release.version}\n" in log
+
+
+def test_an_upgraded_database_is_like_a_new_one(space, upgraded):
+    query = """
+        SELECT tablename || ' ' || indexdef FROM pg_indexes
+         WHERE tablename ~ '^(billing_|invoice_run|account_move$|account_move_line$|sale_order)'
+         UNION ALL
+        SELECT conrelid::regclass || ' ' || conname || ' ' || pg_get_constraintdef(oid)
+          FROM pg_constraint
+         WHERE conrelid::regclass::text ~ '^(billing_|invoice_run)' AND contype <> 'n'
+    """
+    new = set(databases.execute(databases.get_ready(space), query).splitlines())
+    assert len(new) > 100
+    assert set(databases.execute(upgraded, query).splitlines()) ^ new == set()

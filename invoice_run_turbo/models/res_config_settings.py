@@ -45,6 +45,6 @@ class ResConfigSettings(models.TransientModel):
         }
         return self.env._(
             "Off for %(steps)s: this version of Odoo does it otherwise than the fast path knows. "
-            "Look for a newer version of Invoice Run: Turbo.",
+            "Look for a newer version of Invoice Run Turbo.",
             steps=", ".join(labels[step] for step in steps),
         )
