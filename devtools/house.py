@@ -5,7 +5,7 @@
 * Rooms depend one way: a file in `models/<room>/` imports from its own room and from those before
   it, and extends only models of this addon that are defined there.
 * `engine/` is pure Python: of Odoo it imports tools only, and no model.
-* A state is written by `_set_state()` alone.
+* A state is written by `_set_state()` alone, that of sending by `_set_send_state()`.
 * `# EXTENDS` names another addon, never the one that the file belongs to.
 """
 
@@ -37,10 +37,11 @@ ROOMS = (
     "sale",
     "desk",
 )
-#: The mixin whose models have a table of transitions, and what writes a state past its method.
+#: The mixin whose models have tables of transitions, and what writes a state past its method.
 STATES = "invoice.run.states"
 STATE_WRITERS = re.compile(
-    r"\b(?:write|_write_engine|update)\(\s*\{[^}]*\"state\":|\.state = \"|\[\"state\"\] = "
+    r"\b(?:write|_write_engine|update)\(\s*\{[^}]*\"(?:state\":|send_state\": \")"
+    r"|\.(?:send_)?state = \"|\[\"(?:send_)?state\"\] = "
 )
 
 
@@ -116,7 +117,7 @@ def _get_state_writers(models: list[Model]) -> Iterator[tuple[Path, str]]:
     names = {model.name for model in models if STATES in model.parents}
     for model in models:
         if model.name in names and STATE_WRITERS.search(model.text):
-            yield model.path, f"the state of {model.name} is written by _set_state() alone"
+            yield model.path, f"a state of {model.name} is written by its own method alone"
 
 
 def _get_room(addon: Path, path: Path) -> str | None:

@@ -85,13 +85,15 @@ def test_the_engine_may_use_tools(complain):
         'self._write_engine({"job": "none", "state": "done"})',
         'self.state = "done"',
         'vals["state"] = "done"',
+        'self.send_state = "sent"',
+        'self.write({"send_error": False, "send_state": "sent"})',
     ],
 )
 def test_a_state_has_one_writer(complain, statement):
     body = f"    def action_end(self):\n        {statement}\n"
     guarded = make_class("billing.thing", ["invoice.run.states"], body)
     (text,) = complain({"models/run/a.py": guarded})
-    assert "_set_state() alone" in text
+    assert "by its own method alone" in text
     free = make_class("billing.thing", ["mail.thread"], body)
     assert complain({"models/run/a.py": free}) == []
 

@@ -462,17 +462,14 @@ class InvoiceRunDocument(models.Model):
             if is_other:
                 document.move_id = moves[-1]
             if document.state != state:
-                document._set_state(state, **document._prepare_resend_vals(state))
+                document._set_state(state)
+                document._follow_state_in_sending()
 
-    def _prepare_resend_vals(self, state):
-        """Return what sending has to know of a document that is released or comes back.
-
-        What was released is no longer sent; what is claimed again waits to be sent again.
-        """
-        if state == "released" and self.send_state == "pending":
-            return {"send_state": "none"}
-        if state == "invoiced" and self.send_state == "none" and self.send_action != "none":
-            return {"send_state": "pending"}
-        return {}
+    def _follow_state_in_sending(self):
+        """No longer send what was released; what comes back waits to be sent again."""
+        if self.state == "released" and self.send_state == "pending":
+            self._set_send_state("none")
+        if self.state == "invoiced" and self.send_state == "none" and self.send_action != "none":
+            self._set_send_state("pending")
 
     # ------------------------------------------------------------------

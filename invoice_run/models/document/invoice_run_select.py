@@ -11,6 +11,8 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
+    #: Outlives the job, so it is no part of it: what is tried again, or goes on after a limit is
+    #: raised, is no more than was asked for, also where something was printed or sent meanwhile.
     only_selected = fields.Boolean(
         readonly=True,
         copy=False,
@@ -317,13 +319,9 @@ class InvoiceRunDocument(models.Model):
         """Write all that these documents say about their amounts, after some came or went."""
         for document in self:
             lines = document.line_ids
-            # as when the document was made: see ``invoice.run._prepare_document_vals``
-            billed = lines.filtered(lambda line: line.contract_line_id and not line.corrects_id)
             document.write(
                 {
-                    "contract_ids": [fields.Command.set(sorted(lines.contract_id.ids))],
-                    "date_from": min((billed or lines).mapped("billing_date_from")),
-                    "date_to": max((billed or lines).mapped("billing_date_to")),
+                    **self._prepare_lines_vals(lines, lines.contract_id.ids),
                     "is_stale": any(lines.mapped("is_stale")),
                     "is_accepted": False,
                 }

@@ -7,6 +7,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL
 
 from ...advisory_locks import SENDING
+from ..base.states import SEND_FAILED
 from ..delivery.invoice_run_sending import BUSY_WAIT
 from .invoice_run_job import CHUNK_SECONDS, JobLeft
 
@@ -169,7 +170,7 @@ class InvoiceRunJobSend(models.AbstractModel):
     def _count_progress(self, run):
         domain = Domain("run_id", "=", run.id) & Domain("send_action", "not in", ("print", "none"))
         done, left = run._count_documents(
-            domain & Domain("send_state", "in", ("sent", "failed")),
+            domain & Domain("send_state", "in", ("sent", *SEND_FAILED)),
             domain & Domain("send_state", "=", "pending") & Domain("send_asked", "=", True),
         )
         return done, done + left

@@ -16,6 +16,7 @@ from ..base.states import (
     RUN_UNFINISHED,
     RUN_WAITING,
     SEND_DONE,
+    SEND_FAILED,
 )
 
 
@@ -114,6 +115,7 @@ class InvoiceRun(models.Model):
             ("confirm", "Confirming drafts"),
             ("send", "Sending"),
             ("print", "Printing"),
+            ("reprint", "Printing all again"),
         ],
         "Background Job",
         required=True,
@@ -221,7 +223,8 @@ class InvoiceRun(models.Model):
             to_send = send_state == "pending" and action != "print"
             values["pending_count"] += count if to_send else 0
             values["sent_count"] += count if send_state in SEND_DONE else 0
-            values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
+            has_failed = state == "failed" or send_state in SEND_FAILED
+            values["failed_count"] += count if has_failed else 0
             if state == "credit":
                 # sent like a document, but nothing that is due
                 continue
@@ -308,7 +311,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _get_transitions(self):
-        return RUN_TRANSITIONS
+        return {"state": RUN_TRANSITIONS}
 
     @api.model
     def _prepare_create_vals(self, vals):
@@ -604,7 +607,7 @@ class InvoiceRun(models.Model):
 
     def action_view_failed(self):
         """Open what failed: invoices and mails."""
-        domain = ["|", ("state", "=", "failed"), ("send_state", "=", "failed")]
+        domain = ["|", ("state", "=", "failed"), ("send_state", "in", SEND_FAILED)]
         return self._get_list_action("invoice_run.invoice_run_document_action", domain)
 
     def action_view_lines(self):
