@@ -29,7 +29,7 @@ class Charge:
     #: The ``billing.contract`` of the charge, where there is one.
     contract: Any = None
     #: Values of the source's own that never mix on one document, grouped or not: what
-    #: ``invoice.run.source._get_run_key`` returns.
+    #: ``invoice.run.source._get_grouping_key`` returns.
     key: tuple = ()
     #: Neighbouring charges of one unit are never cut apart by a limit of lines. None: the
     #: charge is a unit of its own.

@@ -2,7 +2,7 @@ import logging
 
 from psycopg2 import errors as pg_errors
 
-from odoo import models
+from odoo import fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, groupby
 

@@ -89,7 +89,7 @@ class InvoiceRunDocument(models.Model):
         """Return the values of the source that are the same for all that this document bills."""
         line = self.line_ids[:1]
         source = line._get_source()
-        return line[source._source_record_field]._get_run_key()
+        return line[source._source_record_field]._get_grouping_key()
 
     def _apply_minimum(self, low):
         """Postpone these documents, which belong together, or put them on one invoice.

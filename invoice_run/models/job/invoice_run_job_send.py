@@ -8,7 +8,7 @@ from odoo.tools import SQL
 
 from ...advisory_locks import SENDING
 from ..base.states import SEND_FAILED
-from ..delivery.invoice_run_sending import BUSY_WAIT
+from ..delivery.invoice_run_document_send import BUSY_WAIT
 from .invoice_run_job import CHUNK_SECONDS, JobLeft
 
 

@@ -1,3 +1,5 @@
+"""All that was due against all that was invoiced, sent, held back or failed: to the cent."""
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain

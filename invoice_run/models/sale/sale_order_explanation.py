@@ -1,6 +1,6 @@
 from odoo import models
 
-from ..review.invoice_run_explanation_results import is_readable
+from ..review.invoice_run_explain_results import is_readable
 
 
 class SaleOrder(models.Model):

@@ -156,7 +156,7 @@ class SaleOrder(models.Model):
         vals = super()._prepare_exception_vals(code, message)
         return {**vals, "partner_id": self.partner_invoice_id.id}
 
-    def _get_run_key(self):
+    def _get_grouping_key(self):
         # EXTENDS 'invoice.run.source': what Sales keeps apart is never merged
         vals = self._with_invoice_context()._prepare_invoice()
         return self._get_grouping_values(vals)

@@ -11,7 +11,7 @@ from ...engine.periods import Span
 from ..base.invoice_run_guarded import EngineValue
 from ..base.possible_dates import check_years
 from ..document.invoice_run_document import PLACEHOLDER
-from ..settings.res_company import MAX_ACTIVATION_DAYS
+from ..settings.res_company import MAX_ACTIVATION_DAYS, STEPS
 
 #: Approving without looking is a decision for everybody: a manager's choice.
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
@@ -178,6 +178,7 @@ class InvoiceRunSchedule(models.Model):
         default="company",
         help="Manually: a run stops here until somebody presses the button.",
     )
+    stop_text = fields.Char("Where Its Runs Stop", compute="_compute_stop_text")
     send_when = fields.Selection(
         [
             ("at_once", "As soon as the invoices are created"),
@@ -243,6 +244,12 @@ class InvoiceRunSchedule(models.Model):
     def _compute_reviewer_id(self):
         for schedule in self:
             schedule.reviewer_id = schedule.company_id.invoice_run_reviewer_id
+
+    @api.depends("company_id", *(f"auto_{step}" for step in STEPS))
+    def _compute_stop_text(self):
+        for schedule in self:
+            automatic = {step: schedule._is_automatic(step) for step in STEPS}
+            schedule.stop_text = schedule.company_id._get_invoice_run_stop_text(automatic)
 
     def _compute_run_total(self):
         counts = dict(
@@ -451,6 +458,14 @@ class InvoiceRunSchedule(models.Model):
         action["domain"] = [("schedule_id", "in", self.ids)]
         action["context"] = {"create": False}
         return action
+
+    def _is_automatic(self, step):
+        """Whether ``step``, one of ``STEPS``, of the runs of this schedule needs no person."""
+        choice = self[f"auto_{step}"]
+        if choice == "company":
+            # sudo: the company's settings say what its runs do
+            return self.company_id.sudo()[f"invoice_run_auto_{step}"]
+        return choice == "yes"
 
     def _get_period(self, number) -> Span:
         """Return the period of run ``number`` (0 = the first)."""

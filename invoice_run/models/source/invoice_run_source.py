@@ -141,7 +141,7 @@ class InvoiceRunSource(models.AbstractModel):
             "payer": payer,
             "document": document,
             "bucket": (self._source_key, 0),
-            "key": self._get_run_key(),
+            "key": self._get_grouping_key(),
         }
         return Charge(**{**defaults, **values}, line=line)
 
@@ -212,7 +212,7 @@ class InvoiceRunSource(models.AbstractModel):
             data["tax_amount_currency"] for data in included
         )
 
-    def _get_run_key(self):
+    def _get_grouping_key(self):
         """Return values that never mix on one document, beside those of every document."""
         return ()
 
