@@ -115,7 +115,8 @@ print(json.dumps({
     'job': run.job, 'invoices': run.invoice_count, 'sent': run.sent_count,
     'failed': run.failed_count, 'pending': run.pending_count,
     'left_behind': env['mail.mail'].search_count([('state', '=', 'sent')]),
-    'uncertain': run.document_ids.filtered_domain([('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
+    'uncertain': run.document_ids.filtered_domain(
+        [('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
 }))
 """
 ALL = {f"tenant{number:02}@example.com" for number in range(CUSTOMERS)}
