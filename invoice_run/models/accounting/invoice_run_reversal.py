@@ -67,7 +67,7 @@ class InvoiceRunDocument(models.Model):
         :raises UserError: a later credit builds on one of them
         """
         lines = self.line_ids
-        # what was credited here comes back after what was billed in its place is given up
+        # what was credited here comes back after what was invoiced in its place is given up
         lines.filtered(lambda line: not line.corrects_id)._release()
         lines.filtered("corrects_id")._release()
         self._set_state("released")

@@ -21,7 +21,7 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     def _get_open_payers(self):
-        """Return the customers with something due for whom this run made nothing yet.
+        """Return the customers with something due for whom this run created nothing yet.
 
         All that a customer has due is handled in one transaction, so after a crash a
         customer is done or untouched.
@@ -47,7 +47,7 @@ class InvoiceRun(models.Model):
         return done - self.renew_payer_ids
 
     def _generate_amounts(self, payers, look_again=False):
-        """Make documents, amounts, claims and exceptions of ``payers``, in this transaction.
+        """Create documents, amounts, claims and exceptions of ``payers``, in this transaction.
 
         Tried for all at once; where that fails, customer by customer and contract by
         contract, so that one bad contract never stops the others.

@@ -8,16 +8,16 @@ class InvoiceRunStaleMixin(models.AbstractModel):
     _name = "invoice.run.stale.mixin"
     _description = "Record That Amounts Are Made From"
 
-    #: Whether who creates or changes such a record prepares runs, see ``billing.change``.
+    #: Whether whoever creates or changes such a record prepares runs, see ``billing.change``.
     _prepares_runs = False
 
     @api.model
     def _get_stale_fields(self):
-        """Return the names of the fields that amounts and their documents are made from."""
+        """Return the names of the fields that amounts and their documents are calculated from."""
         raise NotImplementedError
 
     def _get_stale_domain(self):
-        """Return the amounts that are made from these records."""
+        """Return the amounts that are calculated from these records."""
         raise NotImplementedError
 
     @api.model_create_multi

@@ -43,7 +43,7 @@ DOCUMENT_OPEN = ("to_do", "failed")
 DOCUMENT_LEFT_OUT = ("excluded", "held")
 #: Documents whose amounts are settled: by an invoice, or because they come to nothing.
 DOCUMENT_SETTLED = ("invoiced", "nothing")
-#: Documents that bill their periods, or will.
+#: Documents that invoice their periods, or will.
 DOCUMENT_BILLED = (*DOCUMENT_OPEN, *DOCUMENT_SETTLED)
 #: Documents that had an invoice: it is in force, or was taken back.
 DOCUMENT_HAD_INVOICE = ("invoiced", "released")
@@ -94,5 +94,5 @@ SEND_TRANSITIONS = {
 # Contracts
 # ----------------------------------------------------------------------
 
-#: Contracts that are billed to their end, with their usage; the others never.
+#: Contracts that are invoiced to their end, with their usage; the others never.
 CONTRACT_BILLED = ("active", "closed")

@@ -12,7 +12,7 @@ SHORTHANDS = {"month": "MMMM", "year": "yyyy", "quarter": "QQQ", "week": "w"}
 
 
 class InvoiceRunDocument(models.Model):
-    """One invoice that a run will make, or has made."""
+    """One invoice that a run will create, or has created."""
 
     _name = "invoice.run.document"
     _description = "Invoice Run Document"
@@ -132,7 +132,7 @@ class InvoiceRunDocument(models.Model):
         return self.move_id._get_records_action() if self.move_id else None
 
     def action_view_lines(self):
-        """Open what this document bills."""
+        """Open what this document invoices."""
         self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.invoice_run_line_action"
@@ -243,7 +243,7 @@ class InvoiceRunDocument(models.Model):
         assign(self, [{"title": title} for title in titles])
 
     def _get_source_names(self):
-        """Return the numbers of the contracts, or of what else this document bills."""
+        """Return the numbers of the contracts, or of what else this document invoices."""
         self.ensure_one()
         sources = self.env["invoice.run.source"]._get_sources()
         return [name for source in sources for name in source._get_document_names(self)]

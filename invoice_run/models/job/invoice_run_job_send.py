@@ -50,7 +50,7 @@ class InvoiceRunJobSend(models.AbstractModel):
     def _sending_alone(self, run):
         """Keep other workers off the sending of this run, beyond the commit of each mail.
 
-        By a lock of the connection: who dies gives it up. Gives False where somebody has it.
+        By a lock of the connection: a worker that dies gives it up. False: somebody has it.
         """
         cr, key = self.env.cr, SENDING + run.id
         if not run._can_commit():

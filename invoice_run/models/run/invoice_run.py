@@ -292,7 +292,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _check_ad_hoc_dates(self, vals):
-        """Refuse dates of a run made by hand that can only be typing errors.
+        """Refuse dates of a run created by hand that can only be typing errors.
 
         :raises ValidationError: names the field
         """
@@ -329,7 +329,7 @@ class InvoiceRun(models.Model):
         """
         runs = super().create([self._prepare_create_vals(vals) for vals in vals_list])
         runs._set_state("on_hold")
-        # the others are made by a schedule: who planned that is noted there
+        # the others are created by a schedule: whoever planned that is noted there
         by_hand = zip(runs, vals_list, strict=True)
         runs.concat(*(run for run, vals in by_hand if not vals.get("schedule_id")))._note_prepared()
         runs._own_send_attachments()
@@ -367,8 +367,8 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _prepare_ad_hoc_vals(self, vals):
-        """Complete the values of a run made by hand, and make its schedule."""
-        # said of the run, before its schedule is made with these dates
+        """Complete the values of a run created by hand, and create its schedule."""
+        # said of the run, before its schedule is created with these dates
         self._check_ad_hoc_dates(vals)
         # a form sends its empty fields as False
         vals = {name: value for name, value in vals.items() if value}
@@ -534,9 +534,9 @@ class InvoiceRun(models.Model):
         self._write_engine(self._prepare_no_renewal_vals())
 
     def action_generate_invoices(self):
-        """Make the invoices of the approved documents in the background.
+        """Create the invoices of the approved documents in the background.
 
-        :raises AccessError: the user may not make invoices
+        :raises AccessError: the user may not create invoices
         :raises UserError: the run is not approved
         """
         self.check_access("write")
@@ -659,7 +659,7 @@ class InvoiceRun(models.Model):
         return self._get_list_action("invoice_run.invoice_run_line_action", [])
 
     def action_view_exceptions(self):
-        """Open what is due but could not be billed."""
+        """Open what is due but could not be invoiced."""
         return self._get_list_action("invoice_run.invoice_run_exception_action", [])
 
     def action_view_invoices(self):

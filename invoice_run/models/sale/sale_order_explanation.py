@@ -4,7 +4,7 @@ from ..review.invoice_run_explain_results import is_readable
 
 
 class SaleOrder(models.Model):
-    """What is told about an order that a run does not bill."""
+    """What is told about an order that a run does not invoice."""
 
     _inherit = "sale.order"
 

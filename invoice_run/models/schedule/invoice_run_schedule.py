@@ -15,7 +15,7 @@ from ..settings.res_company import MAX_ACTIVATION_DAYS, STEPS
 
 #: Approving without looking is a decision for everybody: a manager's choice.
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
-#: What a schedule that approves automatically bills is a manager's choice as well.
+#: What a schedule that approves automatically invoices is a manager's choice as well.
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
 #: What of a schedule is only for those who look at it: whoever else changes something prepares.
 UNPREPARED_FIELDS = {"description", "name", "reviewer_id", "run_description", "state", "user_id"}
@@ -24,9 +24,9 @@ AUTO_SELECTION = [
     ("yes", "Automatically"),
     ("no", "Manually"),
 ]
-#: A typing error in a date or number must not make a million runs.
+#: A typing error in a date or number must not create a million runs.
 MAX_RUNS = 1000
-#: Without a number of runs or an end date, runs are made this far ahead.
+#: Without a number of runs or an end date, runs are created this far ahead.
 HORIZON_MONTHS = 12
 
 
@@ -392,7 +392,7 @@ class InvoiceRunSchedule(models.Model):
     def _is_selection_approved(self):
         """Whether what a run of this schedule selects is a manager's choice.
 
-        Where the company approves by itself, people choose freely what they bill by hand.
+        Where the company approves by itself, people choose freely what they invoice by hand.
         """
         self.ensure_one()
         by_hand = self.auto_approve == "company" and self.cycle == "once"
@@ -431,7 +431,7 @@ class InvoiceRunSchedule(models.Model):
             )
 
     def action_pause(self):
-        """Make no runs, and activate none, until the schedule is resumed."""
+        """Create no runs, and activate none, until the schedule is resumed."""
         self.write({"state": "paused"})
 
     def action_resume(self):
@@ -439,7 +439,7 @@ class InvoiceRunSchedule(models.Model):
         self.write({"state": "active"})
 
     def action_close(self):
-        """End the schedule; runs that were made stay, and those on hold begin only by hand."""
+        """End the schedule; runs that were created stay, and those on hold begin only by hand."""
         self.write({"state": "closed"})
 
     def action_save_and_return(self):
