@@ -28,7 +28,9 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         return records
 
     def write(self, vals):
-        names = self._get_stale_fields()
+        names = self._get_stale_fields().intersection(vals)
+        if not names:
+            return super().write(vals)
         # the value of one company concerns the amounts of that company only
         own = {name for name in names if self._fields[name].company_dependent}
         changed = self._get_changed(vals, names - own)
@@ -45,7 +47,7 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         return result
 
     def _get_changed(self, vals, names):
-        """Return the records in which ``vals`` gives one of the fields another value.
+        """Return the records in which ``vals`` gives one of the fields ``names`` another value.
 
         An import writes all columns, changed or not.
         """

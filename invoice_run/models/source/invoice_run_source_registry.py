@@ -31,20 +31,23 @@ class InvoiceRunSource(models.AbstractModel):
         return [self.env[name] for name in self._get_source_models().values()]
 
     @api.model
+    @tools.ormcache()
     def _get_claim_fields(self):
         """Return the fields of an amount that say what it claims, in the order of claims."""
-        return [source._source_claim_field for source in self._get_sources()]
+        return tuple(source._source_claim_field for source in self._get_sources())
 
     @api.model
+    @tools.ormcache()
     def _get_record_fields(self):
         """Return the fields of an amount or exception that say whose it is, in order."""
-        return [source._source_record_field for source in self._get_sources()]
+        return tuple(source._source_record_field for source in self._get_sources())
 
     @api.model
+    @tools.ormcache()
     def _get_link_fields(self):
         """Return all fields by which amounts are linked to what they invoice, in order."""
         links = zip(self._get_record_fields(), self._get_claim_fields(), strict=True)
-        return list(dict.fromkeys(name for pair in links for name in pair))
+        return tuple(dict.fromkeys(name for pair in links for name in pair))
 
     # ------------------------------------------------------------------
     # When Odoo starts
