@@ -5,7 +5,9 @@
 * Rooms depend one way: a file in `models/<room>/` imports from its own room and from those before
   it, and extends only models of this addon that are defined there.
 * `engine/` is pure Python: of Odoo it imports tools only, and no model.
-* A state is written by `_set_state()` alone.
+* A model has one file in a room; a further one says in its docstring, or in that of its first
+  class, what it keeps apart, in words of its own.
+* A state is written by `_set_state()` alone, that of sending by `_set_send_state()`.
 * `# EXTENDS` names another addon, never the one that the file belongs to.
 """
 
@@ -37,10 +39,13 @@ ROOMS = (
     "sale",
     "desk",
 )
-#: The mixin whose models have a table of transitions, and what writes a state past its method.
+#: Fewer words than these name no idea.
+FEWEST_WORDS = 4
+#: The mixin whose models have tables of transitions, and what writes a state past its method.
 STATES = "invoice.run.states"
 STATE_WRITERS = re.compile(
-    r"\b(?:write|_write_engine|update)\(\s*\{[^}]*\"state\":|\.state = \"|\[\"state\"\] = "
+    r"\b(?:write|_write_engine|update)\(\s*\{[^}]*\"(?:state\":|send_state\": \")"
+    r"|\.(?:send_)?state = \"|\[\"(?:send_)?state\"\] = "
 )
 
 
@@ -63,6 +68,7 @@ def get_complaints(root: Path = ROOT) -> Iterator[str]:
         models = [model for path in paths for model in get_models(path)]
         found = [*_get_doubles(models), *_get_late_parents(addon, models)]
         found += _get_state_writers(models)
+        found += _get_unexplained_files(addon, models)
         for path in paths:
             found += [(path, text) for text in _get_text_complaints(addon, path)]
         yield from (f"{path.relative_to(root)}: {text}" for path, text in found)
@@ -116,7 +122,43 @@ def _get_state_writers(models: list[Model]) -> Iterator[tuple[Path, str]]:
     names = {model.name for model in models if STATES in model.parents}
     for model in models:
         if model.name in names and STATE_WRITERS.search(model.text):
-            yield model.path, f"the state of {model.name} is written by _set_state() alone"
+            yield model.path, f"a state of {model.name} is written by its own method alone"
+
+
+def _get_unexplained_files(addon: Path, models: list[Model]) -> Iterator[tuple[Path, str]]:
+    files = defaultdict(dict)
+    for model in models:
+        if room := _get_room(addon, model.path):
+            files[model.name, room][model.path] = (
+                files[model.name, room].get(model.path, False) or model.is_definition
+            )
+    for (name, room), homes in files.items():
+        ideas = set()
+        # the home of the model first: it needs no reason
+        for number, path in enumerate(sorted(homes, key=lambda path: not homes[path])):
+            idea = _get_idea(path)
+            is_said = len(idea.split()) >= FEWEST_WORDS and idea not in ideas
+            ideas.add(idea)
+            if number and not is_said:
+                yield path, f"say in its docstring what of {name} it keeps apart within {room}/"
+
+
+def _get_idea(path: Path) -> str:
+    """Return the first line of the docstring of this file, else of its first class."""
+    tree = ast.parse(path.read_text())
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    models = [node for node in classes if _is_model(node)]
+    texts = [ast.get_docstring(node) for node in (tree, *models[:1])]
+    return next((text.splitlines()[0] for text in texts if text), "")
+
+
+def _is_model(node: ast.ClassDef) -> bool:
+    names = {
+        statement.targets[0].id
+        for statement in node.body
+        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name)
+    }
+    return bool(names & {"_name", "_inherit"})
 
 
 def _get_room(addon: Path, path: Path) -> str | None:

@@ -96,7 +96,7 @@ class Pipeline:
 
 
 def _has_failed(document) -> bool:
-    return document.state == "failed" or document.send_state == "failed"
+    return document.state == "failed" or document.send_state in ("failed", "uncertain")
 
 
 def _describe(document) -> str:

@@ -115,7 +115,8 @@ print(json.dumps({
     'job': run.job, 'invoices': run.invoice_count, 'sent': run.sent_count,
     'failed': run.failed_count, 'pending': run.pending_count,
     'left_behind': env['mail.mail'].search_count([('state', '=', 'sent')]),
-    'uncertain': run.document_ids.filtered('is_send_uncertain').mapped('partner_id.email'),
+    'uncertain': run.document_ids.filtered_domain(
+        [('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
 }))
 """
 ALL = {f"tenant{number:02}@example.com" for number in range(CUSTOMERS)}
@@ -188,7 +189,7 @@ def test_killed_while_sending(space, database, sink):
     result = send_and_die(space, database, "2024-04-15", where)
     assert_sent(result, uncertain=1)
     assert get_recipients(sink) == dict.fromkeys(ALL - set(result["uncertain"]), 1)
-    again = "run.document_ids.filtered('is_send_uncertain').action_send()"
+    again = "run.document_ids.filtered_domain([('send_state', '=', 'uncertain')]).action_send()"
     run = "run = env['invoice.run'].search([], order='id desc', limit=1)\n"
     [after] = ask(space, database, SENDER, run, again, START, SENT)
     assert get_recipients(sink) == dict.fromkeys(result["uncertain"], 1), "a person decided"

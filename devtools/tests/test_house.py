@@ -30,7 +30,8 @@ METHOD = "    def write(self, vals):\n        pass\n"
 
 def test_a_method_has_one_home(complain):
     first = make_class("billing.thing", (), METHOD)
-    second = make_class("billing.thing", ["billing.thing"], METHOD)
+    idea = '"""What a thing does when it is written."""\n'
+    second = idea + make_class("billing.thing", ["billing.thing"], METHOD)
     (text,) = complain({"models/run/a.py": first, "models/run/b.py": second})
     assert "billing.thing.write() is defined in a.py too" in text
 
@@ -85,15 +86,47 @@ def test_the_engine_may_use_tools(complain):
         'self._write_engine({"job": "none", "state": "done"})',
         'self.state = "done"',
         'vals["state"] = "done"',
+        'self.send_state = "sent"',
+        'self.write({"send_error": False, "send_state": "sent"})',
     ],
 )
 def test_a_state_has_one_writer(complain, statement):
     body = f"    def action_end(self):\n        {statement}\n"
     guarded = make_class("billing.thing", ["invoice.run.states"], body)
     (text,) = complain({"models/run/a.py": guarded})
-    assert "_set_state() alone" in text
+    assert "by its own method alone" in text
     free = make_class("billing.thing", ["mail.thread"], body)
     assert complain({"models/run/a.py": free}) == []
+
+
+@pytest.mark.parametrize(
+    ("docstring", "is_said"),
+    [
+        ('"""What is printed, and in which order."""', True),
+        ('"""The thing."""', False),
+        ('"""What a thing is, in short."""', False),
+        ("", False),
+    ],
+)
+def test_a_further_file_says_what_it_keeps_apart(complain, docstring, is_said):
+    home = '"""What a thing is, in short."""\n' + make_class("billing.thing")
+    body = f"    {docstring}\n    pass\n"
+    by_class = make_class("billing.thing", ["billing.thing"]).replace("    pass\n", "")
+    by_class = by_class.replace("    _name", f"    {docstring}\n    _name")
+    by_module = f"{docstring}\n" + make_class("billing.thing", ["billing.thing"], body)
+    for further in (by_class, by_module):
+        texts = complain({"models/run/thing.py": home, "models/run/further.py": further})
+        assert [text.partition(":")[0] for text in texts] == (
+            [] if is_said else ["addon/models/run/further.py"]
+        )
+
+
+def test_one_file_of_a_model_in_a_room_needs_no_reason(complain):
+    files = {
+        "models/run/a.py": make_class("billing.thing"),
+        "models/document/b.py": make_class("billing.thing", ["billing.thing"]),
+    }
+    assert complain(files) == []
 
 
 def test_extends_names_another_addon(complain):

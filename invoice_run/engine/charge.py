@@ -1,4 +1,4 @@
-"""What a source yields: what is due, or the reason why it cannot be billed."""
+"""What a source yields: what is due, or the reason why it cannot be invoiced."""
 
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Any
 class Charge:
     """One amount that is due, and what decides on which document it goes.
 
-    The engine groups charges into documents and claims what they bill; it changes none.
+    The engine groups charges into documents and claims what they invoice; it changes none.
     """
 
     #: The commercial partner who pays: grouping and sending settings are read there.
@@ -29,7 +29,7 @@ class Charge:
     #: The ``billing.contract`` of the charge, where there is one.
     contract: Any = None
     #: Values of the source's own that never mix on one document, grouped or not: what
-    #: ``invoice.run.source._get_run_key`` returns.
+    #: ``invoice.run.source._get_grouping_key`` returns.
     key: tuple = ()
     #: Neighbouring charges of one unit are never cut apart by a limit of lines. None: the
     #: charge is a unit of its own.
@@ -47,14 +47,14 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class NotBillable:
-    """Something due that cannot be billed before somebody has repaired or decided something."""
+    """Something due that cannot be invoiced before somebody has repaired or decided something."""
 
     #: Values of the ``invoice.run.exception``, without the run.
     exception: dict
 
 
 def get_charges(items: Iterable[Charge | NotBillable]) -> list[Charge]:
-    """Return those of ``items`` that can be billed."""
+    """Return those of ``items`` that can be invoiced."""
     return [item for item in items if isinstance(item, Charge)]
 
 

@@ -1,7 +1,7 @@
 """What a month-end entry moves: pure arithmetic on the billed ledger, no ORM, no I/O.
 
-Deferred revenue is billed and not yet earned; accrued revenue is earned and not yet billed. Both
-are in company currency, to the coin, positive where revenue was, or will be, billed.
+Deferred revenue is invoiced and not yet earned; accrued revenue is earned and not yet invoiced.
+Both are in company currency, to the coin, positive where revenue was, or will be, invoiced.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ REVENUE_SIGN = {DEFERRED: 1, ACCRUED: -1}
 
 
 class Split(NamedTuple):
-    """What is left of a billed amount after its credits, by what is earned of it."""
+    """What is left of an invoiced amount after its credits, by what is earned of it."""
 
     deferred: Fraction
     earned: Fraction
@@ -50,7 +50,7 @@ def part_of(untaxed: float, part: Fraction, whole: Fraction, coin: float) -> Fra
 
 @dataclass(frozen=True)
 class Row:
-    """One amount of a cut-off: of one invoice line, or of days that none bills.
+    """One amount of a cut-off: of one invoice line, or of days that are on none.
 
     :param kind: ``DEFERRED`` or ``ACCRUED``
     :param account_id: revenue account

@@ -1,7 +1,7 @@
-"""What invoices in force billed, and what credits took back: plain rows, no ORM, no I/O.
+"""What invoices in force charged, and what credits took back: plain rows, no ORM, no I/O.
 
 ``billing.ledger`` (``models/ledger/``) reads the rows from the journal items; here is
-what they mean. Money is positive where it was billed and negative where it was credited,
+what they mean. Money is positive where it was invoiced and negative where it was credited,
 whatever the type of the invoice. All dates are inclusive.
 """
 
@@ -15,11 +15,11 @@ from fractions import Fraction
 from .periods import DAY, Span, exact, round_half_up
 
 #: What an entry does to days and to money.
-BILLED = "billed"  # bills its days
-RELEASED = "released"  # releases days, with their money: they are not billed any more
-RESTORED = "restored"  # undoes a release: bills these days again
-DAYS = "days"  # credits its days; the days stay billed
-LAST = "last"  # counted from the last day billed; the days stay billed
+BILLED = "billed"  # invoices its days
+RELEASED = "released"  # releases days, with their money: they are not invoiced any more
+RESTORED = "restored"  # undoes a release: invoices these days again
+DAYS = "days"  # credits its days; the days stay invoiced
+LAST = "last"  # counted from the last day invoiced; the days stay invoiced
 GOODWILL = "goodwill"  # for no particular days
 UNASKED = "unasked"  # nobody was asked for which days
 
@@ -29,14 +29,14 @@ Share = Callable[[date], Fraction]
 
 @dataclass(frozen=True, slots=True)
 class LedgerEntry:
-    """One journal item that bills something of a run, or credits it.
+    """One journal item that invoices something of a run, or credits it.
 
     :param record_id: the record that was asked about: price line, usage item or order line
     :param kind: one of the constants above
     :param line_id: the journal item; None where a period was settled without an invoice
     :param move_id: its invoice or credit note, as above
-    :param amount_id: the ``invoice.run.line`` that claims what is billed here; of a credit the
-        one that the credited invoice line bills; None on invoices that Sales made without a run
+    :param amount_id: the ``invoice.run.line`` that claims what is invoiced here; of a credit the
+        one that the credited invoice line is about; None on invoices that Sales created alone
     :param origin_id: of a credit: the journal item of the invoice line that it credits
     :param date_from: first day that it is about; None where it is not about days
     :param date_to: last day that it is about
@@ -52,7 +52,7 @@ class LedgerEntry:
     :param account_id: the account in the books; None without a journal item
     :param product_id: the product
     :param analytic_distribution: as on the journal item, {} for none
-    :param planned_amount: amount of ``amount_id`` as its run approved it: not what was billed
+    :param planned_amount: amount of ``amount_id`` as its run approved it: not what was invoiced
     :param net_price: price of one unit of time then, see ``invoice.run.line``
     """
 
@@ -123,14 +123,14 @@ class BilledLine:
         return _between(after, self.left(measure))
 
     def is_released(self) -> bool:
-        """Whether nothing that it billed is billed any more."""
+        """Whether nothing that it invoiced is invoiced any more."""
         if self.entry.span:
             return not self.open_days()
         kinds = [credit.kind for credit in self.credits]
         return kinds.count(RELEASED) > kinds.count(RESTORED)
 
     def open_days(self) -> list[Span]:
-        """The days that it bills and that no credit released, in order."""
+        """The days that it invoices and that no credit released, in order."""
         if not self.entry.span:
             return []
         return net_spans([self.entry, *self.credits])
@@ -159,7 +159,7 @@ def _share_after(credit: LedgerEntry, day: date, share: Share) -> Fraction:
 
 
 def net_spans(entries: list[LedgerEntry]) -> list[Span]:
-    """The days that ``entries`` of one record bill and that none of them released, in order."""
+    """The days that ``entries`` of one record invoice and that none of them released, in order."""
     changes = {}
     for entry in entries:
         if entry.span and entry.kind in (BILLED, RESTORED, RELEASED):

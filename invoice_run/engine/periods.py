@@ -2,12 +2,12 @@
 
 How to use
 ----------
-Describe how a contract is billed with :class:`Terms`, then ask
+Describe how a contract is invoiced with :class:`Terms`, then ask
 
-* :func:`due_spans`: which open days of one price line are to be billed up to a target
+* :func:`due_spans`: which open days of one price line are to be invoiced up to a target
   date, as a list of inclusive spans in order;
 * :func:`charge`: what such a span costs, to the smallest coin;
-* :func:`next_invoicing_date`: from which target date on there is something to bill.
+* :func:`next_invoicing_date`: from which target date on there is something to invoice.
 
 How it works
 ------------
@@ -41,7 +41,7 @@ INTERVAL_MONTHS = {"month": 1, "quarter": 3, "half_year": 6, "year": 12}
 
 
 class OpenEnded(ValueError):
-    """A contract without end date is to be billed until its end."""
+    """A contract without end date is to be invoiced until its end."""
 
 
 class Span(NamedTuple):
@@ -130,14 +130,14 @@ def grid_anchor(start: date, count: int, unit: str, anchor: str) -> date:
 
 @dataclass(frozen=True)
 class Terms:
-    """How one contract is billed.
+    """How one contract is invoiced.
 
     :param start: first day of the contract
     :param end: last day (inclusive), None = open-ended
     :param mode: ``periodic``, ``date`` (to ``until``) or ``end`` (to the end date)
-    :param until: last day to bill in mode ``date`` (inclusive)
+    :param until: last day to invoice in mode ``date`` (inclusive)
     :param count: length of a billing period, in ``unit`` (``month`` or ``week``)
-    :param prebilling: periods billed ahead of the one that contains the target date
+    :param prebilling: periods invoiced ahead of the one that contains the target date
     :param timing: ``advance``, or ``arrears``: only periods that are over
     :param anchor: ``start`` or ``calendar``, see :func:`grid_anchor`
     :param proration: how a cut month is counted: ``actual``, ``thirty``, ``thirty_360``
@@ -209,7 +209,7 @@ def open_spans(first: date, last: date, taken: Iterable[Span]) -> list[Span]:
 
 
 def first_open_day(first: date, last: date | None, taken: Iterable[Span]) -> date | None:
-    """The first day of a line that is not billed yet; None when nothing is left.
+    """The first day of a line that is not invoiced yet; None when nothing is left.
 
     :param last: last day of the line, None = open-ended
     """
@@ -222,7 +222,7 @@ def first_open_day(first: date, last: date | None, taken: Iterable[Span]) -> dat
 
 
 def billing_horizon(terms: Terms, target: date) -> date | None:
-    """Last day (inclusive) that a run with this target date bills; None = nothing.
+    """Last day (inclusive) that a run with this target date invoices; None = nothing.
 
     Periodic: the end of the period that contains the target date, counted on the grid also
     before the contract starts, plus the pre-billed ones; in arrears the end of the last
@@ -257,13 +257,13 @@ def due_spans(
 ) -> list[Span]:
     """The open days of one price line that are due, one span per invoice period, in order.
 
-    :param first: first day of the line that we bill (its start, or the day after what was
+    :param first: first day of the line that we invoice (its start, or the day after what was
         invoiced elsewhere)
     :param last: last day of the line (inclusive), None = open-ended
     :param taken: spans that are claimed already
-    :param target: bill up to the period that contains this day
+    :param target: invoice up to the period that contains this day
     :param skip_before: leave out periods that end before this day, and days before it where
-        the mode does not bill by period
+        the mode does not invoice by period
     :raises OpenEnded: mode ``end`` and the contract has no end date
     """
     horizon = billing_horizon(terms, target)

@@ -103,7 +103,7 @@ class TestGrouping(InvoiceRunCommon):
         contracts[1].line_ids.date_end = "2024-06-30"
         key = patch.object(
             self.env.registry["billing.contract"],
-            "_get_run_key",
+            "_get_grouping_key",
             lambda contract: (contract.client_order_ref,),
         )
         with key:

@@ -55,6 +55,20 @@ class TestMigration(InvoiceRunCommon):
         run._process_queue()
         self.assertEqual(run.document_ids.mapped("state"), ["invoiced"])
 
+    def test_unconfirmed_delivery_stays_unconfirmed(self):
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        document = run.document_ids
+        self.env.cr.execute(
+            "ALTER TABLE invoice_run_document ADD COLUMN is_send_uncertain boolean;"
+            "ALTER TABLE invoice_run ADD COLUMN is_reprint boolean"
+        )
+        self._forget(
+            "invoice_run_document SET is_send_uncertain = TRUE, send_state = 'failed'",
+            "invoice_run SET is_reprint = TRUE, job = 'print'",
+        )
+        self._migrate("19.0.1.1.0", "pre-migrate")
+        self.assertEqual((document.send_state, run.job), ("uncertain", "reprint"))
+
     def test_waiting_runs_stay_waiting(self):
         run = self._make_amounts(self._make_run("2024-01-15"))
         self._migrate("19.0.1.1.0", "pre-migrate", "post-migrate")

@@ -320,9 +320,10 @@ class TestPrinting(SendingCommon):
     def test_much_to_bind_is_background_work(self):
         run = self._make_printed_run(2)
         self.patch(self._get_module(), "BIND_AT_ONCE", 1)
-        for press, count in ((run.action_print, 1), (run.action_reprint, 2)):
+        presses = (("print", run.action_print), ("reprint", run.action_reprint))
+        for count, (job, press) in enumerate(presses, 1):
             self.assertIsNone(press())
-            self.assertEqual(run.job, "print")
+            self.assertEqual(run.job, job)
             self.assertEqual(run.get_progress()["total"], 2)
             run._process_queue()
             self.assertEqual(run.job, "none")

@@ -15,34 +15,36 @@ class TestStates(InvoiceRunCommon):
 
     def test_tables_name_each_state(self):
         for record in self._get_records():
-            states = {name for name, _label in record._fields["state"].selection}
-            table = record._get_transitions()
-            self.assertEqual(set(table) - {None}, states)
-            self.assertLessEqual(set().union(*table.values()), states)
+            for field, table in record._get_transitions().items():
+                states = {name for name, _label in record._fields[field].selection}
+                self.assertEqual(set(table) - {None}, states)
+                self.assertLessEqual(set().union(*table.values()), states)
 
     def test_only_the_steps_of_the_table(self):
         for record in self._get_records():
-            table = record._get_transitions()
-            for before in set(table) - {None}:
-                for after in set(table) - {None, before}:
-                    self._check_step(record.sudo(), before, after, after in table[before])
+            for field, table in record._get_transitions().items():
+                for before in set(table) - {None}:
+                    for after in set(table) - {None, before}:
+                        is_allowed = after in table[before]
+                        self._check_step(record.sudo(), field, before, after, is_allowed)
 
-    def _check_step(self, record, before, after, is_allowed):
+    def _check_step(self, record, field, before, after, is_allowed):
         """The state ``before`` is put into the database: it does not ask the table."""
-        with self.subTest(model=record._name, before=before, after=after):
+        with self.subTest(model=record._name, field=field, before=before, after=after):
             self.env.flush_all()
             self.env.cr.execute(
-                f"UPDATE {record._table} SET state = %s WHERE id = %s", [before, record.id]
+                f"UPDATE {record._table} SET {field} = %s WHERE id = %s", [before, record.id]
             )
             record.invalidate_recordset()
+            set_state = getattr(record, f"_set_{field}")
             if is_allowed:
-                record._set_state(after)
-                self.assertEqual(record.state, after)
+                set_state(after)
+                self.assertEqual(record[field], after)
                 return
-            for write in (record._set_state, lambda state: record.write({"state": state})):
+            for write in (set_state, lambda state: record.write({field: state})):
                 with self.assertRaisesRegex(UserError, "cannot become"):
                     write(after)
-            self.assertEqual(record.state, before)
+            self.assertEqual(record[field], before)
 
     def test_nothing_begins_in_the_middle(self):
         _run, document = self._get_records()

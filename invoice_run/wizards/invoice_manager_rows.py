@@ -2,7 +2,7 @@ from odoo import api, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
-from ..models.base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED, SEND_DONE
+from ..models.base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED, SEND_DONE, SEND_FAILED
 
 #: Rows of one page; a browser may ask for fewer.
 PAGE_SIZE = 80
@@ -17,7 +17,7 @@ ORDERS = {
 FILTERS = {
     "to_do": [("state", "=", "to_do")],
     "invoiced": [("state", "in", DOCUMENT_SETTLED)],
-    "failed": ["|", ("state", "=", "failed"), ("send_state", "=", "failed")],
+    "failed": ["|", ("state", "=", "failed"), ("send_state", "in", SEND_FAILED)],
     "email": [("send_action", "=", "email")],
     "print": [("send_action", "=", "print")],
     "none": [("send_action", "=", "none")],

@@ -32,7 +32,7 @@ class AccountMove(models.Model):
         return super()._check_company(fnames)
 
     def _add_precomputed_values(self, vals_list):
-        # EXTENDS 'base': items made in bulk have what inverse methods would hand on to them
+        # EXTENDS 'base': items created in bulk have what inverse methods would hand on to them
         result = super()._add_precomputed_values(vals_list)
         if self.env.context.get("invoice_run_bulk"):
             known = {self._fields[name] for name in MOVE_INVERSES}
@@ -86,7 +86,7 @@ class AccountMove(models.Model):
         if any(self.env["invoice.run.bulk"]._get_overridden_methods(methods)):
             return self
         author = self.env.user.partner_id
-        # sudo: followers and messages of invoices that the caller has just made
+        # sudo: followers and messages of invoices that the caller has just created
         followers = self.env["mail.followers"].sudo()
         domain = [("res_model", "=", self._name), ("res_id", "in", self.ids)]
         watched = followers.search([*domain, ("partner_id", "!=", author.id)]).mapped("res_id")

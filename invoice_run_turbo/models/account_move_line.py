@@ -43,7 +43,7 @@ class AccountMoveLine(models.Model):
 
     @api.constrains("tax_ids", "tax_repartition_line_id")
     def _check_caba_non_caba_shared_tags(self):
-        # EXTENDS 'account': no tax of an invoice made in bulk is due on payment
+        # EXTENDS 'account': no tax of an invoice created in bulk is due on payment
         if self.env.context.get("invoice_run_bulk"):
             return
         super()._check_caba_non_caba_shared_tags()

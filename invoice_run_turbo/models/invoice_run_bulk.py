@@ -61,7 +61,7 @@ class InvoiceRunBulk(models.AbstractModel):
     ``account.move.create`` writes an invoice in steps: product lines, then taxes, then payment
     terms, each seen by the steps before. Here Odoo's tax engine and payment terms are asked
     first, for all invoices, and ``create`` gets all journal items at once. Used only where
-    nothing of :meth:`_get_bulk_obstacles` stands in the way; the others are made one step
+    nothing of :meth:`_get_bulk_obstacles` stands in the way; the others are created one step
     after the other.
 
     How: :meth:`_create_moves` cuts the values into stretches with and without obstacles,
@@ -231,7 +231,7 @@ class InvoiceRunBulk(models.AbstractModel):
 
     @api.model
     def _get_bulk_obstacles(self, vals, cache):
-        """Return why the invoice of ``vals`` is made by plain ``create``, as short texts.
+        """Return why the invoice of ``vals`` is created by plain ``create``, as short texts.
 
         What is not proven to give the same rows belongs here. An addon can extend the list.
 

@@ -21,7 +21,7 @@ STYLESHEET = re.compile(
 
 
 class PdfPool:
-    """Lets a few wkhtmltopdf processes work while Odoo makes the HTML of the next ones.
+    """Lets a few wkhtmltopdf processes work while Odoo creates the HTML of the next ones.
 
     No threads: processes are started and waited for, and all of the ORM stays where it is.
     """
@@ -84,7 +84,7 @@ class IrActionsReport(models.Model):
     """Invoices of a run: printed by several processes at once, each for a few of them.
 
     Core's own steps stay: it asks for HTML and for the PDF, and splits the PDF. In a batch of a
-    run it gets the HTML and the PDF that were made ahead.
+    run it gets the HTML and the PDF that were created ahead.
     """
 
     _inherit = "ir.actions.report"
@@ -129,7 +129,7 @@ class IrActionsReport(models.Model):
         return process if isinstance(process, AheadProcess) else None
 
     def _start_run_pdf(self, pool, report_ref, data, ids):
-        """Make the HTML of ``ids`` and start to print it."""
+        """Create the HTML of ``ids`` and start to print it."""
         report = self._get_report(report_ref).with_context(debug=False)
         values = {**(data or {}), "report_type": "pdf", "debug": False}
         html = self.with_context(debug=False)._render_qweb_html(report_ref, ids, data=values)[0]
@@ -173,7 +173,7 @@ class IrActionsReport(models.Model):
     def _get_stylesheet(self, href):
         """Return the rules of one of Odoo's bundles, None where it cannot be used.
 
-        Also None before wkhtmltopdf, or a browser, asked for it the first time: then it is made.
+        Also None before wkhtmltopdf, or a browser, asked for it the first time: then it is created.
         """
         domain = [("url", "=", href), ("public", "=", True), ("type", "=", "binary")]
         # Odoo's own, as core finds them: anybody may name a file of his like that
@@ -200,7 +200,7 @@ class IrActionsReport(models.Model):
     def _without_needless_delay(self, args):
         """Return ``args`` without Odoo's second of waiting for scripts, twice a process.
 
-        Odoo's layouts have none that work on after the page was read. Who has one sets the
+        Odoo's layouts have none that work on after the page was read. Whoever has one sets the
         system parameter ``report.print_delay``.
         """
         # sudo: a technical setting, as core reads it
@@ -210,7 +210,7 @@ class IrActionsReport(models.Model):
         return [*args[:position], "1", *args[position + 1 :]]
 
     def _render_qweb_html(self, report_ref, docids, data=None):
-        # EXTENDS 'base': made ahead
+        # EXTENDS 'base': created ahead
         process = self._get_ahead()
         if process and self._is_made_ahead(process, report_ref, docids):
             return process.html, "html"
@@ -221,7 +221,7 @@ class IrActionsReport(models.Model):
         return list(ids or []) == process.ids and self._get_report(report_ref) == process.report
 
     def _prepare_html(self, html, report_model=False):
-        # EXTENDS 'base': made ahead
+        # EXTENDS 'base': created ahead
         process = self._get_ahead()
         if process and html is process.html:
             return process.prepared

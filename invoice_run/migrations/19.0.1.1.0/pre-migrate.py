@@ -1,5 +1,7 @@
 """What new columns and indexes ask for is written before Odoo makes them."""
 
+from odoo.tools.sql import column_exists
+
 #: Confirmed credit notes over the whole amount that let the periods be billed again.
 GIVEN_BACK = """
     SELECT credit.reversed_entry_id FROM account_move credit
@@ -30,6 +32,16 @@ STRIP_REFERENCES = """
                                       ELSE bare.ref || ' (' || usage.id || ')' END, '')
       FROM bare WHERE bare.id = usage.id AND usage.external_ref <> bare.ref
 """
+#: "Delivery unconfirmed" has become a sending status, and printing again a job.
+MERGED_FACTS = {
+    ("invoice_run_document", "is_send_uncertain"): """
+        UPDATE invoice_run_document SET send_state = 'uncertain'
+         WHERE is_send_uncertain AND send_state NOT IN ('sent', 'printed')
+    """,
+    ("invoice_run", "is_reprint"): """
+        UPDATE invoice_run SET job = 'reprint' WHERE is_reprint AND job = 'print'
+    """,
+}
 
 
 def migrate(cr, version):
@@ -37,6 +49,9 @@ def migrate(cr, version):
     cr.execute("ALTER TABLE billing_contract ADD COLUMN IF NOT EXISTS cancel_date date")
     cr.execute(KEEP_CANCELLED)
     cr.execute(STRIP_REFERENCES)
+    for (table, column), query in MERGED_FACTS.items():
+        if column_exists(cr, table, column):
+            cr.execute(query)
     for table in ("account_move", "account_move_line"):
         cr.execute(f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS billing_given_back boolean")
     cr.execute(f"UPDATE account_move SET billing_given_back = TRUE WHERE id IN ({GIVEN_BACK})")

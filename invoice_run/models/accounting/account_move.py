@@ -83,7 +83,7 @@ class AccountMove(models.Model):
     def _prepare_state(self, state):
         """Check and prepare that these moves of runs get another state.
 
-        :raises UserError: credits, or what is billed again, stand in the way
+        :raises UserError: credits, or what is invoiced again, stand in the way
         """
         if not self:
             return
@@ -100,12 +100,12 @@ class AccountMove(models.Model):
             self._forget_credit_documents()
 
     def _get_moves_of_runs(self):
-        """Return those of these moves that bill something of runs, or give it back.
+        """Return those of these moves that invoice something of runs, or give it back.
 
         Every confirmation of any journal entry passes here. Moves and items are read by Odoo then
         in any case, so of what has nothing to do with a run no query is asked; one of reversals.
         """
-        # sudo: whoever confirms an entry need not see the run that made the invoice
+        # sudo: whoever confirms an entry need not see the run that created the invoice
         moves = self.sudo()
         found = moves.filtered(lambda move: move._is_of_runs())
         reversals = (moves - found).filtered("reversed_entry_id")
@@ -148,20 +148,20 @@ class AccountMove(models.Model):
 
     def _get_credit_lines(self):
         """Return the lines of these moves that credit invoice lines of runs."""
-        # sudo: who confirms a credit note need not see the run that made the invoice
+        # sudo: whoever confirms a credit note need not see the run that created the invoice
         lines = self.env["account.move.line"].sudo()
         domain = [("move_id", "in", self.ids), ("billing_credited_line_id", "!=", False)]
         return lines.search(domain)
 
     def _get_lines_of_runs(self):
-        """Return the lines of these invoices that bill amounts of runs."""
-        # sudo: who cancels an invoice need not see the run that made it
+        """Return the lines of these invoices that are amounts of runs."""
+        # sudo: whoever cancels an invoice need not see the run that created it
         lines = self.env["account.move.line"].sudo()
         return lines.search([("move_id", "in", self.ids), ("invoice_run_line_id", "!=", False)])
 
     def _forget_unsent_mails(self):
         """Withdraw emails with these moves as they were; they are sent anew when confirmed."""
-        # sudo: who changes an invoice need not see the run that made it
+        # sudo: whoever changes an invoice need not see the run that created it
         documents = self.env["invoice.run.document"].sudo()
         domain = [("move_id", "in", self.ids), ("send_state", "=", "pending")]
         documents.search([*domain, ("send_message_id", "!=", False)])._forget_unsent_mails()
@@ -170,7 +170,7 @@ class AccountMove(models.Model):
         """Do not send credit notes of a run that are deleted or cancelled before they left."""
         if not self:
             return
-        # sudo: who cancels a credit note need not see the run that made it
+        # sudo: whoever cancels a credit note need not see the run that created it
         documents = (
             self.env["invoice.run.document"]
             .sudo()
@@ -200,13 +200,13 @@ class AccountMove(models.Model):
         batch = self.env.context.get("invoice_run_batch")
         if batch:
             return batch.documents[self.id]
-        # sudo: users who send an invoice need not see the run that made it
+        # sudo: users who send an invoice need not see the run that created it
         documents = self.env["invoice.run.document"].sudo()
         domain = [("move_id", "=", self.id), ("send_action", "=", "email")]
         return documents.search([*domain, ("send_state", "in", SEND_OPEN)])
 
     def action_view_invoice_run(self):
-        """Open the run that made this invoice."""
+        """Open the run that created this invoice."""
         self.ensure_one()
         self.invoice_run_id.check_access("read")
         return self.invoice_run_id._get_records_action()
@@ -235,7 +235,7 @@ class AccountMove(models.Model):
                 own=self.ids if own else [],
             )
         )
-        # sudo: who confirms or cancels an invoice need not see the run that made it
+        # sudo: whoever confirms or cancels an invoice need not see the run that created it
         return self.env["invoice.run.line"].sudo().browse([row[0] for row in rows])
 
     def _is_billing(self):
@@ -265,7 +265,7 @@ class AccountMove(models.Model):
         )
 
     def _note_given_back(self):
-        """Note, for the database, which of these invoices do not bill their amounts any more.
+        """Note, for the database, which of these invoices no longer hold their amounts.
 
         With it the database refuses a second invoice in force, see the unique indexes.
         """
@@ -343,7 +343,7 @@ class AccountMove(models.Model):
     def _check_not_credited(self):
         """Refuse invoices that were credited by hand, in part or in draft too.
 
-        A further credit note in full would credit more than was billed.
+        A further credit note in full would credit more than was invoiced.
 
         :raises UserError: names the first of them and its credit note
         """

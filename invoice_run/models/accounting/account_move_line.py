@@ -81,7 +81,7 @@ class AccountMoveLine(models.Model):
 
     def _get_changed_lines(self, vals):
         """Return those of these lines of runs of which ``vals`` change amount, account or days."""
-        # sudo: users who edit an invoice need not see the run that made it
+        # sudo: users who edit an invoice need not see the run that created it
         lines = self.sudo().filtered("invoice_run_line_id")
         if not lines:
             return lines
@@ -98,7 +98,7 @@ class AccountMoveLine(models.Model):
 
     def unlink(self):
         # EXTENDS 'account': a deleted invoice line releases its period
-        # sudo: users who delete an invoice line need not see the run that made it
+        # sudo: users who delete an invoice line need not see the run that created it
         billed = self.sudo().filtered("invoice_run_line_id")
         billed._check_credits_undone()
         run_lines = billed.invoice_run_line_id
@@ -111,7 +111,7 @@ class AccountMoveLine(models.Model):
         # EXTENDS 'account': what reverses an invoice line names it; "Reverse and create invoice"
         # moves the claim to the new invoice
         result = super()._copy_data_extend_business_fields(values)
-        # sudo: who reverses an invoice need not see the run that made it
+        # sudo: whoever reverses an invoice need not see the run that created it
         line, links = self.sudo(), {}
         # the object, not True: over RPC a context can hold anything else
         if self.env.context.get("invoice_run_reversing") is ENGINE:

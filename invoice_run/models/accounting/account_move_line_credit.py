@@ -75,7 +75,7 @@ class AccountMoveLine(models.Model):
         return ", ".join(sorted(set(credits.move_id.mapped("display_name"))))
 
     def _check_credits_fit(self):
-        """Refuse credits of cancelled invoices, and those that credit more than was billed.
+        """Refuse credits of cancelled invoices, and those that credit more than was invoiced.
 
         :raises UserError: names the invoice, what is left of it and what would be credited
         """
@@ -95,7 +95,7 @@ class AccountMoveLine(models.Model):
             line._check_enough_left(mine, given_back.get(line.id, (0.0, 0.0))[0])
 
     def _takes_credit_back(self):
-        """Whether this line takes a credit back that somebody made by hand."""
+        """Whether this line takes a credit back that somebody created by hand."""
         reversed_lines = self.move_id.reversed_entry_id.line_ids
         credits = reversed_lines.filtered(
             lambda line: line.billing_credited_line_id == self.billing_credited_line_id
@@ -105,7 +105,7 @@ class AccountMoveLine(models.Model):
     def _check_not_built_upon(self):
         """Refuse to take back credits by hand when a run credited the rest of their line since.
 
-        It would have credited too little: the customer would owe days that are not billed.
+        It would have credited too little: the customer would owe days that are not invoiced.
 
         :raises UserError: names the credit by hand and the later one
         """
@@ -146,12 +146,12 @@ class AccountMoveLine(models.Model):
         )
 
     def _get_signed_quantity(self):
-        """Return the quantity: positive where it is billed, negative where credited."""
+        """Return the quantity: positive where it is invoiced, negative where credited."""
         self.ensure_one()
         return -self.quantity if self.move_id.move_type == "out_refund" else self.quantity
 
     def _get_signed_subtotal(self):
-        """Return the untaxed amount: positive where it is billed, negative where credited."""
+        """Return the untaxed amount: positive where it is invoiced, negative where credited."""
         self.ensure_one()
         return (
             -self.price_subtotal if self.move_id.move_type == "out_refund" else self.price_subtotal
@@ -185,7 +185,7 @@ class AccountMoveLine(models.Model):
 
         :param answer: a record of ``billing.credit.mixin``
         :param credited: the invoice line of those that name none
-        :raises UserError: more would be credited than was billed
+        :raises UserError: more would be credited than was invoiced
         """
         for line in self:
             vals = {"billing_credit_kind": answer.billing_credit_kind}

@@ -28,7 +28,7 @@ DETAIL_FIELDS = (
 
 
 class BillingCutoffDetail(models.Model):
-    """One amount that a month-end entry sums up: of an invoice line, or of days not billed."""
+    """One amount that a month-end entry sums up: of an invoice line, or of days not invoiced."""
 
     _name = "billing.cutoff.detail"
     _description = "Detail of a Month-end Entry"
@@ -169,7 +169,7 @@ class AccountMove(models.Model):
         return self.env["billing.cutoff.rows"].sudo()._get_rows(company, date)
 
     def _write_cutoff(self, rows):
-        """Write the lines and details that ``rows`` of the ledger make."""
+        """Write the lines and details that ``rows`` of the ledger create."""
         self.ensure_one()
         self._check_cutoff_accounts(rows)
         lines = cutoff.entry_lines(self._get_cutoff_row(row) for row in rows)
@@ -375,7 +375,7 @@ class AccountMove(models.Model):
     def _process_cutoff_draft(self, company):
         """Create or recalculate the draft of the month before the company's today; safe to repeat.
 
-        What cannot be made is logged, and stops no other company.
+        What cannot be created is logged, and stops no other company.
         """
         date = company._get_invoice_run_today().replace(day=1) - periods.DAY
         if self._get_cutoff_entry(company, date).state == "posted":

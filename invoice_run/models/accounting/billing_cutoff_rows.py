@@ -14,9 +14,9 @@ class BillingCutoffRows(models.AbstractModel):
     """The amounts of a cut-off, from the billed ledger: the report shows and the entry books them.
 
     Deferred: what is left of each invoice line in force for the days after the date, as booked:
-    its account, analytic distribution and rate. Whatever became of the contract since: who
-    cancels it must credit what was billed. Accrued: what the days up to the date cost that no
-    invoice bills, at the contract's price and the rate of the date; usage up to the date too.
+    its account, analytic distribution and rate. Whatever became of the contract since: whoever
+    cancels it must credit what was invoiced. Accrued: what the days up to the date cost that no
+    invoice covers, at the contract's price and the rate of the date; usage up to the date too.
 
     Only entries confirmed with an accounting date up to the date count.
     """
@@ -194,7 +194,7 @@ class BillingCutoffRows(models.AbstractModel):
         }
 
     def _get_source(self, record):
-        """Return the record that says who is billed and how."""
+        """Return the record that says who is invoiced and how."""
         return record.contract_id if record._name == "billing.contract.line" else record
 
     def _get_position(self, record):

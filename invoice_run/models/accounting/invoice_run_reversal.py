@@ -67,7 +67,7 @@ class InvoiceRunDocument(models.Model):
         :raises UserError: a later credit builds on one of them
         """
         lines = self.line_ids
-        # what was credited here comes back after what was billed in its place is given up
+        # what was credited here comes back after what was invoiced in its place is given up
         lines.filtered(lambda line: not line.corrects_id)._release()
         lines.filtered("corrects_id")._release()
         self._set_state("released")
@@ -104,7 +104,7 @@ class InvoiceRunDocument(models.Model):
 
     def _prepare_credit_vals(self, credit):
         self.ensure_one()
-        arrived = self.send_state in SEND_DONE or self.is_send_uncertain
+        arrived = self.send_state in (*SEND_DONE, "uncertain")
         names = ("run_id", "company_id", "partner_id", "payer_id", "currency_id", "category_id")
         amounts = [name for name in self._fields if name.startswith(AMOUNTS)]
         return {

@@ -21,7 +21,7 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     def _get_open_payers(self):
-        """Return the customers with something due for whom this run made nothing yet.
+        """Return the customers with something due for whom this run created nothing yet.
 
         All that a customer has due is handled in one transaction, so after a crash a
         customer is done or untouched.
@@ -47,7 +47,7 @@ class InvoiceRun(models.Model):
         return done - self.renew_payer_ids
 
     def _generate_amounts(self, payers, look_again=False):
-        """Make documents, amounts, claims and exceptions of ``payers``, in this transaction.
+        """Create documents, amounts, claims and exceptions of ``payers``, in this transaction.
 
         Tried for all at once; where that fails, customer by customer and contract by
         contract, so that one bad contract never stops the others.
@@ -248,20 +248,14 @@ class InvoiceRun(models.Model):
         if self.schedule_id.category_id:
             shared["category_id"] = self.schedule_id.category_id.id
         contracts = {charge.contract_id for charge in charges if charge.contract_id}
-        lines = [charge.line for charge in charges]
-        # late usage and credits do not make the invoice one of an earlier month
-        periods = [
-            line for line in lines if line.get("contract_line_id") and not line.get("corrects_id")
-        ]
+        lines = [{"corrects_id": False, "contract_line_id": False, **c.line} for c in charges]
         return {
             **shared,
+            **self.env["invoice.run.document"]._prepare_lines_vals(lines, contracts),
             "run_id": self.id,
             "payer_id": payer.id,
             "part": key[-1],
-            "contract_ids": [fields.Command.set(sorted(contracts))],
             "is_grouped": self._is_grouped(payer) and bool(contracts),
-            "date_from": min(line["billing_date_from"] for line in periods or lines),
-            "date_to": max(line["billing_date_to"] for line in periods or lines),
             "invoice_date": self.invoice_date,
             "invoice_date_due": self.due_date,
             "send_action": self._get_send_action(shared["partner_id"]),

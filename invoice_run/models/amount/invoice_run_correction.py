@@ -10,7 +10,7 @@ from ..base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED
 
 
 class InvoiceRunLine(models.Model):
-    """Credits of days that were billed and are not owed any more.
+    """Credits of days that were invoiced and are not owed any more.
 
     A correction is no claim: it shortens the earlier claim. Claiming it cuts
     (or releases) the earlier claim for the credited days, releasing it restores that claim.
@@ -52,7 +52,7 @@ class InvoiceRunLine(models.Model):
     )
 
     def _is_held(self):
-        """Whether this amount still holds what it bills: its claim, or the cut of another."""
+        """Whether this amount still holds what it invoices: its claim, or the cut of another."""
         self.ensure_one()
         return self.is_applied if self.corrects_id else self.is_claimed
 
@@ -183,7 +183,7 @@ class InvoiceRunLine(models.Model):
         """Return the values of the amount that credits this one from ``first`` on (inclusive).
 
         It mirrors product, account, taxes and analytic distribution of the invoice line that
-        billed these days, names invoice and period, and credits what is left of it for them:
+        invoiced these days, names invoice and period, and credits what is left of it for them:
         all that is left of the line in the same quantity and price, to the coin.
 
         :param billed: the :class:`ledger.BilledLine` of the invoice line in force
@@ -273,7 +273,7 @@ class InvoiceRunLine(models.Model):
         }
 
     def _get_signed_quantity(self):
-        """Return the quantity as it is billed: see the method of this name on journal items."""
+        """Return the quantity as it is invoiced: see the method of this name on journal items."""
         return self.quantity
 
     def _prepare_credited_line_vals(self):
@@ -285,7 +285,7 @@ class InvoiceRunLine(models.Model):
         return vals
 
     def _get_booking_account(self):
-        """Return the account on which this amount will be booked: a credit's as it was billed."""
+        """Return the account on which this amount will be booked: a credit's as it was invoiced."""
         self.ensure_one()
         return self.credited_line_id.account_id or self._get_default_account()
 

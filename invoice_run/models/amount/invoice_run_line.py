@@ -207,7 +207,7 @@ class InvoiceRunLine(models.Model):
         return bool(self._get_billing_moves())
 
     def _get_billing_moves(self):
-        """Return the invoices in force that bill this amount."""
+        """Return the invoices in force that this amount is on."""
         self.ensure_one()
         return self.move_line_ids.move_id.filtered(lambda move: move._is_billing())
 
@@ -279,7 +279,7 @@ class InvoiceRunLine(models.Model):
         return self._get_source()._get_sought_record(self)
 
     def _get_whole(self):
-        """Return these amounts, with all others on their documents that are billed with them."""
+        """Return these amounts, with all others on their documents that are invoiced with them."""
         result = self
         for source in self._get_sources():
             if source._source_is_billed_whole:

@@ -3,7 +3,7 @@ from odoo.tools import SQL
 
 
 class BillingChange(models.Model):
-    """When a person last changed something that is billed, or how: for four eyes.
+    """When a person last changed something that is invoiced, or how: for four eyes.
 
     One row a person and record. ``write_uid`` knows the last person only, so the trace of one
     would be gone with the next change of another.

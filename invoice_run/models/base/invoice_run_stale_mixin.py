@@ -8,16 +8,16 @@ class InvoiceRunStaleMixin(models.AbstractModel):
     _name = "invoice.run.stale.mixin"
     _description = "Record That Amounts Are Made From"
 
-    #: Whether who creates or changes such a record prepares runs, see ``billing.change``.
+    #: Whether whoever creates or changes such a record prepares runs, see ``billing.change``.
     _prepares_runs = False
 
     @api.model
     def _get_stale_fields(self):
-        """Return the names of the fields that amounts and their documents are made from."""
+        """Return the names of the fields that amounts and their documents are calculated from."""
         raise NotImplementedError
 
     def _get_stale_domain(self):
-        """Return the amounts that are made from these records."""
+        """Return the amounts that are calculated from these records."""
         raise NotImplementedError
 
     @api.model_create_multi
@@ -28,7 +28,9 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         return records
 
     def write(self, vals):
-        names = self._get_stale_fields()
+        names = self._get_stale_fields().intersection(vals)
+        if not names:
+            return super().write(vals)
         # the value of one company concerns the amounts of that company only
         own = {name for name in names if self._fields[name].company_dependent}
         changed = self._get_changed(vals, names - own)
@@ -45,7 +47,7 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         return result
 
     def _get_changed(self, vals, names):
-        """Return the records in which ``vals`` gives one of the fields another value.
+        """Return the records in which ``vals`` gives one of the fields ``names`` another value.
 
         An import writes all columns, changed or not.
         """

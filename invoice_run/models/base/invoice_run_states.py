@@ -3,7 +3,7 @@ from odoo.exceptions import UserError
 
 
 class InvoiceRunStates(models.AbstractModel):
-    """Records of the engine with a ``state``: a table of transitions, one method that writes.
+    """Records of the engine with states: a table of transitions each, one method that writes.
 
     The table is asked on every path into the record, also by another addon's code: a step that
     it does not name would leave claims, approvals or invoices behind that fit no state.
@@ -15,7 +15,7 @@ class InvoiceRunStates(models.AbstractModel):
 
     @api.model
     def _get_transitions(self):
-        """Return {state: states that may follow it}; ``None`` stands for a new record."""
+        """Return {field: {state: states that may follow it}}; ``None`` stands for a new record."""
         raise NotImplementedError
 
     def _set_state(self, state, **vals):
@@ -29,31 +29,33 @@ class InvoiceRunStates(models.AbstractModel):
 
     def _open_engine_values(self, vals, is_new=False):
         vals = super()._open_engine_values(vals, is_new)
-        if vals.get("state"):
-            self._check_transitions([None] if is_new else self, vals["state"])
+        for name in self._get_transitions():
+            if vals.get(name):
+                self._check_transitions([None] if is_new else self, name, vals[name])
         return vals
 
     @api.model
-    def _check_transitions(self, records, state):
+    def _check_transitions(self, records, name, state):
         """Refuse ``state`` to those of ``records`` that are in one which it does not follow.
 
         :param records: these, or a list with ``None`` for a new one
+        :param name: the field of the state
         :raises UserError: names the record and both states
         """
-        transitions = self._get_transitions()
+        transitions = self._get_transitions()[name]
         for record in records:
-            before = record and record.sudo().state
+            before = record and record.sudo()[name]
             if state != before and state not in transitions.get(before, ()):
-                raise UserError(self._get_transition_error(record, state))
+                raise UserError(self._get_transition_error(record, name, state))
 
-    def _get_transition_error(self, record, state):
-        labels = dict(self._fields["state"]._description_selection(self.env))
+    def _get_transition_error(self, record, name, state):
+        labels = dict(self._fields[name]._description_selection(self.env))
         if not record:
             return self.env._("Nothing new begins as “%(state)s”.", state=labels[state])
         return self.env._(
             "“%(record)s” is “%(before)s”: it cannot become “%(after)s”. Reload the page and look "
             "at what happened meanwhile.",
             record=record.display_name,
-            before=labels[record.sudo().state],
+            before=labels[record.sudo()[name]],
             after=labels[state],
         )

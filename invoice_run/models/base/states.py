@@ -43,7 +43,7 @@ DOCUMENT_OPEN = ("to_do", "failed")
 DOCUMENT_LEFT_OUT = ("excluded", "held")
 #: Documents whose amounts are settled: by an invoice, or because they come to nothing.
 DOCUMENT_SETTLED = ("invoiced", "nothing")
-#: Documents that bill their periods, or will.
+#: Documents that invoice their periods, or will.
 DOCUMENT_BILLED = (*DOCUMENT_OPEN, *DOCUMENT_SETTLED)
 #: Documents that had an invoice: it is in force, or was taken back.
 DOCUMENT_HAD_INVOICE = ("invoiced", "released")
@@ -69,14 +69,30 @@ DOCUMENT_TRANSITIONS = {
 # Sending
 # ----------------------------------------------------------------------
 
+#: Invoices whose last attempt failed, or perhaps did: the connection was lost meanwhile.
+SEND_FAILED = ("failed", "uncertain")
 #: Invoices that are still to be sent.
-SEND_OPEN = ("pending", "failed")
+SEND_OPEN = ("pending", *SEND_FAILED)
 #: Invoices that left the house.
 SEND_DONE = ("sent", "printed")
+#: Which sending status may follow which; ``None``: at the creation of the document. What left, or
+#: perhaps did, is never again as if nothing had been sent; nothing is printed that was sent.
+SEND_TRANSITIONS = {
+    None: {"none"},
+    # Accounting may send the invoice of a document that the run does not send
+    "none": {"pending", "sent", "failed", "uncertain"},
+    "pending": {"none", "sent", "failed", "uncertain", "printed"},
+    "failed": {"none", "pending", "sent", "uncertain", "printed"},
+    # pending: a person named it to be sent again
+    "uncertain": {"pending", "sent", "failed", "printed"},
+    # a bounce, or the same invoice once more by Accounting's own buttons
+    "sent": {"pending", "failed", "uncertain"},
+    "printed": {"pending", "sent", "failed", "uncertain"},
+}
 
 # ----------------------------------------------------------------------
 # Contracts
 # ----------------------------------------------------------------------
 
-#: Contracts that are billed to their end, with their usage; the others never.
+#: Contracts that are invoiced to their end, with their usage; the others never.
 CONTRACT_BILLED = ("active", "closed")

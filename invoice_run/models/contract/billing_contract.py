@@ -823,7 +823,7 @@ class BillingContract(models.Model):
                 payer=self.commercial_partner_id,
                 contract=self,
                 bucket=self._get_bucket(terms, span),
-                key=self._get_run_key(),
+                key=self._get_grouping_key(),
                 document=document,
                 line=line._prepare_run_line_vals(terms, span, records["fiscal_position_id"]),
             )
@@ -852,7 +852,7 @@ class BillingContract(models.Model):
             yield Charge(
                 payer=self.commercial_partner_id,
                 contract=self,
-                key=self._get_run_key(),
+                key=self._get_grouping_key(),
                 line=vals,
                 **self._get_correction_document(document, earlier, vals),
             )

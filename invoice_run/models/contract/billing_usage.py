@@ -449,7 +449,7 @@ class BillingUsage(models.Model):
             contract=contract,
             bucket=("usage", contract.id or 0),
             # with its contract, on whatever document that is
-            key=(contract or self)._get_run_key(),
+            key=(contract or self)._get_grouping_key(),
             document={**document, "category_id": contract.category_id.id},
             joins=True,
         )

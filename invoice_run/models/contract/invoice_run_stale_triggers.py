@@ -1,3 +1,5 @@
+"""What changes open amounts: each record that an invoice is calculated from marks them."""
+
 from odoo import api, models
 from odoo.fields import Domain
 

@@ -1,4 +1,4 @@
-from . import invoice_run_sending
+from . import invoice_run_document_send
 from . import account_move_send
 from . import ir_actions_report
 from . import ir_mail_server

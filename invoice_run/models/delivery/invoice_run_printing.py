@@ -161,8 +161,7 @@ class InvoiceRunDocument(models.Model):
         waiting = printed.filtered(
             lambda doc: doc.send_action == "print" and doc.send_state in SEND_OPEN
         )
-        waiting._set_sent(waiting[:1]._get_channel_label())
-        waiting.write({"send_state": "printed", "send_date": False})
+        waiting._set_sent(waiting[:1]._get_channel_label(), "printed", send_date=False)
         printed.write({"print_attachment_id": attachment.id})
         return printed
 
@@ -214,8 +213,6 @@ class InvoiceRun(models.Model):
         readonly=True,
         engine=True,
     )
-    #: What the job that prints is about: what was printed before, not what waits.
-    is_reprint = fields.Boolean("Print All Again", readonly=True, copy=False, engine=True)
 
     def action_print(self):
         """Print what waits for it: at once where it is little, else in the background.
@@ -247,7 +244,7 @@ class InvoiceRun(models.Model):
             raise UserError(
                 self.env._("%(run)s is being processed: print when it is done.", run=self.reference)
             )
-        self._queue_job("print", is_reprint=again)
+        self._queue_job("reprint" if again else "print")
         return None
 
     def _get_documents_to_print(self, again=False):

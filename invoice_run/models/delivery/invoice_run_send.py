@@ -5,7 +5,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
-from ..base.states import DOCUMENT_SENDABLE
+from ..base.states import DOCUMENT_SENDABLE, SEND_FAILED
 
 
 class InvoiceRun(models.Model):
@@ -37,13 +37,13 @@ class InvoiceRun(models.Model):
     uncertain_count = fields.Integer("Delivery Unconfirmed", compute="_compute_send_counts")
     send_failed_count = fields.Integer("Not Sent", compute="_compute_send_counts")
 
-    @api.depends("document_ids.send_state", "document_ids.is_send_uncertain")
+    @api.depends("document_ids.send_state")
     def _compute_send_counts(self):
         to_print = Domain("send_action", "=", "print") & Domain("send_state", "=", "pending")
         counts = {
             "to_print_count": self._count_by_run(to_print),
-            "uncertain_count": self._count_by_run(Domain("is_send_uncertain", "=", True)),
-            "send_failed_count": self._count_by_run(Domain("send_state", "=", "failed")),
+            "uncertain_count": self._count_by_run(Domain("send_state", "=", "uncertain")),
+            "send_failed_count": self._count_by_run(Domain("send_state", "in", SEND_FAILED)),
         }
         for run in self:
             run.update({name: values.get(run, 0) for name, values in counts.items()})
@@ -120,8 +120,7 @@ class InvoiceRun(models.Model):
         """Try again exactly what failed; what perhaps left only a person sends again."""
         # sudo: documents are the engine's
         documents = self.env["invoice.run.document"].sudo()
-        domain = [("run_id", "in", self.ids), ("send_state", "=", "failed")]
-        failed = documents.search([*domain, ("is_send_uncertain", "=", False)])
+        failed = documents.search([("run_id", "in", self.ids), ("send_state", "=", "failed")])
         failed._prepare_retry()
         failed.filtered(lambda doc: doc.send_action != "print").send_asked = True
         return failed

@@ -5,7 +5,7 @@ from odoo.fields import Domain
 from odoo.tools import format_date
 
 from ...engine import cycles
-from ..base.states import DOCUMENT_OPEN, SEND_DONE
+from ..base.states import DOCUMENT_OPEN, SEND_DONE, SEND_FAILED
 
 #: Months shown before and after the present one.
 MONTHS_BACK = 6
@@ -92,7 +92,7 @@ class InvoiceRun(models.Model):
     def _get_failed_card(self, company):
         Document = self.env["invoice.run.document"]
         invoices = Domain("company_id", "=", company.id) & Domain("state", "=", "failed")
-        mails = Domain("company_id", "=", company.id) & Domain("send_state", "=", "failed")
+        mails = Domain("company_id", "=", company.id) & Domain("send_state", "in", SEND_FAILED)
         unsent = Document.search_count(mails)
         return {
             "key": "failed",

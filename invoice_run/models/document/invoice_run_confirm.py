@@ -4,7 +4,7 @@ from odoo.fields import Domain
 
 
 class InvoiceRun(models.Model):
-    """Confirm the drafts that a run made."""
+    """Confirm the drafts that a run created."""
 
     _inherit = "invoice.run"
 

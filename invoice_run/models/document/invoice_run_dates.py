@@ -5,7 +5,7 @@ from odoo import fields, models
 from ...memory import remember
 
 #: Where the authorities are told when something was delivered, and refuse a day to come: what is
-#: billed in advance counts as supplied on the day of its invoice. See docs/billing.md.
+#: invoiced in advance counts as supplied on the day of its invoice. See docs/billing.md.
 NO_FUTURE_DELIVERY = ("ES", "HU")
 
 
@@ -31,7 +31,7 @@ class InvoiceRunDocument(models.Model):
         return {"taxable_supply_date": supply} if supply else {}
 
     def _get_delivery_date(self):
-        """Return the last day billed, by which it is delivered, as far as the country allows it.
+        """Return the last day invoiced, by which it is delivered, as far as the country allows it.
 
         Sales says itself when orders were delivered.
         """

@@ -4,7 +4,7 @@ from odoo import api, fields, models
 from odoo.tools import format_date
 
 from ...memory import assign, remembering
-from ..base.states import DOCUMENT_TRANSITIONS
+from ..base.states import DOCUMENT_TRANSITIONS, SEND_TRANSITIONS
 
 PLACEHOLDER = re.compile(r"\{(date_from|date_to|month|year|quarter|week)(?::([^{}]+))?\}")
 #: Babel patterns of the placeholders that need none, on the first day of the period.
@@ -12,7 +12,7 @@ SHORTHANDS = {"month": "MMMM", "year": "yyyy", "quarter": "QQQ", "week": "w"}
 
 
 class InvoiceRunDocument(models.Model):
-    """One invoice that a run will make, or has made."""
+    """One invoice that a run will create, or has created."""
 
     _name = "invoice.run.document"
     _description = "Invoice Run Document"
@@ -107,7 +107,23 @@ class InvoiceRunDocument(models.Model):
 
     @api.model
     def _get_transitions(self):
-        return DOCUMENT_TRANSITIONS
+        return {"state": DOCUMENT_TRANSITIONS, "send_state": SEND_TRANSITIONS}
+
+    @api.model
+    def _prepare_lines_vals(self, lines, contract_ids):
+        """Return what a document says of its amounts: its period and its contracts.
+
+        Late usage and credits do not make the invoice one of an earlier month.
+
+        :param lines: amounts, or their values as dicts
+        :param contract_ids: ids of the contracts that they are about
+        """
+        periods = [line for line in lines if line["contract_line_id"] and not line["corrects_id"]]
+        return {
+            "contract_ids": [fields.Command.set(sorted(contract_ids))],
+            "date_from": min(line["billing_date_from"] for line in periods or lines),
+            "date_to": max(line["billing_date_to"] for line in periods or lines),
+        }
 
     def action_open_invoice(self):
         """Open the invoice of this document."""
@@ -116,7 +132,7 @@ class InvoiceRunDocument(models.Model):
         return self.move_id._get_records_action() if self.move_id else None
 
     def action_view_lines(self):
-        """Open what this document bills."""
+        """Open what this document invoices."""
         self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.invoice_run_line_action"
@@ -227,7 +243,7 @@ class InvoiceRunDocument(models.Model):
         assign(self, [{"title": title} for title in titles])
 
     def _get_source_names(self):
-        """Return the numbers of the contracts, or of what else this document bills."""
+        """Return the numbers of the contracts, or of what else this document invoices."""
         self.ensure_one()
         sources = self.env["invoice.run.source"]._get_sources()
         return [name for source in sources for name in source._get_document_names(self)]

@@ -34,7 +34,7 @@ class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
     def _process_invoices(self):
-        """Make the invoices of these documents.
+        """Create the invoices of these documents.
 
         A document that fails keeps its reason and its claims; later periods of its contracts
         wait for it.
@@ -184,9 +184,9 @@ class InvoiceRunDocument(models.Model):
         return self.env["account.move"].union(*(by_document[document.id] for document in self))
 
     def _get_source(self):
-        """Return the source that makes the invoice of this document, see ``invoice.run.source``.
+        """Return the source that creates the invoice of this document, see ``invoice.run.source``.
 
-        Where it bills several, as contracts with their usage, the first one.
+        Where it invoices several, as contracts with their usage, the first one.
         """
         self.ensure_one()
         return self.line_ids._get_sources()[0]
@@ -222,7 +222,7 @@ class InvoiceRunDocument(models.Model):
             raise DocumentsRefused(reasons)
 
     def _get_invoice_errors(self):
-        """Return all reasons why the invoice of this document cannot be made now."""
+        """Return all reasons why the invoice of this document cannot be created now."""
         self.ensure_one()
         errors = []
         if self.move_id or self.state not in DOCUMENT_OPEN:
@@ -240,7 +240,7 @@ class InvoiceRunDocument(models.Model):
         return errors + self._get_lock_date_errors()
 
     def _get_setup_errors(self):
-        """Return what was blocked, archived or removed since the amounts were made.
+        """Return what was blocked, archived or removed since the amounts were created.
 
         By the checks that were made before the approval: customer, accounts, currency, rate.
         """
@@ -253,12 +253,12 @@ class InvoiceRunDocument(models.Model):
         return [message for _code, message in errors]
 
     def _bills(self, contract):
-        """Whether this document bills something of ``contract``, and not only credits it."""
+        """Whether this document invoices something of ``contract``, and not only credits it."""
         lines = self.line_ids.filtered(lambda line: line.contract_id == contract)
         return any(not line.corrects_id for line in lines)
 
     def _get_change_errors(self):
-        """Return what changed since the amounts were made and forbids an invoice of them."""
+        """Return what changed since the amounts were created and forbids an invoice of them."""
         sources = self.env["invoice.run.source"]._get_sources()
         errors = [error for source in sources for error in source._get_change_errors(self)]
         return errors or self._get_stale_errors()
@@ -345,12 +345,12 @@ class InvoiceRunDocument(models.Model):
         )
 
     def _is_rate_changed(self):
-        """Whether the rate of this document's date is another one than its totals were made at."""
+        """Whether the rate of this document's date is another one than that of its totals."""
         self.ensure_one()
         source = self.run_id.scenario_id._get_source()
         date = self._get_move_dates().rate
         if source._get_currency_errors(self.currency_id, self.company_id, date):
-            return False  # there is none: said by the invoice that cannot be made
+            return False  # there is none: said by the invoice that cannot be created
         return float_compare(self.currency_rate, self._get_currency_rate(), precision_digits=9) != 0
 
     def _prepare_move_vals(self):
@@ -372,7 +372,7 @@ class InvoiceRunDocument(models.Model):
         if self.reversed_entry_id and self.currency_id != self.company_currency_id:
             vals["invoice_currency_rate"] = self.reversed_entry_id.invoice_currency_rate
         if delivery_date := self._get_delivery_date():
-            # supplied when it is complete, whether billed before or after
+            # supplied when it is complete, whether invoiced before or after
             vals["delivery_date"] = delivery_date
         return vals
 
@@ -462,17 +462,14 @@ class InvoiceRunDocument(models.Model):
             if is_other:
                 document.move_id = moves[-1]
             if document.state != state:
-                document._set_state(state, **document._prepare_resend_vals(state))
+                document._set_state(state)
+                document._follow_state_in_sending()
 
-    def _prepare_resend_vals(self, state):
-        """Return what sending has to know of a document that is released or comes back.
-
-        What was released is no longer sent; what is claimed again waits to be sent again.
-        """
-        if state == "released" and self.send_state == "pending":
-            return {"send_state": "none"}
-        if state == "invoiced" and self.send_state == "none" and self.send_action != "none":
-            return {"send_state": "pending"}
-        return {}
+    def _follow_state_in_sending(self):
+        """No longer send what was released; what comes back waits to be sent again."""
+        if self.state == "released" and self.send_state == "pending":
+            self._set_send_state("none")
+        if self.state == "invoiced" and self.send_state == "none" and self.send_action != "none":
+            self._set_send_state("pending")
 
     # ------------------------------------------------------------------

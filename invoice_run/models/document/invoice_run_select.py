@@ -11,6 +11,8 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
+    #: Outlives the job, so it is no part of it: what is tried again, or goes on after a limit is
+    #: raised, is no more than was asked for, also where something was printed or sent meanwhile.
     only_selected = fields.Boolean(
         readonly=True,
         copy=False,
@@ -24,7 +26,7 @@ class InvoiceRun(models.Model):
     )
 
     def _get_invoice_state(self):
-        """Return how the invoices of this run are made: ``posted`` or ``draft``."""
+        """Return how the invoices of this run are created: ``posted`` or ``draft``."""
         self.ensure_one()
         return self.invoice_state or self.scenario_id.invoice_state
 
@@ -38,7 +40,7 @@ class InvoiceRun(models.Model):
         self.env.execute_query(query)
 
     def _start_selected(self, documents):
-        """Have the invoices of ``documents`` made in the background; others are left alone.
+        """Have the invoices of ``documents`` created in the background; others are left alone.
 
         Added to the work on an earlier selection that is not finished.
 
@@ -83,7 +85,7 @@ class InvoiceRun(models.Model):
         return domain & Domain("contract_ids", "not in", blocked.ids) if blocked else domain
 
     def _get_to_invoice_domain(self):
-        """Return the documents whose invoices the current job makes.
+        """Return the documents whose invoices the current job creates.
 
         All of the run or a selection, but not what is above the maximum: it waits for a reviewer.
         """
@@ -135,11 +137,11 @@ class InvoiceRunDocument(models.Model):
     # ------------------------------------------------------------------
 
     def action_generate_invoices(self):
-        """Make the invoices of these documents only, in the background.
+        """Create the invoices of these documents only, in the background.
 
         Failed ones are tried again. The run stays approved while other documents are left.
 
-        :raises AccessError: the user may not make invoices
+        :raises AccessError: the user may not create invoices
         :raises UserError: nothing of it can be invoiced, an earlier period of the same contract
             is not selected, or the run is not approved
         """
@@ -317,13 +319,9 @@ class InvoiceRunDocument(models.Model):
         """Write all that these documents say about their amounts, after some came or went."""
         for document in self:
             lines = document.line_ids
-            # as when the document was made: see ``invoice.run._prepare_document_vals``
-            billed = lines.filtered(lambda line: line.contract_line_id and not line.corrects_id)
             document.write(
                 {
-                    "contract_ids": [fields.Command.set(sorted(lines.contract_id.ids))],
-                    "date_from": min((billed or lines).mapped("billing_date_from")),
-                    "date_to": max((billed or lines).mapped("billing_date_to")),
+                    **self._prepare_lines_vals(lines, lines.contract_id.ids),
                     "is_stale": any(lines.mapped("is_stale")),
                     "is_accepted": False,
                 }

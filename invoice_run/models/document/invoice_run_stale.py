@@ -16,7 +16,7 @@ SELECTION_FIELDS = {
 
 
 class InvoiceRunLine(models.Model):
-    """Amounts whose contract, price, customer or usage item changed after they were made."""
+    """Amounts whose contract, price, customer or usage item changed after they were created."""
 
     _inherit = "invoice.run.line"
 
@@ -32,7 +32,7 @@ class InvoiceRunLine(models.Model):
         """
         domain = Domain(domain) & Domain("is_stale", "=", False)
         domain &= Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
-        # sudo: who changes a customer need not see the runs that bill him
+        # sudo: whoever changes a customer need not see the runs that invoice him
         lines = self.sudo().search(domain)
         lines.write({"is_stale": True})
         lines.document_id.write({"is_stale": True})
@@ -97,7 +97,7 @@ class InvoiceRunDocument(models.Model):
 
 
 class InvoiceRun(models.Model):
-    """The run's own dates and selection count as well: what was approved is what is billed."""
+    """The run's own dates and selection count as well: what was approved is what is invoiced."""
 
     _inherit = "invoice.run"
 
@@ -121,7 +121,7 @@ class InvoiceRun(models.Model):
         return [("run_id", "in", self.ids)]
 
     def _note_reselected(self, vals):
-        """Note who prepares, before ``vals`` are written; return the runs that bill otherwise.
+        """Note who prepares, before ``vals`` are written; return the runs that invoice otherwise.
 
         :raises AccessError: only managers change what such a schedule approves by itself
         """
@@ -229,7 +229,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _get_charge_key(self, vals):
-        """Return what an amount with these values bills: price line and first day, or item.
+        """Return what an amount with these values invoices: price line and first day, or item.
 
         Where it claims nothing, as a second invoice line of one order line: whose it is.
         """

@@ -86,10 +86,10 @@ class InvoiceRunDocument(models.Model):
         return (self.payer_id, self.contract_ids, *shared, *self._get_source_key())
 
     def _get_source_key(self):
-        """Return the values of the source that are the same for all that this document bills."""
+        """Return the values of the source that are the same for all that this document invoices."""
         line = self.line_ids[:1]
         source = line._get_source()
-        return line[source._source_record_field]._get_run_key()
+        return line[source._source_record_field]._get_grouping_key()
 
     def _apply_minimum(self, low):
         """Postpone these documents, which belong together, or put them on one invoice.
@@ -103,7 +103,7 @@ class InvoiceRunDocument(models.Model):
             self._set_state("held", is_below_min=True)
 
     def _is_last_of_contracts(self):
-        """Whether nothing is left to bill of the contracts after these documents."""
+        """Whether nothing is left to invoice of the contracts after these documents."""
         return self.contract_ids and not any(self.contract_ids.mapped("next_invoicing_date"))
 
     def _merge(self):
@@ -135,7 +135,7 @@ class InvoiceRunDocument(models.Model):
     def _gives_much_back(self):
         """Whether the credits of this document are above the company's limit.
 
-        Whatever else is on it: what is billed in their place must not hide them.
+        Whatever else is on it: what is invoiced in their place must not hide them.
         """
         self.ensure_one()
         credits = self.line_ids.filtered(lambda line: line._is_money_back())
@@ -158,7 +158,7 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     def _is_money_back(self):
-        """Whether this amount gives back what was billed, or is an item below zero.
+        """Whether this amount gives back what was invoiced, or is an item below zero.
 
         What Sales deducts of an order was paid before.
         """

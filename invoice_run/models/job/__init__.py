@@ -5,6 +5,6 @@ from . import invoice_run_job_confirm
 from . import invoice_run_job_send
 from . import invoice_run_job_print
 from . import invoice_run_queue
-from . import invoice_run_trouble
+from . import invoice_run_stopped_work
 from . import invoice_run_progress
 from . import ir_websocket

@@ -22,7 +22,7 @@ class InvoiceRunJob(models.AbstractModel):
     There is one loop, :meth:`_process`: take a chunk, work on it, commit, and go on while there
     is time and nobody else wants the run. A worker that dies loses one chunk at most, and the
     next one goes on where it stopped: what is in no committed chunk is still to be done, so each
-    chunk is safe to repeat. Workers that share a job take chunks side by side, and who is last
+    chunk is safe to repeat. Workers that share a job take chunks side by side, and the last one
     ends it.
 
     A kind of work is a model ``invoice.run.job.<value of the run's job>`` that says what a chunk
@@ -82,7 +82,7 @@ class InvoiceRunJob(models.AbstractModel):
 
     @api.model
     def _finish(self, run):
-        """End the job: move the run on, tell who is responsible.
+        """End the job: move the run on, tell whoever is responsible.
 
         :raises JobLeft: something is to be done later
         """
@@ -144,7 +144,7 @@ class InvoiceRunJob(models.AbstractModel):
             raise JobLeft
 
     def _take_alone(self, run):
-        """Take the run to end a job that others share: who is last does, the others leave."""
+        """Take the run to end a job that others share: the last one does, the others leave."""
         if self._has_more(run) or not run._lock_to_finish(self._get_kind()):
             self._leave_to_others(run)
 

@@ -65,7 +65,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
         raise JobLeft
 
     def _get_payer_share(self, run, count, start, before):
-        """Return of how many customers this worker makes the amounts in its next transaction.
+        """Return of how many customers this worker creates the amounts in its next transaction.
 
         :param count: how many there were to do when it looked
         :param start: how many of these are done or in somebody's hand

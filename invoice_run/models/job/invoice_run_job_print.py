@@ -15,8 +15,12 @@ class InvoiceRunJobPrint(models.AbstractModel):
     _has_short_steps = False
 
     @api.model
+    def _get_documents(self, run):
+        return run._get_documents_to_print()
+
+    @api.model
     def _collect_chunks(self, run):
-        missing = run._get_documents_to_print(run.is_reprint)._get_without_pdf()
+        missing = self._get_documents(run)._get_without_pdf()
         while missing:
             chunk = missing[: self._limit_chunk(run)]
             missing -= chunk
@@ -30,13 +34,25 @@ class InvoiceRunJobPrint(models.AbstractModel):
     @api.model
     def _finish(self, run):
         # without those whose PDF failed
-        run._get_documents_to_print(run.is_reprint)._print()
-        run.write({"job": "none", "is_reprint": False})
+        self._get_documents(run)._print()
+        run.write({"job": "none"})
         if run._get_documents_to_send(limit=1):
             # somebody asked for them while the others were being printed
             run._queue_job("send")
 
     @api.model
     def _count_progress(self, run):
-        moves = run._get_documents_to_print(run.is_reprint).move_id
+        moves = self._get_documents(run).move_id
         return len(moves.filtered("invoice_pdf_report_id")), len(moves)
+
+
+class InvoiceRunJobReprint(models.AbstractModel):
+    """The same with what was printed before, not with what waits for it."""
+
+    _name = "invoice.run.job.reprint"
+    _description = "Print Invoices Again"
+    _inherit = "invoice.run.job.print"
+
+    @api.model
+    def _get_documents(self, run):
+        return run._get_documents_to_print(again=True)

@@ -7,7 +7,8 @@ from odoo.fields import Domain
 from odoo.tools import SQL
 
 from ...advisory_locks import SENDING
-from ..delivery.invoice_run_sending import BUSY_WAIT
+from ..base.states import SEND_FAILED
+from ..delivery.invoice_run_document_send import BUSY_WAIT
 from .invoice_run_job import CHUNK_SECONDS, JobLeft
 
 
@@ -49,7 +50,7 @@ class InvoiceRunJobSend(models.AbstractModel):
     def _sending_alone(self, run):
         """Keep other workers off the sending of this run, beyond the commit of each mail.
 
-        By a lock of the connection: who dies gives it up. Gives False where somebody has it.
+        By a lock of the connection: a worker that dies gives it up. False: somebody has it.
         """
         cr, key = self.env.cr, SENDING + run.id
         if not run._can_commit():
@@ -169,7 +170,7 @@ class InvoiceRunJobSend(models.AbstractModel):
     def _count_progress(self, run):
         domain = Domain("run_id", "=", run.id) & Domain("send_action", "not in", ("print", "none"))
         done, left = run._count_documents(
-            domain & Domain("send_state", "in", ("sent", "failed")),
+            domain & Domain("send_state", "in", ("sent", *SEND_FAILED)),
             domain & Domain("send_state", "=", "pending") & Domain("send_asked", "=", True),
         )
         return done, done + left

@@ -8,7 +8,7 @@ PROGRESS = "invoice_run.progress"
 WATCHED_LIMIT = 100
 #: Documents of one step while the user looks on: their status shows as it comes.
 STEP_SIZE = 10
-#: A set that is too large for this is done in at least so many chunks: who looks on sees it move.
+#: A set that is too large for this is done in at least so many chunks: onlookers see it move.
 FEWEST_CHUNKS = 4
 #: But never in smaller ones.
 SMALLEST_CHUNK = 25
@@ -62,9 +62,9 @@ class InvoiceRun(models.Model):
         return [Document.search_count(domain) for domain in domains]
 
     def _notify_progress(self, **values):
-        """Tell the browsers at the next commit: of who looks at the run, and is responsible.
+        """Tell the browsers at the next commit: of onlookers, and of the responsible user.
 
-        :param values: what the worker knows: customers ``left`` while amounts are made
+        :param values: what the worker knows: customers ``left`` while amounts are created
         """
         for run in self:
             message = {"run_id": run.id, **values}
@@ -90,7 +90,7 @@ class InvoiceRun(models.Model):
     def _get_job_trigger(self):
         """Return when somebody should start on a queued job; None: at once.
 
-        The requests of who looks on do it, unless they stop coming.
+        The requests of whoever looks on do it, unless they stop coming.
         """
         if self._has_onlooker():
             return fields.Datetime.now() + timedelta(minutes=TAKE_OVER_MINUTES)

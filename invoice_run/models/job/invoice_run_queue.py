@@ -14,7 +14,7 @@ _logger = logging.getLogger(__name__)
 
 #: When the scheduled action looks whether others ended a job on which they were.
 LOOK_AGAIN = timedelta(minutes=1)
-#: What the engine takes over from the context of who presses a button. Anything else could
+#: What the engine takes over from the context of whoever presses a button. Anything else could
 #: change what is made: defaults, and what switches off a part of Odoo.
 CONTEXT_TAKEN = {
     "allowed_company_ids",
@@ -55,7 +55,7 @@ class InvoiceRun(models.Model):
         else:
             self._write_engine(vals)
         if not self._has_onlooker():
-            # who has the run open sees that work on it begins
+            # whoever has the run open sees that work on it begins
             self._notify_progress()
         self._start_workers(self._get_job_trigger())
 
@@ -70,7 +70,7 @@ class InvoiceRun(models.Model):
         return job is not None and job._is_shared
 
     def _start_workers(self, moment=None):
-        """Have who works in the background look at these runs: the scheduled actions.
+        """Have those that work in the background look at these runs: the scheduled actions.
 
         Override to have another queue carry out :meth:`_process_queue`.
 
@@ -256,7 +256,7 @@ class InvoiceRun(models.Model):
     def _with_engine(self):
         """Return these runs such that the result is the same, whoever asked for it and how."""
         context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
-        # as the scheduled action: who pressed a button follows no invoice, and gets no copy of it
+        # as the scheduled action: whoever pressed a button neither follows it nor gets a copy
         context["mail_create_nosubscribe"] = True
         # sudo: the button that queued the work checked who may ask for it; the scheduled action
         # or a script may carry it out
@@ -307,7 +307,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _look_again(self):
-        """Have the scheduled action look in a while: who is on a run may leave work behind."""
+        """Have the scheduled action look in a while: whoever is on a run may leave work behind."""
         # sudo: the scheduled action is the system's
         cron = self.env.ref("invoice_run.invoice_run_cron").sudo()
         now = fields.Datetime.now()
@@ -319,7 +319,7 @@ class InvoiceRun(models.Model):
     def _lock_job(self, job):
         """Take the run after a commit; False when it is no longer ours to work on.
 
-        Workers that share a job hold the run together; who changes it waits for their chunks,
+        Workers that share a job hold the run together; whoever changes it waits for their chunks,
         and no worker begins another one before him: see :meth:`_wait_for_turn`.
         """
         self.invalidate_recordset()

@@ -6,12 +6,12 @@ CHANNEL = re.compile(r"invoice\.run_(\d+)")
 
 
 class IrWebsocket(models.AbstractModel):
-    """Who has a run open hears of its progress."""
+    """Whoever has a run open hears of its progress."""
 
     _inherit = "ir.websocket"
 
     def _build_bus_channel_list(self, channels):
-        # EXTENDS 'bus': a channel per run, for who may read that run
+        # EXTENDS 'bus': a channel per run, for those who may read that run
         wanted = {name: CHANNEL.fullmatch(name) for name in channels if isinstance(name, str)}
         run_ids = [int(match[1]) for match in wanted.values() if match]
         channels = [name for name in channels if not wanted.get(name)]

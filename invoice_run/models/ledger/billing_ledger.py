@@ -16,7 +16,7 @@ PRICE = SQL(
 #: Whether a credit note releases the periods for invoicing, see ``account.move._gives_back``.
 RELEASES = SQL("(move.invoice_bill_again AND move.amount_total = reversed.amount_total)")
 
-#: The invoice lines of the amounts in ``amount``: first those that runs made, by their amount; then
+#: The invoice lines of the amounts in ``amount``: first those of runs, by their amount; then
 #: those that credit them, by the line that they name.
 FOUND = SQL(
     """
@@ -43,10 +43,10 @@ FOUND = SQL(
 
 
 class BillingLedger(models.AbstractModel):
-    """What was billed, as the invoices in force say: the only place that answers it.
+    """What was invoiced, as the invoices in force say: the only place that answers it.
 
     What a run once approved is a plan; Accounting edits, credits, replaces and cancels. So
-    whatever states a billed figure (corrections, cut-off, forecast, comparison, a contract's
+    whatever states an invoiced figure (corrections, cut-off, forecast, comparison, a contract's
     tab, the portal) asks here.
 
     How to use
@@ -54,12 +54,12 @@ class BillingLedger(models.AbstractModel):
     Ask for records of one kind: price lines (``billing.contract.line``), usage items
     (``billing.usage``) or order lines (``sale.order.line``), as many as you like:
 
-    * :meth:`_get_entries`: every journal item that billed something of them or credited it,
+    * :meth:`_get_entries`: every journal item that invoiced something of them or credited it,
       each a ``LedgerEntry`` (``engine/ledger.py``): days, invoice line, untaxed amount in both
       currencies, taxes, account, analytic distribution, what it credits;
     * :meth:`_get_billed_lines`: the same, a ``BilledLine`` for each invoice line, with its
       credits: what is left of it, and what of that is for the days after a date;
-    * :meth:`_get_billed_days`: the days that are billed, whatever was paid back for them;
+    * :meth:`_get_billed_days`: the days that are invoiced, whatever was paid back for them;
     * :meth:`_get_totals`: untaxed sums, by currency, added up in the database;
     * :meth:`_get_amounts_invoiced`: untaxed sums of single amounts of runs;
     * :meth:`_get_share`: how the amount of an entry is spread over its days, for
@@ -72,12 +72,12 @@ class BillingLedger(models.AbstractModel):
 
     ``as_of`` (inclusive): the entries confirmed with an accounting date up to that day, as the
     books stand now. Without it: all entries that are not cancelled; drafts of runs too, since
-    they hold their periods, but drafts of credits that people made by hand not.
+    they hold their periods, but drafts of credits that people created by hand not.
 
     How it works
     ------------
     An invoice line of a run names its amount (``invoice_run_line_id``). Every line that gives
-    something of it back (a credit note however it was made, a correction by a run, and what
+    something of it back (a credit note however it was created, a correction by a run, and what
     takes these back) names the invoice line itself (``billing_credited_line_id``), so signs do
     the rest: what is left of a line is its amount plus those of all lines that name it. What a
     credit does to the days follows from what it is: a correction, or a credit note over the
@@ -85,7 +85,7 @@ class BillingLedger(models.AbstractModel):
     invoiced and credits money, for the days that somebody named (``billing_credit_kind``).
 
     Periods that a run settled without an invoice (documents over nothing) are entries too,
-    without a journal item. Order lines are linked by Sales itself, so invoices that were made
+    without a journal item. Order lines are linked by Sales itself, so invoices that were created
     there without a run count as well.
     """
 
@@ -98,7 +98,7 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_entries(self, records, as_of=None):
-        """Return what billed these records or credited it, oldest first.
+        """Return what invoiced these records or credited it, oldest first.
 
         :param records: price lines, usage items or order lines
         :param as_of: last accounting date, inclusive; see the class
@@ -113,7 +113,7 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_billed_lines(self, records, as_of=None):
-        """Return the invoice lines that bill these records, each with what credits it.
+        """Return the invoice lines of these records, each with what credits it.
 
         :param records: as in :meth:`_get_entries`
         :param as_of: as in :meth:`_get_entries`
@@ -146,9 +146,9 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_billed_days(self, records, as_of=None):
-        """Return the days that are billed and were not released again.
+        """Return the days that are invoiced and were not released again.
 
-        Days stay billed when a plain credit note credits their money. Meant for price lines:
+        Days stay invoiced when a plain credit note credits their money. Meant for price lines:
         the days of a one-off charge are those that its invoice shows.
 
         :param records: as in :meth:`_get_entries`
@@ -162,11 +162,11 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_totals(self, records, as_of=None):
-        """Return what was billed and credited, added up in the database.
+        """Return what was invoiced and credited, added up in the database.
 
         :param records: as in :meth:`_get_entries`
         :param as_of: as in :meth:`_get_entries`
-        :return: {record id: {currency id: (billed, credited, billed in company currency,
+        :return: {record id: {currency id: (invoiced, credited, invoiced in company currency,
             credited in company currency)}}, untaxed; what was credited is negative
         """
         self._flush_ledger()
@@ -197,7 +197,7 @@ class BillingLedger(models.AbstractModel):
         An invoice that was released for invoicing, or replaced, is not in force.
 
         :param amounts: ``invoice.run.line``, of whatever source
-        :return: {amount id: (billed, credited by hand)}, untaxed, in the currency of the
+        :return: {amount id: (invoiced, credited by hand)}, untaxed, in the currency of the
             invoice; amounts that are on no invoice in force are not in it
         """
         self._flush_ledger()
@@ -235,9 +235,9 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_credits_by_hand(self, lines, date_from, date_to):
-        """Return what credit notes by hand gave back of price lines whose days stay billed.
+        """Return what credit notes by hand gave back of price lines whose days stay invoiced.
 
-        Neither what runs credited nor what is billed again: there the contract says what changed.
+        Neither what runs credited nor what is invoiced again: there the contract says what changed.
 
         :param lines: a query of price lines (``billing.contract.line``)
         :param date_from: first accounting date, inclusive
@@ -274,9 +274,9 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_share(self, entry):
-        """Return how the amount of ``entry``, which bills days, is spread over them.
+        """Return how the amount of ``entry``, which invoices days, is spread over them.
 
-        As its price line bills them (a year by months, a cut month by the proration of the
+        As its price line invoices them (a year by months, a cut month by the proration of the
         contract) while the terms of the contract still give the amount that the run planned;
         otherwise evenly over the days. One-off charges, usage items and order lines are for no
         days: all of it counts as up to any day.
@@ -303,7 +303,7 @@ class BillingLedger(models.AbstractModel):
 
         :param line_ids: ids of journal items, see ``LedgerEntry.line_id``
         :return: {journal item id: {tax id: (amount, amount in company currency)}}; positive
-            where the tax was billed, negative where it was credited
+            where the tax was invoiced, negative where it was credited
         """
         wanted = self.env["account.move.line"].browse(line_ids)
         result = {}

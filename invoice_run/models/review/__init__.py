@@ -8,6 +8,6 @@ from . import invoice_run_previous
 from . import invoice_run_flags
 from . import invoice_run_reasons
 from . import invoice_run_review
-from . import invoice_run_explanation
-from . import invoice_run_explanation_results
-from . import invoice_run_explanation_sources
+from . import invoice_run_explain
+from . import invoice_run_explain_results
+from . import invoice_run_explain_sources

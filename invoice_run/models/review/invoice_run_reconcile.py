@@ -1,9 +1,11 @@
+"""All that was due against all that was invoiced, sent, held back or failed: to the cent."""
+
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
 from ...engine.charge import NotBillable, get_charges
-from ..base.states import SEND_DONE
+from ..base.states import SEND_DONE, SEND_FAILED
 
 #: Exceptions that wait for somebody; all others are not billable before a repair.
 HELD_CODES = ("hold", "held")
@@ -235,8 +237,8 @@ class InvoiceRun(models.Model):
             "sent": Domain("send_state", "in", SEND_DONE),
             "to_send": pending & ~to_print,
             "to_print": pending & to_print,
-            "not_sent": Domain("send_state", "=", "failed"),
-            "uncertain": Domain("is_send_uncertain", "=", True),
+            "not_sent": Domain("send_state", "in", SEND_FAILED),
+            "uncertain": Domain("send_state", "=", "uncertain"),
         }
 
     def action_view_exceptions_of_kind(self):

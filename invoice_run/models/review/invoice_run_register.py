@@ -8,7 +8,7 @@ from odoo.tools.image import image_process
 from ...engine.register import Amount, Column, Register, Section
 from ...engine.register_pdf import RegisterPdf
 from ...engine.register_xlsx import RegisterXlsx
-from ..base.states import DOCUMENT_NOT_IN_RUN
+from ..base.states import DOCUMENT_NOT_IN_RUN, SEND_FAILED
 
 #: Rows read at a time: memory does not grow with the run.
 ROWS_PER_READ = 2000
@@ -467,7 +467,7 @@ class InvoiceRun(models.Model):
             amount = Amount(found.amount, digits) if found.has_amount else None
             yield kinds[found.kind], found.partner_id.name, found.message, amount
         failed = Domain("state", "=", "failed")
-        unsent = Domain("send_state", "=", "failed")
+        unsent = Domain("send_state", "in", SEND_FAILED)
         domain = self._get_register_domain() & (failed | unsent)
         states = dict(self._get_document_labels("state"))
         for found in self._read_in_pieces("invoice.run.document", domain):

@@ -1,5 +1,4 @@
 from . import invoice_run
 from . import invoice_run_selection
-from . import invoice_run_limits
 from . import invoice_run_activity
 from . import invoice_run_exception

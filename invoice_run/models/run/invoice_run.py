@@ -3,10 +3,12 @@ from dateutil.relativedelta import relativedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
+from odoo.tools import format_date
 from odoo.tools.misc import clean_context
 
 from ...engine import cycles
 from ..base.invoice_run_guarded import EngineValue
+from ..base.possible_dates import MAX_YEARS_AHEAD, check_years
 from ..base.states import (
     DOCUMENT_NOT_IN_RUN,
     DOCUMENT_OPEN,
@@ -16,6 +18,7 @@ from ..base.states import (
     RUN_UNFINISHED,
     RUN_WAITING,
     SEND_DONE,
+    SEND_FAILED,
 )
 
 
@@ -114,6 +117,7 @@ class InvoiceRun(models.Model):
             ("confirm", "Confirming drafts"),
             ("send", "Sending"),
             ("print", "Printing"),
+            ("reprint", "Printing all again"),
         ],
         "Background Job",
         required=True,
@@ -221,7 +225,8 @@ class InvoiceRun(models.Model):
             to_send = send_state == "pending" and action != "print"
             values["pending_count"] += count if to_send else 0
             values["sent_count"] += count if send_state in SEND_DONE else 0
-            values["failed_count"] += count if state == "failed" or send_state == "failed" else 0
+            has_failed = state == "failed" or send_state in SEND_FAILED
+            values["failed_count"] += count if has_failed else 0
             if state == "credit":
                 # sent like a document, but nothing that is due
                 continue
@@ -273,6 +278,48 @@ class InvoiceRun(models.Model):
                     self.env._("Only a run created by hand can skip earlier periods.")
                 )
 
+    @api.model
+    def _get_date_names(self):
+        return [
+            "date_from",
+            "date_to",
+            "target_date",
+            "skip_before",
+            "activation_date",
+            "invoice_date",
+            "due_date",
+        ]
+
+    @api.model
+    def _check_ad_hoc_dates(self, vals):
+        """Refuse dates of a run created by hand that can only be typing errors.
+
+        :raises ValidationError: names the field
+        """
+        run = self.new({name: vals[name] for name in self._get_date_names() if vals.get(name)})
+        run._check_years()
+        if run.date_from and run.date_to and run.date_to < run.date_from:
+            raise ValidationError(self.env._("The period ends before it starts. Correct one."))
+
+    @api.constrains(lambda self: self._get_date_names())
+    def _check_years(self):
+        check_years(self, self._get_date_names())
+
+    @api.constrains("target_date", "schedule_id")
+    def _check_target_date(self):
+        for run in self.filtered(lambda run: run.schedule_id.cycle == "once"):
+            today = run.company_id._get_invoice_run_today()
+            last = today + relativedelta(years=MAX_YEARS_AHEAD)
+            if run.target_date > last:
+                raise ValidationError(
+                    self.env._(
+                        "“%(field)s”: a run can invoice until %(last)s at the latest. Correct "
+                        "the date.",
+                        field=self._fields["target_date"]._description_string(self.env),
+                        last=format_date(self.env, last),
+                    )
+                )
+
     @api.model_create_multi
     def create(self, vals_list):
         """Create runs; without a schedule, an ad hoc run with a one-run schedule of its own.
@@ -282,7 +329,7 @@ class InvoiceRun(models.Model):
         """
         runs = super().create([self._prepare_create_vals(vals) for vals in vals_list])
         runs._set_state("on_hold")
-        # the others are made by a schedule: who planned that is noted there
+        # the others are created by a schedule: whoever planned that is noted there
         by_hand = zip(runs, vals_list, strict=True)
         runs.concat(*(run for run, vals in by_hand if not vals.get("schedule_id")))._note_prepared()
         runs._own_send_attachments()
@@ -308,7 +355,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _get_transitions(self):
-        return RUN_TRANSITIONS
+        return {"state": RUN_TRANSITIONS}
 
     @api.model
     def _prepare_create_vals(self, vals):
@@ -320,8 +367,8 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _prepare_ad_hoc_vals(self, vals):
-        """Complete the values of a run made by hand, and make its schedule."""
-        # said of the run, before its schedule is made with these dates
+        """Complete the values of a run created by hand, and create its schedule."""
+        # said of the run, before its schedule is created with these dates
         self._check_ad_hoc_dates(vals)
         # a form sends its empty fields as False
         vals = {name: value for name, value in vals.items() if value}
@@ -487,9 +534,9 @@ class InvoiceRun(models.Model):
         self._write_engine(self._prepare_no_renewal_vals())
 
     def action_generate_invoices(self):
-        """Make the invoices of the approved documents in the background.
+        """Create the invoices of the approved documents in the background.
 
-        :raises AccessError: the user may not make invoices
+        :raises AccessError: the user may not create invoices
         :raises UserError: the run is not approved
         """
         self.check_access("write")
@@ -604,7 +651,7 @@ class InvoiceRun(models.Model):
 
     def action_view_failed(self):
         """Open what failed: invoices and mails."""
-        domain = ["|", ("state", "=", "failed"), ("send_state", "=", "failed")]
+        domain = ["|", ("state", "=", "failed"), ("send_state", "in", SEND_FAILED)]
         return self._get_list_action("invoice_run.invoice_run_document_action", domain)
 
     def action_view_lines(self):
@@ -612,7 +659,7 @@ class InvoiceRun(models.Model):
         return self._get_list_action("invoice_run.invoice_run_line_action", [])
 
     def action_view_exceptions(self):
-        """Open what is due but could not be billed."""
+        """Open what is due but could not be invoiced."""
         return self._get_list_action("invoice_run.invoice_run_exception_action", [])
 
     def action_view_invoices(self):

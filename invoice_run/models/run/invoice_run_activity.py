@@ -49,7 +49,7 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _ask_for_approval(self):
-        """Ask the reviewer; a scheduled run without one tells who is responsible.
+        """Ask the reviewer; a scheduled run without one tells whoever is responsible.
 
         In the Invoice Manager only when its user asks.
         """
@@ -76,7 +76,7 @@ class InvoiceRun(models.Model):
             self._replace_activity(ATTEND, self.user_id, summary, note)
 
     def _tell_result(self):
-        """Tell who is responsible that the run is done, or that something failed."""
+        """Tell whoever is responsible that the run is done, or that something failed."""
         self.ensure_one()
         self.invalidate_recordset(self._get_total_fields())
         if self.failed_count:
@@ -97,7 +97,7 @@ class InvoiceRun(models.Model):
         self._tell_responsible(summary)
 
     # ------------------------------------------------------------------
-    # Nothing to bill
+    # Nothing to invoice
     # ------------------------------------------------------------------
 
     def _end_without_documents(self):

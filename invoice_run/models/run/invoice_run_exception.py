@@ -4,7 +4,7 @@ from ..base.states import DOCUMENT_OPEN
 
 
 class InvoiceRunException(models.Model):
-    """Something that is due but could not be billed, and what to do about it."""
+    """Something that is due but could not be invoiced, and what to do about it."""
 
     _name = "invoice.run.exception"
     _description = "Invoice Run Exception"
@@ -77,7 +77,7 @@ class InvoiceRunException(models.Model):
         What they reported is done, in other runs too.
 
         :param answer: a record of ``billing.credit.mixin``
-        :raises UserError: more would be credited than was billed
+        :raises UserError: more would be credited than was invoiced
         """
         for exception in self:
             credited = exception.credited_line_id
@@ -89,7 +89,7 @@ class InvoiceRunException(models.Model):
         self.search([("credited_line_id", "in", self.credited_line_id.ids)]).unlink()
 
     def _get_blocking_documents(self):
-        """Return the documents of the other run that bill what this exception is about."""
+        """Return the documents of the other run that invoice what this exception is about."""
         name = self._get_record_field()
         lines = self.env["invoice.run.line"].search(
             [

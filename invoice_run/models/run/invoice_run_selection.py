@@ -54,7 +54,7 @@ class InvoiceRun(models.Model):
         """Return the condition of ``rule`` with the value that it has in this run.
 
         An answer that was left empty is no condition. A rule that should have asked, and has
-        no value, selects nothing: a run never bills more than somebody asked for.
+        no value, selects nothing: a run never invoices more than somebody asked for.
         """
         if not rule.is_asked:
             return rule._get_rule_domain(rule.value, rule.value_to)

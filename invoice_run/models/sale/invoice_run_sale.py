@@ -78,7 +78,7 @@ class InvoiceRunLine(models.Model):
 
 
 class InvoiceRunDocument(models.Model):
-    """Documents of sale orders: their invoices are made by Sales."""
+    """Documents of sale orders: their invoices are created by Sales."""
 
     _inherit = "invoice.run.document"
 

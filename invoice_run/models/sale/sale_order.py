@@ -21,7 +21,7 @@ class SaleOrder(models.Model):
     _source_claim_field = "sale_line_id"
     _source_record_field = "sale_order_id"
     # what is left of an order follows from its invoiced quantities, so a line that is delivered
-    # in parts is billed in parts; deliveries and invoices change them by computation
+    # in parts is invoiced in parts; deliveries and invoices change them by computation
     _source_follows_invoices = True
     _source_changes_unnoticed = True
     # so down payments are deducted from what they were paid for
@@ -79,7 +79,7 @@ class SaleOrder(models.Model):
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):
-        # sudo: who deletes an order need not see the runs
+        # sudo: whoever deletes an order need not see the runs
         billed = self.filtered(lambda order: order.sudo().run_line_ids)
         if billed:
             raise UserError(

@@ -1,10 +1,10 @@
 from odoo import models
 
-from ..review.invoice_run_explanation_results import is_readable
+from ..review.invoice_run_explain_results import is_readable
 
 
 class SaleOrder(models.Model):
-    """What is told about an order that a run does not bill."""
+    """What is told about an order that a run does not invoice."""
 
     _inherit = "sale.order"
 

@@ -9,7 +9,7 @@ class RunDocuments(dict):
 
 
 class SaleOrder(models.Model):
-    """The invoices of a run are made by ``_create_invoices``, with all that addons hang on it.
+    """The invoices of a run are created by ``_create_invoices``, with all that addons hang on it.
 
     The run only says which orders go on one invoice, and completes the values.
     """
@@ -73,7 +73,7 @@ class SaleOrder(models.Model):
         return super()._create_account_invoices(invoice_vals_list, final)
 
     def _create_invoices(self, grouped=False, final=False, date=None):
-        # EXTENDS 'sale': who invoices an order by hand outdates the amounts that runs made of it
+        # EXTENDS 'sale': whoever invoices an order by hand outdates what runs calculated of it
         moves = super()._create_invoices(grouped=grouped, final=final, date=date)
         if not self._get_run_documents():
             self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())

@@ -2,7 +2,7 @@ from odoo import api, models
 
 
 class SaleOrderLine(models.Model):
-    """A change of an order outdates the amounts that a run made from it."""
+    """A change of an order outdates the amounts that a run created from it."""
 
     _name = "sale.order.line"
     _inherit = ["sale.order.line", "invoice.run.stale.mixin"]
@@ -38,5 +38,5 @@ class SaleOrderLine(models.Model):
         }
 
     def _get_stale_domain(self):
-        # EXTENDS 'invoice.run.stale.mixin': the lines of an order are billed together
+        # EXTENDS 'invoice.run.stale.mixin': the lines of an order are invoiced together
         return [("sale_order_id", "in", self.order_id.ids)]

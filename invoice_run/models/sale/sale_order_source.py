@@ -97,7 +97,7 @@ class SaleOrder(models.Model):
             yield from order._get_order_charges(invoice_vals, records, lines)
 
     def _with_invoice_context(self):
-        """Return this order in the company and language in which Sales makes its invoice."""
+        """Return this order in the company and language in which Sales creates its invoice."""
         self.ensure_one()
         order = self.with_company(self.company_id)
         lang = order.partner_invoice_id.lang
@@ -116,7 +116,7 @@ class SaleOrder(models.Model):
                     yield line, vals
 
     def _get_run_document_records(self, invoice_vals):
-        """Return the records that decide on which document this order is billed.
+        """Return the records that decide on which document this order is invoiced.
 
         :param invoice_vals: see ``_prepare_invoice``
         """
@@ -143,7 +143,7 @@ class SaleOrder(models.Model):
         }
 
     def _get_order_errors(self, run, records, lines):
-        """Return all reasons, as (code, message), why this order cannot be billed."""
+        """Return all reasons, as (code, message), why this order cannot be invoiced."""
         errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
         products = {vals.get("product_id") for _line, vals in lines}
         for product in self.env["product.product"].browse(sorted(filter(None, products))):
@@ -156,7 +156,7 @@ class SaleOrder(models.Model):
         vals = super()._prepare_exception_vals(code, message)
         return {**vals, "partner_id": self.partner_invoice_id.id}
 
-    def _get_run_key(self):
+    def _get_grouping_key(self):
         # EXTENDS 'invoice.run.source': what Sales keeps apart is never merged
         vals = self._with_invoice_context()._prepare_invoice()
         return self._get_grouping_values(vals)
@@ -180,7 +180,7 @@ class SaleOrder(models.Model):
         key = self._get_grouping_values(invoice_vals)
         seen = set()
         for line, vals in lines:
-            # an addon may make several invoice lines of one: the first holds the claim
+            # an addon may create several invoice lines of one: the first holds the claim
             amount = self._prepare_run_line_vals(line, vals, claims=line.id not in seen)
             bucket = ("sale", self.id)
             yield self._prepare_charge(records, amount, bucket=bucket, unit=self.id, key=key)

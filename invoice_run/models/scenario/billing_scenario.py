@@ -12,7 +12,7 @@ _logger = logging.getLogger(__name__)
 
 
 class BillingScenario(models.Model):
-    """What a run selects, and how that is billed and sent."""
+    """What a run selects, and how that is invoiced and sent."""
 
     _name = "billing.scenario"
     _description = "Billing Scenario"

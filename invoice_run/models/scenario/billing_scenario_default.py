@@ -7,7 +7,7 @@ TEXTS = ("name", "description")
 def translate_unchanged(records, english, translated):
     """Write the texts of ``records``, in their language, where they are still the English ones.
 
-    :param english: {field: text} that the records were made with
+    :param english: {field: text} that the records were created with
     :param translated: the same in the language of the records
     """
     for record in records:

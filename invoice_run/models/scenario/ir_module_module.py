@@ -8,7 +8,7 @@ class IrModuleModule(models.Model):
     def _load_module_terms(self, modules, langs, overwrite=False):
         # EXTENDS 'base': each company has its own default scenarios, which no file names
         result = super()._load_module_terms(modules, langs, overwrite=overwrite)
-        # sudo: who adds a language need not be who configures the billing of all companies
+        # sudo: whoever adds a language need not configure the invoicing of all companies
         scenarios = self.env["billing.scenario"].sudo()
         addons = {key.split(".")[0] for key in scenarios._get_default_scenarios()}
         if addons.intersection(modules):

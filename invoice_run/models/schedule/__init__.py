@@ -1,3 +1,2 @@
 from . import invoice_run_schedule
 from . import invoice_run_schedule_runs
-from . import invoice_run_automation

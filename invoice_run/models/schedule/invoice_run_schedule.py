@@ -11,11 +11,11 @@ from ...engine.periods import Span
 from ..base.invoice_run_guarded import EngineValue
 from ..base.possible_dates import check_years
 from ..document.invoice_run_document import PLACEHOLDER
-from ..settings.res_company import MAX_ACTIVATION_DAYS
+from ..settings.res_company import MAX_ACTIVATION_DAYS, STEPS
 
 #: Approving without looking is a decision for everybody: a manager's choice.
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
-#: What a schedule that approves automatically bills is a manager's choice as well.
+#: What a schedule that approves automatically invoices is a manager's choice as well.
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
 #: What of a schedule is only for those who look at it: whoever else changes something prepares.
 UNPREPARED_FIELDS = {"description", "name", "reviewer_id", "run_description", "state", "user_id"}
@@ -24,9 +24,9 @@ AUTO_SELECTION = [
     ("yes", "Automatically"),
     ("no", "Manually"),
 ]
-#: A typing error in a date or number must not make a million runs.
+#: A typing error in a date or number must not create a million runs.
 MAX_RUNS = 1000
-#: Without a number of runs or an end date, runs are made this far ahead.
+#: Without a number of runs or an end date, runs are created this far ahead.
 HORIZON_MONTHS = 12
 
 
@@ -178,6 +178,7 @@ class InvoiceRunSchedule(models.Model):
         default="company",
         help="Manually: a run stops here until somebody presses the button.",
     )
+    stop_text = fields.Char("Where Its Runs Stop", compute="_compute_stop_text")
     send_when = fields.Selection(
         [
             ("at_once", "As soon as the invoices are created"),
@@ -243,6 +244,12 @@ class InvoiceRunSchedule(models.Model):
     def _compute_reviewer_id(self):
         for schedule in self:
             schedule.reviewer_id = schedule.company_id.invoice_run_reviewer_id
+
+    @api.depends("company_id", *(f"auto_{step}" for step in STEPS))
+    def _compute_stop_text(self):
+        for schedule in self:
+            automatic = {step: schedule._is_automatic(step) for step in STEPS}
+            schedule.stop_text = schedule.company_id._get_invoice_run_stop_text(automatic)
 
     def _compute_run_total(self):
         counts = dict(
@@ -385,7 +392,7 @@ class InvoiceRunSchedule(models.Model):
     def _is_selection_approved(self):
         """Whether what a run of this schedule selects is a manager's choice.
 
-        Where the company approves by itself, people choose freely what they bill by hand.
+        Where the company approves by itself, people choose freely what they invoice by hand.
         """
         self.ensure_one()
         by_hand = self.auto_approve == "company" and self.cycle == "once"
@@ -424,7 +431,7 @@ class InvoiceRunSchedule(models.Model):
             )
 
     def action_pause(self):
-        """Make no runs, and activate none, until the schedule is resumed."""
+        """Create no runs, and activate none, until the schedule is resumed."""
         self.write({"state": "paused"})
 
     def action_resume(self):
@@ -432,7 +439,7 @@ class InvoiceRunSchedule(models.Model):
         self.write({"state": "active"})
 
     def action_close(self):
-        """End the schedule; runs that were made stay, and those on hold begin only by hand."""
+        """End the schedule; runs that were created stay, and those on hold begin only by hand."""
         self.write({"state": "closed"})
 
     def action_save_and_return(self):
@@ -451,6 +458,14 @@ class InvoiceRunSchedule(models.Model):
         action["domain"] = [("schedule_id", "in", self.ids)]
         action["context"] = {"create": False}
         return action
+
+    def _is_automatic(self, step):
+        """Whether ``step``, one of ``STEPS``, of the runs of this schedule needs no person."""
+        choice = self[f"auto_{step}"]
+        if choice == "company":
+            # sudo: the company's settings say what its runs do
+            return self.company_id.sudo()[f"invoice_run_auto_{step}"]
+        return choice == "yes"
 
     def _get_period(self, number) -> Span:
         """Return the period of run ``number`` (0 = the first)."""

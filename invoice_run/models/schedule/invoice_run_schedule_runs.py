@@ -20,7 +20,7 @@ RUNS_SHOWN = 12
 
 
 class InvoiceRunSchedule(models.Model):
-    """The runs of a schedule: each made once, and following it until it is submitted."""
+    """The runs of a schedule: each created once, and following it until it is submitted."""
 
     _inherit = "invoice.run.schedule"
 
@@ -45,13 +45,13 @@ class InvoiceRunSchedule(models.Model):
             schedule.next_run_ids = runs
 
     # ------------------------------------------------------------------
-    # Making runs
+    # Creating runs
     # ------------------------------------------------------------------
 
     def action_generate_runs(self):
         """Create the runs that are missing; pressing again adds nothing twice.
 
-        :raises UserError: the schedule is not active, or would make too many runs
+        :raises UserError: the schedule is not active, or would create too many runs
         """
         self.check_access("write")
         for schedule in self:
@@ -66,7 +66,7 @@ class InvoiceRunSchedule(models.Model):
             schedule._create_runs(schedule._get_missing_numbers())
 
     def _serialize(self):
-        """Have a second user who makes the same runs wait, and then look again.
+        """Have a second user who creates the same runs wait, and then look again.
 
         The row is written, not only locked: to a transaction that waits for it, PostgreSQL reports
         a serialization failure, on which Odoo repeats the whole request.
@@ -88,7 +88,7 @@ class InvoiceRunSchedule(models.Model):
         )
 
     def _get_missing_numbers(self):
-        """Return the numbers of the runs that are still to be made, in order.
+        """Return the numbers of the runs that are still to be created, in order.
 
         :raises UserError: more than ``MAX_RUNS``
         """
@@ -122,16 +122,16 @@ class InvoiceRunSchedule(models.Model):
         return not until or self._get_period(number).date_from <= until
 
     def _get_horizon(self):
-        """Return the last day on which a run starts that is made ahead."""
+        """Return the last day on which a run starts that is created ahead."""
         today = self.company_id._get_invoice_run_today()
         return max(today, self.date_from) + relativedelta(months=HORIZON_MONTHS)
 
     @api.model
     def _extend_schedules(self):
-        """Make the next runs of active schedules without number and end date.
+        """Create the next runs of active schedules without number and end date.
 
-        Only of schedules whose first runs somebody made, and only after their last run: one
-        that a person deleted is not made again.
+        Only of schedules whose first runs somebody created, and only after their last run: one
+        that a person deleted is not created again.
         """
         domain = Domain("schedule_id.state", "=", "active") & Domain(
             "schedule_id.cycle", "!=", "once"
@@ -144,13 +144,13 @@ class InvoiceRunSchedule(models.Model):
                 schedule._extend_runs(last + 1)
 
     def _extend_runs(self, first):
-        """Make the runs from number ``first`` to the horizon, unless somebody else does."""
+        """Create the runs from number ``first`` to the horizon, unless somebody else does."""
         numbers = itertools.takewhile(self._is_planned, itertools.count(first))
         try:
             with self.env.cr.savepoint():
                 self._serialize()
                 self._create_runs(itertools.islice(numbers, MAX_RUNS))
-        except psycopg2.Error:  # a user has just made them; else in an hour
+        except psycopg2.Error:  # a user has just created them; else in an hour
             self.env.invalidate_all(flush=False)
             _logger.info("Schedule %s is being changed by somebody else", self.id)
         except Exception as error:  # one bad schedule never stops the others
@@ -159,7 +159,7 @@ class InvoiceRunSchedule(models.Model):
             self._tell_stopped(self.env["invoice.run.document"]._get_reason(error))
 
     def _tell_stopped(self, reason):
-        """Tell who is responsible, once, that the next runs cannot be made."""
+        """Tell whoever is responsible, once, that the next runs cannot be created."""
         summary = self.env._(
             "%(schedule)s: its next runs cannot be created", schedule=self.reference
         )
@@ -210,7 +210,7 @@ class InvoiceRunSchedule(models.Model):
             return
         self._check_may_drop(runs)
         references = ", ".join(runs.sorted("number").mapped("reference"))
-        # sudo: nothing was made with them, and a manager decides on it
+        # sudo: nothing was created with them, and a manager decides on it
         runs.sudo().unlink()
         self.message_post(
             body=self.env._("Removed, as they had not started: %(runs)s.", runs=references)

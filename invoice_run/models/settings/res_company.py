@@ -140,7 +140,7 @@ class ResCompany(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         companies = super().create(vals_list)
-        # as superuser: who makes a company need not be who configures its billing
+        # as superuser: whoever creates a company need not be the one who configures its invoicing
         scenarios = self.env["billing.scenario"].with_user(SUPERUSER_ID)
         scenarios._create_default_scenarios(companies, prefix="")
         return companies

@@ -2,7 +2,7 @@ from odoo import fields, models
 
 
 class BillingAsset(models.Model):
-    """What is billed: a vehicle, a unit, a machine."""
+    """What is invoiced: a vehicle, a unit, a machine."""
 
     _name = "billing.asset"
     _description = "Asset"

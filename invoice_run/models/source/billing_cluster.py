@@ -2,7 +2,7 @@ from odoo import fields, models
 
 
 class BillingCluster(models.Model):
-    """Business unit: what is billed together, and by which company."""
+    """Business unit: what is invoiced together, and by which company."""
 
     _name = "billing.cluster"
     _description = "Billing Cluster"

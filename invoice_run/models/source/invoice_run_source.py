@@ -8,11 +8,11 @@ from ...memory import remember, remembering
 
 
 class InvoiceRunSource(models.AbstractModel):
-    """What a model must say so that its records can be billed by an invoice run.
+    """What a model must say so that its records can be invoiced by an invoice run.
 
     A source only reads: it says who has something due and yields it as
     :class:`~odoo.addons.invoice_run.engine.charge.Charge`. The run groups charges into documents,
-    claims what they bill and makes the invoices.
+    claims what they invoice and creates the invoices.
 
     The attributes below declare the source, all else follows from them: claims and who holds
     them, exclusion, renewal, comparison, exceptions, names and screens. ``docs/extending.md``
@@ -31,7 +31,7 @@ class InvoiceRunSource(models.AbstractModel):
     #: Icon of its scenarios on the cards of the Invoice Manager.
     _source_icon = "fa-cube"
     #: Field of ``invoice.run.line`` that names what an amount claims. Only the database can
-    #: refuse to bill it twice: it needs a unique index, or an exclusion constraint, over the
+    #: refuse to invoice it twice: it needs a unique index, or an exclusion constraint, over the
     #: claimed amounts; without one the source is refused when Odoo starts.
     _source_claim_field = None
     #: Field of ``invoice.run.line``, and of ``invoice.run.exception``, that names the record of
@@ -39,12 +39,12 @@ class InvoiceRunSource(models.AbstractModel):
     _source_record_field = None
     #: Whether an amount claims days, from ``period_from`` to ``period_to``, not the whole item.
     _source_has_periods = False
-    #: Whether the Invoice Manager asks up to which day to bill, beside the invoice date.
+    #: Whether the Invoice Manager asks up to which day to invoice, beside the invoice date.
     _source_has_target = True
     #: Whether the records follow their invoices themselves, as orders do by their invoiced
-    #: quantities: the claim ends with the invoice, and an invoice over nothing is made as well.
+    #: quantities: the claim ends with the invoice, and an invoice over nothing is created as well.
     _source_follows_invoices = False
-    #: Whether a record is billed as a whole: people exclude all of its amounts or none.
+    #: Whether a record is invoiced as a whole: people exclude all of its amounts or none.
     _source_is_billed_whole = False
     #: Whether records change in a way that nobody writes down, so that they are looked at again.
     _source_changes_unnoticed = False
@@ -79,7 +79,7 @@ class InvoiceRunSource(models.AbstractModel):
 
     @api.model
     def _get_run_count(self, run):
-        """Return how many records ``run`` would bill; cheap, for the cards of the scenarios."""
+        """Return how many records ``run`` would invoice; cheap, for the cards of the scenarios."""
         return self.search_count(self._get_run_domain(run))
 
     @api.model
@@ -97,7 +97,7 @@ class InvoiceRunSource(models.AbstractModel):
     def _collect_run_charges(self, run, payers):
         """Yield what is due for ``payers`` (commercial partners). Writes nothing.
 
-        What cannot be billed is yielded as ``NotBillable``.
+        What cannot be invoiced is yielded as ``NotBillable``.
         """
         domain = self._get_run_domain(run) & Domain(self._get_payer_field(), "in", payers.ids)
         yield from self.search(domain)._collect_charges(run)
@@ -115,7 +115,7 @@ class InvoiceRunSource(models.AbstractModel):
             yield from self._get_run_charges(records)
 
     def _get_run_errors(self, run, records):
-        """Return all reasons, as (code, message), why this record cannot be billed.
+        """Return all reasons, as (code, message), why this record cannot be invoiced.
 
         :param records: see :meth:`_get_run_document_records`
         """
@@ -141,14 +141,14 @@ class InvoiceRunSource(models.AbstractModel):
             "payer": payer,
             "document": document,
             "bucket": (self._source_key, 0),
-            "key": self._get_run_key(),
+            "key": self._get_grouping_key(),
         }
         return Charge(**{**defaults, **values}, line=line)
 
     def _prepare_item_vals(
         self, records, product, *, day, quantity, price_unit, discount=0.0, taxes=None, **vals
     ):
-        """Return the values of an amount that bills something once: quantity × price.
+        """Return the values of an amount that invoices something once: quantity × price.
 
         :param records: see :meth:`_get_run_document_records`
         :param day: what the invoice shows as its date
@@ -158,7 +158,7 @@ class InvoiceRunSource(models.AbstractModel):
         self.ensure_one()
         position = records["fiscal_position_id"]
         taxes = self._get_run_taxes(taxes, product, self.company_id, position)
-        # as they are stored: of what else would be billed the amount would know nothing
+        # as they are stored: of what else would be invoiced the amount would know nothing
         quantity = self._round_as_stored("quantity", quantity)
         discount = self._round_as_stored("discount", discount)
         return {
@@ -212,12 +212,12 @@ class InvoiceRunSource(models.AbstractModel):
             data["tax_amount_currency"] for data in included
         )
 
-    def _get_run_key(self):
+    def _get_grouping_key(self):
         """Return values that never mix on one document, beside those of every document."""
         return ()
 
     def _get_run_document_records(self):
-        """Return the records that decide on which document this record is billed.
+        """Return the records that decide on which document this record is invoiced.
 
         By default those of an invoice to the invoice address of ``partner_id``.
         """
@@ -301,12 +301,12 @@ class InvoiceRunSource(models.AbstractModel):
 
     @api.model
     def _get_document_names(self, document):
-        """Return the names of what ``document`` bills of this source."""
+        """Return the names of what ``document`` invoices of this source."""
         return document.line_ids[self._source_record_field].mapped("display_name")
 
     @api.model
     def _would_bill(self, run, line):
-        """Whether ``run`` would bill what the amount ``line`` of another run holds."""
+        """Whether ``run`` would invoice what the amount ``line`` of another run holds."""
         return line.billing_date_from <= run.target_date
 
     @api.model
@@ -316,7 +316,7 @@ class InvoiceRunSource(models.AbstractModel):
 
     @api.model
     def _get_change_errors(self, document):
-        """Return what changed since the amounts of ``document`` were made and forbids an invoice.
+        """Return what changed since ``document`` has amounts and forbids an invoice.
 
         What the fields of ``_get_stale_fields`` say need not be said here.
         """

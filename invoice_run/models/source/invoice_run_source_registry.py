@@ -6,11 +6,11 @@ ALL_CLAIMS = ("is_claimed", "(is_claimed AND (%s IS NOT NULL))")
 
 
 class SourceRefused(Exception):
-    """A source is not declared in full, or the database would let it bill something twice."""
+    """A source is not declared in full, or the database would let it invoice something twice."""
 
 
 class InvoiceRunSource(models.AbstractModel):
-    """Which sources there are, and what each of them must have before it may bill anything."""
+    """Which sources there are, and what each of them must have before it may invoice anything."""
 
     _inherit = "invoice.run.source"
 
@@ -31,20 +31,23 @@ class InvoiceRunSource(models.AbstractModel):
         return [self.env[name] for name in self._get_source_models().values()]
 
     @api.model
+    @tools.ormcache()
     def _get_claim_fields(self):
         """Return the fields of an amount that say what it claims, in the order of claims."""
-        return [source._source_claim_field for source in self._get_sources()]
+        return tuple(source._source_claim_field for source in self._get_sources())
 
     @api.model
+    @tools.ormcache()
     def _get_record_fields(self):
         """Return the fields of an amount or exception that say whose it is, in order."""
-        return [source._source_record_field for source in self._get_sources()]
+        return tuple(source._source_record_field for source in self._get_sources())
 
     @api.model
+    @tools.ormcache()
     def _get_link_fields(self):
-        """Return all fields by which amounts are linked to what they bill, in order."""
+        """Return all fields by which amounts are linked to what they invoice, in order."""
         links = zip(self._get_record_fields(), self._get_claim_fields(), strict=True)
-        return list(dict.fromkeys(name for pair in links for name in pair))
+        return tuple(dict.fromkeys(name for pair in links for name in pair))
 
     # ------------------------------------------------------------------
     # When Odoo starts
@@ -57,7 +60,7 @@ class InvoiceRunSource(models.AbstractModel):
 
     @api.model
     def _check_source(self):
-        """Refuse a source with which something could be billed twice, or not be found again.
+        """Refuse a source with which something could be invoiced twice, or not be found again.
 
         :raises SourceRefused: names the source and what it lacks
         """

@@ -16,6 +16,7 @@ const SEND_BADGES = {
     sent: "text-bg-success",
     printed: "text-bg-success",
     failed: "text-bg-danger",
+    uncertain: "text-bg-danger",
 };
 
 /** One page of what was found. Selecting and sorting is the parent's. */

@@ -68,7 +68,7 @@ class WorkshopRepair(models.Model):
         )
         return [self._prepare_charge(records, line)]
 
-    def _get_run_key(self):
+    def _get_grouping_key(self):
         # EXTENDS 'invoice_run'
         return (self.purchase_order or "",)
 

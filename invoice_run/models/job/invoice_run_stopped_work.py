@@ -25,7 +25,7 @@ class InvoiceRun(models.Model):
             run._drop_activity(ATTEND, run._get_trouble_summary())
 
     def _note_trouble(self, error):
-        """Keep why the work on this run stopped, and tell who is responsible; once an error.
+        """Keep why the work on this run stopped, and tell whoever is responsible; once an error.
 
         Called after a rollback; whatever happens here never stops the work on other runs.
         """
@@ -56,7 +56,7 @@ class InvoiceRun(models.Model):
         return self.env._("%(run)s stopped: %(job)s", run=self.reference, job=jobs[self.job])
 
     def _get_trouble_note(self):
-        """Return what who is responsible can do."""
+        """Return what whoever is responsible can do."""
         advice = self.env._(
             "Nothing is lost: what was done before is kept, and the rest is tried again every "
             "hour. Fix the cause, or ask your administrator."

@@ -1,7 +1,7 @@
 from odoo import models
 from odoo.tools import format_date
 
-from .invoice_run_explanation_results import is_readable
+from .invoice_run_explain_results import is_readable
 
 
 class BillingScenario(models.Model):

@@ -7,7 +7,7 @@ from odoo.exceptions import UserError
 from odoo.tools import email_normalize
 
 from ..base.errors import RETRY_ERRORS, is_outage
-from ..base.states import DOCUMENT_SENDABLE, SEND_DONE, SEND_OPEN
+from ..base.states import DOCUMENT_SENDABLE, SEND_DONE, SEND_FAILED, SEND_OPEN
 from .mail_notification import UNKNOWN
 
 _logger = logging.getLogger(__name__)
@@ -38,18 +38,25 @@ class InvoiceRunDocument(models.Model):
             ("pending", "Pending"),
             ("sent", "Sent"),
             ("failed", "Failed"),
+            ("uncertain", "Delivery Unconfirmed"),
             ("printed", "Printed"),
         ],
         "Sending Status",
         required=True,
         default="none",
         readonly=True,
-        help="Sent: the mail server or the network accepted it. A bounce changes it to Failed.",
+        help="Sent: the mail server or the network accepted it. A bounce changes it to Failed. "
+        "Delivery Unconfirmed: the connection was lost while it was being accepted, so it may or "
+        "may not have been delivered. It is not sent again by itself.",
     )
     send_channel = fields.Char("Sent Via", readonly=True)
     send_error = fields.Text("Reason for Not Sending", readonly=True)
+    #: Beside the state as ``is_selected`` is beside that of the document: what was asked for, not
+    #: what became of it. Pending are also what waits for a person and what Accounting is sending.
     send_asked = fields.Boolean(
-        "To Be Sent Now", readonly=True, help="A user or the schedule requested to send it."
+        "To Be Sent Now",
+        readonly=True,
+        help="A user or the schedule requested to send it. Stop withdraws the request.",
     )
     send_date = fields.Datetime(
         "Last Sent On", readonly=True, help="When it was last handed to the mail server."
@@ -58,12 +65,6 @@ class InvoiceRunDocument(models.Model):
         readonly=True, help="How often the mail server asked to try again later."
     )
     send_next_try = fields.Datetime("Next Attempt", readonly=True)
-    is_send_uncertain = fields.Boolean(
-        "Delivery Unconfirmed",
-        readonly=True,
-        help="The connection was lost while the mail server was accepting this email: it may "
-        "or may not have been delivered.",
-    )
     send_message_id = fields.Many2one(
         "mail.message", readonly=True, index="btree_not_null", help="The latest attempt."
     )
@@ -116,18 +117,25 @@ class InvoiceRunDocument(models.Model):
         """Whether a mail may have left without an answer, or is leaving at this moment."""
         # sudo: notifications of the customers' mails
         notifications = self.sudo().send_message_id.notification_ids
-        return self.is_send_uncertain or any(
+        return self.send_state == "uncertain" or any(
             item.failure_type == UNKNOWN and item.notification_status == "exception"
             for item in notifications
         )
+
+    def _set_send_state(self, state, **vals):
+        """Put the sending of these documents into ``state``, and write ``vals`` with it.
+
+        :raises UserError: one of them is in a state that this one does not follow
+        """
+        self._write_engine({"send_state": state, **vals})
 
     def _prepare_sending(self):
         """Mark what waits to be sent or printed after its invoice was made."""
         wanted = self.filtered(
             lambda doc: doc.state in DOCUMENT_SENDABLE and doc.send_action != "none"
         )
-        wanted.write({"send_state": "pending", "send_error": False})
-        (self - wanted).write({"send_state": "none", "send_error": False})
+        wanted._set_send_state("pending", send_error=False)
+        (self - wanted)._set_send_state("none", send_error=False)
 
     # ------------------------------------------------------------------
     # Buttons
@@ -143,7 +151,7 @@ class InvoiceRunDocument(models.Model):
         self.check_access("write")
         # sudo: documents are the engine's
         documents = self.sudo().filtered(lambda doc: doc.send_action not in ("none", "print"))
-        documents.filtered(lambda doc: doc.send_state == "failed")._prepare_retry()
+        documents.filtered(lambda doc: doc.send_state in SEND_FAILED)._prepare_retry()
         pending = documents.filtered(lambda doc: doc.send_state == "pending")
         if not pending:
             raise UserError(self.env._("None of these documents is waiting to be sent."))
@@ -198,21 +206,17 @@ class InvoiceRunDocument(models.Model):
         if method == "email" or not self.env["invoice.run"]._can_commit():
             self._send_by(method)
             return
-        self._set_send_failed(self.env["mail.notification"]._get_unknown_reason())
-        self.is_send_uncertain = True
+        self._set_send_failed(self.env["mail.notification"]._get_unknown_reason(), "uncertain")
         self.env["invoice.run"]._commit_step(remaining=1)
         free = self._take_invoices()
         if free:
             free._send_by(method)
         # somebody took these just now; nothing was tried
-        (self - free).write(
-            {
-                "send_state": "pending",
-                "send_error": False,
-                "send_asked": True,
-                "send_next_try": fields.Datetime.now() + BUSY_WAIT,
-                "is_send_uncertain": False,
-            }
+        (self - free)._set_send_state(
+            "pending",
+            send_error=False,
+            send_asked=True,
+            send_next_try=fields.Datetime.now() + BUSY_WAIT,
         )
 
     def _send_by(self, method):
@@ -259,16 +263,14 @@ class InvoiceRunDocument(models.Model):
                 # the next one may fail too, and is undone alone
                 self.env["invoice.run"]._commit_step(remaining=1)
             return
-        for document in self:
-            document._set_send_failed(document._get_error_text(error))
         # nobody knows how far a network had got; a mail is not in the queue
-        self.write({"is_send_uncertain": method != "email"})
+        state = "failed" if method == "email" else "uncertain"
+        for document in self:
+            document._set_send_failed(document._get_error_text(error), state)
 
     def _note_sending(self, method, errors):
         """Note what Odoo said: ``errors`` by move id, else sent, else a mail that waits."""
         label = dict(self._fields["send_action"]._description_selection(self.env))[method]
-        # what became of them is known
-        self.filtered("is_send_uncertain").is_send_uncertain = False
         for document in self:
             if error := errors.get(document.move_id.id):
                 document._set_send_failed(error)
@@ -286,14 +288,11 @@ class InvoiceRunDocument(models.Model):
         if not self:
             return
         # sudo: documents are the engine's; users of Accounting need not see them
-        self.sudo().write(
-            {
-                "send_message_id": message.id,
-                "send_message_ids": [Command.link(message.id)],
-                "send_state": "pending",
-                "send_error": False,
-                "is_send_uncertain": False,
-            }
+        self.sudo()._set_send_state(
+            "pending",
+            send_message_id=message.id,
+            send_message_ids=[Command.link(message.id)],
+            send_error=False,
         )
 
     def _get_reached_partners(self):
@@ -306,15 +305,8 @@ class InvoiceRunDocument(models.Model):
     def _prepare_retry(self):
         """Forget the failed attempt of these documents: the next one is a new mail."""
         self._cancel_mails()
-        self.write(
-            {
-                "send_state": "pending",
-                "send_error": False,
-                "send_message_id": False,
-                "send_attempts": 0,
-                "send_next_try": False,
-                "is_send_uncertain": False,
-            }
+        self._set_send_state(
+            "pending", send_error=False, send_message_id=False, send_attempts=0, send_next_try=False
         )
 
     def _forget_unsent_mails(self):
@@ -396,12 +388,14 @@ class InvoiceRunDocument(models.Model):
             notifications = message.notification_ids.filtered(
                 lambda item, wanted=wanted: item.res_partner_id in wanted
             )
-            document._set_send_state(notifications, (answers or {}).get(message.message_id))
+            document._note_notifications(notifications, (answers or {}).get(message.message_id))
 
-    def _set_send_state(self, notifications, answer=None):
-        """Write what ``notifications`` of the mail say: sent, failed, or still pending."""
+    def _note_notifications(self, notifications, answer=None):
+        """Note what ``notifications`` of the mail say: sent, failed, or still pending."""
         if not notifications:
-            self._set_send_failed(self.env._("No recipient was found for the invoice."))
+            # what perhaps left has not become safe to send again by that
+            state = "uncertain" if self.send_state == "uncertain" else "failed"
+            self._set_send_failed(self.env._("No recipient was found for the invoice."), state)
             return
         failed = notifications.filtered(
             lambda item: item.notification_status in ("exception", "bounce", "canceled")
@@ -416,35 +410,33 @@ class InvoiceRunDocument(models.Model):
         elif answer and 400 <= answer[0] < 500:
             self._set_try_again(failed._get_run_reason(answer))
         else:
-            self._set_send_failed(failed._get_run_reason(answer))
-            self.is_send_uncertain = failed.failure_type == UNKNOWN
+            state = "uncertain" if failed.failure_type == UNKNOWN else "failed"
+            self._set_send_failed(failed._get_run_reason(answer), state)
 
     def _get_channel_label(self):
         field = self._fields["send_action"]
         return dict(field._description_selection(self.env)).get(self.send_action, "")
 
-    def _set_sent(self, channel):
-        """Note that it is sent; what was sent before keeps its date."""
-        self.write(
-            {
-                "send_state": "sent",
-                "send_channel": channel,
-                "send_error": False,
-                "send_next_try": False,
-                "send_asked": False,
-                "is_send_uncertain": False,
-            }
+    def _set_sent(self, channel, state="sent", **vals):
+        """Note that it is sent; what was sent before keeps its date.
+
+        :param state: ``sent`` or ``printed``
+        """
+        self._set_send_state(
+            state,
+            send_channel=channel,
+            send_error=False,
+            send_next_try=False,
+            send_asked=False,
+            **vals,
         )
 
-    def _set_send_failed(self, reason):
-        self.write(
-            {
-                "send_state": "failed",
-                "send_error": reason,
-                "send_asked": False,
-                "send_next_try": False,
-            }
-        )
+    def _set_send_failed(self, reason, state="failed"):
+        """Note why it was not sent.
+
+        :param state: ``uncertain`` where it perhaps was
+        """
+        self._set_send_state(state, send_error=reason, send_asked=False, send_next_try=False)
 
     def _set_try_again(self, reason):
         """Wait and try again: the mail server did not take it yet, and said so."""
@@ -452,13 +444,11 @@ class InvoiceRunDocument(models.Model):
             self._set_send_failed(reason)
             return
         minutes = TRY_AGAIN_MINUTES[self.send_attempts]
-        self.write(
-            {
-                "send_state": "pending",
-                "send_error": reason,
-                "send_attempts": self.send_attempts + 1,
-                "send_next_try": fields.Datetime.now() + timedelta(minutes=minutes),
-            }
+        self._set_send_state(
+            "pending",
+            send_error=reason,
+            send_attempts=self.send_attempts + 1,
+            send_next_try=fields.Datetime.now() + timedelta(minutes=minutes),
         )
 
     def _get_template_error(self):
