@@ -32,6 +32,11 @@ class InvoiceRunDocument(models.Model):
         help="Email, print, or another sending method that Odoo offers for customers.",
         engine=False,
     )
+    is_send_unset = fields.Boolean(
+        "Sending Not Decided",
+        readonly=True,
+        help="Nobody chose how the customer gets invoices: choose it here, or on the customer.",
+    )
     send_state = fields.Selection(
         [
             ("none", "Not Sent"),
@@ -104,6 +109,8 @@ class InvoiceRunDocument(models.Model):
             open_documents = self.filtered(lambda doc: doc.send_state not in SEND_DONE)
             # sudo: states are the engine's; who may write the document may choose the way
             open_documents.sudo()._change_sending()
+            # sudo: see above; whoever writes the way of sending has decided
+            self.sudo().filtered("is_send_unset").is_send_unset = False
         return result
 
     def _change_sending(self):
