@@ -37,6 +37,8 @@ class InvoiceRun(models.Model):
     uncertain_count = fields.Integer("Delivery Unconfirmed", compute="_compute_send_counts")
     send_failed_count = fields.Integer("Not Sent", compute="_compute_send_counts")
 
+    unset_count = fields.Integer("Sending Not Decided", compute="_compute_send_counts")
+
     @api.depends("document_ids.send_state", "document_ids.is_send_uncertain")
     def _compute_send_counts(self):
         to_print = Domain("send_action", "=", "print") & Domain("send_state", "=", "pending")
@@ -44,6 +46,9 @@ class InvoiceRun(models.Model):
             "to_print_count": self._count_by_run(to_print),
             "uncertain_count": self._count_by_run(Domain("is_send_uncertain", "=", True)),
             "send_failed_count": self._count_by_run(Domain("send_state", "=", "failed")),
+            "unset_count": self._count_by_run(
+                Domain("is_send_unset", "=", True) & Domain("state", "in", DOCUMENT_SENDABLE)
+            ),
         }
         for run in self:
             run.update({name: values.get(run, 0) for name, values in counts.items()})

@@ -17,3 +17,7 @@ class MailTemplate(models.Model):
             "Email template “%(template)s” is not for invoices. Choose another one.",
             template=self.display_name,
         )
+
+    def _has_own_sender(self):
+        """Whether mails by this template come from one address, whoever sends them."""
+        return bool(self.email_from) and "{{" not in self.email_from

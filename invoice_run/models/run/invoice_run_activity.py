@@ -78,12 +78,18 @@ class InvoiceRun(models.Model):
     def _tell_result(self):
         """Tell who is responsible that the run is done, or that something failed."""
         self.ensure_one()
-        self.invalidate_recordset(self._get_total_fields())
+        self.invalidate_recordset([*self._get_total_fields(), "unset_count"])
         if self.failed_count:
             summary = self.env._(
                 "%(run)s: %(failed)s failed, fix the cause and retry",
                 run=self.reference,
                 failed=self.failed_count,
+            )
+        elif self.state == "invoiced" and self.job == "none" and self.unset_count:
+            summary = self.env._(
+                "%(run)s: choose how %(count)s invoices go to their customers",
+                run=self.reference,
+                count=self.unset_count,
             )
         elif self.state == "invoiced" and self.job == "none":
             summary = self.env._(
