@@ -7,6 +7,7 @@ from pypdf import PdfReader
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import HttpCase, tagged
 
+from .sale_common import SaleRunCommon
 from .sending_common import SendingCommon
 
 #: What an invoice leaves behind, by model.
@@ -20,16 +21,8 @@ TRACES = (
 )
 
 
-@tagged("post_install", "-at_install")
-class TestInvoicePreview(HttpCase, SendingCommon):
-    """Before the approval the reviewer sees the invoice as the customer will get it."""
-
-    def setUp(self):
-        super().setUp()
-        self.contract = self._make_contract(date_start="2024-01-01", title="Hall 7")
-        self.run = self._make_run("2024-01-15")
-        self._make_amounts(self.run)
-        self.document = self.run.document_ids
+class PreviewCommon(SendingCommon):
+    """Compares previews with the invoices that come of them."""
 
     def _render(self, document):
         with self._real_sending():
@@ -57,6 +50,18 @@ class TestInvoicePreview(HttpCase, SendingCommon):
             [word for word in words if word != "PREVIEW"],
         )
         return words
+
+
+@tagged("post_install", "-at_install")
+class TestInvoicePreview(HttpCase, PreviewCommon):
+    """Before the approval the reviewer sees the invoice as the customer will get it."""
+
+    def setUp(self):
+        super().setUp()
+        self.contract = self._make_contract(date_start="2024-01-01", title="Hall 7")
+        self.run = self._make_run("2024-01-15")
+        self._make_amounts(self.run)
+        self.document = self.run.document_ids
 
     def test_preview_is_the_invoice(self):
         preview = self._render(self.document.with_user(self.reviewer))
@@ -120,3 +125,18 @@ class TestInvoicePreview(HttpCase, SendingCommon):
         self._make_invoices(self.run)
         answer = self.url_open(url)
         self.assertEqual((answer.status_code, "settled" in answer.text), (409, True))
+
+
+@tagged("post_install", "-at_install")
+class TestSalePreview(PreviewCommon, SaleRunCommon):
+    """What Sales invoices itself can be seen before, and Sales does not notice."""
+
+    def test_preview_of_an_order_is_the_invoice(self):
+        order = self._make_order()
+        run = self._make_run("2024-01-15", self.sale_scenario)
+        self._make_amounts(run)
+        preview = self._render(run.document_ids.with_user(self.reviewer))
+        self.assertEqual((order.invoice_count, order.invoice_status), (0, "to invoice"))
+        self.assertFalse(order.order_line.qty_invoiced)
+        self._make_invoices(run)
+        self.assertIn("Goods", self._check_equal(run.document_ids, preview))

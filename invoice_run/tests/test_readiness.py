@@ -37,6 +37,12 @@ class ReadinessCommon(SendingCommon):
         runs = run if run is not None else self.env["invoice.run"]
         return runs.with_user(user or self.user).with_company(self.company).action_solve(button)
 
+    def _make_responsible(self, run, user):
+        """Have nobody but ``user`` send the invoices of ``run``."""
+        run.user_id = user
+        run.document_ids.contract_ids.user_id = user
+        run.invoice_ids.invoice_user_id = user
+
     def _get_codes(self, run):
         run.invalidate_recordset(["readiness"])
         found = run.with_user(self.user).readiness
@@ -86,8 +92,7 @@ class TestReadiness(ReadinessCommon):
     def test_no_address_to_send_from(self):
         self.company.email = False
         run = self._make_run_to_send(self.debtor)
-        run.user_id = self.user
-        run.invoice_ids.invoice_user_id = self.user
+        self._make_responsible(run, self.user)
         self.assertEqual(self._get_codes(run), [])
         self.user.email = False
         self.assertEqual(self._get_codes(run), ["sender"])
@@ -98,7 +103,7 @@ class TestReadiness(ReadinessCommon):
     def test_without_a_sender_nothing_leaves_in_the_name_of_odoobot(self):
         self.company.email = self.user.email = False
         run = self._make_run_to_send(self.debtor)
-        run.invoice_ids.invoice_user_id = self.user
+        self._make_responsible(run, self.user)
         with self._real_sending():
             run.with_user(self.user).action_send()
             # as the scheduled action does it
@@ -189,7 +194,7 @@ class TestReadiness(ReadinessCommon):
         self.assertEqual(self._get_codes(run), ["unset"])
         summaries = run.activity_ids.mapped("summary")
         self.assertFalse([text for text in summaries if "done" in text], summaries)
-        self.assertTrue([text for text in summaries if "choose how 1 invoices" in text], summaries)
+        self.assertTrue([text for text in summaries if "choose how invoices go" in text], summaries)
         self.assertFalse(self.inbox.mails)
 
     def test_chosen_for_the_documents_that_were_asked_about(self):
@@ -205,6 +210,13 @@ class TestReadiness(ReadinessCommon):
             self.assertNotIn("unset", self._get_codes(run))
             if "Chosen" in by_name:
                 self.assertEqual(by_name["Chosen"].send_action, "none")
+
+    def test_invoice_manager_says_that_nobody_decided(self):
+        run = self._make_silent_run("ask")
+        manager = self.env["invoice.manager"].with_user(self.user)
+        self.assertTrue(manager._get_row_sending(run.document_ids)["send_unset"])
+        self._solve("leave", run)
+        self.assertFalse(manager._get_row_sending(run.document_ids)["send_unset"])
 
     def test_choice_on_the_document_decides_too(self):
         run = self._make_silent_run("ask")
@@ -288,6 +300,35 @@ class TestRunMessages(ReadinessCommon):
         tracked = run.message_ids.sudo().tracking_value_ids.field_id.mapped("name")
         self.assertNotIn("job", tracked)
 
+    def _count_mails_to_responsible(self, by_itself):
+        """Carry out a run in the background; return how many mails its responsible gets."""
+        self._make_contract(date_start="2024-01-01")
+        run = self._make_run("2024-01-15", user_id=self.user.id)
+        root = run.with_user(self.env.ref("base.user_root"))
+        automatic = patch.object(
+            self.env.registry["invoice.run"], "_is_automatic", lambda run, step: by_itself
+        )
+        self.inbox.reset()
+        with self._real_sending(), automatic:
+            run.with_user(self.user).action_generate_amounts()
+            root._process_queue()
+            if not by_itself:
+                run.with_user(self.reviewer).action_approve()
+                run.with_user(self.user).action_generate_invoices()
+                root._process_queue()
+                run.with_user(self.user).action_send()
+            root._process_queue()
+            self.env.cr.flush()
+        self.assertEqual(run.document_ids.send_state, "sent")
+        self.assertIn("is done", run.activity_ids.summary)
+        return self.inbox.get_recipients().count("user@example.com")
+
+    def test_one_mail_where_nobody_pressed_a_button(self):
+        self.assertEqual(self._count_mails_to_responsible(by_itself=True), 1)
+
+    def test_no_mail_to_whoever_pressed_the_buttons(self):
+        self.assertEqual(self._count_mails_to_responsible(by_itself=False), 0)
+
     # ------------------------------------------------------------------
     # The reviewer
     # ------------------------------------------------------------------
@@ -320,7 +361,7 @@ class TestRunMessages(ReadinessCommon):
             "stranger", "invoice_run.invoice_run_group_reviewer", company=other
         )
         for user in (self._make_user("plain", "invoice_run.invoice_run_group_user"), stranger):
-            with self.assertRaises((AccessError, UserError)):
+            with self.assertRaises(UserError):
                 self._ask(run, user)
         self.assertFalse(run.reviewer_id)
 

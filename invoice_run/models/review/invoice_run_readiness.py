@@ -207,8 +207,8 @@ class InvoiceRunReadiness(models.AbstractModel):
     def _find_overdue(self, runs):
         count = runs._count_overdue()
         text = self.env._(
-            "Their due date has passed already. Documents: %(count)s. Choose a later invoice date "
-            "or due date for a run before its amounts are generated.",
+            "Due dates have passed already. Documents: %(count)s. Choose a later invoice date or "
+            "due date for a run before its amounts are generated.",
             count=count,
         )
         return count and self._prepare("overdue", "warning", text)

@@ -86,6 +86,9 @@ class InvoiceRun(models.Model):
         domain = self.env["invoice.run.readiness"]._get_unsent_domain(runs)
         domain &= Domain("send_action", "=", "email")
         documents = self.env["invoice.run.document"]._search(domain)
+        self.flush_model(["user_id"])
+        self.env["billing.contract"].flush_model(["user_id"])
+        self.env["invoice.run.document"].flush_model(["run_id", "contract_ids"])
         # as ``invoice.run.document._get_invoice_user`` says
         rows = self.env.execute_query(
             SQL(
