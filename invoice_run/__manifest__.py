@@ -18,6 +18,8 @@
         "data/onboarding_data.xml",
         "wizards/invoice_run_explanation_views.xml",
         "wizards/invoice_run_reason_views.xml",
+        "wizards/invoice_run_reviewer_question_views.xml",
+        "wizards/invoice_run_send_question_views.xml",
         "wizards/account_move_reversal_views.xml",
         "wizards/billing_contract_change_views.xml",
         "wizards/billing_credit_question_views.xml",

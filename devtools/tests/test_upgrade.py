@@ -20,6 +20,8 @@ OTHERS = ("account_move", "account_move_line", "ir_sequence", "mail_message")
 MAY_CHANGE = {
     "write_date": "whatever an upgrade completes is written anew",
     "write_uid": "by Odoo itself",
+    "is_reprint": "the run's job says it",
+    "is_send_uncertain": "the sending state of the document says it",
 }
 SCRIPT = "from devtools.inside import upgrading; {}"
 TABLES = """

@@ -1,1 +1,1 @@
-from . import portal, register
+from . import portal, preview, register

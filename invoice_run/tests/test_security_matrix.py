@@ -154,6 +154,11 @@ class TestSecurityMatrix(InvoiceRunCommon):
             },
             "invoice.run": lambda: {"invoice_date": "2024-01-15", **scenario},
             "invoice.run.reason": lambda: {"run_id": self.waiting.id, "reason": "because"},
+            "invoice.run.reviewer.question": lambda: {
+                "run_id": self.waiting.id,
+                "reviewer_id": self.reviewer.id,
+            },
+            "invoice.run.send.question": lambda: {"run_ids": [Command.set(self.waiting.ids)]},
         }
 
     def _get_wizard_makers(self):

@@ -15,4 +15,6 @@ from . import (
     invoice_manager_rows,
     invoice_run_explanation,
     invoice_run_reason,
+    invoice_run_reviewer_question,
+    invoice_run_send_question,
 )

@@ -145,6 +145,7 @@ class InvoiceManager(models.TransientModel):
             label = self.env._("To print")
         return {
             "send_action": document.send_action,
+            "send_unset": document.is_send_unset,
             "send_state": document.send_state,
             "send_label": label,
             "send_channel": document.send_channel or "",

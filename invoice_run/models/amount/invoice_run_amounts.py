@@ -258,16 +258,18 @@ class InvoiceRun(models.Model):
             "is_grouped": self._is_grouped(payer) and bool(contracts),
             "invoice_date": self.invoice_date,
             "invoice_date_due": self.due_date,
-            "send_action": self._get_send_action(shared["partner_id"]),
+            **self._prepare_sending_vals(shared["partner_id"]),
         }
 
-    def _get_send_action(self, partner_id):
-        """Return how to send: as the scenario says, or as the customer wants."""
+    def _prepare_sending_vals(self, partner_id):
+        """Return how to send: as the scenario says, else the customer, else the company."""
         action = self.scenario_id.send_action
-        if action != "partner":
-            return action
-        partner = self.env["res.partner"].with_company(self.company_id).browse(partner_id)
-        return partner._get_invoice_run_send_action()
+        if action == "partner":
+            partner = self.env["res.partner"].with_company(self.company_id).browse(partner_id)
+            action = partner._get_invoice_run_send_action()
+        if action == "ask":
+            return {"send_action": "none", "is_send_unset": True}
+        return {"send_action": action}
 
     # ------------------------------------------------------------------
     # After the last customer

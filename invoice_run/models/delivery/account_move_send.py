@@ -87,7 +87,11 @@ class AccountMoveSend(models.AbstractModel):
             partners = self.env["res.partner"].browse(settings["mail_partner_ids"])
             partners -= document._get_reached_partners()
             settings["mail_partner_ids"] = partners.ids
-            return document._get_template_error() or document._get_address_error(partners)
+            return (
+                document._get_template_error()
+                or document._get_address_error(partners)
+                or document._get_sender_error(settings["mail_template"])
+            )
         if not self._is_applicable_to_move(method, move, **settings):
             return self.env._(
                 "This customer cannot be reached by %(method)s. Complete the contact, or choose "

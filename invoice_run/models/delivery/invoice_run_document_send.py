@@ -32,6 +32,11 @@ class InvoiceRunDocument(models.Model):
         help="Email, print, or another sending method that Odoo offers for customers.",
         engine=False,
     )
+    is_send_unset = fields.Boolean(
+        "Sending Not Decided",
+        readonly=True,
+        help="Nobody chose how the customer gets invoices: choose it here, or on the customer.",
+    )
     send_state = fields.Selection(
         [
             ("none", "Not Sent"),
@@ -76,6 +81,10 @@ class InvoiceRunDocument(models.Model):
         help="All attempts: recipients who have received the invoice do not get it again.",
     )
 
+    failure = fields.Text(
+        "Why It Failed", compute="_compute_failure", help="Why it was not invoiced, or not sent."
+    )
+
     _handed_over_idx = models.Index("(company_id, send_date) WHERE send_date IS NOT NULL")
 
     @api.model
@@ -94,6 +103,11 @@ class InvoiceRunDocument(models.Model):
             ("none", self.env._("Do not send")),
         ]
 
+    @api.depends("error", "send_error")
+    def _compute_failure(self):
+        for document in self:
+            document.failure = document.error or document.send_error
+
     def write(self, vals):
         """Follow a change of the way of sending, as long as nothing was sent.
 
@@ -105,6 +119,8 @@ class InvoiceRunDocument(models.Model):
             open_documents = self.filtered(lambda doc: doc.send_state not in SEND_DONE)
             # sudo: states are the engine's; who may write the document may choose the way
             open_documents.sudo()._change_sending()
+            # sudo: see above; whoever writes the way of sending has decided
+            self.sudo().filtered("is_send_unset").is_send_unset = False
         return result
 
     def _change_sending(self):
@@ -455,6 +471,23 @@ class InvoiceRunDocument(models.Model):
         """Return why the email template of this document's run cannot be used, or nothing."""
         is_invoice = self.move_id.move_type == "out_invoice"
         return self.run_id._get_mail_template()._get_invoice_error() if is_invoice else None
+
+    def _get_sender_error(self, template):
+        """Return why there is no address to send from, or nothing.
+
+        Odoo would send from that of the technical user who does the background work.
+        """
+        if self.company_id.email or self.move_id.invoice_user_id.email:
+            return None
+        # sudo: the address of a technical user
+        technical = self.env.ref("base.user_root").sudo().email_normalized
+        sender = template._render_field("email_from", self.move_id.ids)[self.move_id.id]
+        if email_normalize(sender or "") not in (False, technical):
+            return None
+        return self.env._(
+            "There is no address to send from. Enter the email address of %(company)s, then retry.",
+            company=self.company_id.name,
+        )
 
     def _get_address_error(self, partners):
         """Return why none of ``partners`` can be written to, or nothing."""

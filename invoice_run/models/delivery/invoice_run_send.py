@@ -36,6 +36,7 @@ class InvoiceRun(models.Model):
     to_print_count = fields.Integer("To Print", compute="_compute_send_counts")
     uncertain_count = fields.Integer("Delivery Unconfirmed", compute="_compute_send_counts")
     send_failed_count = fields.Integer("Not Sent", compute="_compute_send_counts")
+    unset_count = fields.Integer("Sending Not Decided", compute="_compute_send_counts")
 
     @api.depends("document_ids.send_state")
     def _compute_send_counts(self):
@@ -44,6 +45,9 @@ class InvoiceRun(models.Model):
             "to_print_count": self._count_by_run(to_print),
             "uncertain_count": self._count_by_run(Domain("send_state", "=", "uncertain")),
             "send_failed_count": self._count_by_run(Domain("send_state", "in", SEND_FAILED)),
+            "unset_count": self._count_by_run(
+                Domain("is_send_unset", "=", True) & Domain("state", "in", DOCUMENT_SENDABLE)
+            ),
         }
         for run in self:
             run.update({name: values.get(run, 0) for name, values in counts.items()})

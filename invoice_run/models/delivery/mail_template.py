@@ -17,3 +17,9 @@ class MailTemplate(models.Model):
             "Email template “%(template)s” is not for invoices. Choose another one.",
             template=self.display_name,
         )
+
+    def _has_own_sender(self):
+        """Whether mails by this template come from one address, whoever sends them."""
+        # sudo: tells no more than that, whoever may read templates
+        sender = self.sudo().email_from
+        return bool(sender) and "{{" not in sender

@@ -29,7 +29,8 @@ class InvoiceRun(models.Model):
         steps = [self._prepare_first_step(step) for step in panel.step_ids]
         steps = [step for step in steps if step]
         manager = self.env.user.has_group("invoice_run.invoice_run_group_manager")
-        return {"steps": steps, "sample": sample, "manager": manager}
+        findings = self.env["invoice.run.readiness"]._get_company_findings(self.env.company)
+        return {"steps": steps, "sample": sample, "manager": manager, "findings": findings}
 
     @api.model
     def close_first_steps(self):

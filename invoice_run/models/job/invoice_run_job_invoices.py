@@ -2,6 +2,8 @@ from odoo import api, models
 from odoo.fields import Domain
 from odoo.tools import SQL
 
+from ..base.states import DOCUMENT_SETTLED
+
 
 class InvoiceRunJobInvoices(models.AbstractModel):
     """Create the invoices of the approved documents.
@@ -63,10 +65,8 @@ class InvoiceRunJobInvoices(models.AbstractModel):
     @api.model
     def _finish(self, run):
         """Move the run on; documents that wait for a repair keep it approved."""
-        waiting = Domain("run_id", "=", run.id) & Domain("state", "=", "to_do")
-        is_waiting = self.env["invoice.run.document"].search_count(waiting, limit=1)
         self._update_sequence_gaps(run)
-        run._set_state("approved" if is_waiting else "invoiced", job="none")
+        run._set_state("approved" if self._is_waiting(run) else "invoiced", job="none")
         run.message_post(
             body=self.env._(
                 "Invoices created: %(invoices)s. Failed: %(failed)s.",
@@ -76,6 +76,15 @@ class InvoiceRunJobInvoices(models.AbstractModel):
         )
         run._tell_result()
         run._go_on_sending()
+
+    def _is_waiting(self, run):
+        """Whether something is still to be invoiced, or everything failed: nothing is invoiced."""
+        Document = self.env["invoice.run.document"]
+        domain = Domain("run_id", "=", run.id)
+        if Document.search_count(domain & Domain("state", "=", "to_do"), limit=1):
+            return True
+        settled = domain & Domain("state", "in", DOCUMENT_SETTLED)
+        return run.failed_count and not Document.search_count(settled, limit=1)
 
     def _update_sequence_gaps(self, run):
         """Look again for gaps before the first numbers of chunks.

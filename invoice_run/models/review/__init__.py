@@ -1,3 +1,4 @@
+from . import account_payment_term
 from . import invoice_run_approval
 from . import invoice_run_four_eyes
 from . import invoice_run_checks
@@ -11,3 +12,5 @@ from . import invoice_run_review
 from . import invoice_run_explain
 from . import invoice_run_explain_results
 from . import invoice_run_explain_sources
+from . import invoice_run_readiness
+from . import invoice_run_sending_check

@@ -33,6 +33,9 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     is_approval_asked = fields.Boolean("Approval Requested", readonly=True, copy=False, engine=True)
+    approval_asked_by_id = fields.Many2one(
+        "res.users", "Approval Requested By", readonly=True, copy=False, engine=True
+    )
     fingerprint = fields.Char(
         compute="_compute_fingerprint",
         help="Of the documents and amounts that wait for approval, as they are now.",
@@ -110,6 +113,11 @@ class InvoiceRun(models.Model):
             run._set_state("amounts", **run._prepare_no_approval_vals())
             run.activity_unlink([APPROVE])
             run.message_post(body=self.env._("Rejected: %(reason)s", reason=reason))
+            if run.approval_asked_by_id != run.user_id:
+                # the responsible gets an activity
+                run._tell_asker(
+                    self.env._("%(run)s rejected: %(why)s", run=run.reference, why=reason)
+                )
             run._tell_responsible(
                 self.env._("%(run)s rejected: %(why)s", run=run.reference, why=reason)
             )
@@ -130,6 +138,15 @@ class InvoiceRun(models.Model):
         self._check_reviewer()
         if self.state != "amounts" or not self.document_count:
             raise UserError(self.env._("%(run)s has no amounts to approve.", run=self.reference))
+        if self.stale_count:
+            raise UserError(
+                self.env._(
+                    "%(run)s: %(count)s documents have changed since their amounts were generated, "
+                    "and would fail. Press “Recalculate Changed” first.",
+                    run=self.reference,
+                    count=self.stale_count,
+                )
+            )
         prepared = self._get_four_eyes_reason()
         if prepared:
             raise UserError(
@@ -198,6 +215,7 @@ class InvoiceRun(models.Model):
     def _approve(self):
         """Note who approves what; the caller has checked that it may be approved."""
         self.activity_feedback([APPROVE])
+        self._tell_asker(self.env._("%(run)s is approved.", run=self.reference))
         self._set_state(
             "approved", approved_by_id=self.env.uid, approved_date=fields.Datetime.now()
         )
@@ -231,12 +249,38 @@ class InvoiceRun(models.Model):
             if job == "none":
                 run._ask_for_approval()
 
+    def _tell_asker(self, text):
+        """Answer whoever asked for this approval, unless it is the one who decides."""
+        asker = self.approval_asked_by_id
+        if not asker or asker == self.env.user or not self._is_visible_to(asker):
+            return
+        self.message_post(body=text, partner_ids=asker.partner_id.ids)
+        self._write_engine({"approval_asked_by_id": False})
+
+    def action_ask_reviewer(self):
+        """Ask whom to ask for the approval of this run.
+
+        :raises UserError: nothing waits for approval
+        """
+        self.ensure_one()
+        self.check_access("write")
+        if self.state != "amounts" or not self.document_count:
+            raise UserError(self.env._("%(run)s has no amounts to approve.", run=self.reference))
+        return {
+            "type": "ir.actions.act_window",
+            "name": self.env._("Ask for Approval"),
+            "res_model": "invoice.run.reviewer.question",
+            "views": [(False, "form")],
+            "target": "new",
+            "context": {"default_run_id": self.id},
+        }
+
     def _ask_reviewer(self):
         """Ask the reviewer, once, to approve this run."""
         self.ensure_one()
         if self.is_approval_asked:
             return
-        self._write_engine({"is_approval_asked": True})
+        self._write_engine({"is_approval_asked": True, "approval_asked_by_id": self.env.uid})
         self._ask_for_approval()
         self.message_post(
             body=self.env._("%(user)s asks for approval.", user=self.env.user.display_name)

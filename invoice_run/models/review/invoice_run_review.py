@@ -140,7 +140,7 @@ class InvoiceRun(models.Model):
         reason = self._get_four_eyes_reason() if waits and is_reviewer else ""
         return {
             "is_reviewer": is_reviewer,
-            "can_approve": waits and is_reviewer and not reason,
+            "can_approve": waits and is_reviewer and not reason and not self.stale_count,
             "prepared": reason,
         }
 

@@ -121,7 +121,6 @@ class InvoiceRun(models.Model):
         ],
         "Background Job",
         required=True,
-        tracking=True,
         default="none",
         copy=False,
         readonly=True,
@@ -556,10 +555,15 @@ class InvoiceRun(models.Model):
     def _start_invoices(self, **vals):
         """Freeze the invoice date and queue the work; ``vals`` as in :meth:`_queue_job`."""
         self.ensure_one()
-        mode = self.schedule_id.invoice_date_mode
-        if mode == "generation" or (mode != "schedule" and not self.activation_date):
+        if self._is_dated_later():
+            mode = self.schedule_id.invoice_date_mode
             self._set_invoice_date(self._get_generation_date(mode))
         self._queue_job("invoices", **vals)
+
+    def _is_dated_later(self):
+        """Whether the invoice date is that of the day on which the invoices are created."""
+        mode = self.schedule_id.invoice_date_mode
+        return mode == "generation" or (mode != "schedule" and not self.activation_date)
 
     def _get_generation_date(self, mode):
         today = self.company_id._get_invoice_run_today()
@@ -652,7 +656,9 @@ class InvoiceRun(models.Model):
     def action_view_failed(self):
         """Open what failed: invoices and mails."""
         domain = ["|", ("state", "=", "failed"), ("send_state", "in", SEND_FAILED)]
-        return self._get_list_action("invoice_run.invoice_run_document_action", domain)
+        action = self._get_list_action("invoice_run.invoice_run_document_action", domain)
+        action["context"]["invoice_run_failed"] = True
+        return action
 
     def action_view_lines(self):
         """Open the amounts of the run."""

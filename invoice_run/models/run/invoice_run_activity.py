@@ -8,6 +8,10 @@ class InvoiceRun(models.Model):
 
     _inherit = "invoice.run"
 
+    def _message_auto_subscribe_notify(self, partner_ids, template):
+        # EXTENDS 'mail': who is responsible hears of a run when there is something to do
+        return None
+
     def _drop_settled_activities(self, vals):
         """Remove what nobody has to do any more, now that ``vals`` were written."""
         if vals.get("state", "amounts") != "amounts":
@@ -15,10 +19,12 @@ class InvoiceRun(models.Model):
         if vals.get("state") == "cancelled" or vals.get("job") in ("amounts", "invoices"):
             self.activity_unlink([ATTEND])
 
-    def _replace_activity(self, xml_id, user, summary, note=False):
+    def _replace_activity(self, xml_id, user, summary, note=False, is_quiet=False):
         """Give ``user`` one activity of this kind; an earlier one is replaced.
 
         Nothing for a user who cannot see the run any more: the messages say so.
+
+        :param is_quiet: without an email: nobody has to do anything now
         """
         self.ensure_one()
         known = self.activity_search([xml_id], user_id=user.id)
@@ -28,7 +34,8 @@ class InvoiceRun(models.Model):
         if not user:
             return
         if self._is_visible_to(user):
-            self.activity_schedule(xml_id, summary=summary, note=note, user_id=user.id)
+            run = self.with_context(mail_activity_quick_update=is_quiet)
+            run.activity_schedule(xml_id, summary=summary, note=note, user_id=user.id)
             return
         body = self.env._(
             "%(user)s can no longer see this run: nobody was notified.", user=user.name
@@ -67,34 +74,62 @@ class InvoiceRun(models.Model):
     # The responsible
     # ------------------------------------------------------------------
 
-    def _tell_responsible(self, summary, note=False):
+    def _tell_responsible(self, summary, note=False, is_quiet=False):
         """Have whoever is responsible look at the run, unless somebody looks on anyway.
 
         :param note: what to do, as HTML
         """
         if not self._has_onlooker():
-            self._replace_activity(ATTEND, self.user_id, summary, note)
+            self._replace_activity(ATTEND, self.user_id, summary, note, is_quiet)
 
     def _tell_result(self):
-        """Tell whoever is responsible that the run is done, or that something failed."""
+        """Tell whoever is responsible how the run ended: what failed, what is to be decided or sent.
+
+        By email only where something is to be decided, or where nobody pressed the last button.
+        """
         self.ensure_one()
-        self.invalidate_recordset(self._get_total_fields())
+        self.invalidate_recordset([*self._get_total_fields(), "unset_count", "draft_count"])
+        if summary := self._get_problem_text():
+            self._tell_responsible(summary)
+        elif self.state == "invoiced" and self.job == "none":
+            by_itself = self._is_automatic("send")
+            if by_itself and self._is_still_to_send():
+                return
+            self._tell_responsible(self._get_end_text(), is_quiet=not by_itself)
+
+    def _is_still_to_send(self):
+        """Whether invoices wait that can be sent as they are."""
+        return self.pending_count and not self.draft_count
+
+    def _get_problem_text(self):
+        """Return what is left for a person after the work on this run, or nothing."""
         if self.failed_count:
-            summary = self.env._(
+            return self.env._(
                 "%(run)s: %(failed)s failed, fix the cause and retry",
                 run=self.reference,
                 failed=self.failed_count,
             )
-        elif self.state == "invoiced" and self.job == "none":
-            summary = self.env._(
-                "%(run)s is done. Invoices: %(invoices)s, sent: %(sent)s",
+        if self.state == "invoiced" and self.job == "none" and self.unset_count:
+            return self.env._(
+                "%(run)s: choose how invoices go to their customers: %(count)s",
                 run=self.reference,
-                invoices=self.invoice_count,
-                sent=self.sent_count,
+                count=self.unset_count,
             )
-        else:
-            return
-        self._tell_responsible(summary)
+        return None
+
+    def _get_end_text(self):
+        if self._is_still_to_send():
+            return self.env._(
+                "%(run)s: invoices wait to be sent: %(count)s",
+                run=self.reference,
+                count=self.pending_count,
+            )
+        return self.env._(
+            "%(run)s is done. Invoices: %(invoices)s, sent: %(sent)s",
+            run=self.reference,
+            invoices=self.invoice_count,
+            sent=self.sent_count,
+        )
 
     # ------------------------------------------------------------------
     # Nothing to invoice

@@ -93,6 +93,21 @@ class ResCompany(models.Model):
         groups=INTERNAL,
     )
 
+    billing_unset_sending = fields.Selection(
+        [
+            ("ask", "Ask in each run"),
+            ("email", "Email"),
+            ("print", "Print"),
+            ("none", "Do not send"),
+        ],
+        "Customers Without a Sending Method",
+        required=True,
+        default="ask",
+        help="What runs do with the invoices of customers for whom nobody chose an “Invoice "
+        "sending” method.",
+        groups=INTERNAL,
+    )
+
     invoice_run_deferred_account_id = fields.Many2one(
         "account.account",
         "Deferred Revenue Account",

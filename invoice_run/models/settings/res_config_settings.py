@@ -39,6 +39,9 @@ class ResConfigSettings(models.TransientModel):
     invoice_run_mail_template_id = fields.Many2one(
         related="company_id.invoice_run_mail_template_id", readonly=False
     )
+    billing_unset_sending = fields.Selection(
+        related="company_id.billing_unset_sending", readonly=False, required=True
+    )
     invoice_run_outlier_factor = fields.Float(
         related="company_id.invoice_run_outlier_factor", readonly=False
     )

@@ -72,8 +72,15 @@ class ResPartner(models.Model):
         return " ".join(sentences)
 
     def _get_sending_summary(self):
-        method = self.invoice_sending_method
-        if method in (False, "manual"):
+        method = self._get_invoice_run_send_action()
+        if method == "ask":
+            return self.env._(
+                "Nobody has chosen how to send it: each run asks, until you choose a method under "
+                "“Invoice sending”."
+            )
+        if method == "print":
+            return self.env._("It prints the invoice.")
+        if method == "none":
             return self.env._(
                 "The invoice is not sent: to have it sent, choose a method under “Invoice sending”."
             )
@@ -133,11 +140,14 @@ class ResPartner(models.Model):
         return action
 
     def _get_invoice_run_send_action(self):
-        """Return how this customer explicitly wants invoices: by email or through a network.
+        """Return how this customer gets invoices: by email, through a network, or not at all.
 
+        Where nobody chose a method, the company decides; ``"ask"``: whoever works on the run does.
         Odoo treats "not set" as email; a run never mails to whom nobody said so.
         Read with the company whose invoices are meant.
         """
         self.ensure_one()
         method = self.commercial_partner_id.invoice_sending_method
-        return "none" if method in (False, "manual") else method
+        if not method:
+            return self.env.company.billing_unset_sending
+        return "none" if method == "manual" else method

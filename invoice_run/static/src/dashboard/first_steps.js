@@ -1,15 +1,18 @@
 import {Component} from "@odoo/owl";
 import {ConfirmationDialog} from "@web/core/confirmation_dialog/confirmation_dialog";
+import {Readiness} from "../readiness/readiness";
 import {_t} from "@web/core/l10n/translation";
 import {useService} from "@web/core/utils/hooks";
 
 /** What is still to do before the first invoices, and sample data to try it with. */
 export class FirstSteps extends Component {
     static template = "invoice_run.FirstSteps";
+    static components = {Readiness};
     static props = {
         steps: Array,
         sample: Boolean,
         manager: Boolean,
+        findings: Array,
         onChange: Function,
     };
 

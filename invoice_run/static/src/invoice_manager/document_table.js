@@ -47,6 +47,10 @@ export class DocumentTable extends Component {
         return _t("PDF of %s", row.move_name);
     }
 
+    getPreviewLabel(row) {
+        return _t("Preview of the invoice for %s", row.customer);
+    }
+
     getSendLabel(row) {
         return _t("Billing action for %s", row.customer);
     }

@@ -489,7 +489,23 @@ export class InvoiceManager extends Component {
     }
 
     process() {
+        const {approval} = this.run;
+        if (approval.needed && !approval.reviewer) {
+            return this.askWhom();
+        }
         return this.act("action_process", this.fingerprint);
+    }
+
+    /** Somebody has to approve, and nobody said who. */
+    askWhom() {
+        return this.press(async () => {
+            const action = await this.orm.call("invoice.run", "action_ask_reviewer", [
+                [this.run.id],
+            ]);
+            await this.action.doAction(action, {
+                onClose: async () => this.applyRun(await this.call("get_state")),
+            });
+        });
     }
 
     send() {

@@ -146,10 +146,15 @@ tours.add("invoice_run_invoices_to_sent", {
     steps: () => [
         clickHeaderButton("action_generate_invoices"),
         checkState("Invoiced"),
-        clickHeaderButton("action_send"),
+        clickHeaderButton("action_ask_send"),
+        {
+            content: "Layout, bank account, due date: it is asked",
+            trigger: ".modal button[name='action_confirm']",
+            run: "click",
+        },
         {
             content: "Nothing is left to send",
-            trigger: ".o_form_statusbar:not(:has(button[name='action_send']))",
+            trigger: ".o_form_statusbar:not(:has(button[name='action_ask_send']))",
         },
         {
             content: "Open the documents",
