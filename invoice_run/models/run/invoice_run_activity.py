@@ -83,7 +83,7 @@ class InvoiceRun(models.Model):
             self._replace_activity(ATTEND, self.user_id, summary, note, is_quiet)
 
     def _tell_result(self):
-        """Tell whoever is responsible how the run ended: what failed, what is to be decided or sent.
+        """Tell whoever is responsible how the run ended: what failed, what is to be done.
 
         By email only where something is to be decided, or where nobody pressed the last button.
         """
