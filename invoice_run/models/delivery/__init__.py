@@ -7,3 +7,4 @@ from . import mail_template
 from . import mail_notification
 from . import invoice_run_send
 from . import invoice_run_printing
+from . import billing_price_letter
