@@ -6,7 +6,7 @@ customer reads it from here; ``billing.price.change`` (``models/contract/``) mak
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from datetime import date
 from fractions import Fraction
@@ -109,22 +109,28 @@ class Total(NamedTuple):
     credit: Fraction
 
 
-def total(changes: Iterable[PriceChange], rates: dict[int, Fraction]) -> Total:
+def total(
+    changes: Iterable[PriceChange], rates: dict[int, Fraction], followers: Container[int] = ()
+) -> Total:
     """What is changed, added up; lines that are left out count nothing.
 
     :param rates: what one unit of each currency (by id) is worth in that of the total
+    :param followers: ids of lines that take the place of another changed line later on: of them
+        only credits are added, prices of one and the same thing count once
     """
     changed = [change for change in changes if not change.reason]
 
-    def add(figure):
-        return sum((figure(one) * rates[one.currency_id] for one in changed), Fraction())
+    def add(figure, of=changed):
+        return sum((figure(one) * rates[one.currency_id] for one in of), Fraction())
+
+    first = [change for change in changed if change.line_id not in followers]
 
     return Total(
         lines=len(changed),
         contracts=len({change.contract_id for change in changed}),
-        old_month=add(lambda one: exact(one.old.month)),
-        new_month=add(lambda one: exact(one.new.month)),
-        old_year=add(lambda one: exact(one.old.year)),
-        new_year=add(lambda one: exact(one.new.year)),
+        old_month=add(lambda one: exact(one.old.month), first),
+        new_month=add(lambda one: exact(one.new.month), first),
+        old_year=add(lambda one: exact(one.old.year), first),
+        new_year=add(lambda one: exact(one.new.year), first),
         credit=add(lambda one: exact(one.credit)),
     )

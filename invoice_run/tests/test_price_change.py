@@ -98,6 +98,13 @@ class TestProposal(PriceChangeCommon):
                 ]
                 self.assertEqual(seen, became)
 
+    def test_a_planned_price_is_not_added_to_the_one_before(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        self._apply(contract, "2024-06-01", 110.0)
+        wizard = self._open(contract, date="2024-02-01", change="price", price_unit=200.0)
+        self.assertEqual(wizard.changed_count, 2)
+        self.assertEqual((wizard.old_month, wizard.new_month), (100.0, 200.0))
+
     def test_lines_that_end_come_to_nothing(self):
         contract = self._make_contract(date_start="2024-01-01")
         wizard = self._open(contract, date="2024-02-01", change="end")

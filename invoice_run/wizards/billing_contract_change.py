@@ -300,6 +300,7 @@ class BillingContractChange(models.TransientModel):
             "res_id": self.id,
             "views": [(False, "form")],
             "target": "new",
+            "context": {"dialog_size": "extra-large"},
         }
 
     def action_open_contracts(self):

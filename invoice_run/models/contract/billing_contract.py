@@ -670,13 +670,20 @@ class BillingContract(models.Model):
     def _get_due_domain(self, run):
         """Return the contracts of which something is due at the target date of ``run``."""
         mode, target = run.scenario_id.billing_mode, run.target_date
-        # a credit is due with any run, whatever its target date
-        credit = Domain("line_ids.overbilled_from", "!=", False)
         if mode != "contract":
             # the scenario bills otherwise than the contract's own date says
+            credit = Domain("line_ids.overbilled_from", "!=", False)
             return self._get_mode_domain(mode, target) | credit
         due = Domain("next_invoicing_date", "<=", target)
-        return due if target >= run.company_id._get_invoice_run_today() else due | credit
+        if target >= run.company_id._get_invoice_run_today():
+            return due
+        # a credit is due with any run, also with one for a day before it came up; by their few
+        # ids, so that both are found by an index
+        company = Domain("company_id", "=", run.company_id.id)
+        lines = self.env["billing.contract.line"].search_fetch(
+            company & Domain("overbilled_from", "!=", False), ["contract_id"]
+        )
+        return due | Domain("id", "in", lines.contract_id.ids)
 
     @api.model
     def _get_mode_domain(self, mode, target):

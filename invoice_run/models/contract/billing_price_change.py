@@ -217,7 +217,8 @@ class BillingPriceChange(models.AbstractModel):
     def _get_total(self, changes, company):
         """Return what the changes come to, and the currency: theirs, else the company's.
 
-        Several currencies are added up at today's rates.
+        Several currencies are added up at today's rates. Where a line and the one that replaces
+        it later are both changed, the total has the price of the first.
 
         :return: (:class:`price_change.Total`, currency)
         """
@@ -229,7 +230,13 @@ class BillingPriceChange(models.AbstractModel):
             one.id: periods.exact(one._get_conversion_rate(one, currency, company, today))
             for one in currencies
         }
-        return price_change.total(changes, rates), currency
+        return price_change.total(changes, rates, self._get_followers(changes)), currency
+
+    def _get_followers(self, changes):
+        """Return the ids of lines that replace, directly or not, another line that is changed."""
+        changed = {change.line_id for change in changes if not change.reason}
+        lines = self.env["billing.contract.line"].browse(changed)
+        return {line.id for line in lines if changed.intersection(line._get_replaced_ids())}
 
     # ------------------------------------------------------------------
     # In words

@@ -62,10 +62,14 @@ class BillingContractLine(models.Model):
 
     def _get_price_root(self):
         """Return the first of the lines that replaced one another until this one."""
-        line = self
-        while line.previous_line_id:
-            line = line.previous_line_id
-        return line
+        return self.browse(self._get_replaced_ids()[-1:]) or self
+
+    def _get_replaced_ids(self):
+        """Return the ids of the lines that this one replaced, the latest first."""
+        ids, line = [], self
+        while line := line.previous_line_id:
+            ids.append(line.id)
+        return ids
 
     @api.onchange(*TRACED_FIELDS)
     def _onchange_price(self):
