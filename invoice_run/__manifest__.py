@@ -16,6 +16,7 @@
         "data/ir_cron_data.xml",
         "data/mail_activity_type_data.xml",
         "data/onboarding_data.xml",
+        "data/mail_template_data.xml",
         "wizards/invoice_run_explanation_views.xml",
         "wizards/invoice_run_reason_views.xml",
         "wizards/invoice_run_reviewer_question_views.xml",
@@ -50,6 +51,7 @@
         "views/invoice_run_sample_views.xml",
         "views/menus.xml",
         "report/report_invoice.xml",
+        "report/report_price_letter.xml",
     ],
     "demo": ["demo/invoice_run_demo.xml"],
     "assets": {

@@ -38,6 +38,7 @@ from . import test_periods
 from . import test_plain_flows
 from . import test_portal
 from . import test_preview
+from . import test_price_change
 from . import test_printing
 from . import test_progress
 from . import test_rendering

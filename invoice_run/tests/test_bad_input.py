@@ -81,24 +81,24 @@ class TestBadScenario(BadInputCommon):
         """What the types of field refuse is in ``test_scenario_rules``."""
         for field, vals in (
             (".", {"field_path": "."}),
-            ("date.day", {"field_path": "date.day"}),
-            ("date", {"value": False}),
-            ("date", {"value": "  "}),
-            ("date", {"value": "2025-02-30"}),
-            ("date", {"value": "2025-02-03x"}),
-            ("date", {"operator": "in", "value": "today,,month_start"}),
-            ("date", {"operator": "in", "value": "today,"}),
-            ("date", {"operator": "in", "value": ","}),
-            ("date", {"operator": "between", "value": "today", "value_to": "todai"}),
+            ("Date > day", {"field_path": "date.day"}),
+            ("Date", {"value": False}),
+            ("Date", {"value": "  "}),
+            ("Date", {"value": "2025-02-30"}),
+            ("Date", {"value": "2025-02-03x"}),
+            ("Date", {"operator": "in", "value": "today,,month_start"}),
+            ("Date", {"operator": "in", "value": "today,"}),
+            ("Date", {"operator": "in", "value": ","}),
+            ("Date", {"operator": "between", "value": "today", "value_to": "todai"}),
             (
-                "date",
+                "Date",
                 {"operator": "between", "value": "month_start", "value_to": "previous_month_end"},
             ),
-            ("quantity", {"field_path": "quantity", "value": "inf"}),
-            ("quantity", {"field_path": "quantity", "value": "1,5"}),
-            ("partner_id", {"field_path": "partner_id", "operator": "in", "value": "Debtor,"}),
-            ("partner_id.active", {"field_path": "partner_id.active", "value": "maybe"}),
-            ("state", {"field_path": "state", "value": "lost"}),
+            ("Quantity", {"field_path": "quantity", "value": "inf"}),
+            ("Quantity", {"field_path": "quantity", "value": "1,5"}),
+            ("Customer", {"field_path": "partner_id", "operator": "in", "value": "Debtor,"}),
+            ("Customer > Active", {"field_path": "partner_id.active", "value": "maybe"}),
+            ("Status", {"field_path": "state", "value": "lost"}),
         ):
             vals = self._get_rule_vals(vals)
             with self.subTest(**vals), self.assertRefused(f"Rule.*“{field}”"):
@@ -109,7 +109,7 @@ class TestBadScenario(BadInputCommon):
         self.usage_scenario.rule_ids = [Command.create(self._get_rule_vals({}))]
         with self.assertRefused("todai"):
             self.usage_scenario.rule_ids.value = "todai"
-        with self.assertRefused("amount_to_invoice"):
+        with self.assertRefused("Amount to Invoice"):
             self.usage_scenario.rule_ids.write(
                 {"field_path": "contract_id.amount_to_invoice", "value": "1"}
             )

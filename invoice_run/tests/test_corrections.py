@@ -223,14 +223,16 @@ class TestCorrections(InvoiceRunCommon):
         move = self._make_invoices(self._propose())
         self.assertEqual(move.reversed_entry_id, self.first.document_ids.move_id)
 
-    def _change(self, date, records=None, **vals):
-        records = records or self.contract
-        wizard = (
+    def _open(self, date, records, **vals):
+        return (
             self.env["billing.contract.change"]
             .with_user(self.user)
             .with_context(active_model=records._name, active_ids=records.ids)
             .create({"date": date, **vals})
         )
+
+    def _change(self, date, records=None, **vals):
+        wizard = self._open(date, records or self.contract, **vals)
         wizard.action_apply()
         return wizard
 
@@ -250,9 +252,10 @@ class TestCorrections(InvoiceRunCommon):
     def test_raise_many_contracts_by_a_percentage(self):
         other = self._make_contract([{"price_unit": 33.33}], date_start="2024-01-01")
         both = self.contract | other
-        wizard = self._change("2024-02-01", both, change="percentage", percentage=2.5)
+        wizard = self._open("2024-02-01", both, change="percentage", percentage=2.5)
         self.assertEqual(wizard.line_ids.mapped("new_price_unit"), [102.5, 34.16])
         self.assertEqual(wizard.correction_count, 0)
+        wizard.action_apply()
         run = self._propose("2024-02-15")
         amounts = sorted(run.line_ids.mapped("amount"))
         self.assertEqual(amounts, [33.33, 34.16, 102.5])

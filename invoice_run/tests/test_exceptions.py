@@ -61,6 +61,9 @@ class TestExceptions(InvoiceRunCommon):
         run = self._make_amounts(self._make_run("2024-01-31", self.usage_scenario))
         self.assertEqual(run.exception_ids.mapped("code"), ["price"])
         self.assertEqual(run.exception_ids.usage_id, bad)
+        self.assertIn(
+            "Usage Without a Price Is Free” on scenario “All usage", run.exception_ids.message
+        )
         self.assertEqual(run.amount_total, 100.0)
 
     def test_usage_without_price_is_free_by_choice(self):

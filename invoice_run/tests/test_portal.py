@@ -1,5 +1,7 @@
 import json
 
+from lxml import html
+
 from odoo.exceptions import AccessError
 from odoo.fields import Command
 from odoo.tests import HttpCase, new_test_user, tagged
@@ -58,6 +60,42 @@ class TestPortal(PortalCommon):
         self.assertIn("Nothing was invoiced yet", text)
         run.action_delete_amounts("a mistake")
         self.assertNotIn("is being prepared", self._open(*self._own())[1])
+
+    def _get_prices(self):
+        """Return what the page says of each price, as (description and days, price)."""
+        page = html.fromstring(self._open(self.portal_user, self.contract.access_url)[1])
+        (table,) = page.xpath("//h2[text()='Prices']/following-sibling::div[1]//tbody")
+        rows = []
+        for row in table.findall("tr"):
+            cells = [" ".join(cell.text_content().split()) for cell in row.findall("td")]
+            rows.append((cells[0], cells[2], cells[-1]))
+        return rows
+
+    def test_prices_say_their_days_on_the_phone_too(self):
+        self.contract.line_ids._change_from(self._date("2020-03-01"), {"price_unit": 110.0})
+        prices = self._get_prices()
+        days = ["01/10/2020 – 02/29/2020", "from 03/01/2020"]
+        self.assertEqual([period for _name, _price, period in prices], days)
+        self.assertEqual(
+            [name for name, _price, _period in prices], [f"Rent {one}" for one in days]
+        )
+        self.assertEqual(
+            [price for _name, price, _period in prices], ["$ 100.00 Month", "$ 110.00 Month"]
+        )
+
+    def test_a_price_that_never_comes_is_not_shown(self):
+        """The contract was shortened: the planned price lies behind its end."""
+        self.contract.line_ids._change_from(self._date("2027-01-01"), {"price_unit": 110.0})
+        self.contract.date_end = "2026-11-15"
+        (price,) = self._get_prices()
+        self.assertEqual(price[1:], ("$ 100.00 Month", "01/10/2020 – 11/15/2026"))
+
+    def test_prices_of_one_product_are_together(self):
+        line = {"product_id": self.product.id, "name": "Parking", "price_unit": 20.0}
+        self.contract.line_ids = [Command.create(line)]
+        self.contract.line_ids[0]._change_from(self._date("2020-03-01"), {"price_unit": 110.0})
+        prices = [price for _name, price, _period in self._get_prices()]
+        self.assertEqual(prices, ["$ 100.00 Month", "$ 110.00 Month", "$ 20.00 Month"])
 
     def test_home_counts(self):
         self.authenticate("portal_debtor", "portal_debtor")

@@ -119,6 +119,39 @@ class TestContractTours(HttpCase, InvoiceRunCommon):
             "/odoo/action-invoice_run.billing_bridge_action", "invoice_run_bridge", login="run_user"
         )
 
+    def test_change_from_date(self):
+        self._run_all(self.this_month - relativedelta(days=1))
+        self.start_tour(
+            f"/odoo/action-invoice_run.billing_contract_action/{self.contract.id}",
+            "invoice_run_change_from_date",
+            login="run_user",
+        )
+        self.env.invalidate_all()
+        old, new = self.contract.line_ids.sorted("id")
+        self.assertEqual((old.price_unit, new.price_unit), (100.0, 110.0))
+        self.assertEqual(new.date_start, self.this_month)
+        mails = self.env["mail.mail"].search([("res_id", "=", self.contract.id)])
+        self.assertEqual(mails.recipient_ids, self.debtor)
+
+    def test_usage_is_edited_in_its_list(self):
+        item = self._make_usage(name="Trip", price_unit=0.0)
+        self.start_tour(
+            "/odoo/action-invoice_run.billing_usage_action",
+            "invoice_run_edit_usage",
+            login="run_user",
+        )
+        self.env.invalidate_all()
+        self.assertEqual(item.amount, 12.5)
+
+    def test_rules_speak_labels(self):
+        rule = {"name": "Where", "field_path": "partner_id.country_id", "is_asked": True}
+        scenario = self._make_scenario("Ruled", rule_ids=[Command.create(rule)])
+        self.start_tour(
+            f"/odoo/action-invoice_run.billing_scenario_action/{scenario.id}",
+            "invoice_run_rules_by_label",
+            login="run_user",
+        )
+
     def test_timeline(self):
         self._run_all(self.this_month - relativedelta(days=1))
         self._change_price()

@@ -56,22 +56,27 @@ class InvoiceRunLine(models.Model):
         self.ensure_one()
         return self.is_applied if self.corrects_id else self.is_claimed
 
-    def _is_overbilled(self):
+    def _is_overbilled(self, last=None):
         """Whether days of this amount are to be credited: invoiced, and after the end of its line.
 
         Not while an earlier credit of it waits for its invoice: that one is recalculated.
+
+        :param last: see :meth:`_is_beyond_end`
         """
         is_waiting = self.superseded_by_id.document_id.state in DOCUMENT_OPEN
         is_invoiced = self.document_id.state in DOCUMENT_SETTLED
-        return is_invoiced and not is_waiting and self._is_beyond_end()
+        return is_invoiced and not is_waiting and self._is_beyond_end(last)
 
-    def _is_beyond_end(self):
-        """Whether this amount claims days after the end of its price line."""
+    def _is_beyond_end(self, last=None):
+        """Whether this amount claims days after the end of its price line.
+
+        :param last: the last day that the line would have (inclusive); default: that it has
+        """
         self.ensure_one()
         line = self.contract_line_id
         if not self.is_claimed or not line or line.price_interval == "once":
             return False
-        last = line._get_last_day()
+        last = last or line._get_last_day()
         return bool(last and self.period_to > last)
 
     def _claim_corrections(self):
@@ -179,6 +184,17 @@ class InvoiceRunLine(models.Model):
         )
         return [("credit", message)]
 
+    def _get_amount_to_credit(self, first, billed):
+        """Return what is left to credit of this amount from ``first`` on (inclusive), exact.
+
+        Quantity × price after discount: with the taxes that the price includes.
+
+        :param billed: the :class:`ledger.BilledLine` of the invoice line in force
+        """
+        share = self.env["billing.ledger"]._get_share(billed.entry)
+        before = max(first, self.period_from) - periods.DAY
+        return billed.left_after(before, share, "price_amount")
+
     def _prepare_correction_vals(self, first, billed):
         """Return the values of the amount that credits this one from ``first`` on (inclusive).
 
@@ -191,8 +207,7 @@ class InvoiceRunLine(models.Model):
         self.ensure_one()
         entry = billed.entry
         span = periods.Span(max(first, self.period_from), self.period_to)
-        share = self.env["billing.ledger"]._get_share(entry)
-        amount = billed.left_after(span.date_from - periods.DAY, share, "price_amount")
+        amount = self._get_amount_to_credit(first, billed)
         item = self.env["account.move.line"].browse(entry.line_id or ())
         env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         name = env._(

@@ -6,4 +6,6 @@ from . import billing_contract_history
 from . import invoice_run_stale_triggers
 from . import billing_contract_money
 from . import billing_contract_timeline
+from . import billing_price_trace
+from . import billing_price_change
 from . import res_partner_money

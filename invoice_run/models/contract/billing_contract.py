@@ -218,7 +218,8 @@ class BillingContract(models.Model):
         compute="_compute_next_invoicing_date",
         store=True,
         copy=False,
-        help="Earliest target date at which a run would propose something.",
+        help="Earliest target date at which a run would propose something. A credit is due "
+        "since the first day that is not owed, at the latest since the day on which it came up.",
         engine=True,
     )
     invoice_count = fields.Integer(compute="_compute_invoice_count")
@@ -323,9 +324,11 @@ class BillingContract(models.Model):
                     terms = contract._get_billing_terms()
             dates = [periods.next_invoicing_date(terms, day) for day in days] if terms else []
             credited = billable or contract.state == "cancelled"
-            if credited and any(contract.line_ids.mapped("overbilled_from")):
-                # a credit is due with any run, whatever its target date
-                dates.append(contract.date_start)
+            credits = [day for day in contract.line_ids.mapped("overbilled_from") if day]
+            if credited and credits:
+                # due since the day on which it was known, or on which nothing was owed any more
+                today = contract.company_id._get_invoice_run_today()
+                dates.append(min(*credits, today))
             contract.next_invoicing_date = min(filter(None, dates), default=False)
 
     @api.model
@@ -667,11 +670,20 @@ class BillingContract(models.Model):
     def _get_due_domain(self, run):
         """Return the contracts of which something is due at the target date of ``run``."""
         mode, target = run.scenario_id.billing_mode, run.target_date
-        if mode == "contract":
-            return Domain("next_invoicing_date", "<=", target)
-        # the scenario bills otherwise than the contract's own date says
-        credit = Domain("line_ids.overbilled_from", "!=", False)
-        return self._get_mode_domain(mode, target) | credit
+        if mode != "contract":
+            # the scenario bills otherwise than the contract's own date says
+            credit = Domain("line_ids.overbilled_from", "!=", False)
+            return self._get_mode_domain(mode, target) | credit
+        due = Domain("next_invoicing_date", "<=", target)
+        if target >= run.company_id._get_invoice_run_today():
+            return due
+        # a credit is due with any run, also with one for a day before it came up; by their few
+        # ids, so that both are found by an index
+        company = Domain("company_id", "=", run.company_id.id)
+        lines = self.env["billing.contract.line"].search_fetch(
+            company & Domain("overbilled_from", "!=", False), ["contract_id"]
+        )
+        return due | Domain("id", "in", lines.contract_id.ids)
 
     @api.model
     def _get_mode_domain(self, mode, target):

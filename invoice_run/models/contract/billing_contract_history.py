@@ -1,5 +1,6 @@
 from odoo import api, fields, models
 
+from ...engine import periods
 from ...engine.charge import get_charges
 from ..base.states import DOCUMENT_HAD_INVOICE
 
@@ -14,8 +15,8 @@ class BillingContract(models.Model):
 
     invoiced_until = fields.Date(
         compute="_compute_invoiced_until",
-        help="Up to this day, all price lines are invoiced or claimed by a run. Empty: at least "
-        "one of them never was.",
+        help="Up to this day, all days of all price lines are invoiced or claimed by a run. Empty: "
+        "the first day of one of them never was.",
     )
     due_state = fields.Selection(
         [("overdue", "Overdue"), ("due", "Due Today"), ("hold", "On Hold")],
@@ -25,16 +26,17 @@ class BillingContract(models.Model):
     )
     due_html = fields.Html("Still to Invoice", compute="_compute_due_html", sanitize=False)
 
-    @api.depends("line_ids.invoiced_until", "line_ids.next_period_from")
+    @api.depends("line_ids.invoiced_until", "line_ids.next_period_from", "date_start")
     def _compute_invoiced_until(self):
         for contract in self:
-            lines = contract.line_ids
-            unfinished = lines.filtered("next_period_from")
-            days = [line.invoiced_until for line in unfinished or lines]
-            if unfinished:
-                contract.invoiced_until = all(days) and min(days)
-            else:
-                contract.invoiced_until = max(filter(None, days), default=False)
+            days = contract.line_ids.mapped("invoiced_until")
+            last = max(filter(None, days), default=False)
+            open_days = contract.line_ids.filtered("next_period_from").mapped("next_period_from")
+            if last and open_days:
+                # a line that replaced another is not invoiced at first, but the days before it are
+                last = min(last, min(open_days) - periods.DAY)
+            is_begun = last and contract.date_start and last >= contract.date_start
+            contract.invoiced_until = is_begun and last
 
     @api.depends("next_invoicing_date", "billing_hold", "company_id")
     def _compute_due_state(self):

@@ -9,7 +9,7 @@ from odoo.tools import SQL, format_date, formatLang
 from ...engine import ledger, periods
 from ...memory import remember
 from ..base.possible_dates import check_years
-from ..base.states import DOCUMENT_OPEN
+from ..base.states import DOCUMENT_HAD_INVOICE, DOCUMENT_OPEN
 
 #: Day that every claim of a one-off price line takes: it can be claimed once, ever.
 ONCE_DAY = date(1900, 1, 1)
@@ -311,7 +311,7 @@ class BillingContractLine(models.Model):
             raise UserError(
                 self.env._(
                     "Contract %(contract)s, line “%(line)s”: the line has been invoiced, so it "
-                    "cannot be deleted. Set its end date instead.",
+                    "cannot be deleted. End it with “Change from Date…” instead.",
                     contract=billed[0].contract_id.name,
                     line=billed[0].name,
                 )
@@ -636,60 +636,75 @@ class BillingContractLine(models.Model):
 
         :param vals: values in which the new line differs; None: the line just ends
         :return: the new line, empty when the line just ends
-        :raises UserError: the line is not in force on ``date``
+        :raises UserError: the line is not in force on ``date``, or nothing would be left of it
         """
         self.ensure_one()
-        first, last = self._get_own_days()
-        if last and last < date:
-            raise UserError(
-                self.env._(
-                    "Contract %(contract)s, line “%(line)s” ends before the change.",
-                    contract=self.contract_id.name,
-                    line=self.name,
-                )
-            )
-        if date <= first and not self.run_line_ids:
-            # nothing of the old line is left and nothing was billed: change it as it is
-            if not vals:
-                raise UserError(self._get_whole_line_message(first))
-            self.write(vals)
-            return self
-        new = self.browse()
-        if vals:
-            new = self.copy(
-                {
-                    "raised_from": self.raised_from,
-                    **vals,
-                    "contract_id": self.contract_id.id,
-                    "date_start": max(first, date),
-                    "previous_line_id": self.id,
-                }
-            )
-        self._end_before(max(first, date))
-        self.contract_id.message_post(
-            body=self.env._(
-                "“%(line)s” changed from %(date)s on.",
-                line=self.name,
-                date=format_date(self.env, date),
-            )
-        )
-        return new
+        service = self.env["billing.price.change"]
+        changes = service._get_changes(date, {self: vals})
+        if changes[0].reason:
+            raise UserError(service._get_reason_text(changes[0]))
+        return service._apply(changes)
 
-    def _end_before(self, date):
-        """Make the day before ``date`` the last one; a line needs at least one day."""
-        first, _last = self._get_own_days()
-        if date <= first:
-            raise UserError(self._get_whole_line_message(first))
-        self.date_end = date - periods.DAY
-
-    def _get_whole_line_message(self, first):
+    def _get_whole_line_message(self):
+        """Return why a line of which nothing was billed cannot end before its start."""
         return self.env._(
             "Contract %(contract)s, line “%(line)s” starts on %(date)s: nothing would be left of "
-            "it. Change it from a later day; otherwise reverse its invoices and delete it.",
+            "it. Delete the line, or end it on a later day.",
             contract=self.contract_id.name,
             line=self.name,
-            date=format_date(self.env, first),
+            date=format_date(self.env, self._get_own_days()[0]),
         )
+
+    def _get_billed_line_message(self, vals):
+        """Return why a line that is billed from its first day cannot change on it, and the way.
+
+        :param vals: values that it would get; None: it would end
+        """
+        text = {
+            "contract": self.contract_id.name,
+            "line": self.name,
+            "date": format_date(self.env, self._get_own_days()[0]),
+            "how": " ".join(self._get_release_hints()),
+        }
+        if vals:
+            return self.env._(
+                "Contract %(contract)s, line “%(line)s” is invoiced from its first day, "
+                "%(date)s: nothing would be left of it. Change it from a later day. To change it "
+                "from its first day: %(how)s Then repeat this change.",
+                **text,
+            )
+        return self.env._(
+            "Contract %(contract)s, line “%(line)s” is invoiced from its first day, %(date)s: "
+            "nothing would be left of it. End it on a later day. To invoice none of it: %(how)s "
+            "Then give the line a discount of 100 %%.",
+            **text,
+        )
+
+    def _get_release_hints(self):
+        """Return what gives the days of this line back: by invoices, and by runs without one."""
+        # sudo: users who edit a contract need not see the invoices
+        amounts = self.run_line_ids.sudo().filtered(lambda amount: amount._is_held())
+        documents = (
+            amounts.document_id.filtered(lambda document: document.state in DOCUMENT_OPEN)
+            | amounts.filtered("is_claimed").document_id
+        )
+        moves = documents.filtered(lambda document: document.state in DOCUMENT_HAD_INVOICE).move_id
+        runs = documents.filtered(lambda document: document.state in DOCUMENT_OPEN).run_id
+        hints = []
+        if moves:
+            hints.append(
+                self.env._(
+                    "reverse %(invoices)s with “Release for Invoicing”.",
+                    invoices=", ".join(moves.mapped("display_name")),
+                )
+            )
+        if runs:
+            hints.append(
+                self.env._(
+                    "delete the amounts of %(runs)s.", runs=", ".join(runs.mapped("reference"))
+                )
+            )
+        return hints or [self.env._("undo the run that settled it.")]
 
     def action_undo_change(self):
         """Take back a change of which nothing was billed yet: the replaced line goes on.
@@ -702,8 +717,9 @@ class BillingContractLine(models.Model):
             if not previous or line.run_line_ids:
                 raise UserError(
                     self.env._(
-                        "Only a change of which nothing has been invoiced can be undone. "
-                        "Delete the amounts or reverse the invoices first."
+                        "Only a change of which nothing has been invoiced can be undone. Delete "
+                        "the amounts of the run first. What has been invoiced is changed back with "
+                        "“Change from Date…”."
                     )
                 )
             last = line.date_end

@@ -73,32 +73,44 @@ class BillingContractLine(models.Model):
             for line in self:
                 line.price_month, line.price_year = line._get_recurring_price()
 
-    def _get_recurring_price(self):
-        """Return what the price comes to per month and per year, in the contract's currency."""
+    def _get_recurring_price(self, vals=None):
+        """Return what the price comes to per month and per year, in the contract's currency.
+
+        :param vals: values in which another line would differ from this one: ``quantity``,
+            ``price_unit``, ``discount``, ``product_id``
+        """
         contract = self.contract_id
         if not contract.currency_id or not self.price_interval or contract.period_count < 1:
             return 0.0, 0.0
         coin = periods.exact(contract.currency_id.rounding)
-        price = self._get_untaxed_price()
+        price = self._get_untaxed_price(vals or {})
         terms = (self.price_interval, contract.period_count, contract.period_unit)
         exact = recurring.per_month(price, *terms), recurring.per_year(price, *terms)
         return tuple(float(periods.round_half_up(amount, coin)) for amount in exact)
 
-    def _get_untaxed_price(self):
-        """Return the net price of one unit of time without the taxes in it, not rounded."""
+    def _get_untaxed_price(self, vals):
+        """Return the net price of one unit of time without the taxes in it, not rounded.
+
+        :param vals: see :meth:`_get_recurring_price`
+        """
+        names = ("quantity", "price_unit", "discount")
+        quantity, price_unit, discount = (vals.get(name, self[name]) for name in names)
         if not self._may_include_taxes():
-            return self._get_net_price()
+            return periods.net_price(quantity, price_unit, discount)
+        product = self.product_id.browse(vals.get("product_id", self.product_id.id))
         contract = self.contract_id
-        position = contract._get_run_document_records()["fiscal_position_id"]
-        taxes = contract._get_run_taxes(
-            self.tax_ids, self.product_id, contract.company_id, position
+        position = remember(
+            self.env,
+            ("fiscal position", contract),
+            lambda: contract._get_run_document_records()["fiscal_position_id"],
         )
+        taxes = contract._get_run_taxes(self.tax_ids, product, contract.company_id, position)
         details = taxes._get_tax_details(
-            self.price_unit * (1 - self.discount / 100),
-            self.quantity,
+            price_unit * (1 - discount / 100),
+            quantity,
             precision_rounding=contract.currency_id.rounding,
             rounding_method="round_globally",
-            product=self.product_id,
+            product=product,
         )
         return periods.exact(round(details["total_excluded"], 10))
 

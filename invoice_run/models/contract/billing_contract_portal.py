@@ -64,6 +64,29 @@ class BillingContract(models.Model):
             )
         )
 
+    def _get_portal_prices(self):
+        """Return the prices as the customer sees them, those of one product in order of time.
+
+        Without lines of which no day is left, as the contract ends before they would begin.
+
+        :return: a dict for each: ``line``, ``date_from`` and ``date_to`` (inclusive, None where it
+            is open-ended)
+        """
+        self.ensure_one()
+        days = {line: line._get_own_days() for line in self.line_ids}
+        prices = [
+            {"line": line, "date_from": first, "date_to": last}
+            for line, (first, last) in days.items()
+            if not last or last >= first
+        ]
+        places = {}
+        for number, line in enumerate(self.line_ids):
+            places.setdefault(line._get_price_root(), number)
+        return sorted(
+            prices,
+            key=lambda data: (places[data["line"]._get_price_root()], data["date_from"]),
+        )
+
     def _get_portal_invoices(self):
         """Return what confirmed invoices billed its customer for this contract, newest first.
 

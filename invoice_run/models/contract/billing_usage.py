@@ -396,7 +396,20 @@ class BillingUsage(models.Model):
         errors += super()._get_run_errors(run, records)
         errors += self._get_product_errors(self.product_id, records)
         is_free = run.scenario_id.allow_free_usage
-        return errors if is_free else errors + self._get_price_errors(self)
+        return errors if is_free else errors + self._get_free_errors(run)
+
+    def _get_free_errors(self, run):
+        """Return the reason, as (code, message), why an item without a price is not billed."""
+        if self.price_unit:
+            return []
+        message = self.env._(
+            "“%(line)s” has no price. Fill it in; for a free item set a discount of 100 %%. Where "
+            "usage without a price is always free, tick “Usage Without a Price Is Free” on "
+            "scenario “%(scenario)s”.",
+            line=self.name,
+            scenario=run.scenario_id.display_name,
+        )
+        return [("price", message)]
 
     def _get_contract_state_errors(self):
         """Return the reason, as (code, message), why usage of this contract is not billed."""

@@ -8,3 +8,4 @@ from . import mail_notification
 from . import invoice_run_send
 from . import invoice_run_printing
 from . import invoice_run_preview
+from . import billing_price_letter

@@ -99,7 +99,7 @@ class BillingScenarioRule(models.Model):
         """Return what can be written into the value, in words."""
         kind = self._get_kind()
         if kind == "selection":
-            return ", ".join(str(key) for key, _label in self._get_selection())
+            return ", ".join(f"{key} ({label})" for key, label in self._get_selection())
         return {
             "boolean": self.env._("yes, no"),
             "date": ", ".join(["2025-01-31", *rule_values.RELATIVE_DATES]),
@@ -128,6 +128,20 @@ class BillingScenarioRule(models.Model):
             raise self._get_error(self.env._("this field cannot be searched. Choose another one."))
         return field
 
+    def _get_path_label(self):
+        """Return the labels of the fields on the way, as the field's widget shows them.
+
+        From the first one on that does not exist: as it was typed.
+        """
+        names = (self.field_path or "").split(".")
+        labels = []
+        model = self.scenario_id._get_source()
+        while names and model is not None and names[0] in model._fields:
+            field = model._fields[names.pop(0)]
+            labels.append(field._description_string(self.env))
+            model = self.env[field.comodel_name] if field.relational else None
+        return " > ".join(labels + ([".".join(names)] if names else []))
+
     def _get_kind(self):
         """Return what is asked for: date, boolean, selection, many2one, text or number."""
         return KINDS[self._get_field().type]
@@ -142,7 +156,7 @@ class BillingScenarioRule(models.Model):
             self.env._(
                 "Rule “%(rule)s”, field “%(field)s”: %(reason)s",
                 rule=self.name or "",
-                field=self.field_path or "",
+                field=self._get_path_label(),
                 reason=reason,
             )
         )

@@ -56,6 +56,138 @@ tours.add("invoice_run_bridge", {
     ],
 });
 
+// 100.00 a month, invoiced for last month; the dialog proposes this month's first day.
+
+const CHANGE = ".modal .o_form_view";
+
+tours.add("invoice_run_change_from_date", {
+    steps: () => [
+        {
+            content: "Change the price",
+            trigger: "button:contains('Change from Date')",
+            run: "click",
+        },
+        {
+            content: "By how much?",
+            trigger: `${CHANGE} [name='percentage'] input`,
+            run: "edit 10 && press Tab",
+        },
+        {
+            content: "Round the new price",
+            trigger: `${CHANGE} [name='price_step'] input`,
+            run: "edit 5 && press Tab",
+        },
+        {
+            content: "Old and new per month",
+            trigger: `${CHANGE} .o_invoice_run_change_totals:contains('100.00'):contains('110.00')`,
+        },
+        {
+            content: "And per year",
+            trigger: `${CHANGE} .o_invoice_run_change_totals:contains('1,320.00')`,
+        },
+        {
+            content: "Nothing is credited from the proposed day on",
+            trigger: `${CHANGE}:not(:has(.alert-warning))`,
+        },
+        {
+            content: "Send letters",
+            trigger: `${CHANGE} [name='letters'] label:contains('By Email')`,
+            run: "click",
+        },
+        {
+            content: "There is a template for them",
+            trigger: `${CHANGE} [name='mail_template_id'] input`,
+        },
+        {
+            content: "Apply",
+            trigger: ".modal-footer button[name='action_apply']",
+            run: "click",
+        },
+        {
+            content: "It says what was done",
+            trigger: `${CHANGE} .alert-success:contains('1 price lines of 1 contracts'):contains('1,320.00'):contains('outgoing mail: 1')`,
+        },
+        {
+            content: "Open the contract",
+            trigger: ".modal-footer button[name='action_open_contracts']",
+            run: "click",
+        },
+        {
+            content: "Both prices are in the chatter",
+            trigger: ".o-mail-Chatter .o-mail-Message:contains('100.00'):contains('110.00')",
+        },
+        {
+            content: "Overwrite a price",
+            trigger: ".o_field_widget[name='line_ids'] .o_data_row:first td[name='price_unit']",
+            run: "click",
+        },
+        {
+            content: "With another one",
+            trigger: ".o_field_widget[name='line_ids'] .o_selected_row [name='price_unit'] input",
+            run: "edit 90 && press Tab",
+        },
+        {
+            content: "Invoiced days stay as they are",
+            trigger: ".o_notification:contains('Invoiced days stay as they are')",
+        },
+        {
+            content: "Leave it as it was",
+            trigger: ".o_form_button_cancel",
+            run: "click",
+        },
+        {
+            content: "It is saved as before",
+            trigger: ".o_form_saved",
+        },
+    ],
+});
+
+// Two items, one without a price: filled in, in the list.
+
+tours.add("invoice_run_edit_usage", {
+    steps: () => [
+        {
+            content: "The item without a price",
+            trigger: ".o_list_view .o_data_row:contains('Trip') td[name='price_unit']",
+            run: "click",
+        },
+        {
+            content: "Fill in its price",
+            trigger: ".o_list_view .o_selected_row [name='price_unit'] input",
+            run: "edit 12.5",
+        },
+        {
+            content: "Save it",
+            trigger: ".o_list_button_save:visible",
+            run: "click",
+        },
+        {
+            content: "It has an amount",
+            trigger:
+                ".o_list_view .o_data_row:contains('Trip'):contains('12.50'):not(.o_selected_row)",
+        },
+    ],
+});
+
+tours.add("invoice_run_rules_by_label", {
+    steps: () => [
+        {
+            content: "Open the rules",
+            trigger: ".o_notebook a[name='rules']",
+            run: "click",
+        },
+        {
+            content: "The field has its labels",
+            trigger:
+                ".o_field_widget[name='rule_ids'] .o_data_row:contains('Customer'):contains('Country')",
+        },
+        {
+            content: "And no technical name",
+            trigger: ".o_field_widget[name='rule_ids']:not(:contains('country_id'))",
+        },
+    ],
+});
+
 tours.add("invoice_run_timeline", {
     steps: () => [
         {

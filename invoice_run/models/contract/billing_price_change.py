@@ -1,0 +1,341 @@
+from collections import defaultdict
+from dataclasses import replace
+from fractions import Fraction
+
+from odoo import api, models
+from odoo.tools import format_date
+
+from ...engine import periods, price_change
+from ...memory import remembering
+from .billing_price_trace import CHANGED_BY_DATE
+
+
+class BillingPriceChange(models.AbstractModel):
+    """What prices become from a day on: proposed as plain values, then applied.
+
+    How to use
+    ----------
+    * :meth:`_get_proposed_date`: the first day from which nothing is billed yet;
+    * :meth:`_propose`: what :class:`price_change.Terms` make of price lines, or
+      :meth:`_get_changes`, where each line has new values of its own: a
+      :class:`price_change.PriceChange` for each line, in order, with prices per month and year,
+      what will be credited, and the reason where a line is left out;
+    * :meth:`_get_total`: what they come to together;
+    * :meth:`_apply`: writes those that are not left out.
+
+    All are set-based: a fixed number of queries, however many lines, but for lines of which days
+    were invoiced beyond the change. What they return may be kept: it holds no records.
+    """
+
+    _name = "billing.price.change"
+    _description = "Change of Prices"
+
+    # ------------------------------------------------------------------
+    # Proposed
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _get_proposed_date(self, lines):
+        """Return the first day from which none of these lines is invoiced or in a run.
+
+        A change from then on credits nothing. Lines that end before count nothing.
+
+        :return: None where no line has an open day
+        """
+        claims = lines._get_claimed_spans()
+        days = []
+        for line in lines.filtered(lambda line: line.contract_id.date_start):
+            spans = claims[line.id]
+            day = spans[-1].date_to + periods.DAY if spans else line._get_first_day()
+            last = line._get_last_day()
+            if not last or day <= last:
+                days.append(max(day, line._get_first_day()))
+        return max(days, default=None)
+
+    @api.model
+    def _propose(self, lines, terms):
+        """Return the changes that ``terms`` make of these price lines, in their order.
+
+        :param terms: :class:`price_change.Terms`
+        """
+        vals_by_line = {line: self._prepare_new_vals(line, terms) for line in lines}
+        reasons = {line: self._get_own_reason(line, terms) for line in lines}
+        return self._get_changes(terms.date, vals_by_line, reasons)
+
+    @api.model
+    def _get_changes(self, date, vals_by_line, reasons=None):
+        """Return a :class:`price_change.PriceChange` for each of these lines, in order.
+
+        :param date: first day of the change, inclusive
+        :param vals_by_line: {price line: values in which the new line differs; None: it ends}
+        :param reasons: {price line: why it is left out, whatever its days say}
+        """
+        lines = self.env["billing.contract.line"].union(*vals_by_line)
+        taken = lines._get_taken_spans()
+        with remembering(self.env):
+            changes = [
+                self._new_change(line, date, vals, taken[line.id], (reasons or {}).get(line))
+                for line, vals in vals_by_line.items()
+            ]
+        credits = self._get_credits(
+            {one.line_id: one.date_from for one in changes if one.is_billed}
+        )
+        return [replace(one, credit=credits.get(one.line_id, 0.0)) for one in changes]
+
+    def _new_change(self, line, date, vals, taken, reason):
+        """Return the change of one line, but for what is credited.
+
+        :param taken: days that are invoiced or claimed, as spans
+        """
+        first, last = line._get_own_days()
+        reason = self._get_days_reason(date, first, last, vals, taken) or reason or ""
+        is_changed = not reason
+        return price_change.PriceChange(
+            line_id=line.id,
+            contract_id=line.contract_id.id,
+            currency_id=line.currency_id.id,
+            date_from=max(first, date),
+            old=price_change.Price(
+                line.quantity, line.price_unit, line.price_month, line.price_year
+            ),
+            new=self._get_new_price(line, vals if is_changed else None),
+            vals=vals,
+            reason=reason,
+            in_place=is_changed and date <= first,
+            is_billed=is_changed and any(span.date_to >= date for span in taken),
+        )
+
+    def _get_days_reason(self, date, first, last, vals, taken):
+        """Return why no line can begin, or end, on ``date``; None where it can."""
+        if last and last < date:
+            return price_change.ENDED
+        if date > first:
+            return None
+        if taken:
+            return price_change.BILLED
+        return None if vals else price_change.EMPTY
+
+    def _get_own_reason(self, line, terms):
+        """Return why ``terms`` leave out a line that has days to change; None where they do not.
+
+        A line that has not begun yet is changed as it is: the same percentage would count twice.
+        """
+        raised_from = line.raised_from if terms.kind == "percentage" else None
+        if raised_from and raised_from >= terms.date:
+            return price_change.RAISED
+        if terms.older_than and line.price_since and line.price_since >= terms.older_than:
+            return price_change.RECENT
+        return None
+
+    def _get_new_price(self, line, vals):
+        if not vals:
+            return price_change.NOTHING
+        month, year = line._get_recurring_price(vals)
+        quantity, price_unit = (vals.get(name, line[name]) for name in ("quantity", "price_unit"))
+        return price_change.Price(quantity, price_unit, month, year)
+
+    # ------------------------------------------------------------------
+    # New values
+    # ------------------------------------------------------------------
+
+    def _prepare_new_vals(self, line, terms):
+        """Return the values in which the new line differs; None where the line just ends."""
+        makers = {
+            "percentage": self._prepare_raised_vals,
+            "price": lambda line, terms: {"price_unit": terms.price_unit, "raised_from": False},
+            "quantity": lambda line, terms: {"quantity": terms.quantity},
+            "product": self._prepare_product_vals,
+            "end": lambda line, terms: None,
+        }
+        return makers[terms.kind](line, terms)
+
+    def _prepare_raised_vals(self, line, terms):
+        coin = line.currency_id.rounding
+        raised = periods.raise_price(line.price_unit, terms.percentage, terms.step, coin)
+        return {
+            "price_unit": float(raised),
+            "raised_from": max(terms.date, line._get_own_days()[0]),
+        }
+
+    def _prepare_product_vals(self, line, terms):
+        product = self.env["product.product"].browse(terms.product_id or ())
+        if not product:
+            return {"product_id": line.product_id.id}
+        lang = line.contract_id.partner_id.lang or self.env.lang
+        return {
+            "product_id": product.id,
+            "raised_from": False,
+            "name": product.with_context(lang=lang).get_product_multiline_description_sale(),
+            "product_uom_id": product.uom_id.id,
+            "price_unit": line._get_default_price(product, product.uom_id),
+        }
+
+    # ------------------------------------------------------------------
+    # Credits and totals
+    # ------------------------------------------------------------------
+
+    def _get_credits(self, first_days):
+        """Return what the next run would credit if the lines ended before their days.
+
+        By what makes the corrections themselves, so it is the same to the coin.
+
+        :param first_days: {price line id: first day that is not owed any more, inclusive}
+        :return: {price line id: amount}, positive, in the currency of the contract
+        """
+        if not first_days:
+            return {}
+        amounts = self.env["invoice.run.line"].search(
+            [
+                ("contract_line_id", "in", list(first_days)),
+                ("is_claimed", "=", True),
+                ("period_to", ">=", min(first_days.values())),
+            ]
+        )
+        amounts = amounts.filtered(
+            lambda amount: amount._is_overbilled(
+                first_days[amount.contract_line_id.id] - periods.DAY
+            )
+        )
+        billed_lines = self.env["billing.ledger"]._get_billed_lines(amounts.contract_line_id)
+        credits = defaultdict(Fraction)
+        for amount in amounts:
+            line = amount.contract_line_id
+            billed = amount._get_billed_line(billed_lines[line.id])
+            if billed and not amount._get_correction_errors(billed):
+                credit = amount._get_amount_to_credit(first_days[line.id], billed)
+                credits[line.id] += self._convert_credit(line, billed, credit)
+        return {line_id: float(credit) for line_id, credit in credits.items()}
+
+    def _convert_credit(self, line, billed, credit):
+        """Return ``credit`` in the currency of the contract, if it was another one then."""
+        currency = self.env["res.currency"].browse(billed.entry.currency_id)
+        if currency == line.currency_id:
+            return credit
+        return periods.exact(line.contract_id._convert_today(currency, float(credit)))
+
+    @api.model
+    def _get_total(self, changes, company):
+        """Return what the changes come to, and the currency: theirs, else the company's.
+
+        Several currencies are added up at today's rates. Where a line and the one that replaces
+        it later are both changed, the total has the price of the first.
+
+        :return: (:class:`price_change.Total`, currency)
+        """
+        ids = {one.currency_id for one in changes}
+        currencies = self.env["res.currency"].browse(ids)
+        currency = currencies if len(currencies) == 1 else company.currency_id
+        today = company._get_invoice_run_today()
+        rates = {
+            one.id: periods.exact(one._get_conversion_rate(one, currency, company, today))
+            for one in currencies
+        }
+        return price_change.total(changes, rates, self._get_followers(changes)), currency
+
+    def _get_followers(self, changes):
+        """Return the ids of lines that replace, directly or not, another line that is changed."""
+        changed = {change.line_id for change in changes if not change.reason}
+        lines = self.env["billing.contract.line"].browse(changed)
+        return {line.id for line in lines if changed.intersection(line._get_replaced_ids())}
+
+    # ------------------------------------------------------------------
+    # In words
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _get_reason_text(self, change, older_than=None):
+        """Return why this line is left out, and what to do; empty where it is changed."""
+        line = self.env["billing.contract.line"].browse(change.line_id)
+        texts = {
+            price_change.ENDED: lambda: self._get_end_text(line),
+            price_change.RAISED: lambda: self.env._(
+                "Already raised from %(date)s. Set a new price instead.",
+                date=format_date(self.env, line.raised_from),
+            ),
+            price_change.RECENT: lambda: self.env._(
+                "Its price counts since %(date)s.", date=format_date(self.env, line.price_since)
+            ),
+            price_change.BILLED: lambda: line._get_billed_line_message(change.vals),
+            price_change.EMPTY: lambda: line._get_whole_line_message(),
+        }
+        return texts[change.reason]() if change.reason else ""
+
+    def _get_end_text(self, line):
+        return self.env._(
+            "It ends on %(date)s, before the change.",
+            date=format_date(self.env, line._get_last_day()),
+        )
+
+    @api.model
+    def _get_letters(self, changes):
+        """Return what customers are told: {contract id: {"date": …, "changes": […]}}.
+
+        Of a contract with lines that change on several days (one has not begun yet) the first day.
+        """
+        letters = {}
+        for change in changes:
+            if change.reason:
+                continue
+            letter = letters.setdefault(
+                change.contract_id, {"date": change.date_from, "changes": []}
+            )
+            letter["date"] = min(letter["date"], change.date_from)
+            letter["changes"].append(change)
+        return letters
+
+    # ------------------------------------------------------------------
+    # Applied
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _apply(self, changes):
+        """Write the changes that are not left out, and say so in the chatter of the contracts.
+
+        :return: the price lines that hold the new prices
+        """
+        changes = [change for change in changes if not change.reason]
+        # before the lines are written: it names what they were
+        bodies = self._get_notes(changes)
+        lines = self.env["billing.contract.line"]
+        result = lines
+        for change in changes:
+            if change.in_place:
+                result |= lines.browse(change.line_id)
+                # its note says it already
+                line = lines.browse(change.line_id).with_context(invoice_run_trace=CHANGED_BY_DATE)
+                line.write(change.vals)
+        replaced = [change for change in changes if not change.in_place]
+        result |= lines.create(
+            [self._prepare_replacing_vals(change) for change in replaced if change.vals]
+        )
+        self._end_lines(replaced)
+        contracts = self.env["billing.contract"].browse(bodies)
+        contracts._message_log_batch(bodies=bodies)
+        return result
+
+    def _prepare_replacing_vals(self, change):
+        line = self.env["billing.contract.line"].browse(change.line_id)
+        default = {
+            "raised_from": line.raised_from,
+            **change.vals,
+            "contract_id": change.contract_id,
+            "date_start": change.date_from,
+            "previous_line_id": change.line_id,
+        }
+        return line.copy_data(default)[0]
+
+    def _end_lines(self, changes):
+        """Make the day before its change the last one of each line."""
+        by_day = defaultdict(list)
+        for change in changes:
+            by_day[change.date_from - periods.DAY].append(change.line_id)
+        for day, ids in by_day.items():
+            self.env["billing.contract.line"].browse(ids).write({"date_end": day})
+
+    def _get_notes(self, changes):
+        """Return {contract id: what is noted there}: each line with both prices."""
+        rows = defaultdict(list)
+        for change in changes:
+            rows[change.contract_id].append(change)
+        contracts = self.env["billing.contract"].browse(rows)
+        return {contract.id: contract._get_change_note(rows[contract.id]) for contract in contracts}
