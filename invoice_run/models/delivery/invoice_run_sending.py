@@ -75,6 +75,10 @@ class InvoiceRunDocument(models.Model):
         help="All attempts: recipients who have received the invoice do not get it again.",
     )
 
+    # few of many: what a person must look at, or send
+    _send_open_idx = models.Index(
+        "(company_id, send_state) WHERE send_state IN ('pending', 'failed')"
+    )
     _handed_over_idx = models.Index("(company_id, send_date) WHERE send_date IS NOT NULL")
 
     @api.model

@@ -450,7 +450,7 @@ class InvoiceRunSchedule(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_action")
         action["domain"] = [("schedule_id", "in", self.ids)]
         action["context"] = {"create": False}
-        return action
+        return self._with_path("billing-schedule-runs", action)
 
     def _get_period(self, number) -> Span:
         """Return the period of run ``number`` (0 = the first)."""

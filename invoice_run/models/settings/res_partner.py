@@ -130,7 +130,7 @@ class ResPartner(models.Model):
         )
         action["domain"] = [("partner_id", "in", self.ids)]
         action["context"] = {"default_partner_id": self.id}
-        return action
+        return self._with_path("billing-customer-contracts", action)
 
     def _get_invoice_run_send_action(self):
         """Return how this customer explicitly wants invoices: by email or through a network.
