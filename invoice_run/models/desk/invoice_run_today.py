@@ -165,8 +165,8 @@ class InvoiceRun(models.Model):
             "model": "invoice.run.document",
             "action": "invoice_run.invoice_run_document_action",
         }
-        unsent = company & Domain("send_state", "=", "failed")
-        certain = unsent & Domain("is_send_uncertain", "=", False)
+        is_uncertain = self._get_sending_domains()["uncertain"]
+        certain = company & Domain("send_state", "=", "failed") & ~is_uncertain
         is_bounced = Domain("id", "in", self._get_bounced_ids(certain))
         waiting = company & Domain("send_state", "=", "pending") & Domain("send_asked", "=", False)
         return {
@@ -194,7 +194,7 @@ class InvoiceRun(models.Model):
             "uncertain": {
                 **documents,
                 "level": "warning",
-                "domain": unsent & Domain("is_send_uncertain", "=", True),
+                "domain": company & is_uncertain,
                 "label": self.env._("Invoices whose delivery is unconfirmed"),
                 "hint": self.env._("Ask the customer, then mark them as sent or send again."),
             },
