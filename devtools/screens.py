@@ -40,6 +40,7 @@ class Screen:
 
 SCREENS = (
     Screen("dashboard", f"{ACTION}invoice_run_dashboard_action", in_store=True),
+    Screen("dashboard_narrow", f"{ACTION}invoice_run_dashboard_action", size=NARROW),
     Screen("first_steps", f"{ACTION}invoice_run_dashboard_action", login="newcomer"),
     Screen("contracts", f"{ACTION}billing_contract_action", in_store=True),
     Screen("contract", f"{ACTION}billing_contract_action/{{contract}}", in_store=True),
@@ -76,6 +77,16 @@ SCREENS = (
             ".modal-footer .btn-primary",
         ),
         show=".o_graph_renderer, .o_pivot, .o_list_view",
+    ),
+    Screen(
+        "uninvoiced",
+        f"{ACTION}invoice_run_dashboard_action",
+        clicks=(
+            "[data-menu-xmlid='invoice_run.invoice_run_menu_root']",
+            "[data-menu-xmlid='invoice_run.billing_uninvoiced_menu']",
+            ".modal-footer .btn-primary",
+        ),
+        show=".o_list_view",
     ),
     Screen("recurring", f"{ACTION}billing_contract_line_action"),
     Screen(

@@ -67,9 +67,11 @@ from . import test_sending_credits
 from . import test_sending_faults
 from . import test_sources
 from . import test_timeline
+from . import test_today
 from . import test_tours
 from . import test_translations
 from . import test_trouble
 from . import test_undo
+from . import test_uninvoiced
 from . import test_usage
 from . import test_wizard_owners

@@ -114,7 +114,7 @@ class TestApproval(InvoiceRunCommon):
         with self.assertRaises(UserError) as error:
             mine.action_approve(seen)
         text = str(error.exception)
-        self.assertIn("2 documents over 200.00 then, 2 over 102321.20 now", text)
+        self.assertIn("Documents then: 2 over 200.00, now: 2 over 102321.20", text)
         self.assertIn(self.other_contract.name, text)
         mine.invalidate_recordset(["fingerprint"])
         mine.action_approve(mine.fingerprint)
@@ -124,7 +124,7 @@ class TestApproval(InvoiceRunCommon):
         mine = self.run.with_user(self.reviewer)
         seen = mine.fingerprint
         self.run.document_ids[0].action_exclude()
-        with self.assertRaisesRegex(UserError, "1 over 100.00 now"):
+        with self.assertRaisesRegex(UserError, "now: 1 over 100.00"):
             mine.with_context(invoice_run_fingerprint=seen).action_approve()
 
     def test_button_of_the_form_passes_it(self):

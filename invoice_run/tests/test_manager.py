@@ -29,6 +29,28 @@ class TestManager(ManagerCommon, CronMixinCase):
         manager.run_id.document_ids.with_user(self.reviewer).action_accept()
 
     @freeze_time("2024-01-31")
+    def test_rows_open_and_tell_notes_from_what_is_not_invoiced(self):
+        contract = self._make_contract(date_start="2024-01-01")
+        self._make_contract(
+            date_start="2024-01-01",
+            partner_id=self._make_partner("Held").id,
+            billing_hold=True,
+            billing_hold_reason="quarrel",
+        )
+        manager = self._open()
+        state = self._fetch(manager)
+        [row] = manager.get_rows()["rows"]
+        self.assertEqual(row["contract_id"], contract.id)
+        self.assertEqual(state["run"]["exception_notes"], 0)
+        [held] = manager.get_exceptions()
+        self.assertEqual((held["kind"], held["kind_label"]), ("held", "Waiting"))
+        self.env["invoice.run.exception"].sudo().create(
+            {"run_id": manager.run_id.id, "code": "x", "kind": "note", "message": "Look at it"}
+        )
+        self.assertEqual([item["kind"] for item in manager.get_exceptions()], ["held", "note"])
+        run = manager.get_state()["run"]
+        self.assertEqual((run["exceptions"], run["exception_notes"]), (2, 1))
+
     def test_cards(self):
         self.scenario.description = "What is rented out"
         manager = self._open()

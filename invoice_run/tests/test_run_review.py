@@ -302,9 +302,11 @@ class TestRunReview(InvoiceRunCommon):
         [totals] = run.get_review(filters=["excluded"])["totals"]
         self.assertEqual((totals["count"], totals["untaxed"]), (4, 803.0))
         self.assertEqual((totals["last"], totals["difference"]), (300.0, 503.0))
+        self.assertEqual((totals["left_out"], totals["with_left_out"]), (1, 903.0))
         self._get_document(run, "E excluded").action_include()
         [totals] = run.get_review()["totals"]
         self.assertEqual((totals["count"], totals["untaxed"], totals["last"]), (5, 903.0, 400.0))
+        self.assertEqual((totals["left_out"], totals["with_left_out"]), (0, 903.0))
 
     def test_queries_do_not_grow_with_the_rows(self):
         for number in range(12):

@@ -187,6 +187,12 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 "month": "2024-01-01",
                 **line,
             },
+            "billing.uninvoiced": lambda: company,
+            "billing.uninvoiced.line": lambda: {
+                "report_id": self._make("billing.uninvoiced").id,
+                "kind": "contract",
+                **contract,
+            },
             "billing.bridge": lambda: company,
             "billing.bridge.line": lambda: {
                 "bridge_id": self._make("billing.bridge").id,

@@ -98,6 +98,54 @@ class TestTours(HttpCase, SendingCommon):
 
 
 @tagged("post_install", "-at_install")
+class TestTodayTours(HttpCase, InvoiceRunCommon):
+    """What waits today, solved where it is shown; lists that Back and a reload find again."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.this_month = fields.Date.today().replace(day=1)
+        cls.reviewer.group_ids += cls.env.ref("base.group_partner_manager")
+
+    def _bill(self, name):
+        self._make_contract(
+            date_start=self.this_month,
+            date_end=self.this_month,
+            partner_id=self._make_partner(name, f"{name}@example.com").id,
+        )
+        return self._run_all(self.this_month)
+
+    def _open_run(self, run, tour, login="run_user"):
+        self.start_tour(f"/odoo/invoice-runs/{run.id}", tour, login=login)
+
+    def test_today(self):
+        document = self._bill("Debtor by post").document_ids
+        document.send_action = "none"
+        self._make_contract(
+            [{"price_unit": 0.0}], title="Free of charge", date_start=self.this_month
+        )
+        self._make_contract(date_start=self.this_month)
+        self._make_amounts(self._make_run(self.this_month))
+        self.start_tour("/odoo/invoice-run-dashboard", "invoice_run_today", login="run_reviewer")
+        self.assertEqual(document.send_action, "email")
+
+    def test_nothing_waits(self):
+        self.start_tour("/odoo/invoice-run-dashboard", "invoice_run_today_empty", login="run_user")
+
+    def test_back_and_reload(self):
+        self._bill("First")
+        run = self._bill("Second")
+        self._open_run(run, "invoice_run_back")
+        url = f"/odoo/invoice-runs/{run.id}/billing-run-documents"
+        self.start_tour(url, "invoice_run_reload", login="run_user")
+
+    def test_buttons_of_a_run(self):
+        self._make_contract(date_start=self.this_month)
+        run = self._make_amounts(self._make_run(self.this_month))
+        self._open_run(run, "invoice_run_buttons", login="run_reviewer")
+
+
+@tagged("post_install", "-at_install")
 class TestContractTours(HttpCase, InvoiceRunCommon):
     """What contracts charge, what changed, what became of each month."""
 

@@ -108,7 +108,7 @@ class TestUsageImport(InvoiceRunCommon):
         self._import_csv()
         [(user, kind, message)] = sent
         self.assertEqual((user, kind), (self.user, "simple_notification"))
-        self.assertRegex(message["message"], "^1 rows were skipped.*already exist")
+        self.assertRegex(message["message"], "^Rows skipped: 1.*already exist")
 
     def test_reference_twice_in_one_file_is_refused(self):
         result = self._import_csv([ROWS[0], ["T-1", "2024-01-09", "Debtor", "Rent", "1", "3"]])

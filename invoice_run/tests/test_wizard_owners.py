@@ -44,6 +44,7 @@ class TestWizardOwners(ManagerCommon):
         }
         wizards["billing.due"].action_refresh()
         wizards["billing.forecast"].action_compute()
+        wizards["billing.uninvoiced"].action_compute()
         wizards["billing.bridge"].action_compute()
         wizards["billing.cutoff"].action_compute()
         children = {name: self.env[name].sudo().search([], limit=1) for name in lines}

@@ -9,6 +9,7 @@ from . import (
     billing_cutoff,
     billing_due,
     billing_forecast,
+    billing_uninvoiced,
     invoice_manager,
     invoice_manager_entries,
     invoice_manager_process,

@@ -449,6 +449,7 @@ class InvoiceManager(models.TransientModel):
             "sent": run.sent_count,
             "pending": run.pending_count,
             "exceptions": run.exception_count,
+            "exception_notes": self._count_notes(run),
             "to_do": self._count_to_do(run),
             "drafts": run.draft_count,
             "to_print": run.to_print_count,

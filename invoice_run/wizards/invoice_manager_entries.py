@@ -41,7 +41,8 @@ class InvoiceRunSource(models.AbstractModel):
         """Open the runs that billed these records, or are about to."""
         self.check_access("read")
         lines = [(self._source_record_field, "in", self.ids)]
-        return self.env["invoice.run"]._get_runs_action(lines)
+        action = self.env["invoice.run"]._get_runs_action(lines)
+        return self._with_path(f"{self._name.replace('.', '-')}-runs", action)
 
 
 class ResPartner(models.Model):
@@ -75,7 +76,8 @@ class ResPartner(models.Model):
         documents = self._get_run_documents_domain()
         action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_action")
         domain = list(Domain("document_ids", "any", documents))
-        return {**action, "domain": domain, "context": {"create": False}}
+        action = {**action, "domain": domain, "context": {"create": False}}
+        return self._with_path("billing-customer-runs", action)
 
     def action_view_due(self):
         """Show what is still to bill of the contracts of these customers, without a run."""
@@ -126,7 +128,8 @@ class InvoiceRun(models.Model):
             "invoice_run.billing_contract_action"
         )
         domain = list(Domain("run_line_ids", "any", [("run_id", "in", self.ids)]))
-        return {**action, "domain": domain, "context": {"create": False}}
+        action = {**action, "domain": domain, "context": {"create": False}}
+        return self._with_path("billing-run-contracts", action)
 
 
 class AccountMove(models.Model):
@@ -156,4 +159,5 @@ class AccountMove(models.Model):
         )
         lines = [("move_line_ids.move_id", "in", self.ids)]
         domain = list(Domain("run_line_ids", "any", lines))
-        return {**action, "domain": domain, "context": {"create": False}}
+        action = {**action, "domain": domain, "context": {"create": False}}
+        return self._with_path("billing-invoice-contracts", action)

@@ -102,6 +102,8 @@ class InvoiceManager(models.TransientModel):
             "email": bool(document.partner_id.email),
             "reference": ", ".join(document._get_source_names()),
             "title": document.title or "",
+            # of several nobody can say which one is meant: the document lists them
+            "contract_id": len(document.contract_ids) == 1 and document.contract_ids.id,
             "date_from": document.date_from,
             "date_to": document.date_to,
             "amount": document.amount_total,
@@ -232,8 +234,14 @@ class InvoiceManager(models.TransientModel):
         )
         return [self._get_exception(exception) for exception in found]
 
+    def _count_notes(self, run):
+        """Return how many exceptions of ``run`` keep nothing from being invoiced."""
+        domain = [("run_id", "=", run.id), ("kind", "=", "note")]
+        return self.env["invoice.run.exception"].search_count(domain)
+
     def _get_exception(self, exception):
         record = exception._get_source_record()
+        kinds = dict(exception._fields["kind"]._description_selection(self.env))
         return {
             "id": exception.id,
             "customer": exception.partner_id.display_name or "",
@@ -241,6 +249,8 @@ class InvoiceManager(models.TransientModel):
             "model": record._name if record else False,
             "res_id": record.id if record else False,
             "message": exception.message,
+            "kind": exception.kind,
+            "kind_label": kinds[exception.kind],
             "held_by": exception.blocking_run_id.reference or "",
         }
 

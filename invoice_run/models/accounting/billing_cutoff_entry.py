@@ -351,13 +351,12 @@ class AccountMove(models.Model):
 
     def action_view_cutoff_details(self):
         """Show what this entry sums up: invoice lines and days."""
-        self.ensure_one()
         self.env["billing.cutoff.detail"].check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.billing_cutoff_detail_action"
         )
-        action["domain"] = [("move_id", "=", self.id)]
-        return action
+        action["domain"] = [("move_id", "in", self.ids)]
+        return self._with_path("billing-cutoff-details", action)
 
     # ------------------------------------------------------------------
     # Scheduled action

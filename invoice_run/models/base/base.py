@@ -20,6 +20,20 @@ class Base(models.AbstractModel):
             self._hide_billing_names(result.get("value", {}))
         return result
 
+    @api.model
+    def _with_path(self, path, action):
+        """Return ``action`` with an address by which Back and a reload find its records again.
+
+        The web client keeps no domain in the address, only the action's path and the record that
+        the button belongs to: a server action of that path calls the same method for it.
+
+        :param path: of a record of ``views/address_actions.xml``; others are left out
+        """
+        name = f"{ADDONS}.{path.replace('-', '_')}_address"
+        address = self.env.ref(name, raise_if_not_found=False)
+        # sudo: the path of an action is no secret
+        return {**action, "path": address.sudo().path} if address else action
+
     def _hide_billing_names(self, values):
         """Take the names out of ``values``, as a form gets them, that this user may not read."""
         for name, value in values.items():

@@ -538,7 +538,7 @@ class BillingContract(models.Model):
         )
         action["domain"] = [("id", "in", moves.ids)]
         action["context"] = {"default_move_type": "out_invoice", "create": False}
-        return action
+        return self._with_path("billing-contract-invoices", action)
 
     def action_view_due(self):
         """Show what is still to bill, without a run."""
@@ -554,7 +554,7 @@ class BillingContract(models.Model):
             "invoice_run.invoice_run_line_action"
         )
         action["domain"] = [("contract_id", "in", self.ids)]
-        return action
+        return self._with_path("billing-contract-amounts", action)
 
     # ------------------------------------------------------------------
     # Billing terms

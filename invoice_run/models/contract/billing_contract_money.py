@@ -229,7 +229,7 @@ class BillingContract(models.Model):
         )
         action["domain"] = [("contract_id", "in", self.ids)]
         action["context"] = {}
-        return action
+        return self._with_path("billing-contract-prices", action)
 
 
 class BillingCluster(models.Model):
@@ -265,4 +265,4 @@ class BillingCluster(models.Model):
         self.check_access("read")
         action = self.env["billing.contract"].action_view_prices()
         action["domain"] = [("contract_id.cluster_id", "in", self.ids)]
-        return action
+        return self._with_path("billing-cluster-prices", action)

@@ -239,7 +239,7 @@ class BillingUsage(models.Model):
         if known:
             # a message in the result would count as an error and stop the import
             message = self.env._(
-                "%(count)s rows were skipped: items with their external reference already exist.",
+                "Rows skipped: %(count)s. Items with their external reference already exist.",
                 count=len(known),
             )
             self.env.user._bus_send("simple_notification", {"type": "info", "message": message})

@@ -85,6 +85,10 @@ class InvoiceRunDocument(models.Model):
         "Why It Failed", compute="_compute_failure", help="Why it was not invoiced, or not sent."
     )
 
+    # few of many: what a person must look at, or send
+    _send_open_idx = models.Index(
+        "(company_id, send_state) WHERE send_state IN ('pending', 'failed', 'uncertain')"
+    )
     _handed_over_idx = models.Index("(company_id, send_date) WHERE send_date IS NOT NULL")
 
     @api.model

@@ -1,11 +1,10 @@
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, models
-from odoo.fields import Domain
 from odoo.tools import format_date
 
 from ...engine import cycles
-from ..base.states import DOCUMENT_OPEN, SEND_DONE, SEND_FAILED
+from ..base.states import DOCUMENT_OPEN
 
 #: Months shown before and after the present one.
 MONTHS_BACK = 6
@@ -16,26 +15,24 @@ NEXT_RUNS = 6
 
 
 class InvoiceRun(models.Model):
-    """Figures of the dashboard, each with the action that lists what it counts."""
+    """The dashboard: what waits today, the next runs, and what is invoiced per month."""
 
     _inherit = "invoice.run"
 
     @api.model
     def get_dashboard(self):
-        """Return the figures of the company in use; amounts are in its currency, as text.
+        """Return what the dashboard of the company in use shows; amounts are in its currency.
 
         :raises AccessError: the user may not see invoice runs
         """
         self.check_access("read")
         company = self.env.company
         today = company._get_invoice_run_today()
-        cards = [
-            self._get_due_card(company, today),
-            self._get_approval_card(company),
-            self._get_failed_card(company),
-            self._get_sent_card(company, today),
-        ]
-        return {"cards": cards, "runs": self._get_next_runs(company), **self._get_chart(today)}
+        return {
+            "today": self.get_today(),
+            "runs": self._get_next_runs(company),
+            **self._get_chart(today),
+        }
 
     @api.model
     def get_dashboard_forecast(self):
@@ -59,74 +56,6 @@ class InvoiceRun(models.Model):
     def _get_months(self, today):
         first = today.replace(day=1)
         return [first + relativedelta(months=n) for n in range(-MONTHS_BACK, MONTHS_AHEAD + 1)]
-
-    def _get_due_card(self, company, today):
-        domain = Domain("company_id", "=", company.id) & Domain("billing_hold", "=", False)
-        domain &= Domain("next_invoicing_date", "<=", today)
-        count = self.env["billing.contract"].search_count(domain)
-        items = self.env["billing.usage"].search_count(
-            [("company_id", "=", company.id), ("state", "=", "open"), ("date", "<=", today)]
-        )
-        return {
-            "key": "due",
-            "label": self.env._("Due now"),
-            "value": count,
-            "unit": self.env._("contracts"),
-            "detail": self.env._("%(count)s usage items", count=items),
-            "action": self._get_card_action("billing_contract_action", domain),
-        }
-
-    def _get_approval_card(self, company):
-        domain = Domain("company_id", "=", company.id) & Domain("state", "=", "amounts")
-        waiting = self.search(domain)
-        total = sum(waiting.mapped("amount_total"))
-        return {
-            "key": "approval",
-            "label": self.env._("Waiting for approval"),
-            "value": len(waiting),
-            "unit": self.env._("runs"),
-            "detail": company.currency_id.format(total),
-            "action": self._get_card_action("invoice_run_action", domain),
-        }
-
-    def _get_failed_card(self, company):
-        Document = self.env["invoice.run.document"]
-        invoices = Domain("company_id", "=", company.id) & Domain("state", "=", "failed")
-        mails = Domain("company_id", "=", company.id) & Domain("send_state", "in", SEND_FAILED)
-        unsent = Document.search_count(mails)
-        return {
-            "key": "failed",
-            "label": self.env._("Failed"),
-            "value": Document.search_count(invoices | mails),
-            "unit": self.env._("invoices"),
-            "detail": self.env._("%(count)s of them not sent", count=unsent),
-            "action": self._get_card_action("invoice_run_document_action", invoices | mails),
-        }
-
-    def _get_sent_card(self, company, today):
-        domain = Domain("company_id", "=", company.id) & Domain("state", "=", "invoiced")
-        domain &= Domain("invoice_date", ">=", today.replace(day=1))
-        domain &= Domain("invoice_date", "<=", cycles.last_of_month(today))
-        sent = domain & Domain("send_state", "in", SEND_DONE)
-        [[count, total]] = self.env["invoice.run.document"]._read_group(
-            sent, [], ["__count", "company_amount_total:sum"]
-        )
-        of_all = self.env["invoice.run.document"].search_count(domain)
-        return {
-            "key": "sent",
-            "label": self.env._("Sent, invoices of this month"),
-            "value": count,
-            "unit": self.env._("of %(count)s", count=of_all),
-            "detail": company.currency_id.format(total or 0.0),
-            "action": self._get_card_action("invoice_run_document_action", sent),
-        }
-
-    def _get_card_action(self, xml_id, domain):
-        action = self.env["ir.actions.act_window"]._for_xml_id(f"invoice_run.{xml_id}")
-        action["domain"] = list(domain)
-        # what is counted is what is shown: no default filter on top
-        action["context"] = {"create": False}
-        return action
 
     def _get_next_runs(self, company):
         domain = [("company_id", "=", company.id), ("state", "=", "on_hold")]

@@ -138,7 +138,7 @@ class InvoiceRunDocument(models.Model):
             "invoice_run.invoice_run_line_action"
         )
         action["domain"] = [("document_id", "in", self.ids)]
-        return action
+        return self._with_path("billing-document-amounts", action)
 
     def _release_documents(self):
         """Give up these documents, which have no invoice: the next run proposes their periods."""

@@ -185,8 +185,8 @@ class InvoiceRun(models.Model):
         _digest, count_now, total_now, _moment = now.split("|")
         raise UserError(
             self.env._(
-                "%(run)s changed since you looked at it: %(count)s documents over %(total)s then, "
-                "%(count_now)s over %(total_now)s now. Changed: %(names)s. Look at it again "
+                "%(run)s changed since you looked at it. Documents then: %(count)s over %(total)s, "
+                "now: %(count_now)s over %(total_now)s. Changed: %(names)s. Look at it again "
                 "before you approve it.",
                 run=self.reference,
                 count=count,

@@ -43,4 +43,8 @@ class InvoiceRun(models.Model):
         flag = self.env.context.get("invoice_run_flag")
         domain = Domain(flag if flag in FLAGS else "is_flagged", "=", True)
         domain &= Domain("state", "in", DOCUMENT_OPEN)
-        return self._get_list_action("invoice_run.invoice_run_document_action", list(domain))
+        return self._get_list_action(
+            "invoice_run.invoice_run_document_action",
+            list(domain),
+            f"billing-run-flag-{flag}".replace("_", "-"),
+        )

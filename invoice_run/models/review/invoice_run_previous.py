@@ -103,8 +103,8 @@ class InvoiceRun(models.Model):
                 SELECT payer_id FROM invoice_run_document
                  WHERE run_id = %(run)s AND state = ANY(%(states)s)
                 """,
-                previous=self.previous_run_id.id,
-                run=self.id,
+                previous=self.previous_run_id.id or None,
+                run=self.id or None,
                 states=list(DOCUMENT_BILLED),
             )
         )
@@ -112,24 +112,26 @@ class InvoiceRun(models.Model):
 
     def action_view_missing_contracts(self):
         """Open the contracts that the previous run billed and this one does not."""
-        self.ensure_one()
-        self.check_access("read")
+        # no run: the web client asks for the name of the list
+        run = self[:1]
+        run.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.billing_contract_action"
         )
-        action["name"] = self.env._("Missing Since %(run)s", run=self.previous_run_id.reference)
-        action["domain"] = list(self._get_missing_domain())
+        action["name"] = self.env._("Missing Since %(run)s", run=run.previous_run_id.reference)
+        action["domain"] = list(run._get_missing_domain())
         action["context"] = {"create": False}
-        return action
+        return run._with_path("billing-run-missing-contracts", action)
 
     def action_view_missing_customers(self):
         """Open the customers whom the previous run billed and this one does not."""
-        self.ensure_one()
-        self.check_access("read")
+        # no run: the web client asks for the name of the list
+        run = self[:1]
+        run.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "account.res_partner_action_customer"
         )
-        action["name"] = self.env._("Missing Since %(run)s", run=self.previous_run_id.reference)
-        action["domain"] = [("id", "in", self._get_missing_customer_ids())]
+        action["name"] = self.env._("Missing Since %(run)s", run=run.previous_run_id.reference)
+        action["domain"] = [("id", "in", run._get_missing_customer_ids())]
         action["context"] = {"create": False}
-        return action
+        return run._with_path("billing-run-missing-customers", action)

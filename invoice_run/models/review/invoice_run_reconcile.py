@@ -225,7 +225,11 @@ class InvoiceRun(models.Model):
             "not_invoiced": Domain("state", "=", "failed"),
         }
         domain = (domains | self._get_sending_domains()).get(part, Domain("state", "=", part))
-        return self._get_list_action("invoice_run.invoice_run_document_action", list(domain))
+        return self._get_list_action(
+            "invoice_run.invoice_run_document_action",
+            list(domain),
+            f"billing-run-part-{part}".replace("_", "-"),
+        )
 
     @api.model
     def _get_sending_domains(self):
@@ -245,4 +249,8 @@ class InvoiceRun(models.Model):
         """Open the exceptions of one kind; the context says which: ``invoice_run_part``."""
         kind = self.env.context.get("invoice_run_part")
         domain = [("kind", "=", kind)]
-        return self._get_list_action("invoice_run.invoice_run_exception_action", domain)
+        return self._get_list_action(
+            "invoice_run.invoice_run_exception_action",
+            domain,
+            f"billing-run-exceptions-{kind}".replace("_", "-"),
+        )

@@ -100,13 +100,11 @@ class InvoiceRun(models.Model):
     def _get_review_totals(self):
         """Return number and amounts of what the run invoices, per currency.
 
-        Without what is excluded or held: whatever filter shows it.
+        Without what is excluded or held, whatever filter shows it: that is ``left_out``.
         """
-        groups = self.env["invoice.run.document"]._read_group(
-            Domain("run_id", "=", self.id) & Domain("state", "in", DOCUMENT_BILLED),
-            ["currency_id"],
-            ["__count", "amount_untaxed:sum", "amount_total:sum", "last_amount:sum"],
-        )
+        billed = self._get_review_sums(DOCUMENT_BILLED)
+        left_out = self._get_review_sums(DOCUMENT_LEFT_OUT)
+        nothing = (0, 0.0, 0.0, 0.0)
         return [
             {
                 "currency_id": currency.id,
@@ -115,9 +113,21 @@ class InvoiceRun(models.Model):
                 "total": total,
                 "last": last or 0.0,
                 "difference": currency.round(untaxed - (last or 0.0)),
+                "left_out": left_out.get(currency, nothing)[0],
+                "with_left_out": currency.round(untaxed + left_out.get(currency, nothing)[1]),
             }
-            for currency, count, untaxed, total, last in groups
+            for currency in billed | left_out
+            for count, untaxed, total, last in [billed.get(currency, nothing)]
         ]
+
+    def _get_review_sums(self, states):
+        """Return {currency: (documents, untaxed, total, last)} of the documents in ``states``."""
+        groups = self.env["invoice.run.document"]._read_group(
+            Domain("run_id", "=", self.id) & Domain("state", "in", states),
+            ["currency_id"],
+            ["__count", "amount_untaxed:sum", "amount_total:sum", "last_amount:sum"],
+        )
+        return {currency: sums for currency, *sums in groups}
 
     def _get_review_run(self):
         states = dict(self._fields["state"]._description_selection(self.env))

@@ -625,7 +625,7 @@ class InvoiceRun(models.Model):
             if posted:
                 raise UserError(
                     self.env._(
-                        "%(run)s has %(count)s confirmed invoices. Reverse the run instead.",
+                        "%(run)s has confirmed invoices: %(count)s. Reverse the run instead.",
                         run=run.reference,
                         count=len(posted),
                     )
@@ -642,31 +642,39 @@ class InvoiceRun(models.Model):
     # Views
     # ------------------------------------------------------------------
 
-    def _get_list_action(self, xml_id, domain):
+    def _get_list_action(self, xml_id, domain, path):
         self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(xml_id)
         action["domain"] = [("run_id", "in", self.ids), *domain]
         action["context"] = {"create": False}
-        return action
+        return self._with_path(path, action)
 
     def action_view_documents(self):
         """Open the documents of the run."""
-        return self._get_list_action("invoice_run.invoice_run_document_action", [])
+        return self._get_list_action(
+            "invoice_run.invoice_run_document_action", [], "billing-run-documents"
+        )
 
     def action_view_failed(self):
         """Open what failed: invoices and mails."""
         domain = ["|", ("state", "=", "failed"), ("send_state", "in", SEND_FAILED)]
-        action = self._get_list_action("invoice_run.invoice_run_document_action", domain)
+        action = self._get_list_action(
+            "invoice_run.invoice_run_document_action", domain, "billing-run-failed"
+        )
         action["context"]["invoice_run_failed"] = True
         return action
 
     def action_view_lines(self):
         """Open the amounts of the run."""
-        return self._get_list_action("invoice_run.invoice_run_line_action", [])
+        return self._get_list_action(
+            "invoice_run.invoice_run_line_action", [], "billing-run-amounts"
+        )
 
     def action_view_exceptions(self):
         """Open what is due but could not be invoiced."""
-        return self._get_list_action("invoice_run.invoice_run_exception_action", [])
+        return self._get_list_action(
+            "invoice_run.invoice_run_exception_action", [], "billing-run-exceptions"
+        )
 
     def action_view_invoices(self):
         """Open the invoices of the run."""
@@ -676,12 +684,14 @@ class InvoiceRun(models.Model):
         )
         action["domain"] = [("invoice_run_id", "in", self.ids)]
         action["context"] = {"default_move_type": "out_invoice", "create": False}
-        return action
+        return self._with_path("billing-run-invoices", action)
 
     def action_view_flagged(self):
         """Open the documents that somebody should look at."""
         domain = [("is_flagged", "=", True), ("state", "in", DOCUMENT_OPEN)]
-        return self._get_list_action("invoice_run.invoice_run_document_action", domain)
+        return self._get_list_action(
+            "invoice_run.invoice_run_document_action", domain, "billing-run-flagged"
+        )
 
     def action_ask_reject_reason(self):
         """Ask why the amounts are rejected."""

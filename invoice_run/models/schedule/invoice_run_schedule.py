@@ -457,7 +457,7 @@ class InvoiceRunSchedule(models.Model):
         action = self.env["ir.actions.act_window"]._for_xml_id("invoice_run.invoice_run_action")
         action["domain"] = [("schedule_id", "in", self.ids)]
         action["context"] = {"create": False}
-        return action
+        return self._with_path("billing-schedule-runs", action)
 
     def _is_automatic(self, step):
         """Whether ``step``, one of ``STEPS``, of the runs of this schedule needs no person."""

@@ -137,7 +137,7 @@ class ResPartner(models.Model):
         )
         action["domain"] = [("partner_id", "in", self.ids)]
         action["context"] = {"default_partner_id": self.id}
-        return action
+        return self._with_path("billing-customer-contracts", action)
 
     def _get_invoice_run_send_action(self):
         """Return how this customer gets invoices: by email, through a network, or not at all.

@@ -1,4 +1,5 @@
 import {Component, onWillStart, useEffect, useRef, useState} from "@odoo/owl";
+import {ConfirmationDialog} from "@web/core/confirmation_dialog/confirmation_dialog";
 import {FirstSteps} from "./first_steps";
 import {Layout} from "@web/search/layout";
 import {_t} from "@web/core/l10n/translation";
@@ -13,7 +14,7 @@ import {useService} from "@web/core/utils/hooks";
 
 const {DateTime} = luxon;
 
-/** What is due, waiting, failed and sent; every figure opens its list. */
+/** What waits today, each with its list and its cure; next runs; amounts per month. */
 export class InvoiceRunDashboard extends Component {
     static template = "invoice_run.Dashboard";
     static components = {FirstSteps, Layout};
@@ -22,6 +23,8 @@ export class InvoiceRunDashboard extends Component {
     setup() {
         this.orm = useService("orm");
         this.action = useService("action");
+        this.dialog = useService("dialog");
+        this.notification = useService("notification");
         this.canvas = useRef("canvas");
         this.state = useState({figures: null, forecast: [], firstSteps: null});
         onWillStart(() => Promise.all([this.load(), loadBundle("web.chartjs_lib")]));
@@ -55,6 +58,28 @@ export class InvoiceRunDashboard extends Component {
 
     open(action) {
         return this.action.doAction(action);
+    }
+
+    async openFinding({key}) {
+        return this.open(await this.orm.call("invoice.run", "action_view_finding", [key]));
+    }
+
+    solve(finding) {
+        this.dialog.add(ConfirmationDialog, {
+            title: finding.solve,
+            body: _t("%(what)s: %(count)s. %(hint)s", {
+                what: finding.label,
+                count: finding.count,
+                hint: finding.hint,
+            }),
+            confirmLabel: finding.solve,
+            confirm: async () => {
+                const done = await this.orm.call("invoice.run", "solve_finding", [finding.key]);
+                this.notification.add(done, {type: "success"});
+                await this.load();
+            },
+            cancel: () => {},
+        });
     }
 
     openRun(id) {

@@ -24,6 +24,12 @@ import {useSetupAction} from "@web/search/action_hook";
 
 const MODEL = "invoice.manager";
 const PAGE_SIZE = 40;
+/** What must be corrected, what waits, what is only said. */
+const EXCEPTION_BADGES = {
+    failed: "text-bg-danger",
+    held: "text-bg-warning",
+    note: "text-bg-info",
+};
 /** While nothing changes here, look again after so many milliseconds, or when the bus says so. */
 const LOOK_AGAIN = 4000;
 
@@ -36,6 +42,10 @@ export class InvoiceManager extends Component {
     static components = {DateTimeInput, DocumentTable, Layout, Pager, RuleValue, ScenarioCards};
     static props = {...standardActionServiceProps};
     static displayName = _t("Invoice Manager");
+
+    getExceptionBadge({kind}) {
+        return `o_${kind} ${EXCEPTION_BADGES[kind]}`;
+    }
 
     setup() {
         this.orm = useService("orm");

@@ -15,6 +15,8 @@ import {useSetupAction} from "@web/search/action_hook";
 const RUN = "invoice.run";
 const DOCUMENT = "invoice.run.document";
 const PAGE_SIZE = 40;
+/** Milliseconds without another change before the sums over all documents are read. */
+const HEADER_DELAY = 800;
 const BADGES = {
     invoiced: "text-bg-success",
     nothing: "text-bg-secondary",
@@ -49,7 +51,10 @@ export class RunReview extends Component {
             current: 0,
             lines: {},
             busy: false,
+            // Totals and fingerprint are those before the latest change.
+            isHeaderOld: false,
         });
+        this.renewHeader = useDebounced(() => this.load(), HEADER_DELAY);
         this.search = useDebounced((search) => this.setQuery({search}), 300);
         useSetupAction({getLocalState: () => this.getLocalState()});
         onWillStart(() => this.start());
@@ -108,6 +113,7 @@ export class RunReview extends Component {
         Object.assign(this.state, found);
         if (!onlyRows) {
             this.fingerprint = fingerprint;
+            this.state.isHeaderOld = false;
         }
         if (!found.rows.length && offset) {
             // The last rows of the last page were excluded or checked.
@@ -194,11 +200,18 @@ export class RunReview extends Component {
     change(method, row) {
         return this.press(async () => {
             await this.orm.call(DOCUMENT, method, [[row.id]]);
-            await this.load();
+            // Sums over all documents and the fingerprint come once, after the last of several
+            // changes, together with the rows: nothing is approved that was not shown.
+            this.state.isHeaderOld = true;
+            await this.load(true);
+            this.renewHeader();
         });
     }
 
     approve() {
+        if (this.state.isHeaderOld) {
+            return;
+        }
         return this.press(async () => {
             await this.orm.call(RUN, "action_approve", [[this.runId], this.fingerprint]);
             await this.load();
@@ -225,7 +238,8 @@ export class RunReview extends Component {
 
     async openExceptions() {
         await this.action.doAction(
-            await this.orm.call(RUN, "action_view_exceptions", [[this.runId]])
+            await this.orm.call(RUN, "action_view_exceptions", [[this.runId]]),
+            {additionalContext: {active_id: this.runId}}
         );
     }
 

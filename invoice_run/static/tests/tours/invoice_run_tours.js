@@ -26,6 +26,22 @@ function clickHeaderButton(name) {
     };
 }
 
+/** Press a button of a run that is in the menu beside its first buttons. */
+function clickMenuButton(name) {
+    return [
+        {
+            content: "Open the menu of the other buttons",
+            trigger: ".o_form_statusbar .o_statusbar_buttons button.dropdown-toggle",
+            run: "click",
+        },
+        {
+            content: `Press ${name}`,
+            trigger: `.o-dropdown--menu button[name='${name}']:enabled`,
+            run: "click",
+        },
+    ];
+}
+
 function confirmDialog() {
     return {content: "Yes", trigger: ".modal-footer .btn-primary", run: "click"};
 }
@@ -122,7 +138,7 @@ tours.add("invoice_run_reject_then_approve", {
             content: "The reviewer sees the amount",
             trigger: ".o_field_widget[name='amount_total']:contains('100.00')",
         },
-        clickHeaderButton("action_ask_reject_reason"),
+        ...clickMenuButton("action_ask_reject_reason"),
         {
             content: "Say why",
             trigger: ".modal .o_field_widget[name='reason'] input",
@@ -230,7 +246,7 @@ tours.add("invoice_run_repair_and_reverse", {
             content: "Nothing failed any more",
             trigger: ".o_form_view:not(:has(button[name='action_view_failed'])) .o_form_statusbar",
         },
-        clickHeaderButton("action_reverse"),
+        ...clickMenuButton("action_reverse"),
         confirmDialog(),
         {
             content: "Two credit notes",

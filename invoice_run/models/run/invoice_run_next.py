@@ -1,0 +1,40 @@
+from odoo import fields, models
+from odoo.tools import SQL
+
+
+class InvoiceRun(models.Model):
+    """The order in which runs need somebody."""
+
+    _inherit = "invoice.run"
+
+    next_rank = fields.Integer(
+        "Order of What Comes Next",
+        compute="_compute_next_rank",
+        help="What was begun comes first, the oldest period on top; then what begins next; then "
+        "what is finished, the newest on top.",
+    )
+
+    def _compute_next_rank(self):
+        self.flush_model(["state", "date_from", "activation_date"])
+        query = self._search([("id", "in", self.ids)], active_test=False, bypass_access=True)
+        rank = self._field_to_sql(self._table, "next_rank", query)
+        ranks = dict(self.env.execute_query(query.select(SQL.identifier("id"), rank)))
+        for run in self:
+            run.next_rank = ranks.get(run._origin.id, 0)
+
+    def _field_to_sql(self, alias, field_expr, query=None):
+        # EXTENDS 'base': computed, and still a list can be sorted by it
+        if field_expr != "next_rank":
+            return super()._field_to_sql(alias, field_expr, query)
+        return SQL(
+            """CASE
+                WHEN %(state)s IN ('submitted', 'amounts', 'approved')
+                    THEN %(date_from)s - DATE '1900-01-01'
+                WHEN %(state)s IN ('draft', 'on_hold')
+                    THEN 1000000 + (COALESCE(%(activation)s, %(date_from)s) - DATE '1900-01-01')
+                ELSE 3000000 - (%(date_from)s - DATE '1900-01-01')
+            END""",
+            state=self._field_to_sql(alias, "state", query),
+            date_from=self._field_to_sql(alias, "date_from", query),
+            activation=self._field_to_sql(alias, "activation_date", query),
+        )
