@@ -9,6 +9,8 @@ from . import (
     billing_cutoff,
     billing_due,
     billing_forecast,
+    billing_invoice_now,
+    billing_setup,
     invoice_manager,
     invoice_manager_entries,
     invoice_manager_process,
