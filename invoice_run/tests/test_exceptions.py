@@ -227,19 +227,18 @@ class TestExceptions(InvoiceRunCommon):
 
     def test_journal_that_numbers_by_year_or_month(self):
         """An invoice of another series does not stand in the way."""
-        january = self.init_invoice(
-            "out_invoice", invoice_date="2024-02-20", amounts=[1], post=True
-        )
+        later = self.init_invoice("out_invoice", invoice_date="2025-02-20", amounts=[1], post=True)
         for name, day, is_reported in (
-            ("INV/2024/00001", "2023-12-31", False),
-            ("INV/2024/00001", "2024-01-31", True),
-            ("INV/2024/02/0001", "2024-01-31", False),
-            ("INV/2024/02/0001", "2024-02-15", True),
-            ("INV0001", "2023-12-31", True),
+            ("INV/2025/00001", "2024-12-31", False),
+            ("INV/2025/00001", "2025-01-31", True),
+            ("INV/2025/02/0001", "2025-01-31", False),
+            ("INV/2025/02/0001", "2025-02-15", True),
+            ("INV0001", "2024-12-31", True),
         ):
-            january.name = name
+            later.name = name
             with self.subTest(name=name, day=day), self.env.cr.savepoint() as savepoint:
                 run = self._make_amounts(self._make_run(day))
+                self.assertTrue(run.document_ids)
                 self.assertEqual(
                     bool(run.exception_ids.filtered(lambda one: one.code == "sequence")),
                     is_reported,

@@ -157,18 +157,31 @@ class TestInvoiceNow(InvoiceRunCommon):
         self.assertEqual(len((self.contract | other).run_line_ids.document_id.move_id), 2)
 
     def test_order(self):
-        order = self.env["sale.order"].create(
-            {
-                "partner_id": self.debtor.id,
-                "company_id": self.company.id,
-                "order_line": [
-                    (0, 0, {"product_id": self.product.id, "product_uom_qty": 2, "price_unit": 7.0})
-                ],
-            }
+        # sudo: an order of somebody in Sales
+        order = (
+            self.env["sale.order"]
+            .sudo()
+            .create(
+                {
+                    "partner_id": self.debtor.id,
+                    "company_id": self.company.id,
+                    "order_line": [
+                        (
+                            0,
+                            0,
+                            {
+                                "product_id": self.product.id,
+                                "product_uom_qty": 2,
+                                "price_unit": 7.0,
+                            },
+                        )
+                    ],
+                }
+            )
         )
         self.product.invoice_policy = "order"
         order.action_confirm()
-        dialog = self._open(order)
+        dialog = self._open(order.sudo(False))
         self.assertIn("14.00", dialog.preview)
         dialog.action_create()
         self.assertEqual(order.invoice_ids.amount_total, 14.0)

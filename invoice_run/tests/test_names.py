@@ -47,7 +47,7 @@ class TestNames(InvoiceRunCommon):
         self.assertEqual(run.document_ids.partner_id, office)
         self.assertEqual(self._get_titles(run), ["Rent – Debtor"])
 
-    def assertDefault(self, title, date_start, date_end, partner=None, **vals):
+    def assertDefault(self, expected, date_start, date_end, partner=None, **vals):
         """Check the name of the one invoice of a contract over these days."""
         contract = self._make_contract(
             date_start=date_start,
@@ -57,7 +57,7 @@ class TestNames(InvoiceRunCommon):
             **vals,
         )
         run = self._run_named(False, date_start, record_ids=contract.ids)
-        self.assertEqual(self._get_titles(run), [title])
+        self.assertEqual(self._get_titles(run), [expected])
         run.action_reverse()
 
     def test_without_a_name_title_and_period(self):

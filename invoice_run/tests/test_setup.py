@@ -116,3 +116,13 @@ class TestSetup(InvoiceRunCommon):
         run._process_queue()
         self.assertEqual(len(run.exception_ids), 1)
         self.assertIn("Fiscal Localization", run.exception_ids.message)
+
+    def test_what_is_new_has_a_readable_name(self):
+        """A breadcrumb says neither a technical name nor a number that is none."""
+        for name, model in self.env.registry.items():
+            if model._original_module != "invoice_run" or model._abstract:
+                continue
+            shown = self.env[name].with_user(self.manager).new({}).display_name or ""
+            with self.subTest(model=name, shown=shown):
+                self.assertNotIn(f"{name},", shown)
+                self.assertNotEqual(shown, "/")

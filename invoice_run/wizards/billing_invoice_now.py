@@ -36,7 +36,7 @@ class BillingInvoiceNow(models.TransientModel):
     source = fields.Char(help="Source of the records; empty: all of the customers.")
     record_ids = fields.Json("Records", help="Ids of the source's records that are invoiced.")
     partner_ids = fields.Many2many("res.partner", string="Customers")
-    scenario_id = fields.Many2one("billing.scenario", "What", required=True, ondelete="cascade")
+    scenario_id = fields.Many2one("billing.scenario", "What", ondelete="cascade")
     invoice_date = fields.Date(
         required=True,
         default=lambda self: self.env.company._get_invoice_run_today(),
@@ -164,6 +164,8 @@ class BillingInvoiceNow(models.TransientModel):
         """Show what is due, after ``notice``, a sentence."""
         self.ensure_one()
         self.check_access("write")
+        if not self.scenario_id:
+            raise UserError(self.env._("Choose the billing scenario of the run."))
         found = self._try()
         if found["is_unset"] and self.send_by == "customer":
             self.send_by = "email"

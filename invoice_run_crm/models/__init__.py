@@ -1,4 +1,3 @@
 from . import billing_scenario
-from . import billing_setup
 from . import invoice_run_line
 from . import invoice_run_document

@@ -181,8 +181,8 @@ class ResCompany(models.Model):
         if Account.search_count(Account._check_company_domain(self), limit=1):
             return None
         return self.env._(
-            "%(company)s has no chart of accounts yet, so nothing can be invoiced. Choose one under "
-            "Invoicing ‣ Configuration ‣ Settings ‣ Fiscal Localization, then try again.",
+            "%(company)s has no chart of accounts yet, so nothing can be invoiced. Choose one "
+            "under Invoicing ‣ Configuration ‣ Settings ‣ Fiscal Localization, then try again.",
             company=self.display_name,
         )
 
