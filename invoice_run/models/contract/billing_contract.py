@@ -408,6 +408,12 @@ class BillingContract(models.Model):
                 for charge in contract._get_charges_until_today()
             )
 
+    @api.depends("name")
+    def _compute_display_name(self):
+        # EXTENDS 'base': one that is not saved has no number yet, the page says "New"
+        for contract in self:
+            contract.display_name = contract.name if contract.name != "/" else ""
+
     @api.constrains(*DATES)
     def _check_years(self):
         check_years(self, DATES)
