@@ -70,7 +70,8 @@ tours.add("invoice_run_first_invoice", {
             click("Create and send", ".modal-footer button[name='action_create_and_send']:visible"),
             {
                 content: "The invoice is there",
-                trigger: "body:not(:has(.modal)) .o_form_view .o_arrow_button_current:contains('Posted')",
+                trigger:
+                    "body:not(:has(.modal)) .o_form_view .o_arrow_button_current:contains('Posted')",
             },
         ];
         return [...steps, countClicks(steps, 12 - 3)];
