@@ -29,6 +29,8 @@
         "wizards/billing_due_views.xml",
         "wizards/billing_forecast_views.xml",
         "wizards/billing_uninvoiced_views.xml",
+        "wizards/billing_invoice_now_views.xml",
+        "wizards/billing_setup_views.xml",
         "views/billing_asset_views.xml",
         "views/billing_category_views.xml",
         "views/billing_cluster_views.xml",

@@ -261,7 +261,7 @@ class TestBadDates(BadInputCommon):
             ("at least one month", {"period_count": -1}),
             ("Billing Period.*at most 1200", {"period_count": 10**6}),
             ("negative", {"prebilling_periods": -1}),
-            ("Periods in Advance.*at most 600", {"prebilling_periods": 10**6}),
+            ("Further Periods Ahead.*at most 600", {"prebilling_periods": 10**6}),
             ("arrears", {"prebilling_periods": 1, "billing_timing": "arrears"}),
             ("Invoice Until", {"billing_mode": "date"}),
             ("“Invoice Until”: the year 9999", {"invoice_until": "9999-12-31"}),

@@ -228,6 +228,26 @@ class TestExceptions(InvoiceRunCommon):
         same_day = self._make_amounts(self._make_run("2024-01-16"))
         self.assertFalse(self._get_messages(same_day, "sequence"))
 
+    def test_journal_that_numbers_by_year_or_month(self):
+        """An invoice of another series does not stand in the way."""
+        later = self.init_invoice("out_invoice", invoice_date="2025-02-20", amounts=[1], post=True)
+        for name, day, is_reported in (
+            ("INV/2025/00001", "2024-12-31", False),
+            ("INV/2025/00001", "2025-01-31", True),
+            ("INV/2025/02/0001", "2025-01-31", False),
+            ("INV/2025/02/0001", "2025-02-15", True),
+            ("INV0001", "2024-12-31", True),
+        ):
+            later.name = name
+            with self.subTest(name=name, day=day), self.env.cr.savepoint() as savepoint:
+                run = self._make_amounts(self._make_run(day))
+                self.assertTrue(run.document_ids)
+                self.assertEqual(
+                    bool(run.exception_ids.filtered(lambda one: one.code == "sequence")),
+                    is_reported,
+                )
+                savepoint.rollback()
+
     def test_due_date_before_the_invoice_date_is_refused(self):
         run = self._make_run("2024-01-15").with_user(self.user)
         with self.assertRaisesRegex(ValidationError, "due date is before the invoice date"):

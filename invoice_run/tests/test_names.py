@@ -47,10 +47,63 @@ class TestNames(InvoiceRunCommon):
         self.assertEqual(run.document_ids.partner_id, office)
         self.assertEqual(self._get_titles(run), ["Rent – Debtor"])
 
-    def test_without_a_name_that_of_the_run(self):
+    def assertDefault(self, expected, date_start, date_end, partner=None, **vals):
+        """Check the name of the one invoice of a contract over these days."""
+        contract = self._make_contract(
+            date_start=date_start,
+            date_end=date_end,
+            billing_mode="end",
+            partner_id=(partner or self.debtor).id,
+            **vals,
+        )
+        run = self._run_named(False, date_start, record_ids=contract.ids)
+        self.assertEqual(self._get_titles(run), [expected])
+        run.action_reverse()
+
+    def test_without_a_name_title_and_period(self):
+        flat = {"title": "Apartment 2B"}
+        for title, *days in (
+            ("Apartment 2B – November 2024", "2024-11-01", "2024-11-30"),
+            ("Apartment 2B – October – December 2024", "2024-10-01", "2024-12-31"),
+            ("Apartment 2B – November 2024 – January 2025", "2024-11-01", "2025-01-31"),
+            ("Apartment 2B – 11/10/2024 – 12/09/2024", "2024-11-10", "2024-12-09"),
+            ("Apartment 2B – 11/10/2024", "2024-11-10", "2024-11-10"),
+        ):
+            with self.subTest(title):
+                self.assertDefault(title, *days, **flat)
+
+    def test_without_a_name_in_the_language_of_the_customer(self):
+        month = ("2024-11-01", "2024-11-30")
+        french = self._make_partner("Client", lang="fr_FR")
+        self.assertDefault("Flat – november 2024", *month, self.dutch, title="Flat")
+        self.assertDefault("Flat – novembre 2024", *month, french, title="Flat")
+
+    def test_without_name_and_title_the_number(self):
         contract = self._make_contract(date_start="2024-03-01")
-        run = self._run_named(False, name="March")
-        self.assertEqual(self._get_titles(run), [f"March – {contract.name}"])
+        run = self._run_named(False, name="Internal name")
+        self.assertEqual(self._get_titles(run), [f"{contract.name} – March 2024"])
+
+    def test_without_a_name_the_customer_where_the_format_says_so(self):
+        self._make_contract(date_start="2024-03-01", title="Flat")
+        run = self._run_named(False, name_format="debtor")
+        self.assertEqual(self._get_titles(run), ["Flat – March 2024 – Debtor"])
+
+    def test_without_a_name_several_contracts(self):
+        self.debtor.allow_invoice_grouping = True
+        for title in ("Flat", "Garage", "Flat", "Cellar"):
+            self._make_contract(date_start="2024-03-01", title=title)
+        run = self._run_named(False)
+        self.assertEqual(self._get_titles(run), ["Flat, Garage, Cellar – March 2024"])
+        run.action_reverse()
+        for title in ("Garden", "Roof"):
+            self._make_contract(date_start="2024-03-01", title=title)
+        run = self._run_named(False)
+        self.assertEqual(self._get_titles(run), ["Flat, Garage and 3 others – March 2024"])
+
+    def test_without_a_name_usage(self):
+        self._make_usage(date="2024-03-03")
+        run = self._run_named(False, scenario=self.usage_scenario)
+        self.assertEqual(self._get_titles(run), ["Usage – 03/03/2024"])
 
     def test_usage_without_contract_has_no_contract_in_its_name(self):
         self._make_usage(date="2024-03-03")

@@ -134,6 +134,20 @@ class TestSample(InvoiceRunCommon):
         models = ["billing.scenario", "billing.contract", "invoice.run.schedule", "invoice.run"]
         self.assertEqual([action["res_model"] for action in opened], models)
 
+    def test_managers_see_the_menus(self):
+        menus = self.env["ir.ui.menu"]
+        names = ("invoice_run_sample_menu_load", "invoice_run_sample_menu_remove")
+        for name in (*names, "billing_setup_menu"):
+            menu = self.env.ref(f"invoice_run.{name}")
+            for user, is_seen in ((self.manager, True), (self.user, False)):
+                with self.subTest(menu=name, user=user.login):
+                    visible = menus.with_user(user)._visible_menu_ids()
+                    self.assertEqual(menu.id in visible, is_seen)
+            action = menu.action.with_user(self.manager)
+            if menu.action._name == "ir.actions.server":
+                action.run()
+        self.assertFalse(self.sample._get_records("billing.contract"), "loaded, then removed")
+
     def test_managers_only(self):
         with self.assertRaises(AccessError):
             self.env["invoice.run"].with_user(self.user).close_first_steps()

@@ -181,6 +181,14 @@ class TestSecurityMatrix(InvoiceRunCommon):
             "billing.due": lambda: {"contract_ids": [Command.set(self.contract.ids)]},
             "billing.due.line": lambda: {"due_id": self._make("billing.due").id, **contract},
             "invoice.run.explanation": lambda: {"run_id": self.waiting.id},
+            "billing.invoice.now": lambda: {
+                "scenario_id": self.scenario.id,
+                "source": "contract",
+                "record_ids": self.contract.ids,
+                "invoice_date": "2024-01-15",
+                **company,
+            },
+            "billing.setup": lambda: company,
             "billing.forecast": lambda: company,
             "billing.forecast.line": lambda: {
                 "forecast_id": self._make("billing.forecast").id,

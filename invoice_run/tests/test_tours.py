@@ -120,7 +120,6 @@ class TestTodayTours(HttpCase, InvoiceRunCommon):
 
     def test_today(self):
         document = self._bill("Debtor by post").document_ids
-        document.send_action = "none"
         self._make_contract(
             [{"price_unit": 0.0}], title="Free of charge", date_start=self.this_month
         )
@@ -143,6 +142,51 @@ class TestTodayTours(HttpCase, InvoiceRunCommon):
         self._make_contract(date_start=self.this_month)
         run = self._make_amounts(self._make_run(self.this_month))
         self._open_run(run, "invoice_run_buttons", login="run_reviewer")
+
+
+@tagged("post_install", "-at_install")
+class TestFirstInvoiceTours(HttpCase, SendingCommon):
+    """From nothing to the first sent invoice; nothing is done that the clicks do not do."""
+
+    def setUp(self):
+        super().setUp()
+        self.enterContext(patch.object(IrMail_Server, "_disable_send", lambda server: False))
+
+    def test_first_invoice_of_an_empty_company(self):
+        company = self._create_company(name="Empty")
+        company.email = False
+        roles = ("invoice_run.invoice_run_group_manager", "base.group_partner_manager")
+        roles += ("product.group_product_manager", "base.group_erp_manager")
+        self._make_user("first_manager", ",".join(roles), company=company)
+        self.start_tour(
+            "/odoo/invoice-run-dashboard", "invoice_run_first_invoice", login="first_manager"
+        )
+        self.env.invalidate_all()
+        move = self.env["account.move"].search([("company_id", "=", company.id)])
+        self.assertEqual((move.state, move.partner_id.name), ("posted", "First Customer"))
+        self.assertEqual(move.invoice_run_document_id.send_state, "sent")
+        self.assertEqual(self.inbox.get_recipients(), ["first.customer@example.com"])
+        schedule = self.env["invoice.run.schedule"].search(
+            [("company_id", "=", company.id), ("cycle", "=", "monthly")]
+        )
+        self.assertEqual(set(schedule.run_ids.mapped("state")), {"on_hold"})
+
+    def test_invoice_now_asks_for_approval(self):
+        self.company.invoice_run_reviewer_id = self.reviewer
+        contract = self._make_contract(date_start="2024-01-01", title="Apartment 2B")
+        contract.date_end = "2024-01-31"
+        self.start_tour(
+            f"/odoo/action-invoice_run.billing_contract_action/{contract.id}",
+            "invoice_run_invoice_now",
+            login="run_user",
+        )
+        self.env.invalidate_all()
+        run = contract.run_line_ids.run_id
+        self.assertEqual((run.state, run.reviewer_id), ("amounts", self.reviewer))
+        run.with_user(self.reviewer).action_approve()
+        run._process_queue()
+        self.assertEqual(run.invoice_ids.state, "posted")
+        self.assertEqual(self.inbox.get_recipients().count("debtor@example.com"), 1)
 
 
 @tagged("post_install", "-at_install")

@@ -30,6 +30,7 @@ class TestWizardOwners(ManagerCommon):
             "billing.due": contract,
             "billing.credit.question": {"exception_id": self._make_exception(run).id},
             "billing.contract.change": {"line_ids": [Command.create(line)]},
+            "billing.invoice.now": {"scenario_id": self.scenario.id},
             "invoice.run.reason": {"run_id": run.id, "reason": "because"},
         }
         names = {

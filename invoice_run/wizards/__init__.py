@@ -10,6 +10,8 @@ from . import (
     billing_due,
     billing_forecast,
     billing_uninvoiced,
+    billing_invoice_now,
+    billing_setup,
     invoice_manager,
     invoice_manager_entries,
     invoice_manager_process,

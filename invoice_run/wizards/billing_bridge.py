@@ -80,7 +80,7 @@ class BillingBridge(models.TransientModel):
         for bridge in self:
             months = filter(None, (bridge.month_from, bridge.month_to))
             labels = [format_date(self.env, month, date_format="MMMM y") for month in months]
-            bridge.display_name = " – ".join(labels)
+            bridge.display_name = " – ".join(labels) or self.env._("Month over Month")
 
     def action_compute(self):
         """Compute the bridge and open it.

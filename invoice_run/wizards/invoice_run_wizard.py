@@ -20,6 +20,14 @@ class InvoiceRunWizard(models.AbstractModel):
         """Return the names of the fields that nobody changes once the dialog is open."""
         return set()
 
+    def _compute_display_name(self):
+        # EXTENDS 'base': what a breadcrumb shows; a dialog has no name of its own
+        if self._rec_name:
+            return super()._compute_display_name()
+        name = self.env["ir.model"]._get(self._name).name
+        for wizard in self:
+            wizard.display_name = name
+
     @api.model
     def default_get(self, fields_list):
         # EXTENDS 'base': a default of the context is no way to learn a name

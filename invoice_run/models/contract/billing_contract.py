@@ -158,10 +158,11 @@ class BillingContract(models.Model):
         [("month", "Months"), ("week", "Weeks")], required=True, default="month", tracking=True
     )
     prebilling_periods = fields.Integer(
-        "Periods in Advance",
+        "Further Periods Ahead",
         default=0,
         tracking=True,
-        help="Periods invoiced ahead of the one that contains the target date of the run.",
+        help="Periods invoiced ahead of the one that contains the target date of the run. 0: that "
+        "period only.",
     )
     billing_timing = fields.Selection(
         [("advance", "In advance"), ("arrears", "In arrears")],
@@ -241,12 +242,11 @@ class BillingContract(models.Model):
     )
     _prebilling_not_negative = models.Constraint(
         "CHECK (prebilling_periods >= 0)",
-        "The number of periods invoiced in advance cannot be negative.",
+        "The number of further periods ahead cannot be negative.",
     )
     _no_prebilling_in_arrears = models.Constraint(
         "CHECK (billing_timing <> 'arrears' OR prebilling_periods = 0)",
-        "A contract invoiced in arrears cannot have periods in advance. Set the number of "
-        "periods in advance to 0.",
+        "A contract invoiced in arrears cannot have further periods ahead. Set their number to 0.",
     )
     _start_is_said = models.Constraint(
         "CHECK (is_start_open IS NOT TRUE OR state IN ('draft', 'cancelled'))",
@@ -410,6 +410,12 @@ class BillingContract(models.Model):
                 )
                 for charge in contract._get_charges_until_today()
             )
+
+    @api.depends("name")
+    def _compute_display_name(self):
+        # EXTENDS 'base': one that is not saved has no number yet, the page says "New"
+        for contract in self:
+            contract.display_name = contract.name if contract.name != "/" else ""
 
     @api.constrains(*DATES)
     def _check_years(self):

@@ -1,5 +1,6 @@
 from . import invoice_run_document
 from . import invoice_run_dates
+from . import invoice_run_names
 from . import invoice_run_invoicing
 from . import invoice_run_early_payment
 from . import invoice_run_stale

@@ -228,19 +228,27 @@ class InvoiceRunDocument(models.Model):
         titles = []
         for document in self:
             schedule = document.run_id.schedule_id
-            name = document._render_placeholders(schedule.invoice_name or document.run_id.name)
-            contracts = ", ".join(document._get_source_names())
-            # a credit goes to the customer that was invoiced, whatever the contract says today
-            credited = document.line_ids.corrects_id.document_id
-            debtor = (credited or document).payer_id[:1].name
-            parts = {
-                "contract": [contracts],
-                "contract_debtor": [contracts, debtor],
-                "debtor": [debtor],
-            }[schedule.invoice_name_format]
-            title = " – ".join(filter(None, [name, *parts]))
+            name_format = schedule.invoice_name_format
+            parts = document._get_title_parts(schedule.invoice_name, name_format)
+            title = " – ".join(filter(None, parts))
             titles.append(f"{title} ({document.part})" if document.part else title)
         assign(self, [{"title": title} for title in titles])
+
+    def _get_title_parts(self, name, name_format):
+        """Return the parts of the invoice name; without ``name``, what is invoiced and when."""
+        # a credit goes to the customer that was invoiced, whatever the contract says today
+        credited = self.line_ids.corrects_id.document_id
+        debtor = (credited or self).payer_id[:1].name
+        if not name:
+            parts = self._get_default_names()
+            return parts if name_format == "contract" else [*parts, debtor]
+        contracts = ", ".join(self._get_source_names())
+        parts = {
+            "contract": [contracts],
+            "contract_debtor": [contracts, debtor],
+            "debtor": [debtor],
+        }[name_format]
+        return [self._render_placeholders(name), *parts]
 
     def _get_source_names(self):
         """Return the numbers of the contracts, or of what else this document invoices."""
@@ -262,6 +270,6 @@ class InvoiceRunDocument(models.Model):
             pattern = pattern or SHORTHANDS.get(name)
             return format_date(self.env, day, lang_code=lang, date_format=pattern)
 
-        return PLACEHOLDER.sub(render, text or "")
+        return PLACEHOLDER.sub(render, text)
 
     # ------------------------------------------------------------------

@@ -51,7 +51,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
 
         :raises JobLeft: it was ended
         """
-        message = run.scenario_id._get_selection_error(run)
+        message = run._get_stop_message()
         if not message:
             return
         self.env["invoice.run.exception"].create(

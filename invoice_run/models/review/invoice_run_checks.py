@@ -38,21 +38,12 @@ class InvoiceRun(models.Model):
         return self.env["account.journal"].union(*(journal for (journal,) in groups))
 
     def _get_journal_exceptions(self):
-        """Yield one exception per journal that has later invoices already.
+        """Yield one exception per journal that has later invoices of the same series of numbers.
 
         The numbers would not follow the dates.
         """
         for journal in self._get_journals():
-            last = self.env["account.move"].search(
-                [
-                    ("journal_id", "=", journal.id),
-                    ("state", "=", "posted"),
-                    ("move_type", "=", "out_invoice"),
-                    ("invoice_date", ">", self.invoice_date),
-                ],
-                order="invoice_date desc",
-                limit=1,
-            )
+            last = self._find_later_invoice(journal)
             if last:
                 yield {
                     "code": "sequence",
@@ -64,6 +55,25 @@ class InvoiceRun(models.Model):
                         date=format_date(self.env, last.invoice_date),
                     ),
                 }
+
+    def _find_later_invoice(self, journal):
+        """Return the last invoice of ``journal`` whose number comes after those of this run.
+
+        A journal that numbers anew each month or year begins another series with each: an
+        invoice of January does not stand in the way of December.
+        """
+        later = Domain("journal_id", "=", journal.id) & Domain("state", "=", "posted")
+        later &= Domain("move_type", "=", "out_invoice")
+        later &= Domain("invoice_date", ">", self.invoice_date)
+        order = "invoice_date desc, id desc"
+        last = self.env["account.move"].search(later, order=order, limit=1)
+        if not last:
+            return last
+        reset = last._deduce_sequence_number_reset(last.name)
+        day = last.new({"company_id": self.company_id.id, "date": self.invoice_date})
+        _first, end, *_years = day._get_sequence_date_range(reset)
+        # numbers follow the accounting date
+        return last.search(later & Domain("date", "<=", end), order=order, limit=1)
 
     def _get_skipped_exceptions(self):
         """Yield what the run was told to leave out."""

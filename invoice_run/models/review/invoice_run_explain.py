@@ -145,7 +145,7 @@ class InvoiceRun(models.Model):
     def _get_missing_reasons(self, record):
         """Return why nothing of ``record`` is in this run."""
         closed = self._get_closed_reasons()
-        error = self.scenario_id._get_selection_error(self)
+        error = self._get_stop_message()
         if error:
             return [*closed, ("selection", error)]
         try:

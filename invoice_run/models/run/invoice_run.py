@@ -174,7 +174,9 @@ class InvoiceRun(models.Model):
     @api.depends("reference", "name")
     def _compute_display_name(self):
         for run in self:
-            run.display_name = f"{run.reference} {run.name}" if run.name else run.reference
+            # a run that is not saved yet has no number: the page says "New"
+            known = run.reference != "/" and run.reference
+            run.display_name = " ".join(filter(None, [known, run.name]))
 
     @api.depends(
         "document_ids.state",

@@ -50,6 +50,12 @@ class InvoiceRun(models.Model):
             conditions["records"] = Domain("id", "in", self.record_ids)
         return conditions
 
+    def _get_stop_message(self):
+        """Return why this run as a whole can invoice nothing before a repair; None where it can."""
+        self.ensure_one()
+        error = self.company_id._get_invoice_run_accounts_error()
+        return error or self.scenario_id._get_selection_error(self)
+
     def _get_rule_domain(self, rule) -> Domain:
         """Return the condition of ``rule`` with the value that it has in this run.
 

@@ -97,7 +97,8 @@ class InvoiceRunSchedule(models.Model):
     until_date = fields.Date("Until", help="No run starts after this day.")
     invoice_name = fields.Char(
         help="Placeholders: {month}, {year}, {quarter}, {week}, {date_from}, {date_to}, "
-        "or with a pattern: {date_from:MMMM yyyy}. Empty: the name of the run."
+        "or with a pattern: {date_from:MMMM yyyy}. Empty: the title of the contract and the "
+        "period, as in “Apartment 2B – November 2026”."
     )
     invoice_name_format = fields.Selection(
         [

@@ -173,6 +173,19 @@ class ResCompany(models.Model):
             raise UserError(self.env._("There is no miscellaneous journal. Create one."))
         return journal
 
+    def _get_invoice_run_accounts_error(self):
+        """Return that this company cannot invoice anything at all, and what to do; else nothing."""
+        self.ensure_one()
+        # sudo: whether there are accounts, whoever asks
+        Account = self.env["account.account"].sudo()
+        if Account.search_count(Account._check_company_domain(self), limit=1):
+            return None
+        return self.env._(
+            "%(company)s has no chart of accounts yet, so nothing can be invoiced. Choose one "
+            "under Invoicing ‣ Configuration ‣ Settings ‣ Fiscal Localization, then try again.",
+            company=self.display_name,
+        )
+
     def _get_invoice_run_today(self):
         """Return the company's local day: time zone of its partner, else of the user, else UTC."""
         now = fields.Datetime.now().replace(tzinfo=ZoneInfo("UTC"))

@@ -27,6 +27,12 @@ export class FirstSteps extends Component {
         return this.action.doAction(action, {onClose: this.props.onChange});
     }
 
+    setUp() {
+        return this.action.doAction("invoice_run.billing_setup_action", {
+            onClose: this.props.onChange,
+        });
+    }
+
     async loadSample() {
         return this.action.doAction(await this.orm.call("invoice.run.sample", "action_load", []));
     }
