@@ -30,7 +30,9 @@ class TestManager(ManagerCommon, CronMixinCase):
 
     @freeze_time("2024-01-31")
     def test_rows_open_and_tell_notes_from_what_is_not_invoiced(self):
-        contract = self._make_contract(date_start="2024-01-01")
+        contract = self._make_contract(
+            date_start="2024-01-01", partner_id=self._make_partner("Alone").id
+        )
         self._make_contract(
             date_start="2024-01-01",
             partner_id=self._make_partner("Held").id,
@@ -39,7 +41,7 @@ class TestManager(ManagerCommon, CronMixinCase):
         )
         manager = self._open()
         state = self._fetch(manager)
-        [row] = manager.get_rows()["rows"]
+        [row] = manager.get_rows({"search": "Alone"})["rows"]
         self.assertEqual(row["contract_id"], contract.id)
         self.assertEqual(state["run"]["exception_notes"], 0)
         [held] = manager.get_exceptions()

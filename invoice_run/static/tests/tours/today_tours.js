@@ -53,7 +53,7 @@ tours.add("invoice_run_today", {
         },
         {
             content: "Back at the contract",
-            trigger: ".o_form_view .o_field_widget[name='billing_timing']",
+            trigger: ".o_form_view button[name='action_view_prices']",
             run: () => history.back(),
         },
         {
