@@ -81,7 +81,7 @@ class TestToday(InvoiceRunCommon):
         run.document_ids.send_action = "email"
         message = run.message_post(body="Mail")
         first._write_engine({"send_state": "failed"})
-        second._write_engine({"send_state": "failed", "is_send_uncertain": True})
+        second._set_send_state("uncertain")
         fourth._write_engine({"send_state": "failed", "send_message_id": message.id})
         self.env["mail.notification"].create(
             {

@@ -8,7 +8,7 @@ from odoo.tools import format_date
 from ..models.base.invoice_run_guarded import EngineValue
 from ..models.base.states import CONTRACT_BILLED
 from ..models.job.invoice_run_progress import WATCHED_LIMIT
-from ..models.review.invoice_run_explanation import RunIsBusy
+from ..models.review.invoice_run_explain import RunIsBusy
 
 ALL = {"all": True, "ids": []}
 #: Steps of work that one click carries out; what is left then goes on in the background.
