@@ -174,12 +174,15 @@ def _get_tests(workspace: Workspace) -> str:
 
 def _get_peers(workspace: Workspace) -> str:
     plain = _get_template(workspace, "plain")
-    peers = get_name(f"peers_{fingerprint(plain, *PEERS, *_hash_addons())}")
+    kept = [_hash_file(ROOT / path) for path in KEPT_BY]
+    peers = get_name(f"peers_{fingerprint(plain, *PEERS, *kept, *_hash_addons())}")
     if not exists(peers):
         say(f"database: install {', '.join(PEERS)}")
         with _new(peers) as name:
             clone(plain, name)
-            _show_warnings(_install(workspace, name, PEERS))
+            # what others log is no fault of ours
+            _install(workspace, name, PEERS)
+            workspace.script(name, KEEP_RECORDS, problem="The records of the tests were not made")
         _drop_others("peers_", peers)
     return peers
 

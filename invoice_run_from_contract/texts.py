@@ -1,4 +1,4 @@
-"""Texts of OCA contracts: markers for the days of the period, which price lines print themselves."""
+"""Texts of OCA contracts: markers for the period, which price lines print themselves."""
 
 import re
 

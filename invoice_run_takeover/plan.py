@@ -167,6 +167,18 @@ def get_wrong_amount(terms: periods.Terms, line: LinePlan, coin: Fraction):
     return None
 
 
+def get_due_days(contracts: list[ContractPlan]) -> list[date]:
+    """Return the days on which something is invoiced, in order."""
+    return sorted(
+        {
+            periods.next_invoicing_date(contract.terms, span.date_from)
+            for contract in contracts
+            for line in contract.lines
+            for span in line.spans
+        }
+    )
+
+
 def find_invoiced_until(spans: list[periods.Span], dates: list[date], scheduled: list[date]):
     """Read from invoices which day is the last that they cover.
 

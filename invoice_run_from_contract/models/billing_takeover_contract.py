@@ -3,7 +3,6 @@ from datetime import timedelta
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, models
-
 from odoo.addons.invoice_run.engine import periods
 from odoo.addons.invoice_run_takeover import plan as planning
 
@@ -60,12 +59,16 @@ class BillingTakeoverContract(models.AbstractModel):
         self._add_texts(plan)
 
     @api.model
-    def _create_next_invoice(self, record):
-        values = record._prepare_recurring_invoices_values()
-        move = record.env["account.move"].create(values)
-        # as OCA's _recurring_create_invoice, without its messages to followers
-        record._compute_recurring_next_date()
-        return move
+    def _create_next_invoices(self, record, count):
+        values = []
+        while len(values) < count:
+            found = record._prepare_recurring_invoices_values()
+            if not found:
+                break
+            values += found
+            # as OCA's _recurring_create_invoice, without its messages to followers
+            record._compute_recurring_next_date()
+        return record.env["account.move"].create(values)
 
     @api.model
     def _stop_record(self, record):
@@ -294,7 +297,9 @@ class BillingTakeoverContract(models.AbstractModel):
         if "qty_type" in line._fields and line.qty_type == "variable":
             return True
         coming = zip(spans[:3], scheduled[:3], strict=True)
-        return any(line._get_quantity_to_invoice(*span, day) != line.quantity for span, day in coming)
+        return any(
+            line._get_quantity_to_invoice(*span, day) != line.quantity for span, day in coming
+        )
 
     @api.model
     def _stop_line(self, plan, line, reason):

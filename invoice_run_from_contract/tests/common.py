@@ -1,6 +1,5 @@
-from odoo.fields import Command
-
 from odoo.addons.invoice_run.tests.common import InvoiceRunCommon
+from odoo.fields import Command
 
 SOURCE = "billing.takeover.contract"
 
@@ -38,6 +37,10 @@ class FromContractCommon(InvoiceRunCommon):
                 "quantity": 1.0,
                 "date_end": vals.get("date_end", False),
                 "date_start": vals["date_start"],
+                # a form says them, too: the defaults of a line are not those of its contract
+                "recurring_rule_type": rule,
+                "recurring_interval": interval,
+                "recurring_invoicing_type": timing,
                 **line,
             }
             for number, line in enumerate(lines or [{}], 1)

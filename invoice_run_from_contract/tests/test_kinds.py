@@ -92,21 +92,32 @@ class TestKinds(FromContractCommon):
         ]
         self._check_kind(MONTHS, ["2024-02-29"] * 3, lines=lines)
 
-    def test_taxes_on_top_and_included(self):
+    def _make_taxed_lines(self, discount):
         tax = self.env["account.tax"].create(
             {"name": "19 %", "amount": 19, "price_include_override": "tax_excluded"}
         )
         included = tax.copy({"name": "19 % incl.", "price_include_override": "tax_included"})
-        lines = [
+        return [
             {
                 "product_id": self._make_product(name, 0.0, taxes_id=[Command.set(taxes.ids)]).id,
                 "specific_price": 28.57,
-                "discount": 10,
+                "discount": discount,
             }
             for name, taxes in (("On top", tax), ("Included", included))
         ]
+
+    def test_taxes_on_top_and_included(self):
+        lines = self._make_taxed_lines(discount=0)
         contract = self._check_kind(MONTHS, ["2024-02-29"] * 2, lines=lines)
         self.assertTrue(self._get_report(contract)["invoices"][0]["ours"]["tax"])
+
+    def test_cent_that_differs_is_named(self):
+        """28.57 less 10 %, tax included, are 25.713: Odoo taxes that, a run the 25.71 it shows."""
+        contract = self._make_oca(lines=self._make_taxed_lines(discount=10))
+        report = self._get_report(contract)
+        self.assertEqual(report["verdict"], "accept")
+        self.assertIn("56.32", self._get_texts(report, "accept")[0])
+        self.assertIn("56.31", self._get_texts(report, "accept")[0])
 
     def test_lines_with_periods_of_their_own(self):
         """Two contracts here, the same money on the same days."""
@@ -138,6 +149,14 @@ class TestKinds(FromContractCommon):
     def test_currency_without_cents(self):
         yen = self.env.ref("base.JPY")
         yen.active = True
+        self.env["res.currency.rate"].create(
+            {
+                "currency_id": yen.id,
+                "name": "2023-01-01",
+                "rate": 150,
+                "company_id": self.company.id,
+            }
+        )
         self._check_kind(
             MONTHS,
             ["2024-02-29"],

@@ -148,9 +148,7 @@ class TestReport(FromContractCommon):
             }
         )
         contract = self._make_oca(payment_mode_id=mode.id)
-        self.assertIn(
-            "Direct debit", self._get_texts(self._get_report(contract), "accept")[0]
-        )
+        self.assertIn("Direct debit", self._get_texts(self._get_report(contract), "accept")[0])
         ours = self._take_over(contract, accept=True)
         self.assertEqual(ours.preferred_payment_method_line_id, method)
 

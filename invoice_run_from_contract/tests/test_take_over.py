@@ -13,8 +13,13 @@ from .common import SOURCE, FromContractCommon
 class TestTakeOver(FromContractCommon):
     def test_all_that_belongs_to_it(self):
         lines = [
-            {"name": "Note above", "display_type": "line_note", "product_id": False,
-             "note_invoicing_mode": "with_next_line", "quantity": 0},
+            {
+                "name": "Note above",
+                "display_type": "line_note",
+                "product_id": False,
+                "note_invoicing_mode": "with_next_line",
+                "quantity": 0,
+            },
             {"name": "Office\nfrom #START# to #END#", "quantity": 2, "discount": 10},
             {"name": "Note below", "display_type": "line_note", "product_id": False, "quantity": 0},
         ]
@@ -23,7 +28,12 @@ class TestTakeOver(FromContractCommon):
             lines=lines, code="PO 7", payment_term_id=term.id, note="Key at the reception"
         )
         self.env["ir.attachment"].create(
-            {"name": "signed.pdf", "raw": b"pdf", "res_model": contract._name, "res_id": contract.id}
+            {
+                "name": "signed.pdf",
+                "raw": b"pdf",
+                "res_model": contract._name,
+                "res_id": contract.id,
+            }
         )
         self._invoice_oca(contract, 1)
         ours = self._take_over(contract)

@@ -3,10 +3,9 @@ from datetime import timedelta
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, models
-from odoo.tools import format_date
-
 from odoo.addons.invoice_run.engine import periods
 from odoo.addons.invoice_run_takeover import plan as planning
+from odoo.tools import format_date
 
 UNITS = {"weeks": ("week", 1), "months": ("month", 1), "years": ("month", 12)}
 #: How far the periods of both modules are compared.
@@ -46,13 +45,17 @@ class BillingTakeoverSubscription(models.AbstractModel):
             self._add_lines(plan, shape, moves, invoiced_until)
 
     @api.model
-    def _create_next_invoice(self, record):
-        day = record.recurring_next_date
-        if not record.recurring_rule_boundary and day > record.date:
-            return record.env["account.move"]
-        move = record.create_invoice()
-        record._set_next_invoice_date_after_invoice()
-        return move
+    def _create_next_invoices(self, record, count):
+        moves = record.env["account.move"]
+        while len(moves) < count and not self._is_over(record):
+            moves += record.create_invoice()
+            record._set_next_invoice_date_after_invoice()
+        return moves
+
+    @api.model
+    def _is_over(self, record):
+        """Whether it is closed before its next invoice, which can be on its last day."""
+        return not record.recurring_rule_boundary and record.recurring_next_date > record.date
 
     @api.model
     def _stop_record(self, record):
@@ -252,14 +255,13 @@ class BillingTakeoverSubscription(models.AbstractModel):
         partner = record.partner_invoice_id or record.partner_id
         position = self.env["billing.contract"]._get_run_fiscal_position(partner, record.company_id)
         theirs = (
-            product.property_account_income_id
-            or product.categ_id.property_account_income_categ_id
+            product.property_account_income_id or product.categ_id.property_account_income_categ_id
         )
         ours = product.get_product_accounts(position)["income"]
         if theirs and theirs != ours:
             text = self.env._(
-                "“%(line)s” is booked on %(theirs)s there, on %(ours)s here, as the fiscal position "
-                "says.",
+                "“%(line)s” is booked on %(theirs)s there, on %(ours)s here, as the fiscal "
+                "position says.",
                 line=line.name,
                 theirs=theirs.display_name,
                 ours=ours.display_name,

@@ -1,10 +1,9 @@
 from freezegun import freeze_time
 
+from odoo.addons.invoice_run.tests.common import InvoiceRunCommon
 from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.tests import tagged
-
-from odoo.addons.invoice_run.tests.common import InvoiceRunCommon
 
 SOURCE = "billing.takeover.subscription"
 
@@ -113,8 +112,9 @@ class TestFromSubscription(InvoiceRunCommon):
     def test_limited(self):
         """An invoice is made on the last day before it is closed: a 13th one."""
         subscription = self._check_kind(
-            11, "2024-02-29", template={"recurring_rule_boundary": "limited",
-                                       "recurring_rule_count": 12}
+            11,
+            "2024-02-29",
+            template={"recurring_rule_boundary": "limited", "recurring_rule_count": 12},
         )
         self.assertEqual(str(subscription.date), "2025-01-01")
         self.assertEqual(len(self._get_report(subscription, count=60)["invoices"]), 11)

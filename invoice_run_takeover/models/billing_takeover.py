@@ -1,9 +1,8 @@
 from markupsafe import Markup
 
 from odoo import api, fields, models
-from odoo.exceptions import AccessError, UserError
-
 from odoo.addons.invoice_run.models.base.invoice_run_guarded import EngineValue
+from odoo.exceptions import AccessError, UserError
 
 MANAGER = "invoice_run.invoice_run_group_manager"
 

@@ -1,8 +1,7 @@
 from odoo import api, models
+from odoo.addons.invoice_run.engine import periods
 from odoo.exceptions import UserError
 from odoo.tools import format_date, formatLang
-
-from odoo.addons.invoice_run.engine import periods
 
 from .. import plan as planning
 
@@ -11,7 +10,7 @@ class BillingTakeoverSource(models.AbstractModel):
     """A module that contracts are taken over from. An addon for each inherits this model.
 
     It says what the module has (:meth:`_read_record`), has it make its next invoice
-    (:meth:`_create_next_invoice`) and stops it (:meth:`_stop_record`). All the rest is the same
+    (:meth:`_create_next_invoices`) and stops it (:meth:`_stop_record`). All the rest is the same
     for all: the proof that the same is charged, the report, the take-over and its undo.
     """
 
@@ -45,8 +44,8 @@ class BillingTakeoverSource(models.AbstractModel):
         raise NotImplementedError
 
     @api.model
-    def _create_next_invoice(self, record):
-        """Have the other module make its next invoice, as draft; it is rolled back."""
+    def _create_next_invoices(self, record, count):
+        """Have the other module make its next invoices, as drafts; they are rolled back."""
         raise NotImplementedError
 
     @api.model
@@ -117,7 +116,7 @@ class BillingTakeoverSource(models.AbstractModel):
         for line in plan.lines:
             if not 0 <= line.vals["discount"] <= 100:
                 text = self.env._(
-                    "“%(line)s”: a discount below 0 % is a higher price. Change price and discount.",
+                    "“%(line)s”: a discount below 0 % is a higher price. Change the two.",
                     line=line.name,
                 )
                 plan.add(planning.STOP, text)
@@ -161,8 +160,8 @@ class BillingTakeoverSource(models.AbstractModel):
             plan.add(planning.ACCEPT, text)
         else:
             text = self.env._(
-                "“%(line)s”: it begins on %(first)s and has no invoice, but its next one is planned "
-                "for %(planned)s. Enter the last invoiced day in “Invoiced Until”.",
+                "“%(line)s”: it begins on %(first)s and has no invoice, but its next one is "
+                "planned for %(planned)s. Enter the last invoiced day in “Invoiced Until”.",
                 **days,
             )
             plan.add(planning.STOP, text)

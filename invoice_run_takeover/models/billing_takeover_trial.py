@@ -1,10 +1,10 @@
 from itertools import zip_longest
 
 from odoo import api, models
+from odoo.addons.invoice_run.engine import periods
+from odoo.addons.invoice_run.models.base.invoice_run_guarded import EngineValue
 from odoo.exceptions import UserError
 from odoo.tools import format_date, formatLang
-
-from odoo.addons.invoice_run.models.base.invoice_run_guarded import EngineValue
 
 from .. import plan as planning
 
@@ -65,10 +65,7 @@ class BillingTakeoverTrial(models.AbstractModel):
             # sudo: as the cron of the other module does; it is rolled back
             record = plan.record.sudo().with_context(**SILENT)
             record = record.with_company(record.company_id)
-            while len(invoices) < count:
-                move = source._create_next_invoice(record)
-                if not move:
-                    break
+            for move in source._create_next_invoices(record, count):
                 amounts = (move.amount_untaxed, move.amount_tax, move.amount_total)
                 invoices.append(planning.Invoice(move.invoice_date, *amounts))
             savepoint.rollback()
@@ -81,21 +78,25 @@ class BillingTakeoverTrial(models.AbstractModel):
         with self.env.cr.savepoint() as savepoint:
             env = self.with_context(**SILENT).env
             contracts = self._create_contracts(env, source, plan)
-            while len(invoices) < count:
-                target = min(filter(None, contracts.mapped("next_invoicing_date")), default=None)
-                if not target:
-                    break
-                documents = self._make_documents(contracts, target)
-                totals = [sum(documents.mapped(name)) for name in self._get_amount_names()]
-                totals = [plan_currency_round(contracts, total) for total in totals]
-                invoices.append(planning.Invoice(target, *totals))
+            days = planning.get_due_days(plan.contracts)[:count]
+            documents = self._make_documents(contracts, days[-1])
+            terms = {contract: contract._get_billing_terms() for contract in contracts}
+            by_day = documents.grouped(
+                lambda document: periods.next_invoicing_date(
+                    terms[document.contract_ids], document.date_from
+                )
+            )
+            invoices = [self._get_sum(day, by_day[day]) for day in sorted(by_day)]
             savepoint.rollback()
         self.env.invalidate_all(flush=False)
         return invoices
 
     @api.model
-    def _get_amount_names(self):
-        return ("amount_untaxed", "amount_tax", "amount_total")
+    def _get_sum(self, day, documents):
+        names = ("amount_untaxed", "amount_tax", "amount_total")
+        # a sum of floats is no amount before it is rounded
+        totals = [documents.currency_id.round(sum(documents.mapped(name))) for name in names]
+        return planning.Invoice(day, *totals)
 
     @api.model
     def _create_contracts(self, env, source, plan):
@@ -104,6 +105,9 @@ class BillingTakeoverTrial(models.AbstractModel):
             [{**vals, "name": TRIAL_NAME, "billing_hold": False} for vals in vals_list]
         )
         contracts.action_activate()
+        # each period as the invoice that a run of its day makes, not all on one
+        payer = contracts.commercial_partner_id.with_company(contracts.company_id)
+        payer.sudo().allow_invoice_grouping = False
         return contracts
 
     @api.model
@@ -155,8 +159,3 @@ class BillingTakeoverTrial(models.AbstractModel):
                 "user_id": self.env.uid,
             }
         )
-
-
-def plan_currency_round(contracts, amount):
-    """Return ``amount`` rounded to the coin of the contracts: a sum of floats is not."""
-    return contracts[0].currency_id.round(amount)
