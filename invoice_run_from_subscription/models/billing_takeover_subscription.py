@@ -241,7 +241,7 @@ class BillingTakeoverSubscription(models.AbstractModel):
         taxes = product.taxes_id._filter_taxes_by_company(company)
         if taxes and not line.tax_ids:
             text = self.env._(
-                "“%(line)s” has no tax. Choose a tax of 0 % there: an empty field means the "
+                "“%(line)s” has no tax. Choose a tax of 0 %% there: an empty field means the "
                 "product's taxes here.",
                 line=name,
             )
@@ -257,7 +257,7 @@ class BillingTakeoverSubscription(models.AbstractModel):
         theirs = (
             product.property_account_income_id or product.categ_id.property_account_income_categ_id
         )
-        ours = product.get_product_accounts(position)["income"]
+        ours = product.product_tmpl_id.get_product_accounts(position)["income"]
         if theirs and theirs != ours:
             text = self.env._(
                 "“%(line)s” is booked on %(theirs)s there, on %(ours)s here, as the fiscal "

@@ -4,6 +4,7 @@ from odoo.addons.invoice_run.tests.common import InvoiceRunCommon
 from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.tests import tagged
+from odoo.tools import mute_logger
 
 SOURCE = "billing.takeover.subscription"
 
@@ -23,7 +24,14 @@ class TestFromSubscription(InvoiceRunCommon):
         cls.pricelist = cls.env["product.pricelist"].create(
             {"name": "Prices", "currency_id": cls.company.currency_id.id}
         )
+        # subscription_oca looks for an account on product and category alone
+        account = cls.company_data["default_account_revenue"]
+        cls.product.with_company(cls.company).property_account_income_id = account
         cls.tax = cls.env["account.tax"].create({"name": "19 %", "amount": 19})
+
+    @classmethod
+    def get_default_groups(cls):
+        return super().get_default_groups() | cls.env.ref("sales_team.group_sale_manager")
 
     def _make_subscription(self, rule="months", interval=1, start="2024-01-01", **vals):
         template = self.env["sale.subscription.template"].create(
@@ -135,11 +143,27 @@ class TestFromSubscription(InvoiceRunCommon):
         self.assertIn("every 10 days", report["findings"][0]["text"])
 
     def test_no_tax_on_a_taxed_product(self):
-        product = self._make_product("Taxed", 10.0, taxes_id=[Command.set(self.tax.ids)])
+        account = self.company_data["default_account_revenue"]
+        product = self._make_product(
+            "Taxed",
+            10.0,
+            taxes_id=[Command.set(self.tax.ids)],
+            property_account_income_id=account.id,
+        )
         lines = [{"product_id": product.id, "tax_ids": [Command.clear()]}]
         report = self._get_report(self._make_subscription(lines=lines))
         self.assertEqual(report["verdict"], "stop")
         self.assertIn("no tax", "".join(found["text"] for found in report["findings"]))
+
+    def test_there_no_invoice_can_be_made(self):
+        """Without an account on product and category; here the company's is taken."""
+        subscription = self._make_subscription(
+            lines=[{"product_id": self._make_product("No account", 10.0).id}]
+        )
+        with mute_logger("odoo.sql_db"):
+            report = self._get_report(subscription)
+        self.assertEqual(report["verdict"], "accept")
+        self.assertIn("cannot make its next invoice", report["findings"][-1]["text"])
 
     def test_not_begun(self):
         subscription = self._make_subscription()

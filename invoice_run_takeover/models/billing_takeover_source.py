@@ -116,7 +116,7 @@ class BillingTakeoverSource(models.AbstractModel):
         for line in plan.lines:
             if not 0 <= line.vals["discount"] <= 100:
                 text = self.env._(
-                    "“%(line)s”: a discount below 0 % is a higher price. Change the two.",
+                    "“%(line)s”: a discount below 0 %% is a higher price. Change the two.",
                     line=line.name,
                 )
                 plan.add(planning.STOP, text)
@@ -201,7 +201,8 @@ class BillingTakeoverSource(models.AbstractModel):
         contracts = self.env["billing.contract"]
         company = plan.record.company_id
         none = self.env["billing.cluster"], self.env["billing.category"]
-        if journal in (False, contracts._get_run_journal(*none, company, self._get_currency(plan))):
+        own = contracts._get_run_journal(*none, company, self._get_currency(plan))
+        if not journal or journal == own:
             return {}
         category = none[1].search(
             [("journal_id", "=", journal.id), ("company_id", "=", company.id)], limit=1

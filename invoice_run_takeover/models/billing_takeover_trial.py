@@ -1,5 +1,7 @@
 from itertools import zip_longest
 
+import psycopg2
+
 from odoo import api, models
 from odoo.addons.invoice_run.engine import periods
 from odoo.addons.invoice_run.models.base.invoice_run_guarded import EngineValue
@@ -28,17 +30,33 @@ class BillingTakeoverTrial(models.AbstractModel):
     @api.model
     def _compare(self, source, plan, count):
         """Return pairs of invoices, theirs and ours; what differs becomes a finding."""
-        try:
-            theirs = self._get_their_invoices(source, plan, count)
-            ours = self._get_our_invoices(source, plan, count)
-        except UserError as error:
-            text = self.env._("The next invoices cannot be made: %(reason)s", reason=error)
-            plan.add(planning.STOP, text)
+        theirs = self._try(plan, planning.ACCEPT, self._get_their_invoices, source, count)
+        ours = self._try(plan, planning.STOP, self._get_our_invoices, source, count)
+        if theirs is None or ours is None:
             return []
         pairs = list(zip_longest(theirs, ours))
         for pair in pairs:
             self._check_pair(plan, *pair)
         return pairs
+
+    @api.model
+    def _try(self, plan, kind, get_invoices, source, count):
+        """Return what ``get_invoices`` returns; None, and why, where there can be no invoice."""
+        try:
+            return get_invoices(source, plan, count)
+        except (UserError, psycopg2.IntegrityError) as error:
+            reason = str(error).strip().splitlines()[0]
+            if kind == planning.STOP:
+                text = self.env._("It cannot be invoiced here: %(reason)s", reason=reason)
+            else:
+                text = self.env._(
+                    "The other module cannot make its next invoice, so there is nothing to compare "
+                    "with: %(reason)s",
+                    reason=reason,
+                )
+            self.env.invalidate_all(flush=False)
+            plan.add(kind, text)
+            return None
 
     @api.model
     def _check_pair(self, plan, theirs, ours):
