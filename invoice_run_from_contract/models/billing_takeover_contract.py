@@ -164,7 +164,7 @@ class BillingTakeoverContract(models.AbstractModel):
     def _get_invoiced_until(self, plan, line, moves):
         """Return the last day that the invoices of ``line`` cover, and whether they are sound.
 
-        Not ``last_date_invoiced``: OCA moves it twice for every line but the first.
+        Not ``last_date_invoiced``: it stays where it is when an invoice is cancelled or deleted.
         """
         dates = [move.invoice_date or move.date for move in moves]
         if not dates:

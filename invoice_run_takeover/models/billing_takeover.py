@@ -1,3 +1,4 @@
+import psycopg2
 from markupsafe import Markup
 
 from odoo import api, fields, models
@@ -147,7 +148,7 @@ class BillingTakeover(models.Model):
         plan, pairs = source._get_plan(record, days, count)
         return {
             "id": record.id,
-            "name": record.display_name,
+            "name": source._get_record_name(record),
             "partner_id": record.partner_id.id,
             "verdict": plan.verdict,
             "findings": [finding._asdict() for finding in plan.findings],
@@ -176,9 +177,9 @@ class BillingTakeover(models.Model):
             with self.env.cr.savepoint():
                 takeover = source._take_over(record, days, accept)
                 result["contract_ids"] = takeover.contract_ids.ids
-        except UserError as error:
+        except (UserError, psycopg2.IntegrityError) as error:
             self.env.invalidate_all(flush=False)
-            result["error"] = str(error)
+            result["error"] = str(error).strip()
         return result
 
     @api.model
@@ -188,7 +189,7 @@ class BillingTakeover(models.Model):
         # sudo: the engine alone writes this model; managers come here
         takeover = self.sudo().create(
             {
-                "name": record.display_name,
+                "name": source._get_record_name(record),
                 "source": source._name,
                 "res_model": record._name,
                 "res_id": record.id,

@@ -79,6 +79,11 @@ class BillingTakeoverSource(models.AbstractModel):
         return records
 
     @api.model
+    def _get_record_name(self, record):
+        """Return how users know ``record``; some have neither name nor number."""
+        return record.display_name or f"{self._get_takeover_label()} {record.id}"
+
+    @api.model
     def _get_plan(self, record, invoiced_until=None, count=3):
         """Return the plan of ``record`` and its next invoices of both modules.
 
@@ -296,5 +301,5 @@ class BillingTakeoverSource(models.AbstractModel):
         kinds = {planning.STOP} if accept else {planning.STOP, planning.ACCEPT}
         reasons = [finding.text for finding in plan.findings if finding.kind in kinds]
         if reasons:
-            raise UserError("\n".join([record.display_name, *reasons]))
+            raise UserError("\n".join([self._get_record_name(record), *reasons]))
         return self.env["billing.takeover"]._create_takeover(self, plan)

@@ -85,12 +85,13 @@ class BillingTakeoverWizard(models.TransientModel):
         return self.env["billing.takeover"]._get_source(self.source)
 
     def _create_rows(self, records):
+        source = self._get_source()
         self.env["billing.takeover.row"].create(
             [
                 {
                     "wizard_id": self.id,
                     "res_id": record.id,
-                    "name": record.display_name,
+                    "name": source._get_record_name(record),
                     "customer": record.partner_id.display_name,
                 }
                 for record in records
