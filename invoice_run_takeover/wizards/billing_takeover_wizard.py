@@ -31,6 +31,11 @@ class BillingTakeoverWizard(models.TransientModel):
     )
     row_ids = fields.One2many("billing.takeover.row", "wizard_id", "Contracts")
 
+    def _compute_display_name(self):
+        # EXTENDS 'base'
+        for wizard in self:
+            wizard.display_name = self.env._("Take Contracts Over")
+
     @api.model
     def _get_source_selection(self):
         sources = self.env["billing.takeover.source"]._get_takeover_sources()
