@@ -18,7 +18,7 @@ OPTIONS = {
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 HEADERS = ["External ID", "Customer", "Start", "End", "Billing Timing", "Billing Period"]
 #: Of one more contract with one line in a file.
-MAX_QUERIES = 9
+MAX_QUERIES = 3
 LINE_HEADERS = ["Product", "Price", "Per", "Discount %", "Start", "End"]
 
 
@@ -137,12 +137,13 @@ class TestImport(ImportCommon):
     def test_names_are_looked_up_once(self):
         """Queries grow with the contracts of a file, not with the names in it."""
         counts = []
-        for size in (2, 22):
+        # the first file fills Odoo's own caches
+        for size in (1, 2, 22):
             rows = [self._row(f"{size}_{number}") for number in range(size)]
             before = self.env.cr.sql_log_count
             self.assertEqual(self._upload_rows(*rows)["messages"], [])
             counts.append(self.env.cr.sql_log_count - before)
-        self.assertLess((counts[1] - counts[0]) / 20, MAX_QUERIES)
+        self.assertLess((counts[2] - counts[1]) / 20, MAX_QUERIES)
 
     def test_line_template(self):
         number = self._make_contract(activate=False).name
