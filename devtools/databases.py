@@ -4,6 +4,7 @@
     plain_<key>     nothing but what the addons depend on; cached for all clones
     ready_<key>     the template with this repository's addons installed
     tests_<key>     the ready one with the records that every test class begins with
+    peers_<key>     the plain one with our bridges and the contract modules that they come from
     test_<pid>      what one test run works on, dropped at its end; with a copy for
                     each of its workers
 
@@ -27,6 +28,7 @@ from pathlib import Path
 from . import postgres
 from .paths import (
     CACHE,
+    PEERS,
     ROOT,
     STATE,
     addon_folders,
@@ -100,6 +102,11 @@ def temporary_copy(source: str, kind: str) -> AbstractContextManager[str]:
 def tests_clone(workspace: Workspace, kind: str) -> AbstractContextManager[str]:
     """A clone of the database of the tests that is dropped at the end."""
     return _temporary(kind, lambda: _get_tests(workspace))
+
+
+def peers_clone(workspace: Workspace, kind: str) -> AbstractContextManager[str]:
+    """A clone of the database with other contract modules; dropped at the end."""
+    return _temporary(kind, lambda: _get_peers(workspace))
 
 
 def plain_clone(workspace: Workspace, kind: str) -> AbstractContextManager[str]:
@@ -181,6 +188,21 @@ def _get_tests(workspace: Workspace) -> str:
             workspace.script(name, KEEP_RECORDS, problem="The records of the tests were not made")
         _drop_others("tests_", tests)
     return tests
+
+
+def _get_peers(workspace: Workspace) -> str:
+    plain = _get_template(workspace, "plain")
+    kept = [_hash_file(ROOT / path) for path in KEPT_BY]
+    peers = get_name(f"peers_{fingerprint(plain, *PEERS, *kept, *_hash_addons())}")
+    if not exists(peers):
+        say(f"database: install {', '.join(PEERS)}")
+        with _new(peers) as name:
+            clone(plain, name)
+            # what others log is no fault of ours
+            install(workspace, name, PEERS)
+            workspace.script(name, KEEP_RECORDS, problem="The records of the tests were not made")
+        _drop_others("peers_", peers)
+    return peers
 
 
 def _make(workspace: Workspace, name: str, demo: bool) -> None:

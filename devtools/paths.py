@@ -12,6 +12,11 @@ ROOT = Path(__file__).resolve().parent.parent
 STATE = ROOT / ".state"
 VENV = ROOT / ".venv"
 LOCK_FILE = ROOT / "requirements.lock"
+# Bridges from other contract modules, which have a database of their own: nobody has those
+# modules beside ours but for the days of moving house.
+PEER_ADDONS = ("invoice_run_from_contract", "invoice_run_from_subscription")
+# What is installed with them: OCA's addons that they carry something over from.
+PEERS = (*PEER_ADDONS, "contract_payment_mode", "contract_variable_quantity")
 CLONE_ID = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
 
 
@@ -48,7 +53,8 @@ def addon_folders() -> list[Path]:
 
 
 def addon_names() -> list[str]:
-    return [folder.name for folder in addon_folders()]
+    """The addons of this repository that are installed together."""
+    return [folder.name for folder in addon_folders() if folder.name not in PEER_ADDONS]
 
 
 def fingerprint(*parts: object) -> str:

@@ -6,7 +6,7 @@ The export is of the code as it is now, on a throw-away copy of the test databas
 import json
 
 from . import databases, workspace
-from .paths import addon_folders
+from .paths import ROOT, addon_names
 
 SCRIPT = "from devtools.inside import translations; translations.main(env)"
 
@@ -19,7 +19,7 @@ def main() -> int:
             database,
             SCRIPT,
             problem="The terms could not be exported",
-            TRANSLATED_ADDONS=json.dumps([str(folder) for folder in addon_folders()]),
+            TRANSLATED_ADDONS=json.dumps([str(ROOT / name) for name in addon_names()]),
         )
     print(output, end="")
     return 0

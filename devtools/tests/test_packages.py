@@ -9,10 +9,11 @@ from dataclasses import replace
 import pytest
 
 from devtools import databases, packages, store_rules, venv
-from devtools.paths import ROOT, addon_folders, addon_names
+from devtools.paths import ROOT, addon_folders
 
 #: Its bridge needs queue_job beside it: that package is built, and looked at, like the others.
 INSTALLED = ("invoice_run", "invoice_run_turbo", "invoice_run_crm", "invoice_run_ubl")
+NAMES = {folder.name for folder in addon_folders()}
 SHOW = """
 modules = env['ir.module.module'].search([('name', 'in', {names!r}), ('state', '=', 'installed')])
 import odoo.addons.invoice_run
@@ -34,7 +35,7 @@ def read_names(archive, prefix=""):
 
 
 def test_each_addon_has_a_zip_and_a_wheel_of_the_same_files(dist):
-    for name in addon_names():
+    for name in NAMES:
         (archive,) = dist.glob(f"{name}-19.0.*.zip")
         (wheel,) = dist.glob(f"odoo_addon_{name}-19.0.*.whl")
         in_zip = read_names(archive) - {f"{name}/pyproject.toml"}
@@ -89,7 +90,7 @@ def test_wheels_install_with_pip_in_an_environment_of_their_own(space, dist, tmp
     command = [venv.get_uv(), "pip", "install", "--quiet", "--offline", "--no-deps"]
     subprocess.run([*command, "--python", folder / "bin" / "python", *wheels], check=True)
     addons = site / "odoo" / "addons"
-    assert {path.name for path in addons.iterdir()} == set(addon_names())
+    assert {path.name for path in addons.iterdir()} == NAMES
     fresh = space.with_addons(tmp_path / "odoo.conf", addons)
     fresh = replace(fresh, python=folder / "bin" / "python")
     assert install(fresh, addons) == len(INSTALLED)

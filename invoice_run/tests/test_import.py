@@ -17,6 +17,8 @@ OPTIONS = {
 }
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 HEADERS = ["External ID", "Customer", "Start", "End", "Billing Timing", "Billing Period"]
+#: Of one more contract with one line in a file.
+MAX_QUERIES = 3
 LINE_HEADERS = ["Product", "Price", "Per", "Discount %", "Start", "End"]
 
 
@@ -131,6 +133,17 @@ class TestImport(ImportCommon):
         self.assertEqual(first["ids"], second["ids"])
         contracts = self.env["billing.contract"].browse(first["ids"])
         self.assertEqual(contracts.mapped(lambda contract: len(contract.line_ids)), [2, 1])
+
+    def test_names_are_looked_up_once(self):
+        """Queries grow with the contracts of a file, not with the names in it."""
+        counts = []
+        # the first file fills Odoo's own caches
+        for size in (1, 2, 22):
+            rows = [self._row(f"{size}_{number}") for number in range(size)]
+            before = self.env.cr.sql_log_count
+            self.assertEqual(self._upload_rows(*rows)["messages"], [])
+            counts.append(self.env.cr.sql_log_count - before)
+        self.assertLess((counts[2] - counts[1]) / 20, MAX_QUERIES)
 
     def test_line_template(self):
         number = self._make_contract(activate=False).name

@@ -35,6 +35,7 @@ FORGED = dict.fromkeys(
         "invoice_run_engine",
         "invoice_run_fingerprint",
         "invoice_run_hand_over",
+        "invoice_run_looked_up",
         "invoice_run_mails",
         "invoice_run_message",
         "invoice_run_move_claims",

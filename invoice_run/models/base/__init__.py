@@ -3,6 +3,7 @@ from . import invoice_run_guarded
 from . import invoice_run_states
 from . import billing_change
 from . import invoice_run_stale_mixin
+from . import ir_fields_converter
 from . import invoice_run_import_mixin
 from . import billing_selection
 from . import res_users

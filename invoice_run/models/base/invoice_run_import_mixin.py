@@ -1,6 +1,8 @@
 from odoo import api, models
 from odoo.exceptions import UserError
 
+from .ir_fields_converter import LookedUp
+
 
 class InvoiceRunImportMixin(models.AbstractModel):
     """Records that come from files: a template, empty cells, and errors at the right row."""
@@ -18,6 +20,12 @@ class InvoiceRunImportMixin(models.AbstractModel):
                 "template": f"/invoice_run/static/xls/{self._table}_import.xlsx",
             }
         ]
+
+    @api.model
+    def load(self, fields, data):
+        # EXTENDS 'base'
+        records = self.with_context(invoice_run_looked_up=LookedUp())
+        return super(InvoiceRunImportMixin, records).load(fields, data)
 
     def _load_records(self, data_list, update=False):
         # EXTENDS 'base': load() reports a refusal of many rows at the first of them, and then

@@ -1,0 +1,2 @@
+from . import billing_takeover_contract
+from . import contract_contract

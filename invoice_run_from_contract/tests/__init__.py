@@ -1,0 +1,3 @@
+from . import test_kinds
+from . import test_report
+from . import test_take_over

@@ -1,0 +1,2 @@
+from . import billing_takeover_subscription
+from . import sale_subscription
