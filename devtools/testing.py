@@ -2,7 +2,7 @@
 
 import os
 
-from . import browser, databases, venv, workspace
+from . import browser, countries, databases, venv, workspace
 from .paths import ROOT, addon_folders
 from .shell import say
 
@@ -15,6 +15,8 @@ NAMED = {"upgrade": "devtools/tests/test_upgrade.py"}
 
 def main(args: list[str]) -> int:
     """Run pytest with these arguments; without a path, on every addon."""
+    if args == ["countries"]:
+        return countries.main()
     args = [NAMED.get(arg, arg) for arg in args]
     space = workspace.prepare()
     with browser.fetching() as program:
