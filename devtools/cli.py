@@ -10,6 +10,7 @@ USAGE = """\
 ./dev run    set up, carry out the demo run, serve it   (./dev run --help)
 ./dev test   run the tests; arguments go to pytest
              upgrade: a database of the last release, brought to the present code
+             countries: runs with the charts of accounts of many countries (docs/countries.md)
 ./dev lint   check style; --fix formats
 ./dev shell  an Odoo shell on the demo database; reads a script from standard input
              --scratch: on a throw-away copy of the test database

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from . import browser, databases, venv, workspace
+from . import browser, countries, databases, venv, workspace
 from .paths import PEER_ADDONS, ROOT, addon_names
 from .shell import say
 
@@ -22,6 +22,8 @@ def main(args: list[str]) -> int:
     Bridges from other contract modules are tested in a database with those modules, the rest in one
     without.
     """
+    if args == ["countries"]:
+        return countries.main()
     if args and args[0] in NAMED:
         args = [NAMED[args[0]], *args[1:]]
     space = workspace.prepare()

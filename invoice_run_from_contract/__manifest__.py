@@ -1,7 +1,7 @@
 {
-    "name": "Invoice Run: From OCA Contract",
+    "name": "Invoice Run From Contract",
     "summary": "Take the contracts of OCA's contract module over into invoice runs",
-    "version": "19.0.1.0.0",
+    "version": "19.0.1.1.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
     "license": "AGPL-3",

@@ -1,7 +1,7 @@
 {
-    "name": "Invoice Run: From OCA Subscription",
+    "name": "Invoice Run From Subscr.",
     "summary": "Take the subscriptions of OCA's subscription_oca over into invoice runs",
-    "version": "19.0.1.0.0",
+    "version": "19.0.1.1.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
     "license": "AGPL-3",

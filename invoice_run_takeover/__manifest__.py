@@ -1,7 +1,7 @@
 {
-    "name": "Invoice Run: Take-Over",
+    "name": "Invoice Run Take-Over",
     "summary": "Take contracts over from another contract module, with proof before and undo after",
-    "version": "19.0.1.0.0",
+    "version": "19.0.1.1.0",
     "category": "Accounting/Accounting",
     "author": "Invoice Run contributors",
     "license": "LGPL-3",

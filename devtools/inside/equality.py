@@ -6,6 +6,8 @@ column of the invoices' rows is compared. Nothing is committed.
 
 import json
 import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from freezegun import freeze_time
 
@@ -26,22 +28,36 @@ def main(env, charts=CHARTS, contracts=CONTRACTS) -> None:
     :param charts: {chart: country}
     :param contracts: how many, for each chart; a multiple of four
     """
+    with without_commits(env):
+        obstacles = env["invoice.run.bulk"]._get_registry_obstacles()
+        found = {
+            chart: compare(env, chart, country, contracts) for chart, country in charts.items()
+        }
+    print(json.dumps({"obstacles": obstacles, "charts": found}), flush=True)
+
+
+@contextmanager
+def without_commits(env) -> Iterator[None]:
+    """Carry out runs in one transaction, which is rolled back at the end."""
     type(env["invoice.run"])._can_commit = lambda run: False
     commit, type(env.cr).commit = type(env.cr).commit, _refuse_commit
     # what a country suggests beyond the modules that are here already
     type(env["res.company"]).install_l10n_modules = lambda company: False
-    obstacles = env["invoice.run.bulk"]._get_registry_obstacles()
-    found = {chart: _compare(env, chart, country, contracts) for chart, country in charts.items()}
+    yield
     env.cr.rollback()
     type(env.cr).commit = commit
-    print(json.dumps({"obstacles": obstacles, "charts": found}), flush=True)
 
 
 def _refuse_commit(cursor):
     raise AssertionError("Nothing is committed here.")
 
 
-def _compare(env, chart: str, country: str, contracts: int) -> dict:
+def compare(env, chart: str, country: str, contracts: int, look: Callable | None = None) -> dict:
+    """Invoice random contracts of a new company in both ways; what differs.
+
+    :param contracts: how many; a multiple of four
+    :param look: called with the run, it returns what else to tell of this chart
+    """
     company = env["res.company"].create(
         {"name": f"Company {chart}", "country_id": env.ref(f"base.{country}").id}
     )
@@ -73,6 +89,7 @@ def _compare(env, chart: str, country: str, contracts: int) -> dict:
         "failed": run.failed_count,
         "exceptions": run.exception_ids.mapped("message")[:3],
         "differences": get_differences(plain, rows)[:20],
+        **(look(run) if look else {}),
     }
 
 
