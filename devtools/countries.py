@@ -1,4 +1,4 @@
-"""`./dev test countries`: a run with each country's chart of accounts; the table of docs/countries.md.
+"""`./dev test countries`: a run with each chart of accounts, for docs/countries.md.
 
 Too slow for the suite, whose `test_fast_path.py` does the same with three charts.
 """
@@ -65,13 +65,14 @@ CHARTS = {
 SCRIPT = "from devtools.inside import countries; countries.main(env, {charts!r})"
 INTRODUCTION = """# Countries
 
-What `./dev test countries` found: {count} charts of accounts of Odoo in one database. For each, 16 contracts
-with random taxes, fiscal positions, payment terms and currencies are invoiced twice, by Odoo's own
-methods and on the fast path of `invoice_run_turbo`, and every column of every row is compared. Where a
-localisation overrides what the fast path bypasses, its companies, or its credit notes, take Odoo's own way;
-the column says how many invoices were created in bulk. An invoice and a credit note are exported in the electronic
-format that Odoo suggests for the country, and checked by Odoo's rules for it and against the schema (UBL 2.1,
-CII); the addresses are invented, so rules about them complain where a country has some.
+What `./dev test countries` found: {count} charts of accounts of Odoo in one database. For each, 16
+contracts with random taxes, fiscal positions, payment terms and currencies are invoiced twice, by
+Odoo's own methods and on the fast path of `invoice_run_turbo`, and every column of every row is
+compared. Where a localisation overrides what the fast path bypasses, its companies, or its credit
+notes, take Odoo's own way; the column says how many invoices were created in bulk. An invoice and a
+credit note are exported in the electronic format that Odoo suggests for the country, and checked by
+Odoo's rules for it and against the schema (UBL 2.1, CII); the addresses are invented, so rules
+about them complain where a country has some.
 
 | country | chart | fast path | in bulk | rows equal | electronic format | documents |
 |---|---|---|---|---|---|---|

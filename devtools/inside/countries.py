@@ -1,4 +1,4 @@
-"""Runs with the charts of accounts of many countries: what differs, and what the documents are like.
+"""Runs with the charts of accounts of many countries: what differs, and how documents fare.
 
 For each chart random contracts are invoiced in both ways, as `equality` does it, and one ordinary
 invoice and one credit note are exported in the electronic format of the country, if it has one in
