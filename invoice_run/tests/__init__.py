@@ -33,6 +33,7 @@ from . import test_manager
 from . import test_manager_entries
 from . import test_manager_sending
 from . import test_migration
+from . import test_metering
 from . import test_names
 from . import test_periods
 from . import test_plain_flows
@@ -72,4 +73,5 @@ from . import test_translations
 from . import test_trouble
 from . import test_undo
 from . import test_usage
+from . import test_usage_annex
 from . import test_wizard_owners

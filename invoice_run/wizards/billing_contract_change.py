@@ -123,6 +123,12 @@ class BillingContractChange(models.TransientModel):
         _first, last = line._get_own_days()
         return bool(self.date) and (last is None or last >= self.date)
 
+    def _goes_by_tariff(self, line):
+        """Whether the change would do nothing: a tariff has the price, or usage the quantity."""
+        if self.change == "quantity":
+            return line.is_metered
+        return self.change in ("percentage", "price") and bool(line.tariff_id)
+
     def _is_raised_already(self, line):
         """Whether the price holds a percentage that counts from the date on, or later.
 
@@ -194,14 +200,26 @@ class BillingContractChangeLine(models.TransientModel):
             wizard, line = preview.change_id, preview.contract_line_id
             in_force = wizard._is_in_force(line)
             is_raised = in_force and wizard._is_raised_already(line)
-            preview.is_changed = in_force and not is_raised
+            is_tariff = in_force and wizard._goes_by_tariff(line)
+            preview.is_changed = in_force and not is_raised and not is_tariff
             preview.note = is_raised and preview._get_raised_note()
+            if is_tariff:
+                preview.note = preview._get_tariff_note()
             vals = wizard._prepare_new_line_vals(line) if preview.is_changed else None
             preview.new_price_unit = (vals or {}).get("price_unit", line.price_unit if vals else 0)
             preview.new_quantity = (vals or {}).get("quantity", line.quantity if vals else 0)
             preview.is_billed = preview.is_changed and any(
                 span.date_to >= wizard.date for span in claims[line.id]
             )
+
+    def _get_tariff_note(self):
+        if self.change_id.change == "quantity":
+            return self.env._("Its quantity is what is used.")
+        return self.env._(
+            "Its price is that of tariff %(tariff)s. Change the bands there, or choose another "
+            "tariff.",
+            tariff=self.contract_line_id.tariff_id.name,
+        )
 
     def _get_raised_note(self):
         return self.env._(

@@ -139,6 +139,7 @@ class InvoiceRun(models.Model):
                 for vals in lines_vals
             ]
         )
+        lines._create_usage_claims()
         lines.filtered("corrects_id")._claim()
         lines._update_sources()
 
@@ -252,6 +253,10 @@ class InvoiceRun(models.Model):
         # late usage and credits do not make the invoice one of an earlier month
         periods = [
             line for line in lines if line.get("contract_line_id") and not line.get("corrects_id")
+        ]
+        # nor does what was used before, on an invoice in advance
+        periods = [line for line in periods if not line.get("is_metered")] or [
+            line for line in periods if not line.get("late_number")
         ]
         return {
             **shared,

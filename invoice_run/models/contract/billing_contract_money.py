@@ -1,4 +1,5 @@
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 from odoo.tools import SQL
 
 from ...engine import periods, recurring
@@ -57,6 +58,15 @@ class BillingContractLine(models.Model):
         "price_unit",
         "discount",
         "price_interval",
+        "is_metered",
+        "minimum_amount",
+        "tariff_id.model",
+        "tariff_id.included_quantity",
+        "tariff_id.package_size",
+        "tariff_id.round_up",
+        "tariff_id.tier_ids.up_to",
+        "tariff_id.tier_ids.price_unit",
+        "tariff_id.tier_ids.flat_fee",
         "product_id.taxes_id.amount",
         "product_id.taxes_id.price_include",
         "tax_ids.amount",
@@ -79,7 +89,10 @@ class BillingContractLine(models.Model):
         if not contract.currency_id or not self.price_interval or contract.period_count < 1:
             return 0.0, 0.0
         coin = periods.exact(contract.currency_id.rounding)
-        price = self._get_untaxed_price()
+        try:
+            price = self._get_untaxed_price()
+        except UserError:  # the bands of the tariff are being typed
+            return 0.0, 0.0
         terms = (self.price_interval, contract.period_count, contract.period_unit)
         exact = recurring.per_month(price, *terms), recurring.per_year(price, *terms)
         return tuple(float(periods.round_half_up(amount, coin)) for amount in exact)
@@ -93,9 +106,12 @@ class BillingContractLine(models.Model):
         taxes = contract._get_run_taxes(
             self.tax_ids, self.product_id, contract.company_id, position
         )
+        price, quantity = self.price_unit * (1 - self.discount / 100), self.quantity
+        if self.is_metered or self.tariff_id:
+            price, quantity = float(self._get_net_price()), 1.0
         details = taxes._get_tax_details(
-            self.price_unit * (1 - self.discount / 100),
-            self.quantity,
+            price,
+            quantity,
             precision_rounding=contract.currency_id.rounding,
             rounding_method="round_globally",
             product=self.product_id,
