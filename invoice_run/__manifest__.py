@@ -34,6 +34,7 @@
         "views/billing_asset_views.xml",
         "views/billing_category_views.xml",
         "views/billing_cluster_views.xml",
+        "views/billing_tariff_views.xml",
         "views/billing_contract_views.xml",
         "views/billing_contract_line_views.xml",
         "views/billing_usage_views.xml",

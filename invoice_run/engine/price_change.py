@@ -20,6 +20,8 @@ RECENT = "recent"  # its price is not old enough
 RAISED = "raised"  # its price holds a percentage from that day on already
 BILLED = "billed"  # all of its days are invoiced or claimed: nothing would be left of it
 EMPTY = "empty"  # nothing would be left of it, and nothing was billed
+TARIFF = "tariff"  # its price is that of a tariff
+METERED = "metered"  # its quantity is what is used
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from . import test_manager
 from . import test_manager_entries
 from . import test_manager_sending
 from . import test_migration
+from . import test_metering
 from . import test_names
 from . import test_periods
 from . import test_plain_flows
@@ -66,6 +67,7 @@ from . import test_sending
 from . import test_sending_credits
 from . import test_sending_faults
 from . import test_sources
+from . import test_tariff_rating
 from . import test_timeline
 from . import test_today
 from . import test_tours
@@ -74,4 +76,5 @@ from . import test_trouble
 from . import test_undo
 from . import test_uninvoiced
 from . import test_usage
+from . import test_usage_annex
 from . import test_wizard_owners

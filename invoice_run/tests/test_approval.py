@@ -39,6 +39,7 @@ NO_CONTENT = {
         "sale_team_id",
         "sequence",
         "state",
+        "usage_annex_id",
         "variance",
     },
     "invoice.run.line": {
@@ -54,6 +55,7 @@ NO_CONTENT = {
         "sale_team_id",
         "superseded_by_id",
         "tax_ids",
+        "usage_claim_ids",
     },
 }
 #: How a document is sent is for those who prepare to choose.

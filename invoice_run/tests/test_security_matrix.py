@@ -136,7 +136,21 @@ class TestSecurityMatrix(InvoiceRunCommon):
             "billing.cluster": lambda: {"name": "North", **company},
             "billing.contract": lambda: {"partner_id": self.debtor.id, **company},
             "billing.contract.line": lambda: {"contract_id": self.contract.id, **line},
+            "billing.tariff": lambda: {
+                "name": "Kilometres",
+                "tier_ids": [Command.create({"price_unit": 1.0})],
+                **company,
+            },
+            "billing.tariff.tier": lambda: {
+                "tariff_id": self._make("billing.tariff").id,
+                "sequence": 1,
+                "up_to": 5.0,
+            },
             "billing.usage": lambda: {"partner_id": self.debtor.id, **line, **company},
+            "invoice.run.usage": lambda: {
+                "line_id": self.waiting.line_ids[:1].id,
+                "usage_id": self._make("billing.usage").id,
+            },
         }
 
     def _get_run_makers(self):
@@ -248,6 +262,8 @@ class TestSecurityMatrix(InvoiceRunCommon):
             "percentage",
             "month",
             "amount",
+            "price_unit",
+            "is_claimed",
         )
         name = next((name for name in names if name in record._fields), "create_date")
         return {name: record[name]}

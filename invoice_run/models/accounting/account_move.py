@@ -69,6 +69,12 @@ class AccountMove(models.Model):
         for move in self:
             move.billing_contract_ids = move.invoice_line_ids.invoice_run_line_id.contract_id
 
+    def _get_usage_page(self):
+        """Return what the PDF lists of usage, see ``invoice.run.document``; None: nothing."""
+        # sudo: who prints an invoice, customers too, need not see the run that made it
+        document = self.sudo().invoice_run_document_id
+        return document._get_usage_page() if document else None
+
     def write(self, vals):
         # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
         moves = self._get_moves_of_runs() if "state" in vals else self.browse()

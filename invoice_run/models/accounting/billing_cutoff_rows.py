@@ -67,6 +67,8 @@ class BillingCutoffRows(models.AbstractModel):
         open_items |= Domain("run_line_ids.move_line_ids.move_id", "any", late)
         early = Domain("date", ">", date) & Domain("run_line_ids", "!=", False)
         domain = (Domain("date", "<=", date) & open_items) | early
+        # what a price line rates is earned with it
+        domain &= Domain("contract_line_id", "=", False)
         return self.env["billing.usage"].search(Domain("company_id", "=", company.id) & domain)
 
     # ------------------------------------------------------------------

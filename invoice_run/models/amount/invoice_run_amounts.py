@@ -139,6 +139,7 @@ class InvoiceRun(models.Model):
                 for vals in lines_vals
             ]
         )
+        lines._create_usage_claims()
         lines.filtered("corrects_id")._claim()
         lines._update_sources()
 
@@ -248,7 +249,8 @@ class InvoiceRun(models.Model):
         if self.schedule_id.category_id:
             shared["category_id"] = self.schedule_id.category_id.id
         contracts = {charge.contract_id for charge in charges if charge.contract_id}
-        lines = [{"corrects_id": False, "contract_line_id": False, **c.line} for c in charges]
+        empty = dict.fromkeys(("corrects_id", "contract_line_id", "is_metered", "late_number"))
+        lines = [{**empty, **charge.line} for charge in charges]
         return {
             **shared,
             **self.env["invoice.run.document"]._prepare_lines_vals(lines, contracts),

@@ -74,7 +74,7 @@ class InvoiceRunLine(models.Model):
         """
         self.ensure_one()
         line = self.contract_line_id
-        if not self.is_claimed or not line or line.price_interval == "once":
+        if not self.is_claimed or not line or line.price_interval == "once" or self.is_metered:
             return False
         last = last or line._get_last_day()
         return bool(last and self.period_to > last)

@@ -71,8 +71,10 @@ class InvoiceRunLine(models.Model):
     _period_claimed_once = models.Constraint(
         """EXCLUDE USING gist (
             int8range(
-                contract_line_id::int8 * 1000000 + (period_from - DATE '1900-01-01'),
-                contract_line_id::int8 * 1000000 + (period_to - DATE '1900-01-01'),
+                contract_line_id::int8 * 1000000 + (period_from - DATE '1900-01-01')
+                    + COALESCE(late_number, 0)::int8 * 1000000000000000,
+                contract_line_id::int8 * 1000000 + (period_to - DATE '1900-01-01')
+                    + COALESCE(late_number, 0)::int8 * 1000000000000000,
                 '[]'
             ) WITH &&
         ) WHERE (is_claimed AND contract_line_id IS NOT NULL)""",
@@ -121,6 +123,7 @@ class InvoiceRunLine(models.Model):
             with self.env.cr.savepoint():
                 lines.write({"is_claimed": True})
                 lines.flush_recordset(["is_claimed"])
+                lines._follow_usage_claims(True)
         except psycopg2.IntegrityError as error:
             lines.invalidate_recordset(["is_claimed"])
             raise UserError(lines._get_claim_conflict_message()) from error
@@ -139,6 +142,7 @@ class InvoiceRunLine(models.Model):
         lines.write({"is_claimed": False})
         # a claim that follows in the same transaction must not meet the old one
         lines.flush_recordset(["is_claimed"])
+        lines._follow_usage_claims(False)
         lines._update_sources()
 
     def _note_invoiced(self):
@@ -154,6 +158,7 @@ class InvoiceRunLine(models.Model):
         """Have the records of these amounts follow a change of claims or invoices."""
         for source in self._get_sources():
             self[source._source_record_field]._follow_claims()
+        self._update_metered_usage()
 
     def _follow_invoices(self):
         """Follow a change of the invoices of these amounts: claims first, they say who is "
@@ -252,6 +257,7 @@ class InvoiceRunLine(models.Model):
         if source._source_has_periods:
             domain &= Domain("period_from", "<=", until or self.period_to)
             domain &= Domain("period_to", ">=", self.period_from)
+            domain &= Domain("late_number", "=", self.late_number)
         return domain
 
     def _get_source(self):

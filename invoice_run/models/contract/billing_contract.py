@@ -22,6 +22,8 @@ DATES = (
     "check_in_date",
     "check_out_date",
 )
+#: On these it depends which usage items belong to a metered price line.
+METER_DATES = {"date_start", "date_end", "state", "cancel_date"}
 #: A copied price line is in force as long as its contract, and was billed nowhere.
 NO_DATES = {"date_start": False, "date_end": False, "initial_invoiced_until": False}
 
@@ -312,17 +314,21 @@ class BillingContract(models.Model):
         "period_anchor",
         "line_ids.next_period_from",
         "line_ids.overbilled_from",
+        "line_ids.is_metered",
     )
     def _compute_next_invoicing_date(self):
         for contract in self:
-            days = contract.line_ids.filtered("next_period_from").mapped("next_period_from")
+            lines = contract.line_ids.filtered("next_period_from")
             billable = contract.state in CONTRACT_BILLED and contract.date_start
             terms = None
-            if billable and days:
+            if billable and lines:
                 # impossible while somebody types: the constraints say what is wrong
                 with suppress(ValueError):
                     terms = contract._get_billing_terms()
-            dates = [periods.next_invoicing_date(terms, day) for day in days] if terms else []
+            dates = [
+                periods.next_invoicing_date(line._get_own_terms(terms), line.next_period_from)
+                for line in (lines if terms else ())
+            ]
             credited = billable or contract.state == "cancelled"
             credits = [day for day in contract.line_ids.mapped("overbilled_from") if day]
             if credited and credits:
@@ -604,7 +610,9 @@ class BillingContract(models.Model):
             run = contract._new_preview_run(target)
             yield from contract._collect_contract_charges(run, claims)
             usage = contract.usage_ids.filtered(
-                lambda item: item.state == "open" and item.date <= target
+                lambda item: (
+                    item.state == "open" and item.date <= target and not item.contract_line_id
+                )
             )
             yield from usage._collect_charges(run)
 
@@ -676,11 +684,12 @@ class BillingContract(models.Model):
     def _get_due_domain(self, run):
         """Return the contracts of which something is due at the target date of ``run``."""
         mode, target = run.scenario_id.billing_mode, run.target_date
+        late = self._get_late_domain(run)
         if mode != "contract":
             # the scenario bills otherwise than the contract's own date says
             credit = Domain("line_ids.overbilled_from", "!=", False)
-            return self._get_mode_domain(mode, target) | credit
-        due = Domain("next_invoicing_date", "<=", target)
+            return self._get_mode_domain(mode, target) | credit | late
+        due = Domain("next_invoicing_date", "<=", target) | late
         if target >= run.company_id._get_invoice_run_today():
             return due
         # a credit is due with any run, also with one for a day before it came up; by their few
@@ -725,6 +734,7 @@ class BillingContract(models.Model):
         contracts = self.search(domain, order="name, id")
         claims = contracts.line_ids._get_taken_spans()
         contracts.line_ids.fetch(["tax_ids"])
+        contracts._read_metered_ahead(run, claims)
         yield from contracts._collect_records(
             run, lambda contract: contract._collect_contract_charges(run, claims)
         )
@@ -766,7 +776,7 @@ class BillingContract(models.Model):
         open_lines = self.line_ids.filtered("next_period_from")
         for line in open_lines if self.state in CONTRACT_BILLED else ():
             errors += self._get_product_errors(line.product_id, records)
-            errors += self._get_price_errors(line)
+            errors += [] if line.tariff_id else self._get_price_errors(line)
         return list(dict.fromkeys(errors))
 
     @api.model
@@ -777,7 +787,7 @@ class BillingContract(models.Model):
     @api.model
     def _is_recurring(self, line):
         # EXTENDS 'invoice.run.source'
-        return line.contract_line_id.price_interval != "once"
+        return line.contract_line_id.price_interval != "once" and not line.late_number
 
     @api.model
     def _would_bill(self, run, line):
@@ -788,6 +798,7 @@ class BillingContract(models.Model):
             return True  # a further credit is due, which waits for this one
         try:
             terms = line.contract_id._get_billing_terms(run)
+            terms = line.contract_line_id._get_own_terms(terms)
             horizon = periods.billing_horizon(terms, run.target_date)
         except ValueError:  # the contract has an exception of its own
             return False
@@ -832,7 +843,9 @@ class BillingContract(models.Model):
         skip = run.skip_before or None
         due = [
             (line, span)
-            for line in self.line_ids.filtered(lambda line: line.price_interval != "once")
+            for line in self.line_ids.filtered(
+                lambda line: line.price_interval != "once" and not line.is_metered
+            )
             for span in line._get_due_spans(terms, claims[line.id], target, skip)
         ]
         due += self._get_once_due(terms, claims, target, due)
@@ -845,6 +858,7 @@ class BillingContract(models.Model):
                 document=document,
                 line=line._prepare_run_line_vals(terms, span, records["fiscal_position_id"]),
             )
+        yield from self._get_metered_charges(terms, claims, run, records, document)
         yield from self._get_correction_charges(document)
 
     def _get_correction_charges(self, document):

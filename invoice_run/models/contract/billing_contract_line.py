@@ -6,7 +6,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL, format_date, formatLang
 
-from ...engine import ledger, periods
+from ...engine import ledger, periods, tariff
 from ...memory import remember
 from ..base.possible_dates import check_years
 from ..base.states import DOCUMENT_HAD_INVOICE, DOCUMENT_OPEN
@@ -194,6 +194,7 @@ class BillingContractLine(models.Model):
         "date_start",
         "date_end",
         "initial_invoiced_until",
+        "is_metered",
         "contract_id.date_start",
         "contract_id.date_end",
         "contract_id.state",
@@ -227,6 +228,13 @@ class BillingContractLine(models.Model):
             "date_start",
             "date_end",
             "initial_invoiced_until",
+            "tariff_id",
+            "is_metered",
+            "aggregation",
+            "minimum_amount",
+            "maximum_amount",
+            "commitment_amount",
+            "commitment_interval",
         }
 
     def _get_stale_domain(self):
@@ -366,6 +374,11 @@ class BillingContractLine(models.Model):
             return open_day - periods.DAY if open_day > first else False
         return last
 
+    def _covers(self, day):
+        """Whether ``day`` is one of this line that is billed here, not elsewhere."""
+        last = self._get_last_day()
+        return self._get_first_day() <= day and not (last and day > last)
+
     def _get_running_days(self):
         """Return the first and last day for which this line charges something, False where none.
 
@@ -384,7 +397,7 @@ class BillingContractLine(models.Model):
     def _get_overbilled_from(self, claimed):
         """Return the first claimed day after the end of the line; empty when there is none."""
         last = self._get_last_day() if self.contract_id.date_start else None
-        if self.price_interval == "once" or not last or not claimed:
+        if self.price_interval == "once" or self.is_metered or not last or not claimed:
             return False
         beyond = [span for span in claimed if span.date_to > last]
         return max(beyond[0].date_from, last + periods.DAY) if beyond else False
@@ -416,7 +429,9 @@ class BillingContractLine(models.Model):
         if not ids:
             return spans
         RunLine = self.env["invoice.run.line"]
-        RunLine.flush_model(["contract_line_id", "is_claimed", "period_from", "period_to"])
+        RunLine.flush_model(
+            ["contract_line_id", "is_claimed", "period_from", "period_to", "late_number"]
+        )
         rows = self.env.execute_query(
             SQL(
                 """
@@ -430,7 +445,8 @@ class BillingContractLine(models.Model):
                                    PARTITION BY contract_line_id ORDER BY period_from
                                ) AS number
                           FROM invoice_run_line
-                         WHERE is_claimed AND contract_line_id = ANY(%s)) claim
+                         WHERE is_claimed AND contract_line_id = ANY(%s)
+                           AND COALESCE(late_number, 0) = 0) claim
                  GROUP BY line, COALESCE(island, period_from)
                  ORDER BY line, 2
                 """,
@@ -472,6 +488,8 @@ class BillingContractLine(models.Model):
         if self.price_interval == "once":
             span = self._get_once_span(terms, claimed, target)
             return [span] if span else []
+        if self.is_metered:
+            return self._get_metered_spans(terms, claimed, target, skip_before)
         return periods.due_spans(
             terms, self._get_first_day(), self._get_last_day(), claimed, target, skip_before
         )
@@ -482,7 +500,14 @@ class BillingContractLine(models.Model):
         return periods.once_period(terms, day, target) if day else None
 
     def _get_net_price(self):
-        """Return the exact price of one unit of time, for the whole quantity, after discount."""
+        """Return the exact price of one unit of time, for the whole quantity, after discount.
+
+        Of a metered line what it charges at least.
+        """
+        if self.is_metered:
+            return self._get_committed_price()
+        if self.tariff_id:
+            return self._get_rated_price(tariff.Measure(periods.exact(self.quantity)))
         return periods.net_price(self.quantity, self.price_unit, self.discount)
 
     def _get_charge_vals(self, terms, span, taxes=None):
@@ -494,6 +519,8 @@ class BillingContractLine(models.Model):
         :param taxes: taxes of the invoice line; without them what it shows is not sure
         """
         self.ensure_one()
+        if self.is_metered:
+            return self._get_metered_vals(self._rate(terms, span, as_new=True), taxes)
         price = self._get_net_price()
         coin = periods.exact(self.contract_id.currency_id.rounding)
         first = self._get_counted_from()
@@ -511,7 +538,11 @@ class BillingContractLine(models.Model):
         quantity = float(periods.exact(self.quantity) * units)
         digits = self.env["decimal.precision"].precision_get("Product Unit")
         shown = round(quantity, digits)
-        if abs(quantity - shown) < 1e-9 and self._gives_amount(shown, amount, taxes):
+        if (
+            abs(quantity - shown) < 1e-9
+            and not self.tariff_id
+            and self._gives_amount(shown, amount, taxes)
+        ):
             return {
                 "quantity": shown,
                 "price_unit": self.price_unit,
@@ -526,12 +557,16 @@ class BillingContractLine(models.Model):
             "note": self._get_arithmetic(units, span, float(price)),
         }
 
-    def _gives_amount(self, quantity, amount, taxes):
-        """Whether an invoice line of ``quantity`` × price comes to ``amount``, to the coin."""
+    def _gives_amount(self, quantity, amount, taxes, price=None):
+        """Whether an invoice line of ``quantity`` × price comes to ``amount``, to the coin.
+
+        :param price: None = the price of this line
+        """
+        price = self.price_unit if price is None else price
         if taxes and self.contract_id._is_price_split_unrounded(taxes, self.company_id):
-            net = periods.net_price(quantity, self.price_unit, self.discount)
+            net = periods.net_price(quantity, price, self.discount)
             return net == periods.exact(amount)
-        net = quantity * (self.price_unit * (1 - (self.discount / 100.0)))
+        net = quantity * (price * (1 - (self.discount / 100.0)))
         return self.contract_id.currency_id.compare_amounts(net, amount) == 0
 
     def _get_share_of(self, entry):
@@ -587,6 +622,8 @@ class BillingContractLine(models.Model):
     def _prepare_run_line_vals(self, terms, span, fiscal_position):
         """Return the values of the run line that bills ``span`` of this line."""
         self.ensure_one()
+        if self.is_metered:
+            return self._prepare_metered_line_vals(terms, span, fiscal_position)
         contract = self.contract_id
         taxes = contract._get_run_taxes(
             self.tax_ids, self.product_id, contract.company_id, fiscal_position
@@ -608,6 +645,7 @@ class BillingContractLine(models.Model):
             "tax_ids": taxes.ids,
             "analytic_distribution": self.analytic_distribution,
             "net_price": float(self._get_net_price()),
+            "tariff_id": self.tariff_id.id,
         }
 
     def _get_invoice_line_name(self, span, note=None):

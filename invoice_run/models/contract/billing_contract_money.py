@@ -1,4 +1,5 @@
 from odoo import api, fields, models
+from odoo.exceptions import UserError
 from odoo.tools import SQL
 
 from ...engine import periods, recurring
@@ -57,6 +58,15 @@ class BillingContractLine(models.Model):
         "price_unit",
         "discount",
         "price_interval",
+        "is_metered",
+        "minimum_amount",
+        "tariff_id.model",
+        "tariff_id.included_quantity",
+        "tariff_id.package_size",
+        "tariff_id.round_up",
+        "tariff_id.tier_ids.up_to",
+        "tariff_id.tier_ids.price_unit",
+        "tariff_id.tier_ids.flat_fee",
         "product_id.taxes_id.amount",
         "product_id.taxes_id.price_include",
         "tax_ids.amount",
@@ -83,7 +93,10 @@ class BillingContractLine(models.Model):
         if not contract.currency_id or not self.price_interval or contract.period_count < 1:
             return 0.0, 0.0
         coin = periods.exact(contract.currency_id.rounding)
-        price = self._get_untaxed_price(vals or {})
+        try:
+            price = self._get_untaxed_price(vals or {})
+        except UserError:  # the bands of the tariff are being typed
+            return 0.0, 0.0
         terms = (self.price_interval, contract.period_count, contract.period_unit)
         exact = recurring.per_month(price, *terms), recurring.per_year(price, *terms)
         return tuple(float(periods.round_half_up(amount, coin)) for amount in exact)
@@ -95,8 +108,14 @@ class BillingContractLine(models.Model):
         """
         names = ("quantity", "price_unit", "discount")
         quantity, price_unit, discount = (vals.get(name, self[name]) for name in names)
+        is_rated = self.is_metered or self.tariff_id
+        net = (
+            self._get_net_price()
+            if is_rated
+            else periods.net_price(quantity, price_unit, discount)
+        )
         if not self._may_include_taxes():
-            return periods.net_price(quantity, price_unit, discount)
+            return net
         product = self.product_id.browse(vals.get("product_id", self.product_id.id))
         contract = self.contract_id
         position = remember(
@@ -105,8 +124,11 @@ class BillingContractLine(models.Model):
             lambda: contract._get_run_document_records()["fiscal_position_id"],
         )
         taxes = contract._get_run_taxes(self.tax_ids, product, contract.company_id, position)
+        price = price_unit * (1 - discount / 100)
+        if is_rated:
+            price, quantity = float(net), 1.0
         details = taxes._get_tax_details(
-            price_unit * (1 - discount / 100),
+            price,
             quantity,
             precision_rounding=contract.currency_id.rounding,
             rounding_method="round_globally",

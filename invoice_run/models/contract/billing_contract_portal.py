@@ -5,6 +5,7 @@ from odoo import api, models
 from odoo.fields import Domain
 
 from ..base.states import CONTRACT_BILLED, DOCUMENT_OPEN
+from .billing_contract import METER_DATES
 
 
 class BillingContract(models.Model):
@@ -28,6 +29,8 @@ class BillingContract(models.Model):
         # EXTENDS 'portal': links that the customer before was given end with him
         before = {contract: contract.partner_id.commercial_partner_id for contract in self}
         result = super().write(vals)
+        if METER_DATES.intersection(vals):
+            self._link_usage()
         if "partner_id" in vals:
             for contract, customer in before.items():
                 if contract.access_token and contract.commercial_partner_id != customer:

@@ -125,6 +125,10 @@ class BillingPriceChange(models.AbstractModel):
             return price_change.RAISED
         if terms.older_than and line.price_since and line.price_since >= terms.older_than:
             return price_change.RECENT
+        if terms.kind == "quantity" and line.is_metered:
+            return price_change.METERED
+        if terms.kind in ("percentage", "price") and line.tariff_id:
+            return price_change.TARIFF
         return None
 
     def _get_new_price(self, line, vals):
@@ -257,6 +261,12 @@ class BillingPriceChange(models.AbstractModel):
             ),
             price_change.BILLED: lambda: line._get_billed_line_message(change.vals),
             price_change.EMPTY: lambda: line._get_whole_line_message(),
+            price_change.METERED: lambda: self.env._("Its quantity is what is used."),
+            price_change.TARIFF: lambda: self.env._(
+                "Its price is that of tariff %(tariff)s. Change the bands there, or choose another "
+                "tariff.",
+                tariff=line.tariff_id.name,
+            ),
         }
         return texts[change.reason]() if change.reason else ""
 

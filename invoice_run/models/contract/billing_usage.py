@@ -215,6 +215,9 @@ class BillingUsage(models.Model):
     @api.model
     def _strip_reference(self, vals):
         """Return ``vals`` with the external reference that means the item, whoever typed it."""
+        if vals.get("contract_line_id") and not vals.get("contract_id"):
+            line = self.env["billing.contract.line"].browse(vals["contract_line_id"])
+            vals = {**vals, "contract_id": line.contract_id.id}
         if not isinstance(vals.get("external_ref"), str):
             return vals
         return {**vals, "external_ref": vals["external_ref"].strip() or False}
@@ -226,7 +229,10 @@ class BillingUsage(models.Model):
             raise UserError(
                 self.env._("An invoiced usage item cannot be changed. Add a credit item instead.")
             )
-        return super().write(vals)
+        changed = self._get_changed(vals, self._get_stale_fields())
+        result = super().write(vals)
+        changed._mark_metered_stale()
+        return result
 
     @api.model
     def load(self, fields, data):
@@ -284,7 +290,7 @@ class BillingUsage(models.Model):
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_billed(self):
-        if self.filtered("run_line_ids"):
+        if self.filtered("run_line_ids") or self.filtered("usage_claim_ids"):
             raise UserError(
                 self.env._(
                     "Usage that is in a run cannot be deleted. Delete the amounts of the run first."
@@ -309,6 +315,9 @@ class BillingUsage(models.Model):
             "tax_ids",
             "analytic_distribution",
             "date",
+            "contract_line_id",
+            "meter_code",
+            "usage_key",
         }
 
     def _follow_claims(self):
@@ -337,6 +346,10 @@ class BillingUsage(models.Model):
             "company": Domain("company_id", "=", run.company_id.id),
             "state": Domain("state", "=", "open"),
             "dates": Domain("date", "<=", run.target_date),
+            # rated together by their price line; of a contract that may not be billed each is
+            # an exception of its own
+            "metered": Domain("contract_line_id", "=", False)
+            | Domain("contract_id.state", "not in", CONTRACT_BILLED),
         }
         if run.skip_before:
             conditions["skipped"] = Domain("date", ">=", run.skip_before)
@@ -392,7 +405,7 @@ class BillingUsage(models.Model):
         if self.contract_id.billing_hold:
             reason = self.contract_id.billing_hold_reason or self.env._("no reason given")
             return [("hold", self.env._("The contract is on hold: %(reason)s.", reason=reason))]
-        errors = self._get_contract_state_errors()
+        errors = self._get_contract_state_errors() + self._get_metering_errors()
         errors += super()._get_run_errors(run, records)
         errors += self._get_product_errors(self.product_id, records)
         is_free = run.scenario_id.allow_free_usage

@@ -12,6 +12,7 @@ class BillingContractLine(models.Model):
         # a price line that is added belongs on the invoices that are not made yet
         lines = super().create(vals_list)
         lines.filtered(lambda line: line.contract_id.state != "draft")._mark_contracts_stale()
+        lines.filtered("is_metered").contract_id._link_usage()
         return lines
 
     def _mark_contracts_stale(self):

@@ -129,6 +129,7 @@ class AccountMoveSend(models.AbstractModel):
         widget = super()._get_default_mail_attachments_widget(move, mail_template, **kwargs)
         # sudo: see above
         attachments = move.sudo().invoice_run_id.send_attachment_ids
+        attachments |= move.sudo().invoice_run_document_id.usage_annex_id
         return widget + [
             {
                 "id": attachment.id,

@@ -7,3 +7,4 @@ from . import invoice_run_stale
 from . import invoice_run_select
 from . import invoice_run_confirm
 from . import invoice_run_thresholds
+from . import invoice_run_usage_annex

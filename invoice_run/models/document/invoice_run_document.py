@@ -119,6 +119,10 @@ class InvoiceRunDocument(models.Model):
         :param contract_ids: ids of the contracts that they are about
         """
         periods = [line for line in lines if line["contract_line_id"] and not line["corrects_id"]]
+        # nor does what was used before, on an invoice in advance
+        periods = [line for line in periods if not line["is_metered"]] or [
+            line for line in periods if not line["late_number"]
+        ]
         return {
             "contract_ids": [fields.Command.set(sorted(contract_ids))],
             "date_from": min(line["billing_date_from"] for line in periods or lines),

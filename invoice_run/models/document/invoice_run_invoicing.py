@@ -158,6 +158,7 @@ class InvoiceRunDocument(models.Model):
                 documents.with_company(company)._post_moves()
         self._prepare_sending()
         self.line_ids._note_invoiced()
+        self._attach_usage_annex()
 
     def _is_nothing(self):
         """Whether there is nothing to invoice: the period is settled without an invoice.

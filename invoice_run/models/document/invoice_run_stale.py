@@ -224,7 +224,8 @@ class InvoiceRun(models.Model):
             ]
         )
         names = self.env["invoice.run.source"]._get_link_fields()
-        rows = lines.read([*names, "corrects_id", "billing_date_from"], load=False)
+        own = ["corrects_id", "late_number", "billing_date_from"]
+        rows = lines.read([*names, *own], load=False)
         return {self._get_charge_key(row) for row in rows}
 
     @api.model
@@ -237,7 +238,8 @@ class InvoiceRun(models.Model):
         key = [vals.get(name) or 0 for name in source._get_claim_fields()]
         if not any(key):
             key += [vals.get(name) or 0 for name in source._get_record_fields()]
-        return (*key, vals.get("corrects_id") or 0, vals["billing_date_from"])
+        own = vals.get("corrects_id") or 0, vals.get("late_number") or 0
+        return (*key, *own, vals["billing_date_from"])
 
     def _get_payers_in_renewal(self):
         """Return the customers whose amounts are being renewed at this moment."""

@@ -468,6 +468,9 @@ class InvoiceRunLine(models.Model):
             "credited_line_id",
             "discount",
             "extra_tax_data",
+            "is_metered",
+            "is_true_up",
+            "late_number",
             "name",
             "period_from",
             "period_to",
@@ -475,6 +478,8 @@ class InvoiceRunLine(models.Model):
             "product_id",
             "product_uom_id",
             "quantity",
+            "rated_quantity",
             "sequence",
+            "tariff_id",
         ]
         return sorted({*names, *self.env["invoice.run.source"]._get_link_fields()})

@@ -11,7 +11,10 @@ from ...memory import assign
 #: What has no contract is compared by customer, each source by itself.
 BASES = {
     # the periods of a contract, with the usage that was billed with them
-    "periods": ("line.contract_id", "line.contract_line_id IS NOT NULL"),
+    "periods": (
+        "line.contract_id",
+        "line.contract_line_id IS NOT NULL AND COALESCE(line.late_number, 0) = 0",
+    ),
     # usage of a contract that is billed alone
     "usage": ("line.contract_id", "line.contract_line_id IS NULL"),
 }
@@ -153,7 +156,7 @@ class InvoiceRunDocument(models.Model):
         Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
         Document.flush_model(["state", "invoice_date", "partner_id", "date_to", "move_id"])
         links = self.env["invoice.run.source"]._get_link_fields()
-        Line.flush_model([*links, "corrects_id", "document_id"])
+        Line.flush_model([*links, "corrects_id", "document_id", "late_number"])
         self.env["account.move"].flush_model(["payment_state"])
         key, condition = self._get_basis(basis)
         if before:
@@ -331,6 +334,8 @@ class InvoiceRunLine(models.Model):
         Every billed period counts once, however many price lines it has.
         """
         billed = self.filtered("contract_line_id")
+        # usage of the period before, on an invoice in advance, is no further period
+        billed = billed.filtered(lambda line: not line.is_metered) or billed
         spans = {(line.billing_date_from, line.billing_date_to) for line in billed}
         return sum(billed.contract_id._get_period_share(*span) for span in spans)
 

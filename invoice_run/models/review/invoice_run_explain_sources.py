@@ -274,4 +274,14 @@ class BillingUsage(models.Model):
                 state=labels[self.state],
             ),
             "dates": self._get_later_message(run, self.date),
+            "metered": self._get_metered_message(),
         }
+
+    def _get_metered_message(self):
+        line = self.contract_line_id
+        return self.env._(
+            "It is invoiced with price line “%(line)s” of contract %(contract)s, together with all "
+            "usage of the billing period, by a run of contracts after the period is over.",
+            line=line.name,
+            contract=line.contract_id.name,
+        )

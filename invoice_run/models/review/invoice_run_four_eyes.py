@@ -66,14 +66,39 @@ class InvoiceRun(models.Model):
         names = []
         fields = self.env["invoice.run.line"]._fields
         # of an amount, to what it was made from, which people create and change
-        for field_name in self.env["invoice.run.source"]._get_link_fields():
+        for field_name in [*self.env["invoice.run.source"]._get_link_fields(), "tariff_id"]:
             model = fields[field_name].comodel_name
             ids = self._get_prepared_ids(user, field_name, model)
             # sudo: names of what is in a run that this user may read
             names += self.env[model].sudo().browse(ids).mapped("display_name")
             if len(names) >= NAMED:
                 break
+        names = names or self._get_prepared_usage(user).mapped("display_name")
         return ", ".join(names[:NAMED])
+
+    def _get_prepared_usage(self, user):
+        """Return items behind the amounts of metered lines that ``user`` created or changed."""
+        self.env.flush_all()
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT claim.usage_id
+                  FROM invoice_run_line line
+                  JOIN invoice_run_document document ON document.id = line.document_id
+                  JOIN invoice_run_usage claim ON claim.line_id = line.id AND claim.is_claimed
+                  JOIN billing_change change ON change.user_id = %s
+                   AND change.model = 'billing.usage' AND change.res_id = claim.usage_id
+                 WHERE line.run_id = %s AND line.is_metered AND document.state = ANY(%s)
+                 LIMIT %s
+                """,
+                user.id,
+                self.id,
+                list(DOCUMENT_OPEN),
+                NAMED,
+            )
+        )
+        # sudo: names of what is in a run that this user may read
+        return self.env["billing.usage"].sudo().browse([row[0] for row in rows])
 
     def _get_prepared_ids(self, user, field_name, model):
         """Return ids of ``model`` that are billed here, changed by ``user``, not approved since.

@@ -137,7 +137,8 @@ class InvoiceRunDocument(models.Model):
         is_same = self.currency_id.is_zero(change.amount - change.last)
         if is_same or self.excluded_from_id:
             return []
-        is_first = change.here and not change.is_known and change.kind in ("line", "usage")
+        kinds = ("line", "usage", "metered")
+        is_first = change.here and not change.is_known and change.kind in kinds
         if is_first:
             return [self._new_reason("first", self.env._("first invoice"), change.amount)]
         return getattr(self, f"_get_{change.kind}_reasons")(change)
@@ -181,6 +182,29 @@ class InvoiceRunDocument(models.Model):
             )
             reasons.append(self._new_reason("usage", text, rest))
         return self._with_rest(reasons, change)
+
+    def _get_metered_reasons(self, change):
+        """Return what was measured, now and last time: prices depend on it, so it takes them in."""
+        if not change.here or not change.before:
+            return self._get_line_reasons(change)
+        quantity, before = (
+            sum(lines.mapped("rated_quantity")) for lines in (change.here, change.before)
+        )
+        if quantity == before:
+            return self._with_rest([], change)
+        text = self.env._(
+            "usage %(before)s → %(now)s",
+            before=self._format_number(before),
+            now=self._format_number(quantity),
+        )
+        return [self._new_reason("usage", text, change.amount - change.last)]
+
+    def _get_late_reasons(self, change):
+        if change.here:
+            text = self.env._("usage reported later")
+            return [self._new_reason("late", text, change.amount)]
+        text = self.env._("usage reported later, last time")
+        return [self._new_reason("late_before", text, -change.last)]
 
     def _get_line_reasons(self, change):
         """Return how price, quantity and time of a price line changed."""
@@ -288,6 +312,10 @@ class InvoiceRunLine(models.Model):
             return "credit", versions[line]
         if line.price_interval == "once":
             return "once", line
+        if self.is_true_up:
+            return "once", self
+        if self.is_metered:
+            return ("late", self) if self.late_number else ("metered", versions[line])
         if line:
             return "line", versions[line]
         if self._is_comparable():

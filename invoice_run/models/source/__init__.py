@@ -4,3 +4,4 @@ from . import billing_default_price
 from . import billing_asset
 from . import billing_category
 from . import billing_cluster
+from . import billing_tariff

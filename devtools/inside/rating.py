@@ -1,0 +1,60 @@
+"""Usage by the million, and the amounts that it comes to."""
+
+import os
+
+from odoo.fields import Command
+from odoo.tools import SQL
+
+from . import bench
+
+#: Price of each kilometre by bands; the items of a line come to some of each.
+BANDS = ((100, 1.0), (1000, 0.8), (0, 0.5))
+
+
+def make_usage(env, count: int) -> dict:
+    """One metered line a contract instead of three fixed ones, and items on the days of January."""
+    lines = env["billing.contract.line"].search([], order="contract_id, id")
+    metered = lines.browse().union(*(own[:1] for own in lines.grouped("contract_id").values()))
+    (lines - metered).unlink()
+    tariff = env["billing.tariff"].create(
+        {
+            "name": "Kilometres",
+            "tier_ids": [
+                Command.create({"sequence": number, "up_to": up_to, "price_unit": price})
+                for number, (up_to, price) in enumerate(BANDS)
+            ],
+        }
+    )
+    metered.write({"is_metered": True, "price_interval": "period", "tariff_id": tariff.id})
+    env.flush_all()
+    env.cr.execute(
+        SQL(
+            """
+            INSERT INTO billing_usage (contract_id, contract_line_id, partner_id,
+                   commercial_partner_id, company_id, currency_id, product_id, name, date,
+                   quantity, price_unit, discount, amount, state, create_date, write_date)
+            SELECT contract.id, line.id, contract.partner_id, contract.commercial_partner_id,
+                   contract.company_id, contract.currency_id, line.product_id, line.name,
+                   DATE '2026-01-01' + item %% 31, 1 + item %% 20, 1, 0, 1 + item %% 20, 'open',
+                   now(), now()
+              FROM billing_contract_line line
+              JOIN billing_contract contract ON contract.id = line.contract_id,
+                   generate_series(1, %s) AS item
+             WHERE line.is_metered
+            """,
+            int(os.environ["BENCH_ITEMS"]),
+        )
+    )
+    env["invoice.run"].search([], limit=1).target_date = "2026-01-31"
+    env.cr.execute("ANALYZE")
+    env.cr.commit()
+    return {}
+
+
+def run_rating(env, count: int) -> dict:
+    """Amounts alone, see :func:`bench.run_amounts`; every item is claimed."""
+    result = bench.run_amounts(env, count)
+    [(claims,)] = env.execute_query(SQL("SELECT count(*) FROM invoice_run_usage WHERE is_claimed"))
+    [(items,)] = env.execute_query(SQL("SELECT count(*) FROM billing_usage WHERE state='planned'"))
+    assert claims == items and env["invoice.run.line"].search_count([]) == count, (claims, items)
+    return {**result, "claims": claims}

@@ -1,0 +1,136 @@
+from fractions import Fraction
+
+from odoo import api, fields, models
+from odoo.exceptions import ValidationError
+
+from ...engine import periods, tariff
+
+#: Number of the first true-up of a period in the constraint of claims: beyond all late usage.
+FIRST_TRUE_UP = 5000
+
+
+class BillingContractLine(models.Model):
+    """What a customer commits to over a term longer than a billing period.
+
+    When all of the term is billed, what is missing is an amount of its own, with the last period.
+    Usage of the term that is reported later lowers it again.
+    """
+
+    _inherit = "billing.contract.line"
+
+    commitment_amount = fields.Monetary(
+        "Committed",
+        help="Charged at least in a whole term; what is missing is invoiced with its last period. "
+        "A term that is cut counts in proportion.",
+    )
+    commitment_interval = fields.Selection(
+        [("quarter", "Quarter"), ("half_year", "Half-year"), ("year", "Year")],
+        "Committed Per",
+        required=True,
+        default="year",
+    )
+
+    _commitment_not_negative = models.Constraint(
+        "CHECK (COALESCE(commitment_amount, 0) >= 0)", "The committed amount cannot be negative."
+    )
+
+    @api.constrains("commitment_amount", "commitment_interval", "is_metered", "contract_id")
+    def _check_commitment(self):
+        """Refuse a commitment whose term is not made of whole billing periods."""
+        for line in self.filtered("commitment_amount"):
+            months = periods.INTERVAL_MONTHS[line.commitment_interval]
+            contract = line.contract_id
+            count = contract.period_count
+            # the grids of these begin on the same days, whatever the contract starts on
+            is_whole = count in (1, 3, 6, 12) and contract.period_unit == "month"
+            if not line.is_metered or not is_whole or months % count:
+                raise ValidationError(
+                    self.env._(
+                        "“%(line)s”: a commitment is for price lines by usage, and its term must "
+                        "be made of whole billing periods of 1, 3, 6 or 12 months.",
+                        line=line.name,
+                    )
+                )
+
+    def _get_true_ups(self, terms, claimed, due, fiscal_position):
+        """Yield the values of the run lines that true up the terms which this run completes.
+
+        :param claimed: days of this line that are billed or claimed
+        :param due: {span: values} of what this run bills of this line
+        """
+        if not self.commitment_amount or not due:
+            return
+        grid = terms.unit_grid(self.commitment_interval)
+        for index in sorted({grid.index(span.date_to) for span, _vals in due}):
+            term = grid.period(index).clip(self._get_first_day(), self._get_last_day())
+            spans = [span for span, _vals in due]
+            if term and not periods.open_spans(*term, [*claimed, *spans]):
+                amounts = [periods.exact(vals["amount"]) for span, vals in due if term.clip(*span)]
+                yield from self._get_true_up(terms, term, amounts, fiscal_position)
+
+    def _get_true_up(self, terms, term, amounts, fiscal_position):
+        """Yield what is missing of the commitment of ``term``, unless it is nothing.
+
+        :param amounts: what this run bills of the term
+        """
+        coin = periods.exact(self.currency_id.rounding)
+        holding = self._find_holding_amounts([term])
+        billed = self._get_billed_of(holding, term)
+        rated = [value for amount, value in billed.items() if not amount.is_true_up]
+        before = [value for amount, value in billed.items() if amount.is_true_up]
+        share = periods.charge(
+            terms, self.commitment_interval, self._get_counted_from(), term, periods.ONE, coin
+        ).units
+        commitment = periods.exact(self.commitment_amount)
+        used = sum([*rated, *amounts], Fraction())
+        owed = tariff.true_up(commitment, share, [used], coin) - sum(before, Fraction())
+        if owed:
+            note = self._get_true_up_note(commitment * share, used, before)
+            number = max(holding.filtered("is_true_up").mapped("late_number"), default=0)
+            yield {
+                **self._prepare_true_up_vals(terms, term, float(owed), fiscal_position),
+                "name": self._get_invoice_line_name(term, note),
+                "late_number": (number or FIRST_TRUE_UP) + 1,
+            }
+
+    def _get_true_up_note(self, commitment, used, before):
+        """Return how a true-up came about, for the invoice line."""
+        env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
+        text = env._(
+            "Committed: %(commitment)s, usage came to %(used)s",
+            commitment=self._get_price_text(env, commitment),
+            used=self._get_price_text(env, used),
+        )
+        if not before:
+            return text
+        less = env._(
+            "less %(before)s invoiced before",
+            before=self._get_price_text(env, sum(before, Fraction())),
+        )
+        return f"{text}, {less}"
+
+    def _prepare_true_up_vals(self, terms, term, amount, fiscal_position):
+        contract = self.contract_id
+        taxes = contract._get_run_taxes(
+            self.tax_ids, self.product_id, contract.company_id, fiscal_position
+        )
+        last = terms.grid.period(terms.grid.index(term.date_to)).clip(*term)
+        return {
+            "contract_id": contract.id,
+            "contract_line_id": self.id,
+            "product_id": self.product_id.id,
+            "product_uom_id": self.product_uom_id.id,
+            "quantity": -1.0 if amount < 0 else 1.0,
+            "price_unit": abs(amount),
+            "discount": 0.0,
+            "amount": amount,
+            "period_from": last.date_from,
+            "period_to": last.date_to,
+            "billing_date_from": term.date_from,
+            "billing_date_to": term.date_to,
+            # of a true-up nothing is per piece: the pieces were on the invoices of the periods
+            "tax_ids": taxes.filtered(lambda tax: not tax._is_per_quantity()).ids,
+            "analytic_distribution": self.analytic_distribution,
+            "is_metered": True,
+            "is_true_up": True,
+        }

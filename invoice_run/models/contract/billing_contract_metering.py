@@ -1,0 +1,770 @@
+from collections import defaultdict
+from dataclasses import replace
+from fractions import Fraction
+from typing import NamedTuple
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+from odoo.fields import Domain
+from odoo.tools import SQL, format_date, formatLang
+
+from ...engine import periods, tariff
+from ...engine.charge import Charge
+from ...memory import remember
+from ..base.states import CONTRACT_BILLED
+
+#: What the items of a period come to. A value is what percentages go by.
+AGGREGATES = {
+    tariff.SUM: SQL("sum(usage.quantity)"),
+    tariff.MAX: SQL("max(usage.quantity)"),
+    tariff.LAST: SQL("(array_agg(usage.quantity ORDER BY usage.date DESC, usage.id DESC))[1]"),
+    tariff.COUNT: SQL("count(usage.id)"),
+    tariff.COUNT_DISTINCT: SQL("count(DISTINCT COALESCE(usage.usage_key, '#' || usage.id))"),
+    "value": SQL("sum(usage.amount)"),
+}
+#: Models whose quantities are not those of the invoice line: packages, steps, values.
+NO_SINGLE_PRICE = (tariff.PACKAGE, tariff.STAIRSTEP, tariff.PERCENTAGE)
+#: Fields on which it depends which usage items belong to a metered price line.
+METER_FIELDS = {"is_metered", "product_id", "meter_code", "date_start", "date_end", "contract_id"}
+
+
+class Rating(NamedTuple):
+    """What a period of a metered price line comes to.
+
+    :param measure: all that was measured in it, a ``tariff.Measure``
+    :param total: what that costs, exact, within minimum and maximum
+    :param billed: the amounts that hold some of it already, with what each billed
+    :param amount: what is left to bill, to the coin; below zero: to give back
+    """
+
+    measure: tariff.Measure
+    total: Fraction
+    billed: dict
+    amount: Fraction
+
+
+class BillingContractLine(models.Model):
+    """Price lines whose quantity is measured, and prices that depend on the quantity."""
+
+    _inherit = "billing.contract.line"
+
+    tariff_id = fields.Many2one(
+        "billing.tariff",
+        check_company=True,
+        index="btree_not_null",
+        ondelete="restrict",
+        help="Prices that depend on the quantity, instead of the price.",
+    )
+    is_metered = fields.Boolean(
+        "By Usage",
+        help="The quantity is what usage items measured in the billing period; it is invoiced when "
+        "the period is over.",
+    )
+    aggregation = fields.Selection(
+        [
+            ("sum", "Sum"),
+            ("max", "Highest"),
+            ("last", "Last"),
+            ("count", "Number of items"),
+            ("count_distinct", "Number of different keys"),
+        ],
+        "Measured As",
+        required=True,
+        default="sum",
+        help="How the usage items of a billing period become one quantity.",
+    )
+    meter_code = fields.Char(
+        help="Usage items with this code belong to this price line, whatever their product."
+    )
+    minimum_amount = fields.Monetary(
+        help="Charged at least in a whole billing period; a part of one in proportion."
+    )
+    maximum_amount = fields.Monetary(
+        help="Charged at most in a whole billing period; a part of one in proportion. "
+        "0: no maximum."
+    )
+    usage_ids = fields.One2many("billing.usage", "contract_line_id")
+
+    _metered_idx = models.Index("(company_id) WHERE is_metered")
+    _metered_by_period = models.Constraint(
+        "CHECK (is_metered IS NOT TRUE OR price_interval = 'period')",
+        "A price line by usage is charged per billing period. Choose “Billing period”.",
+    )
+    _amounts_in_order = models.Constraint(
+        "CHECK (COALESCE(minimum_amount, 0) >= 0 AND (COALESCE(maximum_amount, 0) = 0 "
+        "OR maximum_amount >= COALESCE(minimum_amount, 0)))",
+        "The minimum amount must be at least 0, and the maximum not less than the minimum.",
+    )
+
+    @api.onchange("is_metered")
+    def _onchange_is_metered(self):
+        if self.is_metered:
+            self.price_interval = "period"
+
+    @api.constrains("tariff_id", "is_metered", "minimum_amount", "maximum_amount")
+    def _check_tariff(self):
+        for line in self:
+            line._check_tariff_fits()
+
+    def _check_tariff_fits(self):
+        currency = self.tariff_id.currency_id
+        if currency and currency != self.currency_id:
+            raise ValidationError(
+                self.env._(
+                    "Tariff %(tariff)s is in %(currency)s, the contract in %(other)s. Choose a "
+                    "tariff in the currency of the contract.",
+                    tariff=self.tariff_id.name,
+                    currency=currency.name,
+                    other=self.currency_id.name,
+                )
+            )
+        if self.is_metered:
+            return
+        if self.tariff_id.model == tariff.PERCENTAGE or self.minimum_amount or self.maximum_amount:
+            raise ValidationError(
+                self.env._(
+                    "“%(line)s”: percentages, minimum and maximum amounts are for price lines by "
+                    "usage. Tick “By Usage”.",
+                    line=self.name,
+                )
+            )
+
+    @api.constrains("is_metered")
+    def _check_metered_from_the_start(self):
+        for line in self:
+            if any(amount.is_metered != line.is_metered for amount in line.run_line_ids):
+                raise ValidationError(
+                    self.env._(
+                        "“%(line)s” has already been invoiced. End it and add another price line "
+                        "to invoice usage from then on.",
+                        line=line.name,
+                    )
+                )
+
+    @api.constrains("date_end", "contract_id")
+    def _check_end_not_metered(self):
+        """Refuse an end before days whose usage was billed: no share of days is its credit.
+
+        :raises ValidationError: names the days, and says what to do
+        """
+        metered = self.filtered(lambda line: line.is_metered and line.run_line_ids)
+        claims = metered._get_claimed_spans()
+        for line in metered:
+            last, spans = line._get_last_day(), claims[line.id]
+            if last and spans and spans[-1].date_to > last:
+                raise ValidationError(
+                    self.env._(
+                        "Contract %(contract)s, line “%(line)s”: its usage up to %(date)s has been "
+                        "invoiced. Reverse that with “Release for Invoicing”, then move the end.",
+                        contract=line.contract_id.name,
+                        line=line.name,
+                        date=format_date(self.env, spans[-1].date_to),
+                    )
+                )
+
+    def write(self, vals):
+        result = super().write(vals)
+        if METER_FIELDS.intersection(vals):
+            self.contract_id._link_usage()
+        return result
+
+    # ------------------------------------------------------------------
+    # What is due
+    # ------------------------------------------------------------------
+
+    def _get_own_terms(self, terms):
+        """Return the terms by which this line is due: usage by the period, when that is over."""
+        if not self.is_metered:
+            return terms
+        return replace(
+            terms, mode="periodic", timing="arrears", prebilling=0, split=False, until=None
+        )
+
+    def _get_metered_spans(self, terms, claimed, target, skip_before=None):
+        """Return the open periods of a metered line that are over on ``target``."""
+        last = self._get_last_day()
+        if terms.mode == "date" and terms.until:
+            last = min(filter(None, (last, terms.until)))
+        return periods.due_spans(
+            self._get_own_terms(terms), self._get_first_day(), last, claimed, target, skip_before
+        )
+
+    def _get_late_spans(self, claimed, target, skip_before=None):
+        """Return the periods of a metered line that are billed, and have open usage, in order.
+
+        As they were billed: the contract may have other periods since.
+        """
+        days = [
+            day
+            for day in self._get_open_usage_days(target)
+            if any(span.date_from <= day <= span.date_to for span in claimed)
+        ]
+        billed = self._get_billed_periods(days) if days else []
+        return [
+            span
+            for span in billed
+            if (not skip_before or span.date_to >= skip_before)
+            and any(span.date_from <= day <= span.date_to for day in days)
+        ]
+
+    def _get_billed_periods(self, days):
+        """Return the periods of this line that are billed or claimed around ``days``, in order."""
+        found = remember(
+            self.env, ("billed periods", self.id), lambda: self._find_billed_periods(days)
+        )
+        return found.get(self.id, [])
+
+    def _find_billed_periods(self, days):
+        """Return {line id: periods that are billed or claimed around ``days``}, in order."""
+        span = periods.Span(min(days), max(days))
+        amounts = self._find_holding_amounts([span]).filtered(lambda one: not one.late_number)
+        found = defaultdict(list)
+        for amount in amounts.sorted("period_from"):
+            period = periods.Span(amount.period_from, amount.period_to)
+            found[amount.contract_line_id.id].append(period)
+        return found
+
+    def _get_open_usage_days(self, target):
+        """Return the days up to ``target`` (inclusive) with usage of this line that is open."""
+        days = remember(
+            self.env, ("usage days", self.id, target), lambda: self._read_usage_days(target)
+        )
+        return days.get(self.id, [])
+
+    def _read_usage_days(self, target):
+        """Return {line id: days up to ``target`` with open usage} of these lines."""
+        self.env["billing.usage"].flush_model(["contract_line_id", "date", "state"])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT contract_line_id, array_agg(DISTINCT date) FROM billing_usage
+                 WHERE contract_line_id = ANY(%s) AND state = 'open' AND date <= %s
+                 GROUP BY contract_line_id
+                """,
+                self.ids,
+                target,
+            )
+        )
+        return dict(rows)
+
+    # ------------------------------------------------------------------
+    # What it costs
+    # ------------------------------------------------------------------
+
+    def _get_tariff(self):
+        """Return the tariff of this line for the engine; without one, its own price.
+
+        :raises UserError: names what is wrong with the tariff
+        """
+        if not self.tariff_id:
+            return tariff.Tariff(bands=(tariff.Band(price_unit=periods.exact(self.price_unit)),))
+        record = self.tariff_id
+        try:
+            return remember(self.env, ("tariff", record.id), record._get_rating)
+        except tariff.TariffError as error:
+            raise UserError(record._get_refusal(error.code)) from error
+
+    def _get_rated_price(self, measure):
+        """Return what ``measure`` costs by the tariff after discount, exact."""
+        rated = tariff.rate(self._get_tariff(), measure)
+        return rated * (1 - periods.exact(self.discount) / 100)
+
+    def _get_committed_price(self):
+        """Return what a metered line charges at least in a whole period."""
+        return periods.exact(self.minimum_amount)
+
+    def _get_aggregate(self):
+        """Return by what the price of this metered line goes, see ``AGGREGATES``."""
+        return "value" if self.tariff_id.model == tariff.PERCENTAGE else self.aggregation
+
+    def _get_measure(self, span):
+        """Return what was measured in ``span``, billed or not, as ``tariff.Measure``."""
+        measures = remember(
+            self.env,
+            ("measure", self.id, span),
+            lambda: self._read_measures([(self, span)]),
+        )
+        return measures[self.id, span]
+
+    @api.model
+    def _read_measures(self, pairs):
+        """Return {(line id, span): ``tariff.Measure``}, with one query for each aggregate.
+
+        :param pairs: (price line, span)
+        """
+        usage_fields = ["contract_line_id", "date", "quantity", "usage_key", "amount"]
+        self.env["billing.usage"].flush_model(usage_fields)
+        by_aggregate = defaultdict(list)
+        for line, span in pairs:
+            by_aggregate[line._get_aggregate()].append((line.id, span))
+        measures = {}
+        for aggregate, keys in by_aggregate.items():
+            measures.update(self._read_aggregate(AGGREGATES[aggregate], keys))
+        return measures
+
+    def _read_aggregate(self, aggregate, keys):
+        """Yield ((line id, span), ``tariff.Measure``) of ``keys``, those pairs in a list."""
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT span.number, COALESCE(%(aggregate)s, 0), count(usage.id)
+                  FROM unnest(%(lines)s, %(first)s::date[], %(last)s::date[]) WITH ORDINALITY
+                       AS span(line_id, first, last, number)
+                  LEFT JOIN billing_usage usage ON usage.contract_line_id = span.line_id
+                   AND usage.date BETWEEN span.first AND span.last
+                 GROUP BY span.number
+                """,
+                aggregate=aggregate,
+                lines=[line_id for line_id, _span in keys],
+                first=[span.date_from for _line_id, span in keys],
+                last=[span.date_to for _line_id, span in keys],
+            )
+        )
+        for number, quantity, count in rows:
+            yield keys[number - 1], tariff.Measure(periods.exact(quantity), count)
+
+    def _get_holding_amounts(self, span):
+        """Return the amounts that hold days or usage of this line in ``span``."""
+        amounts = remember(
+            self.env, ("holding", self.id, span), lambda: self._find_holding_amounts([span])
+        )
+        return amounts.filtered(
+            lambda amount: (
+                amount.contract_line_id == self
+                and not amount.is_true_up
+                and amount.period_from <= span.date_to
+                and amount.period_to >= span.date_from
+            )
+        )
+
+    def _find_holding_amounts(self, spans):
+        """Return the amounts that hold usage of these lines within the days of ``spans``."""
+        return self.env["invoice.run.line"].search(
+            [
+                ("contract_line_id", "in", self.ids),
+                ("is_metered", "=", True),
+                ("is_claimed", "=", True),
+                ("period_from", "<=", max(span.date_to for span in spans)),
+                ("period_to", ">=", min(span.date_from for span in spans)),
+            ]
+        )
+
+    def _get_billed_of(self, amounts, span):
+        """Return {amount: what it billed, exact} of amounts of this line.
+
+        What the invoice says, where there is one; what was credited by hand stays credited.
+
+        :param span: the period that they are part of
+        :raises UserError: one of them is in another currency, or of another period
+        """
+        strange = amounts.filtered(
+            lambda amount: (
+                amount.currency_id != self.currency_id
+                or amount.period_from < span.date_from
+                or amount.period_to > span.date_to
+            )
+        )
+        if strange:
+            raise UserError(
+                self.env._(
+                    "“%(line)s”: usage from %(date)s on was invoiced by %(what)s with another "
+                    "period or currency. Reverse that with “Release for Invoicing”.",
+                    line=self.name,
+                    date=format_date(self.env, strange[0].period_from),
+                    what=strange[0]._get_reference(),
+                )
+            )
+        billed_lines = self.env["billing.ledger"]._get_billed_lines(self) if amounts else {}
+        result = {}
+        for amount in amounts:
+            billed = amount._get_billed_line(billed_lines.get(self.id, []))
+            result[amount] = periods.exact(billed.entry.price_amount if billed else amount.amount)
+        return result
+
+    def _rate(self, terms, span, as_new=False):
+        """Return the :class:`Rating` of ``span``, a billing period of this metered line.
+
+        :param as_new: as if nothing of it were billed or claimed; also of a part of a period
+        """
+        measure = self._get_measure(span)
+        coin = periods.exact(self.currency_id.rounding)
+        share = periods.charge(
+            terms, "period", self._get_counted_from(), span, periods.ONE, coin
+        ).units
+        total = tariff.bound(
+            self._get_rated_price(measure),
+            periods.exact(self.minimum_amount) if self.minimum_amount else None,
+            periods.exact(self.maximum_amount) if self.maximum_amount else None,
+            share,
+        )
+        billed = {} if as_new else self._get_billed_of(self._get_holding_amounts(span), span)
+        return Rating(measure, total, billed, tariff.get_due(total, billed.values(), coin))
+
+    def _get_metered_vals(self, rating, taxes=None):
+        """Return quantity, price, discount, amount and note of what ``rating`` leaves to bill."""
+        amount = float(rating.amount)
+        before = self._get_quantity_before(rating)
+        quantity = float(rating.measure.quantity) - before
+        single = None
+        if taxes and quantity and taxes._is_per_quantity():
+            # the tax goes by the pieces, however they are priced
+            price = {"quantity": quantity, "price_unit": amount / quantity}
+        else:
+            single = self._get_single_price(rating, taxes)
+            price = single or {
+                "quantity": -1.0 if amount < 0 else 1.0,
+                "price_unit": abs(amount),
+            }
+        note = self._get_rating_note(rating, with_slices=not single)
+        return {"discount": 0.0, **price, "amount": amount, "note": note}
+
+    def _get_quantity_before(self, rating):
+        """Return what had been measured when the period was last rated."""
+        return max((amount.rated_quantity for amount in rating.billed), default=0.0)
+
+    def _get_single_price(self, rating, taxes):
+        """Return quantity, price and discount where these alone give the amount, else None."""
+        if rating.billed or self.tariff_id.model in NO_SINGLE_PRICE:
+            return None
+        slices = tariff.get_slices(self._get_tariff(), rating.measure)
+        if len(slices) > 1 or slices and slices[0].fee:
+            return None
+        part = slices[0] if slices else tariff.Slice(Fraction(), Fraction())
+        quantity, price = float(part.quantity), float(part.price)
+        digits = self.env["decimal.precision"].precision_get("Product Unit")
+        is_exact = round(quantity, digits) == quantity and periods.exact(price) == part.price
+        if not is_exact or not self._gives_amount(quantity, float(rating.amount), taxes, price):
+            return None
+        return {"quantity": quantity, "price_unit": price, "discount": self.discount}
+
+    # ------------------------------------------------------------------
+    # How it came about
+    # ------------------------------------------------------------------
+
+    def _get_rating_note(self, rating, with_slices=True):
+        """Return how the amount came about, for the invoice line.
+
+        :param with_slices: the invoice line itself does not show quantity and price
+        """
+        env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
+        parts = [self._get_measure_text(env, rating)]
+        if with_slices and not rating.billed:
+            slices = tariff.get_slices(self._get_tariff(), rating.measure)
+            parts += [self._get_slice_text(env, part) for part in slices]
+        bounded = self._get_rated_price(rating.measure)
+        if rating.total > bounded:
+            parts.append(env._("minimum: %(price)s", price=self._get_price_text(env, rating.total)))
+        elif rating.total < bounded:
+            parts.append(env._("maximum: %(price)s", price=self._get_price_text(env, rating.total)))
+        if rating.billed:
+            before = sum(rating.billed.values(), Fraction())
+            parts.append(
+                env._(
+                    "%(total)s, less %(before)s invoiced before",
+                    total=self._get_price_text(env, rating.total),
+                    before=self._get_price_text(env, before),
+                )
+            )
+        return "\n".join(parts)
+
+    def _get_measure_text(self, env, rating):
+        measure = rating.measure
+        quantity = self._get_quantity_text(env, measure.quantity)
+        if rating.billed:
+            return env._(
+                "Usage reported later: %(quantity)s instead of %(before)s",
+                quantity=quantity,
+                before=self._get_quantity_text(env, self._get_quantity_before(rating)),
+            )
+        return env._(
+            "Usage: %(quantity)s (items: %(count)s)", quantity=quantity, count=measure.count
+        )
+
+    def _get_slice_text(self, env, part):
+        """Return a part of the quantity with its price, in Latin-1."""
+        fee = self._get_price_text(env, part.fee)
+        if not part.quantity:
+            return fee
+        text = f"{self._get_part_text(env, part)} × {self._get_share_text(env, part)}"
+        return f"{text} + {fee}" if part.fee else text
+
+    def _get_part_text(self, env, part):
+        if self.tariff_id.model == tariff.PACKAGE:
+            return env._("%(count)s packages", count=int(part.quantity))
+        return self._get_quantity_text(env, part.quantity)
+
+    def _get_share_text(self, env, part):
+        """Return the price of a part; of a value the percentage."""
+        if self.tariff_id.model == tariff.PERCENTAGE:
+            return f"{formatLang(env, float(part.price * 100), digits=2)} %"
+        return self._format_price(env, float(part.price))
+
+    def _get_price_text(self, env, price):
+        return self._format_price(env, float(price))
+
+    def _get_quantity_text(self, env, quantity):
+        if self._get_aggregate() == "value":
+            return self._get_price_text(env, quantity)
+        quantity = float(quantity)
+        digits = 0 if quantity == int(quantity) else None
+        text = formatLang(env, quantity, digits=digits, dp=None if digits == 0 else "Product Unit")
+        uom = self.with_env(env).product_uom_id
+        return f"{text} {uom.name}" if uom and self.aggregation in ("sum", "max", "last") else text
+
+    # ------------------------------------------------------------------
+    # Amounts
+    # ------------------------------------------------------------------
+
+    def _prepare_metered_line_vals(self, terms, span, fiscal_position):
+        """Return the values of the run line that bills the usage of ``span``, or more of it."""
+        contract = self.contract_id
+        taxes = contract._get_run_taxes(
+            self.tax_ids, self.product_id, contract.company_id, fiscal_position
+        )
+        rating = self._rate(terms, span)
+        vals = self._get_metered_vals(rating, taxes)
+        note = vals.pop("note")
+        is_late = any(not amount.late_number for amount in rating.billed)
+        return {
+            **vals,
+            "contract_id": contract.id,
+            "contract_line_id": self.id,
+            "tariff_id": self.tariff_id.id,
+            "product_id": self.product_id.id,
+            "product_uom_id": self.product_uom_id.id,
+            "name": self._get_invoice_line_name(span, note),
+            "period_from": span.date_from,
+            "period_to": span.date_to,
+            "billing_date_from": span.date_from,
+            "billing_date_to": span.date_to,
+            "tax_ids": taxes.ids,
+            "analytic_distribution": self.analytic_distribution,
+            "is_metered": True,
+            "rated_quantity": float(rating.measure.quantity),
+            "late_number": self._get_next_number(rating) if is_late else 0,
+        }
+
+    def _get_next_number(self, rating):
+        return max((amount.late_number for amount in rating.billed), default=0) + 1
+
+
+class BillingContract(models.Model):
+    """Usage of metered price lines: whose it is, and when it is due."""
+
+    _inherit = "billing.contract"
+
+    @api.constrains("date_end", "cancel_date", "state")
+    def _check_end_not_metered(self):
+        self.line_ids._check_end_not_metered()
+
+    def _link_usage(self):
+        """Find the price lines of the open usage of these contracts anew."""
+        domain = Domain("contract_id", "in", self.ids) & Domain("state", "=", "open")
+        if not self.line_ids.filtered("is_metered"):
+            domain &= Domain("contract_line_id", "!=", False)
+        self.env["billing.usage"].search(domain)._compute_contract_line_id()
+
+    @api.model
+    def _get_late_domain(self, run):
+        """Return the contracts with usage that came after its period was billed.
+
+        By their ids, mostly none: the others are found by the index of their dates.
+        """
+        self.env["billing.usage"].flush_model(["contract_line_id", "state", "date"])
+        self.env["billing.contract.line"].flush_model(["invoiced_until", "is_metered"])
+        rows = self.env.execute_query(
+            SQL(
+                """
+                SELECT DISTINCT line.contract_id FROM billing_contract_line line
+                 WHERE line.is_metered AND line.company_id = %(company)s AND EXISTS (
+                       SELECT FROM billing_usage usage
+                        WHERE usage.contract_line_id = line.id AND usage.state = 'open'
+                          AND usage.date <= LEAST(line.invoiced_until, %(target)s)
+                          AND line.invoiced_until IS NOT NULL)
+                """,
+                company=run.company_id.id,
+                target=run.target_date,
+            )
+        )
+        ids = [contract_id for (contract_id,) in rows]
+        return Domain("id", "in", ids) if ids else Domain.FALSE
+
+    def _get_metered_due(self, terms, claims, run):
+        """Yield (price line, span) of the usage that ``run`` bills: periods, then late usage."""
+        skip, target = run.skip_before or None, run.target_date
+        for line in self.line_ids.filtered("is_metered"):
+            claimed = claims[line.id]
+            for span in line._get_metered_spans(terms, claimed, target, skip):
+                yield line, span
+            for span in line._get_late_spans(claimed, target, skip):
+                yield line, span
+
+    def _read_metered_ahead(self, run, claims):
+        """Read what the metered lines of these contracts have due, with a few queries for all."""
+        lines = self.line_ids.filtered("is_metered")
+        # one by one, each reads its own: a bad contract must not stop the others
+        if not lines or self.env.context.get("invoice_run_isolate"):
+            return
+        days = lines._read_usage_days(run.target_date)
+        for line in lines:
+            remember(self.env, ("usage days", line.id, run.target_date), lambda: days)
+        late = lines.browse(days)
+        if late:
+            found = late._find_billed_periods([day for some in days.values() for day in some])
+            for line in late:
+                remember(self.env, ("billed periods", line.id), lambda: found)
+        pairs = [pair for contract in self for pair in contract._find_metered_due(run, claims)]
+        if not pairs:
+            return
+        measures = lines._read_measures(pairs)
+        holding = lines._find_holding_amounts([span for _line, span in pairs])
+        by_line = holding.grouped("contract_line_id")
+        for line, span in pairs:
+            remember(self.env, ("measure", line.id, span), lambda: measures)
+            amounts = by_line.get(line, holding.browse())
+            remember(self.env, ("holding", line.id, span), lambda found=amounts: found)
+
+    def _find_metered_due(self, run, claims):
+        """Return what :meth:`_get_metered_due` yields; nothing where terms are impossible."""
+        if self.state not in CONTRACT_BILLED or not self.line_ids.filtered("is_metered"):
+            return []
+        try:
+            return list(self._get_metered_due(self._get_billing_terms(run), claims, run))
+        except ValueError:  # an exception of the run says so
+            return []
+
+    def _get_metered_charges(self, terms, claims, run, records, document):
+        """Yield the charges of usage that ``run`` bills of this contract.
+
+        In arrears with the other charges of its period; of contracts in advance, and where the
+        usage came late, with the newest invoice.
+        """
+        position = records["fiscal_position_id"]
+        due = defaultdict(list)
+        for line, span in self._get_metered_due(terms, claims, run):
+            vals = line._prepare_metered_line_vals(terms, span, position)
+            due[line].append((span, vals))
+            yield self._prepare_metered_charge(terms, span, vals, document)
+        for line, billed in due.items():
+            for vals in line._get_true_ups(terms, claims[line.id], billed, position):
+                span = periods.Span(vals["period_from"], vals["period_to"])
+                in_period = span in [one for one, _vals in billed]
+                yield self._prepare_metered_charge(terms, span, vals, document, in_period)
+
+    def _prepare_metered_charge(self, terms, span, vals, document, in_period=None):
+        """Return the charge of ``vals``, an amount of ``span``.
+
+        :param in_period: it belongs to the invoice of its period; by default all but late usage
+        """
+        if in_period is None:
+            in_period = not vals["late_number"]
+        in_period = in_period and terms.timing == "arrears"
+        return Charge(
+            payer=self.commercial_partner_id,
+            contract=self,
+            bucket=self._get_bucket(terms, span) if in_period else ("usage", self.id),
+            joins=not in_period,
+            key=self._get_run_key(),
+            document=document,
+            line=vals,
+        )
+
+
+class BillingUsage(models.Model):
+    """Usage items that are rated together, by a metered price line."""
+
+    _inherit = "billing.usage"
+
+    contract_line_id = fields.Many2one(
+        "billing.contract.line",
+        "Price Line",
+        compute="_compute_contract_line_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+        check_company=True,
+        ondelete="restrict",
+        domain="[('contract_id', '=', contract_id), ('is_metered', '=', True)]",
+        help="The items of a price line by usage are invoiced together, at its price, when the "
+        "billing period is over.",
+    )
+    meter_code = fields.Char(help="Finds the price line of the contract that has the same code.")
+    usage_key = fields.Char(
+        "Key", help="What is counted where different keys are: a user, a card, a device."
+    )
+    usage_claim_ids = fields.One2many("invoice.run.usage", "usage_id", "Claims", engine=True)
+
+    _open_line_idx = models.Index(
+        "(contract_line_id, date) WHERE state = 'open' AND contract_line_id IS NOT NULL"
+    )
+    _contract_line_idx = models.Index("(contract_line_id, date) WHERE contract_line_id IS NOT NULL")
+
+    @api.depends("contract_id", "product_id", "meter_code", "date", "partner_id")
+    def _compute_contract_line_id(self):
+        for usage in self:
+            if usage.state in (False, "open"):
+                lines = usage._get_metered_lines()
+                if usage.contract_line_id not in lines or not usage.contract_line_id:
+                    usage.contract_line_id = lines if len(lines) == 1 else False
+
+    def _get_meters(self):
+        """Return the metered price lines of the contract with the code or product of this item.
+
+        What somebody else pays is billed to whoever that is, at its own price.
+        """
+        metered = self.contract_id.line_ids.filtered("is_metered")
+        payer = self.partner_id.commercial_partner_id
+        if payer != self.contract_id.commercial_partner_id:
+            return metered.browse()
+        if self.meter_code:
+            return metered.filtered(lambda line: line.meter_code == self.meter_code)
+        return metered.filtered(
+            lambda line: line.product_id == self.product_id and not line.meter_code
+        )
+
+    def _get_metered_lines(self):
+        """Return the metered price lines that may rate this item on its day: one, or it is open."""
+        return self._get_meters().filtered(lambda line: line._covers(self.date))
+
+    def _get_metering_errors(self):
+        """Return the reason, as (code, message), why the price of this item is not known.
+
+        It has the meter of a price line and no price of its own: it is never billed by the item.
+        """
+        meters = self._get_meters()
+        if not meters or self.contract_line_id:
+            return []
+        lines = meters.filtered(lambda line: line._covers(self.date))
+        values = {"contract": self.contract_id.name, "lines": ", ".join(meters.mapped("name"))}
+        if len(lines) > 1:
+            message = self.env._(
+                "Several price lines of contract %(contract)s measure this: %(lines)s. Choose "
+                "the price line, or enter its meter code.",
+                **values,
+            )
+        else:
+            message = self.env._(
+                "Contract %(contract)s measures this by %(lines)s, but not on this day. Correct "
+                "the date of the item or the days of the price line.",
+                **values,
+            )
+        return [("metered", message)]
+
+    @api.constrains("contract_line_id", "contract_id", "currency_id")
+    def _check_contract_line(self):
+        for usage in self.filtered("contract_line_id"):
+            contract = usage.contract_line_id.contract_id
+            is_same = usage.contract_id == contract and usage.contract_line_id.is_metered
+            if not is_same or usage.currency_id != contract.currency_id:
+                raise ValidationError(
+                    self.env._(
+                        "“%(item)s”: the price line must be one by usage, of the contract and in "
+                        "the currency of the item.",
+                        item=usage.name,
+                    )
+                )
+
+    def _mark_metered_stale(self):
+        """Mark the amounts that hold these items among others."""
+        claims = Domain("usage_id", "in", self.ids) & Domain("is_claimed", "=", True)
+        self.env["invoice.run.line"]._mark_stale(Domain("usage_claim_ids", "any", claims))

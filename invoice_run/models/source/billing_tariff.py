@@ -1,0 +1,204 @@
+from odoo import api, fields, models
+from odoo.exceptions import UserError, ValidationError
+
+from ...engine import tariff
+from ...engine.periods import exact
+
+#: In the context: tiers are written with their tariff, which is checked as a whole afterwards.
+#: An object, because over RPC nobody can send one.
+CHECKED_LATER = object()
+
+
+class BillingTariff(models.Model):
+    """A price that depends on the quantity, shared by any number of price lines."""
+
+    _name = "billing.tariff"
+    _description = "Tariff"
+    _inherit = "invoice.run.stale.mixin"
+    _order = "name, id"
+    _check_company_auto = True
+    _prepares_runs = True
+
+    name = fields.Char(required=True, translate=True)
+    company_id = fields.Many2one(
+        "res.company", required=True, index=True, default=lambda self: self.env.company
+    )
+    currency_id = fields.Many2one(
+        "res.currency",
+        required=True,
+        compute="_compute_currency_id",
+        store=True,
+        readonly=False,
+        precompute=True,
+    )
+    model = fields.Selection(
+        [
+            ("flat", "One price"),
+            ("graduated", "Graduated: each part at the price of its band"),
+            ("volume", "Volume: everything at the price of the band reached"),
+            ("package", "Packages"),
+            ("stairstep", "Steps: the fee of the band reached"),
+            ("percentage", "Percentage of the value"),
+        ],
+        "Calculation",
+        required=True,
+        default="graduated",
+    )
+    tier_ids = fields.One2many("billing.tariff.tier", "tariff_id", "Bands", copy=True)
+    included_quantity = fields.Float(
+        "Included",
+        digits="Product Unit",
+        help="Costs nothing in each billing period; the bands count from there on.",
+    )
+    package_size = fields.Float(
+        digits="Product Unit", default=1.0, help="Units in a package; a started one is charged."
+    )
+    round_up = fields.Boolean(
+        "Whole Units", help="Started units count in full: 10.2 are charged as 11."
+    )
+    active = fields.Boolean(default=True)
+
+    _included_not_negative = models.Constraint(
+        "CHECK (included_quantity >= 0)", "The included quantity cannot be negative."
+    )
+
+    @api.depends("company_id")
+    def _compute_currency_id(self):
+        for record in self:
+            record.currency_id = record.currency_id or record.company_id.currency_id
+
+    @api.model
+    def _get_stale_fields(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return {"model", "included_quantity", "package_size", "round_up", "currency_id"}
+
+    def _get_stale_domain(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return [("tariff_id", "in", self.ids)]
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        return super(BillingTariff, self._with_tiers()).create(vals_list).with_env(self.env)
+
+    def write(self, vals):
+        return super(BillingTariff, self._with_tiers()).write(vals)
+
+    def _with_tiers(self):
+        return self.with_context(invoice_run_tiers=CHECKED_LATER)
+
+    @api.constrains("model", "tier_ids", "included_quantity", "package_size")
+    def _check_tiers(self):
+        for record in self:
+            try:
+                record._get_rating()
+            except tariff.TariffError as error:
+                raise ValidationError(record._get_refusal(error.code)) from error
+
+    def _get_rating(self):
+        """Return this tariff for the engine.
+
+        :raises tariff.TariffError: gap, disorder, or a band that the model does not have
+        """
+        self.ensure_one()
+        return tariff.Tariff(
+            model=self.model,
+            # in order also while they are being written
+            bands=tuple(tier._get_band() for tier in self.tier_ids.sorted("sequence")),
+            included=exact(self.included_quantity),
+            package_size=exact(self.package_size),
+            round_up=self.round_up,
+        )
+
+    def _get_refusal(self, code):
+        """Return in words what is wrong with this tariff.
+
+        :param code: see ``tariff.TariffError``
+        """
+        messages = {
+            "no_band": self.env._("Add a band with a price."),
+            "one_band": self.env._(
+                "This calculation has one price: keep one band, without “Up To”."
+            ),
+            "open_end": self.env._(
+                "The last band needs no limit, so that every quantity has a price: empty its "
+                "“Up To”."
+            ),
+            "order": self.env._(
+                "Each band must go further than the one before it, and only the last one has no "
+                "limit. Correct “Up To”."
+            ),
+            "package": self.env._("Enter how many units are in a package."),
+            "negative": self.env._("The included quantity cannot be negative."),
+        }
+        return self.env._(
+            "Tariff %(tariff)s: %(message)s",
+            tariff=self.name,
+            message=messages.get(code, code),
+        )
+
+    def _note_tiers_changed(self):
+        """Note who changed a band, and mark what was calculated by it."""
+        self.env["billing.change"]._note(self)
+        self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
+        if self.env.context.get("invoice_run_tiers") is not CHECKED_LATER:
+            self._check_tiers()
+
+
+class BillingTariffTier(models.Model):
+    """One band of a tariff: what is above the band before it, up to and including its limit."""
+
+    _name = "billing.tariff.tier"
+    _description = "Tariff Band"
+    _order = "tariff_id, sequence, id"
+
+    tariff_id = fields.Many2one("billing.tariff", required=True, index=True, ondelete="cascade")
+    company_id = fields.Many2one(related="tariff_id.company_id", store=True, index=True)
+    currency_id = fields.Many2one(related="tariff_id.currency_id")
+    sequence = fields.Integer(default=10)
+    up_to = fields.Float(
+        digits="Product Unit", help="Included. Empty or 0: without limit, as the last band."
+    )
+    price_unit = fields.Float(
+        "Price", min_display_digits="Product Price", help="Of one unit; of one package there."
+    )
+    flat_fee = fields.Monetary(
+        "Fee",
+        help="Once per billing period, as soon as the band is reached. With a percentage: for "
+        "each item.",
+    )
+    rate = fields.Float("Rate %", digits=(12, 4), help="Share of the value that is charged.")
+
+    _up_to_not_negative = models.Constraint(
+        "CHECK (up_to >= 0)", "The limit of a band cannot be negative."
+    )
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        tiers = super().create(vals_list)
+        tiers.tariff_id._note_tiers_changed()
+        return tiers
+
+    def write(self, vals):
+        if "tariff_id" in vals and self.filtered(
+            lambda tier: tier.tariff_id.id != vals["tariff_id"]
+        ):
+            raise UserError(
+                self.env._("A band stays with its tariff. Delete it here and add it there.")
+            )
+        result = super().write(vals)
+        self.tariff_id._note_tiers_changed()
+        return result
+
+    def unlink(self):
+        tariffs = self.tariff_id
+        result = super().unlink()
+        tariffs._note_tiers_changed()
+        return result
+
+    def _get_band(self):
+        return tariff.Band(
+            up_to=exact(self.up_to) if self.up_to else None,
+            price_unit=exact(self.price_unit),
+            flat_fee=exact(self.flat_fee),
+            rate=exact(self.rate),
+        )
