@@ -68,6 +68,8 @@ from . import test_sending_faults
 from . import test_sources
 from . import test_timeline
 from . import test_today
+from . import test_planned
+from . import test_indexation
 from . import test_tours
 from . import test_translations
 from . import test_trouble
@@ -75,3 +77,4 @@ from . import test_undo
 from . import test_uninvoiced
 from . import test_usage
 from . import test_wizard_owners
+from . import test_price_update

@@ -331,7 +331,9 @@ class InvoiceRunLine(models.Model):
         Every billed period counts once, however many price lines it has.
         """
         billed = self.filtered("contract_line_id")
-        spans = {(line.billing_date_from, line.billing_date_to) for line in billed}
+        spans = periods.union(
+            periods.Span(line.billing_date_from, line.billing_date_to) for line in billed
+        )
         return sum(billed.contract_id._get_period_share(*span) for span in spans)
 
 
