@@ -69,17 +69,31 @@ class Charge(NamedTuple):
     amount: Fraction
 
 
+#: Days in one unit of a grid that is counted in days.
+UNIT_DAYS = {"day": 1, "week": 7}
+
+
 @dataclass(frozen=True)
 class Grid:
-    """Consecutive periods of ``count`` months or weeks; period 0 starts on ``anchor``."""
+    """Consecutive periods of ``count`` months, weeks or days; period 0 starts on ``anchor``.
+
+    :param day: day of the month on which periods of months start, the last one of a shorter
+        month: 31 is the end of each month; 0: that of ``anchor``
+    """
 
     anchor: date
     count: int = 1
     unit: str = "month"
+    day: int = 0
 
     def __post_init__(self):
         if self.count < 1:
-            raise ValueError("A billing period must be at least one month or week long.")
+            raise ValueError("A billing period must be at least one month, week or day long.")
+
+    @cached_property
+    def _days(self) -> int:
+        # length of a period; 0: counted in months
+        return UNIT_DAYS.get(self.unit, 0) * self.count
 
     @cached_property
     def _months(self) -> int:
@@ -88,10 +102,10 @@ class Grid:
 
     def start(self, index: int) -> date:
         """First day of period ``index`` (negative before the anchor)."""
-        if self.unit == "week":
-            return self.anchor + timedelta(weeks=index * self.count)
+        if self._days:
+            return self.anchor + timedelta(days=index * self._days)
         year, month = divmod(self._months + index * self.count, 12)
-        day = self.anchor.day
+        day = self.day or self.anchor.day
         if day > 28:
             day = min(day, monthrange(year, month + 1)[1])
         return date(year, month + 1, day)
@@ -102,8 +116,8 @@ class Grid:
 
     def index(self, day: date) -> int:
         """Index of the period that contains ``day``."""
-        if self.unit == "week":
-            return (day - self.anchor).days // (7 * self.count)
+        if self._days:
+            return (day - self.anchor).days // self._days
         months = (day.year - self.anchor.year) * 12 + day.month - self.anchor.month
         index = months // self.count
         return index if self.start(index) <= day else index - 1
@@ -114,14 +128,25 @@ class Grid:
             yield self.period(index).clip(*span)
 
 
-def grid_anchor(start: date, count: int, unit: str, anchor: str) -> date:
+def grid_anchor(
+    start: date, count: int, unit: str, anchor: str, day: int = 1, month: int = 0
+) -> date:
     """First day of period 0 of a contract that starts on ``start``.
 
-    ``anchor`` is ``start`` (the contract's own start) or ``calendar``: the first of that
-    month, of its quarter for 3 months, half-year for 6, year for 12; the Monday for weeks.
+    ``anchor`` is ``start`` (the contract's own start), ``calendar``: the first of that month,
+    of its quarter for 3 months, half-year for 6, year for 12; the Monday for weeks;
+    ``month_end``: the latest end of a month, or ``day``: the latest ``day`` of a month, or of
+    ``month`` (1 to 12), where that is given. Periods of days always begin with the contract;
+    those of weeks know no day of a month.
     """
-    if anchor == "start":
+    if anchor == "start" or unit == "day":
         return start
+    if anchor in ("month_end", "day"):
+        latest = Grid(date(start.year - 1, month or 1, 1), 12 if month else 1, "month", day)
+        if unit == "week":
+            return start
+        grid = Grid(latest.start(latest.index(start)), count, "month", day)
+        return grid.start(grid.index(start))
     if unit == "week":
         return start - timedelta(days=start.weekday())
     size = count if count in (3, 6, 12) else 1
@@ -136,14 +161,20 @@ class Terms:
     :param end: last day (inclusive), None = open-ended
     :param mode: ``periodic``, ``date`` (to ``until``) or ``end`` (to the end date)
     :param until: last day to invoice in mode ``date`` (inclusive)
-    :param count: length of a billing period, in ``unit`` (``month`` or ``week``)
+    :param count: length of a billing period, in ``unit`` (``month``, ``week`` or ``day``)
     :param prebilling: periods invoiced ahead of the one that contains the target date
     :param timing: ``advance``, or ``arrears``: only periods that are over
-    :param anchor: ``start`` or ``calendar``, see :func:`grid_anchor`
+    :param anchor: ``start``, ``calendar``, ``month_end`` or ``day``, see :func:`grid_anchor`
+    :param anchor_day: day of the month with the anchor ``day``, 1 to 31
+    :param anchor_month: month in which the year begins with the anchor ``day``; 0: any
+    :param first_due: from which day a first period that the grid cuts is due: ``grid`` (the
+        first day that it would have) or ``start`` (that of the contract)
     :param proration: how a cut month is counted: ``actual``, ``thirty``, ``thirty_360``
-        or ``none``
+        or ``none``; or a cut unit of the price, whatever its months: ``days_of_period`` (its
+        days by the days of the whole unit) or ``none_period`` (in full)
     :param split: cut the spans of ``date`` and ``end`` on the period grid
-    :raises ValueError: period shorter than one unit, negative pre-billing, end before start
+    :raises ValueError: period shorter than one unit, negative pre-billing, end before start,
+        no such day or month
     """
 
     start: date
@@ -157,8 +188,13 @@ class Terms:
     anchor: str = "start"
     proration: str = "actual"
     split: bool = False
+    anchor_day: int = 1
+    anchor_month: int = 0
+    first_due: str = "grid"
 
     def __post_init__(self):
+        if not (1 <= self.anchor_day <= 31 and 0 <= self.anchor_month <= 12):
+            raise ValueError("Periods begin on a day from 1 to 31, of a month from 1 to 12.")
         if self.prebilling < 0:
             raise ValueError("The number of periods invoiced in advance cannot be negative.")
         if self.end and self.end < self.start:
@@ -168,8 +204,28 @@ class Terms:
     @cached_property
     def grid(self) -> Grid:
         """The billing periods of the contract."""
-        anchor = grid_anchor(self.start, self.count, self.unit, self.anchor)
-        return Grid(anchor, self.count, self.unit)
+        return self._get_grid(self.count, self.unit)
+
+    def _get_grid(self, count: int, unit: str) -> Grid:
+        day = {"month_end": 31, "day": self.anchor_day}.get(self.anchor, 0)
+        month = self.anchor_month if self.anchor == "day" else 0
+        anchor = grid_anchor(self.start, count, unit, self.anchor, day, month)
+        return Grid(anchor, count, unit, day)
+
+    def period_begin(self, index: int) -> date:
+        """The day from which period ``index`` of the grid is the present one.
+
+        Its first day; of the contract's first period, where it says so, the contract's.
+        """
+        begin = self.grid.start(index)
+        if self.first_due == "start" and begin < self.start < self.grid.start(index + 1):
+            return self.start
+        return begin
+
+    def present(self, target: date) -> int:
+        """Index of the period that is the present one on ``target``."""
+        index = self.grid.index(target)
+        return index if self.period_begin(index) <= target else index - 1
 
     def unit_grid(self, interval: str) -> Grid:
         """The units in which a price per ``interval`` is counted and rounded.
@@ -180,8 +236,7 @@ class Terms:
         if not months:
             return self.grid
         if months not in self._unit_grids:
-            anchor = grid_anchor(self.start, months, "month", self.anchor)
-            self._unit_grids[months] = Grid(anchor, months)
+            self._unit_grids[months] = self._get_grid(months, "month")
         return self._unit_grids[months]
 
     @cached_property
@@ -208,6 +263,17 @@ def open_spans(first: date, last: date, taken: Iterable[Span]) -> list[Span]:
     return spans
 
 
+def union(spans: Iterable[Span]) -> list[Span]:
+    """The days that any of ``spans`` covers, in order; adjoining ones are one span."""
+    merged: list[Span] = []
+    for span in sorted(spans):
+        if merged and span.date_from <= merged[-1].date_to + DAY:
+            merged[-1] = Span(merged[-1].date_from, max(merged[-1].date_to, span.date_to))
+        else:
+            merged.append(span)
+    return merged
+
+
 def first_open_day(first: date, last: date | None, taken: Iterable[Span]) -> date | None:
     """The first day of a line that is not invoiced yet; None when nothing is left.
 
@@ -225,9 +291,9 @@ def billing_horizon(terms: Terms, target: date) -> date | None:
     """Last day (inclusive) that a run with this target date invoices; None = nothing.
 
     Periodic: the end of the period that contains the target date, counted on the grid also
-    before the contract starts, plus the pre-billed ones; in arrears the end of the last
-    period that is over on the target date (a period cut by the end of the contract is over
-    on that day).
+    before the contract starts (see :meth:`Terms.present`), plus the pre-billed ones; in arrears
+    the end of the last period that is over on the target date (a period cut by the end of the
+    contract is over on that day).
 
     :raises OpenEnded: mode ``end`` and the contract has no end date
     """
@@ -240,7 +306,7 @@ def billing_horizon(terms: Terms, target: date) -> date | None:
     grid = terms.grid
     index = grid.index(target)
     if terms.timing == "advance":
-        last = grid.period(index + terms.prebilling).date_to
+        last = grid.period(terms.present(target) + terms.prebilling).date_to
     else:
         over = min(filter(None, (grid.period(index).date_to, terms.end))) <= target
         last = grid.period(index if over else index - 1).date_to
@@ -305,7 +371,7 @@ def next_invoicing_date(terms: Terms, day: date | None) -> date | None:
         return day
     index = terms.grid.index(day)
     if terms.timing == "advance":
-        return terms.grid.start(index - terms.prebilling)
+        return terms.period_begin(index - terms.prebilling)
     return min(filter(None, (terms.grid.period(index).date_to, terms.end)))
 
 
@@ -367,11 +433,13 @@ def _month_share(month: Span, part: Span, proration: str) -> Fraction:
 
 def _unit_share(unit: Span, part: Span, grid: Grid, proration: str) -> Fraction:
     """Share of one price unit of ``grid`` that ``part`` of it costs, at most 1."""
-    if part == unit:
+    if part == unit or proration == "none_period":
         return ONE
-    if grid.unit == "week":
+    if grid.unit != "month":
         return ONE if proration == "none" else Fraction(part.days, unit.days)
-    months = Grid(grid.anchor, 1)
+    if proration == "days_of_period":
+        return Fraction(part.days, unit.days)
+    months = Grid(grid.anchor, 1, "month", grid.day)
     shares = (
         _month_share(months.period(months.index(cut.date_from)), cut, proration)
         for cut in months.cut(part)

@@ -26,7 +26,7 @@ def units_per_year(interval: str, count: int = 1, unit: str = "month") -> Fracti
     """How often a price per ``interval`` is charged in a year.
 
     :param count: length of a billing period, for a price per ``period``, in ``unit``
-    :param unit: ``month`` or ``week``
+    :param unit: ``month``, ``week`` or ``day``
     """
     if interval == "period":
         return Fraction(UNITS[unit], count)

@@ -70,6 +70,8 @@ from . import test_sources
 from . import test_tariff_rating
 from . import test_timeline
 from . import test_today
+from . import test_planned
+from . import test_indexation
 from . import test_tours
 from . import test_translations
 from . import test_trouble
@@ -78,3 +80,4 @@ from . import test_uninvoiced
 from . import test_usage
 from . import test_usage_annex
 from . import test_wizard_owners
+from . import test_price_update

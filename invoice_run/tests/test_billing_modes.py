@@ -250,6 +250,9 @@ class TestPeriodic(BillingCommon):
 
     def test_calendar_periods(self):
         contract = self._make_contract(date_start="2018-02-24", period_anchor="calendar")
+        self.assertNext(contract, "2018-02-24")
+        self.assertProposed("2018-02-23", [])
+        contract.first_period_due = "grid"
         self.assertNext(contract, "2018-02-01")
         self.assertProposed("2018-02-01", [("2018-02-24", "2018-02-28", 17.86)])
         self.assertProposed("2018-03-01", [("2018-03-01", "2018-03-31", 100.0)])

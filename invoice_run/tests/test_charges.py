@@ -21,6 +21,7 @@ from .test_periods import (
     days_of,
     each_day,
     months_later,
+    slow_start,
     some_terms,
     span,
 )
@@ -71,17 +72,21 @@ def slow_total(terms: Terms, interval: str, unit: periods.Grid, part: Span) -> F
     days = len(each_day(*part))
     if interval in ("day", "week"):
         return Fraction(days, 7 if interval == "week" else 1)
-    if unit.unit == "week":
-        return Fraction(1) if terms.proration == "none" else Fraction(days, 7 * unit.count)
-    number = unit.index(part.date_from) * unit.count
-    return slow_share(unit.anchor, range(number, number + unit.count), part, terms.proration)
+    if terms.proration == "none_period":
+        return Fraction(1)
+    number = unit.index(part.date_from)
+    if unit.unit != "month" or terms.proration == "days_of_period":
+        whole = (slow_start(unit, number + 1) - slow_start(unit, number)).days
+        return Fraction(1) if terms.proration == "none" else Fraction(days, whole)
+    months = range(number * unit.count, (number + 1) * unit.count)
+    return slow_share(unit.anchor, months, part, terms.proration, unit.day)
 
 
-def slow_share(anchor: date, months: range, part: Span, proration: str) -> Fraction:
+def slow_share(anchor: date, months: range, part: Span, proration: str, on: int) -> Fraction:
     """Every month of a unit counts the same; cut ones are prorated."""
     total = Fraction()
     for number in months:
-        month = Span(months_later(anchor, number), months_later(anchor, number + 1) - DAY)
+        month = Span(months_later(anchor, number, on), months_later(anchor, number + 1, on) - DAY)
         inside = [one for one in each_day(*part) if month.date_from <= one <= month.date_to]
         if inside:
             total += slow_month_share(month, Span(inside[0], inside[-1]), proration)
@@ -376,6 +381,35 @@ class TestExamples(BaseCase):
             with self.subTest(count=count, unit=unit, part=part):
                 terms = Terms(day(start), count=count, unit=unit)
                 self.assertCost(terms, start, part, expected, "period")
+
+    def test_days_of_the_whole_period(self):
+        """As Business Central, Kill Bill and Lago count: days ÷ days of the whole period."""
+        year = Terms(day("2023-01-01"), proration="days_of_period")
+        part = span("2023-01-01..2023-01-14")
+        self.assertEqual(amount(year, year.start, part, "year", Fraction(1200)), money("46.03"))
+        quarter = Terms(day("2023-05-20"), count=3, anchor="calendar", proration="days_of_period")
+        part = span("2023-05-20..2023-06-30")
+        for price, expected in ((120, "55.38"), (100, "46.15")):
+            # 42 of the 91 days of the second quarter
+            found = amount(quarter, quarter.start, part, "quarter", Fraction(price))
+            self.assertEqual(found, money(expected))
+        month = Terms(day("2025-01-15"), anchor="calendar", proration="days_of_period")
+        self.assertEqual(amount(month, month.start, span("2025-01-15..2025-01-31")), money("54.84"))
+
+    def test_price_that_changes_within_a_quarter(self):
+        """120.00 a quarter until 19 May, 100.00 from 20 May: 64.62 + 46.15."""
+        terms = Terms(day("2023-04-01"), count=3, proration="days_of_period")
+        before, after = span("2023-04-01..2023-05-19"), span("2023-05-20..2023-06-30")
+        self.assertEqual(
+            amount(terms, terms.start, before, "quarter", Fraction(120)), money("64.62")
+        )
+        self.assertEqual(amount(terms, terms.start, after, "quarter"), money("46.15"))
+
+    def test_begun_period_counts_whole(self):
+        terms = Terms(day("2023-05-20"), count=3, anchor="calendar", proration="none_period")
+        parts = (span("2023-05-20..2023-05-31"), span("2023-06-01..2023-06-30"))
+        found = [amount(terms, terms.start, part, "quarter") for part in parts]
+        self.assertEqual(found, [100, 0])
 
     def test_billing_period_of_weeks_without_proration(self):
         terms = Terms(day("2023-01-01"), unit="week", count=2, proration="none")

@@ -157,6 +157,28 @@ class TestImport(ImportCommon):
         self.assertEqual(lines.mapped("price_interval"), ["month", "once"])
         self.assertEqual(lines.contract_id.name, "CTR-00001")
 
+    def test_templates_of_prices(self):
+        """Index values, clauses and planned prices, after the contracts that they are about."""
+        self.env["billing.index"].create(
+            {"code": "HEALTH", "name": "Health Index", "company_id": self.company.id}
+        )
+        values, _fields = self._upload_template("billing.index.value")
+        self.assertEqual(values["messages"], [])
+        found = self.env["billing.index.value"].browse(values["ids"])
+        self.assertEqual(found.mapped("value"), [110.09, 111.56])
+        contracts, _fields = self._upload_template("billing.contract")
+        contract = self.env["billing.contract"].browse(contracts["ids"][0])
+        self.env["billing.contract"].search([("name", "=", "CTR-00001")]).name = "CTR-X"
+        contract.name = "CTR-00001"
+        prices, _fields = self._upload_template("billing.contract.line.price")
+        self.assertEqual(prices["messages"], [])
+        rows = self.env["billing.contract.line.price"].browse(prices["ids"])
+        self.assertEqual(rows.mapped("price_unit"), [980.0, 1010.0])
+        clauses, _fields = self._upload_template("billing.index.clause")
+        self.assertEqual(clauses["messages"], [])
+        clause = self.env["billing.index.clause"].browse(clauses["ids"])
+        self.assertEqual((clause.formula, clause.contract_id), ("base", contract))
+
     def test_usage_template(self):
         contract = self._make_contract()
         self.env["billing.contract"].search([("name", "=", "CTR-00001")]).name = "CTR-X"
@@ -212,7 +234,7 @@ class TestFaultyImport(ImportCommon):
         self.assertEqual([error[0] for error in errors], [1, 2, 3])
         self.assertIn("end of the contract is before its start", errors[0][2])
         self.assertIn("discount must be between", errors[1][2])
-        self.assertIn("at least one month or week", errors[2][2])
+        self.assertIn("at least one month, week or day", errors[2][2])
 
     def test_line_outside_the_contract(self):
         result = self._upload_rows(self._row(1), self._row(2, line_start="2026-02-01"))

@@ -560,7 +560,7 @@ class TestInvariants(InvoiceRunCommon):
                     line.price_interval,
                     line._get_counted_from(),
                     Span(first, last),
-                    line._get_net_price(),
+                    line._get_net_price(first),
                     coin,
                 )
             self.assertEqual(walk.get_billed_amount(line), whole.amount, walk.show(line.id))

@@ -32,15 +32,16 @@ def spans(text: str) -> list[Span]:
 # ---------------------------------------------------------------------------
 
 
-def months_later(anchor: date, months: int) -> date:
+def months_later(anchor: date, months: int, on: int = 0) -> date:
     year, month = divmod(anchor.year * 12 + anchor.month - 1 + months, 12)
-    return date(year, month + 1, min(anchor.day, calendar.monthrange(year, month + 1)[1]))
+    return date(year, month + 1, min(on or anchor.day, calendar.monthrange(year, month + 1)[1]))
 
 
 def slow_start(grid: periods.Grid, number: int) -> date:
-    if grid.unit == "week":
-        return date.fromordinal(grid.anchor.toordinal() + 7 * grid.count * number)
-    return months_later(grid.anchor, grid.count * number)
+    if grid.unit != "month":
+        days = {"week": 7, "day": 1}[grid.unit] * grid.count
+        return date.fromordinal(grid.anchor.toordinal() + days * number)
+    return months_later(grid.anchor, grid.count * number, grid.day)
 
 
 def each_day(first: date, last: date) -> list[date]:
@@ -55,7 +56,7 @@ def slow_starts(terms: Terms) -> list[date]:
     """Period starts some twelve years around the contract."""
     grid = terms.grid
     reach = 4500 + ((terms.end - terms.start).days if terms.end else 0)
-    count = reach // (grid.count * (7 if grid.unit == "week" else 28)) + 2
+    count = reach // (grid.count * {"day": 1, "week": 7, "month": 28}[grid.unit]) + 2
     return [slow_start(grid, number) for number in range(-count, count)]
 
 
@@ -66,6 +67,9 @@ def slow_horizon(terms: Terms, target: date) -> date | None:
     starts = slow_starts(terms)
     if terms.timing == "advance":
         current = bisect_right(starts, target) - 1
+        is_first = starts[current] <= terms.start < starts[current + 1]
+        if terms.first_due == "start" and is_first and target < terms.start:
+            current -= 1  # the first period begins with the contract
         last = starts[current + 1 + terms.prebilling] - DAY
     elif terms.end and terms.end <= target:
         return terms.end
@@ -108,8 +112,11 @@ EDGE_DAYS = [
 ]
 DATES = st.sampled_from(EDGE_DAYS) | st.dates(day("1999-01-01"), day("2101-12-31"))
 UNITS = st.sampled_from(
-    [("month", n) for n in (1, 2, 3, 4, 6, 12, 24)] + [("week", n) for n in (1, 2, 4, 13)]
+    [("month", n) for n in (1, 2, 3, 4, 6, 12, 24)]
+    + [("week", n) for n in (1, 2, 4, 13)]
+    + [("day", n) for n in (1, 7, 28, 30, 90)]
 )
+PRORATIONS = ["actual", "thirty", "thirty_360", "none", "days_of_period", "none_period"]
 LENGTHS = st.sampled_from([0, 30, 364, 365, 366]) | st.integers(0, 900)
 SHIFTS = st.sampled_from([-1, 0, 400]) | st.integers(-60, 1000)
 
@@ -135,8 +142,11 @@ def some_terms(draw, mode=None, lengths=LENGTHS):
         unit=unit,
         prebilling=draw(st.integers(0, 3)),
         timing=draw(st.sampled_from(["advance", "arrears"])),
-        anchor=draw(st.sampled_from(["start", "calendar"])),
-        proration=draw(st.sampled_from(["actual", "thirty", "thirty_360", "none"])),
+        anchor=draw(st.sampled_from(["start", "calendar", "month_end", "day"])),
+        anchor_day=draw(st.sampled_from([1, 15, 28, 29, 30, 31])),
+        anchor_month=draw(st.sampled_from([0, 0, 1, 2, 4, 12])),
+        first_due=draw(st.sampled_from(["grid", "start"])),
+        proration=draw(st.sampled_from(PRORATIONS)),
         split=draw(st.booleans()),
     )
 
@@ -194,6 +204,51 @@ def targets_of(terms: Terms):
 
 @tagged("post_install", "-at_install")
 class TestGrid(BaseCase):
+    def test_month_end_and_chosen_days(self):
+        """The last day of each month; a billing day of its own; a year that begins in April."""
+        table = [
+            ({"anchor": "month_end"}, "2024-04-30", "2024-04-30 2024-05-31 2024-06-30"),
+            ({"anchor": "month_end"}, "2024-01-15", "2023-12-31 2024-01-31 2024-02-29"),
+            ({"anchor": "day", "anchor_day": 15}, "2024-01-20", "2024-01-15 2024-02-15 2024-03-15"),
+            ({"anchor": "day", "anchor_day": 31}, "2024-01-20", "2023-12-31 2024-01-31 2024-02-29"),
+            (
+                {"anchor": "day", "anchor_day": 6, "anchor_month": 4, "count": 3},
+                "2024-05-20",
+                "2024-04-06 2024-07-06 2024-10-06",
+            ),
+            (
+                {"anchor": "day", "anchor_month": 4, "count": 12},
+                "2024-02-20",
+                "2023-04-01 2024-04-01 2025-04-01",
+            ),
+            ({"unit": "day", "count": 28}, "2024-02-20", "2024-02-20 2024-03-19 2024-04-16"),
+            ({"unit": "day", "anchor": "calendar"}, "2024-02-28", "2024-02-28 2024-02-29"),
+            ({"unit": "week", "anchor": "day"}, "2024-02-28", "2024-02-28 2024-03-06"),
+        ]
+        for terms, start, starts in table:
+            with self.subTest(terms=terms, start=start):
+                grid = Terms(day(start), **terms).grid
+                first = grid.index(day(start))
+                found = [grid.start(first + number) for number in range(len(starts.split()))]
+                self.assertEqual(found, [day(text) for text in starts.split()])
+
+    def test_no_such_day(self):
+        for terms in ({"anchor_day": 0}, {"anchor_day": 32}, {"anchor_month": 13}):
+            with self.subTest(terms=terms), self.assertRaises(ValueError):
+                Terms(day("2024-01-01"), **terms)
+
+    def test_first_period_due(self):
+        """A first period that the calendar cuts: from the contract's start, or the period's."""
+        for first_due, begin in (("grid", "2024-01-01"), ("start", "2024-01-15")):
+            terms = Terms(day("2024-01-15"), anchor="calendar", first_due=first_due)
+            self.assertEqual(periods.next_invoicing_date(terms, terms.start), day(begin))
+            self.assertEqual(
+                periods.next_invoicing_date(terms, day("2024-02-01")), day("2024-02-01")
+            )
+            before = periods.billing_horizon(terms, day("2024-01-14"))
+            self.assertEqual(before, day("2024-01-31" if first_due == "grid" else "2023-12-31"))
+            self.assertEqual(periods.billing_horizon(terms, day("2024-01-15")), day("2024-01-31"))
+
     def test_worked_examples(self):
         """The table of anchors: every boundary comes from the anchor."""
         table = [

@@ -317,7 +317,8 @@ class TestClaims(InvoiceRunCommon):
         self.env.flush_all()
         columns = (
             "partner_id, commercial_partner_id, company_id, currency_id, date_start, state, "
-            "billing_mode, period_count, period_unit, billing_timing, period_anchor, proration"
+            "billing_mode, period_count, period_unit, billing_timing, period_anchor, proration, "
+            "anchor_day, first_period_due"
         )
         self.env.cr.execute(
             SQL(

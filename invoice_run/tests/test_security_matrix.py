@@ -146,6 +146,39 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 "sequence": 1,
                 "up_to": 5.0,
             },
+            "billing.contract.line.price": lambda: {
+                "contract_line_id": self._make("billing.contract.line").id,
+                "date_from": "2030-01-01",
+            },
+            "billing.index": lambda: {
+                "code": f"X{self.env['billing.index'].sudo().search_count([])}",
+                "name": "Prices",
+                **company,
+            },
+            "billing.index.value": lambda: {
+                "index_id": self._make("billing.index").id,
+                "month": "2024-01-01",
+                "value": 100.0,
+            },
+            "billing.index.factor": lambda: {
+                "index_id": self._make("billing.index").id,
+                "base_year": 2013,
+                "new_base_year": 2020,
+                "factor": 0.9,
+            },
+            "billing.index.clause": lambda: {
+                "contract_id": self.contract.id,
+                "contract_line_id": self._make("billing.contract.line").id,
+                "index_id": self._make("billing.index").id,
+                "base_month": "2024-01-01",
+                "first_date": "2025-01-01",
+            },
+            "billing.price.update": lambda: {"name": "Prices 2025", **company},
+            "billing.price.update.line": lambda: {
+                "update_id": self._make("billing.price.update").id,
+                "contract_line_id": self.contract.line_ids[:1].id,
+                "date_from": "2030-01-01",
+            },
             "billing.usage": lambda: {"partner_id": self.debtor.id, **line, **company},
             "invoice.run.usage": lambda: {
                 "line_id": self.waiting.line_ids[:1].id,
@@ -254,6 +287,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
     def _get_write_vals(self, record):
         """Return a harmless change of ``record``, of a field that a person may write."""
         names = (
+            "is_dropped",
             "send_action",
             "name",
             "reason",

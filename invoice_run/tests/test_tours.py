@@ -211,6 +211,24 @@ class TestContractTours(HttpCase, InvoiceRunCommon):
             "/odoo/action-invoice_run.billing_bridge_action", "invoice_run_bridge", login="run_user"
         )
 
+    def test_planned_price(self):
+        self.start_tour(
+            f"/odoo/action-invoice_run.billing_contract_action/{self.contract.id}",
+            "invoice_run_planned_price",
+            login="run_user",
+        )
+        self.env.invalidate_all()
+        self.assertEqual(self.contract.line_ids.price_ids.price_unit, 120.0)
+
+    def test_price_update(self):
+        self.start_tour(
+            "/odoo/action-invoice_run.billing_price_update_action/new",
+            "invoice_run_price_update",
+            login="run_reviewer",
+        )
+        self.env.invalidate_all()
+        self.assertIn(103.0, self.contract.line_ids.price_ids.mapped("price_unit"))
+
     def test_change_from_date(self):
         self._run_all(self.this_month - relativedelta(days=1))
         self.start_tour(

@@ -188,8 +188,12 @@ class BillingBridge(models.TransientModel):
         standings = defaultdict(dict)
         roots = self._get_roots()
         rates = {}
+        planned = self._get_planned_rows(day)
         for row in self._get_running_rows(day):
-            line_id, currency_id, amount, quantity, *price = row
+            line_id, currency_id, amount, quantity, price_unit, discount, *terms = row
+            if line_id in planned:
+                amount, quantity, price_unit, discount = planned[line_id]
+            price = (price_unit, discount, *terms)
             if currency_id not in rates:
                 rates[currency_id] = self._get_rate(currency_id)
             standing = recurring.Standing(
@@ -221,6 +225,19 @@ class BillingBridge(models.TransientModel):
         names += ["price_unit", "discount", "price_interval", "product_id"]
         columns = [lines._field_to_sql(lines._table, name, query) for name in names]
         return self.env.execute_query(query.select(*columns))
+
+    def _get_planned_rows(self, day):
+        """Return {price line id: what its planned price of ``day`` comes to, and its parts}."""
+        prices = self.env["billing.contract.line.price"]
+        lines = self.env["billing.contract.line"]._search(self._get_lines_domain())
+        query = prices._search(
+            [("contract_line_id", "in", lines), ("date_from", "<=", day)],
+            order="contract_line_id, date_from",
+        )
+        names = ["contract_line_id", "price_month", "quantity", "price_unit", "discount"]
+        columns = [prices._field_to_sql(prices._table, name, query) for name in names]
+        # of several of one line the last one is kept
+        return {line_id: row for line_id, *row in self.env.execute_query(query.select(*columns))}
 
     def _get_roots(self):
         """Return {price line id: id of the first line of those that replaced each other}."""

@@ -239,14 +239,22 @@ class BillingContractLine(models.Model):
             yield from self._get_taxed_amounts(terms, spans)
             return
         coin = periods.exact(self.currency_id.rounding)
-        interval, price = self.price_interval, self._get_net_price()
-        first = self._get_counted_from()
+        interval, first = self.price_interval, self._get_counted_from()
         for span in spans:
-            yield float(periods.charge(terms, interval, first, span, price, coin).amount)
+            parts = self._cut_at_prices([span])
+            prices = [self._get_net_price(part.date_from) for part in parts]
+            charges = [
+                periods.charge(terms, interval, first, part, price, coin)
+                for part, price in zip(parts, prices, strict=True)
+            ]
+            yield float(sum(charge.amount for charge in charges))
 
     def _get_taxed_amounts(self, terms, spans):
         contract = self.contract_id
         position = contract._get_run_document_records()["fiscal_position_id"]
         for span in spans:
-            vals = self._prepare_run_line_vals(terms, span, position)
-            yield contract._get_run_untaxed(vals, contract.currency_id)
+            parts = [
+                self._prepare_run_line_vals(terms, part, position)
+                for part in self._cut_at_prices([span])
+            ]
+            yield sum(contract._get_run_untaxed(vals, contract.currency_id) for vals in parts)

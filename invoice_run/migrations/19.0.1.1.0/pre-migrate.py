@@ -48,6 +48,11 @@ def migrate(cr, version):
     """Write what new indexes ask for, and what new columns would otherwise get."""
     cr.execute("ALTER TABLE billing_contract ADD COLUMN IF NOT EXISTS cancel_date date")
     cr.execute(KEEP_CANCELLED)
+    # existing contracts are due from the day from which they always were
+    cr.execute("ALTER TABLE billing_contract ADD COLUMN IF NOT EXISTS first_period_due varchar")
+    cr.execute(
+        "UPDATE billing_contract SET first_period_due = 'grid' WHERE first_period_due IS NULL"
+    )
     cr.execute(STRIP_REFERENCES)
     for (table, column), query in MERGED_FACTS.items():
         if column_exists(cr, table, column):

@@ -134,9 +134,11 @@ class BillingCutoffRows(models.AbstractModel):
             return
         entries = [entry for one in billed for entry in (one.entry, *one.credits)]
         for span in periods.open_spans(first, until, ledger.net_spans(entries)):
-            for part in terms.grid.cut(span):
-                period = terms.grid.period(terms.grid.index(part.date_from))
-                yield period.clip(first, last), part
+            for part in line._cut_at_prices(terms.grid.cut(span)):
+                period = terms.grid.period(terms.grid.index(part.date_from)).clip(first, last)
+                # of the period the days with the price of this part
+                (whole,) = [one for one in line._cut_at_prices([period]) if one.clip(*part)]
+                yield whole, part
 
     def _get_untaxed(self, line, terms, period, part):
         """Return what ``part`` of a billing period costs, without the taxes in its price.

@@ -96,3 +96,19 @@ SEND_TRANSITIONS = {
 
 #: Contracts that are invoiced to their end, with their usage; the others never.
 CONTRACT_BILLED = ("active", "closed")
+
+# ----------------------------------------------------------------------
+# Price updates
+# ----------------------------------------------------------------------
+
+#: Price updates whose prices are decided: customers can be told.
+PRICE_UPDATE_DECIDED = ("approved", "applied")
+#: Which state of a price update may follow which; ``None``: at its creation.
+PRICE_UPDATE_TRANSITIONS = {
+    None: {"draft"},
+    "draft": {"approved", "cancelled"},
+    "approved": {"draft", "applied", "cancelled"},
+    "applied": {"undone"},
+    "undone": set(),
+    "cancelled": set(),
+}

@@ -1,6 +1,11 @@
 from . import billing_contract
 from . import billing_contract_portal
 from . import billing_contract_line
+from . import billing_contract_line_price
+from . import billing_contract_line_example
+from . import billing_contract_line_lookup
+from . import billing_index
+from . import billing_index_clause
 from . import billing_usage
 from . import billing_contract_metering
 from . import billing_contract_commitment
@@ -10,4 +15,5 @@ from . import billing_contract_money
 from . import billing_contract_timeline
 from . import billing_price_trace
 from . import billing_price_change
+from . import billing_price_update
 from . import res_partner_money

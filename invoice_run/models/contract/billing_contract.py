@@ -24,6 +24,20 @@ DATES = (
 )
 #: On these it depends which usage items belong to a metered price line.
 METER_DATES = {"date_start", "date_end", "state", "cancel_date"}
+MONTHS = [
+    ("1", "January"),
+    ("2", "February"),
+    ("3", "March"),
+    ("4", "April"),
+    ("5", "May"),
+    ("6", "June"),
+    ("7", "July"),
+    ("8", "August"),
+    ("9", "September"),
+    ("10", "October"),
+    ("11", "November"),
+    ("12", "December"),
+]
 #: A copied price line is in force as long as its contract, and was billed nowhere.
 NO_DATES = {"date_start": False, "date_end": False, "initial_invoiced_until": False}
 
@@ -157,7 +171,10 @@ class BillingContract(models.Model):
     invoice_until = fields.Date(help="Last day to invoice, included.")
     period_count = fields.Integer("Billing Period", required=True, default=1, tracking=True)
     period_unit = fields.Selection(
-        [("month", "Months"), ("week", "Weeks")], required=True, default="month", tracking=True
+        [("month", "Months"), ("week", "Weeks"), ("day", "Days")],
+        required=True,
+        default="month",
+        tracking=True,
     )
     prebilling_periods = fields.Integer(
         "Further Periods Ahead",
@@ -174,12 +191,41 @@ class BillingContract(models.Model):
         help="In advance: a period is due from its first day. In arrears: after its last day.",
     )
     period_anchor = fields.Selection(
-        [("start", "Start of the contract"), ("calendar", "Calendar")],
+        [
+            ("start", "Start of the contract"),
+            ("calendar", "Calendar"),
+            ("month_end", "Last day of the month"),
+            ("day", "A day of your choice"),
+        ],
         "Periods Begin on",
         required=True,
         default="start",
         tracking=True,
-        help="Calendar: the first of the month, quarter, half-year or year; Mondays for weeks.",
+        help="Calendar: the first of the month, quarter, half-year or year; Mondays for weeks. "
+        "Periods of days always begin with the contract.",
+    )
+    anchor_day = fields.Integer(
+        "Day of the Month",
+        required=True,
+        default=1,
+        tracking=True,
+        help="From 1 to 31, the last day where a month is shorter.",
+    )
+    anchor_month = fields.Selection(
+        MONTHS,
+        "Year Begins in",
+        tracking=True,
+        help="For example April, where quarters and years begin on a day of April. Empty: counted "
+        "from the month in which the contract starts.",
+    )
+    first_period_due = fields.Selection(
+        [("start", "Start of the contract"), ("grid", "First day of the period")],
+        "First Period Due from",
+        required=True,
+        default="start",
+        tracking=True,
+        help="Where the contract starts within a period: from which day on runs in advance invoice "
+        "that first, cut period. First day of the period: also before the contract starts.",
     )
     proration = fields.Selection(
         [
@@ -187,14 +233,22 @@ class BillingContract(models.Model):
             ("thirty", "30 days"),
             ("thirty_360", "30/360"),
             ("none", "None: a started month counts in full"),
+            ("days_of_period", "Days of the whole period"),
+            ("none_period", "None: a started period counts in full"),
         ],
         required=True,
         default="actual",
         tracking=True,
-        help="How days are counted in a month that is invoiced only in part.",
+        help="How days are counted in a month that is invoiced only in part. Days of the whole "
+        "period: by the days of the quarter, half-year or year that the price is for.",
     )
     payment_term_id = fields.Many2one(
         "account.payment.term", check_company=True, help="Empty: the customer's."
+    )
+    pricelist_id = fields.Many2one(
+        "product.pricelist",
+        check_company=True,
+        help="For price lines whose price is looked up when it is invoiced. Empty: the customer's.",
     )
     fiscal_position_id = fields.Many2one(
         "account.fiscal.position",
@@ -240,7 +294,10 @@ class BillingContract(models.Model):
         "(next_invoicing_date, company_id) WHERE next_invoicing_date IS NOT NULL"
     )
     _period_count_positive = models.Constraint(
-        "CHECK (period_count >= 1)", "The billing period must be at least one month or week."
+        "CHECK (period_count >= 1)", "The billing period must be at least one month, week or day."
+    )
+    _anchor_day_exists = models.Constraint(
+        "CHECK (anchor_day BETWEEN 1 AND 31)", "Periods begin on a day from 1 to 31."
     )
     _prebilling_not_negative = models.Constraint(
         "CHECK (prebilling_periods >= 0)",
@@ -312,6 +369,9 @@ class BillingContract(models.Model):
         "prebilling_periods",
         "billing_timing",
         "period_anchor",
+        "anchor_day",
+        "anchor_month",
+        "first_period_due",
         "line_ids.next_period_from",
         "line_ids.overbilled_from",
         "line_ids.is_metered",
@@ -356,7 +416,11 @@ class BillingContract(models.Model):
             "prebilling_periods",
             "billing_timing",
             "period_anchor",
+            "anchor_day",
+            "anchor_month",
+            "first_period_due",
             "proration",
+            "pricelist_id",
             "payment_term_id",
             "fiscal_position_id",
             "preferred_payment_method_line_id",
@@ -595,6 +659,9 @@ class BillingContract(models.Model):
             prebilling=self.prebilling_periods,
             timing=self.billing_timing,
             anchor=self.period_anchor,
+            anchor_day=self.anchor_day,
+            anchor_month=int(self.anchor_month or 0),
+            first_due=self.first_period_due,
             proration=self.proration,
             split=split,
         )
@@ -776,7 +843,8 @@ class BillingContract(models.Model):
         open_lines = self.line_ids.filtered("next_period_from")
         for line in open_lines if self.state in CONTRACT_BILLED else ():
             errors += self._get_product_errors(line.product_id, records)
-            errors += [] if line.tariff_id else self._get_price_errors(line)
+            has_price = line.tariff_id or line.is_price_looked_up
+            errors += [] if has_price else self._get_price_errors(line)
         return list(dict.fromkeys(errors))
 
     @api.model
@@ -849,6 +917,8 @@ class BillingContract(models.Model):
             for span in line._get_due_spans(terms, claims[line.id], target, skip)
         ]
         due += self._get_once_due(terms, claims, target, due)
+        due, waiting = self._split_waiting(due)
+        yield from map(NotBillable, waiting)
         for line, span in due:
             yield Charge(
                 payer=self.commercial_partner_id,

@@ -222,6 +222,7 @@ class BillingContractLine(models.Model):
             "product_uom_id",
             "price_unit",
             "price_interval",
+            "is_price_looked_up",
             "discount",
             "tax_ids",
             "analytic_distribution",
@@ -490,25 +491,32 @@ class BillingContractLine(models.Model):
             return [span] if span else []
         if self.is_metered:
             return self._get_metered_spans(terms, claimed, target, skip_before)
-        return periods.due_spans(
+        spans = periods.due_spans(
             terms, self._get_first_day(), self._get_last_day(), claimed, target, skip_before
         )
+        return self._cut_at_prices(spans)
 
     def _get_once_span(self, terms, claimed, target):
         """Return the period with which a one-off line is due, None when it is not."""
         day = self._get_first_open_day(claimed)
         return periods.once_period(terms, day, target) if day else None
 
-    def _get_net_price(self):
+    def _get_net_price(self, day):
         """Return the exact price of one unit of time, for the whole quantity, after discount.
 
         Of a metered line what it charges at least.
+
+        :param day: on which it is valid
         """
+        return self._get_price_of(self._get_price_on(day))
+
+    def _get_price_of(self, valid):
+        """Return the exact price of one unit of time where ``valid``, :class:`planned.Price`, is."""
         if self.is_metered:
             return self._get_committed_price()
         if self.tariff_id:
-            return self._get_rated_price(tariff.Measure(periods.exact(self.quantity)))
-        return periods.net_price(self.quantity, self.price_unit, self.discount)
+            return self._get_rated_price(tariff.Measure(periods.exact(valid.quantity)))
+        return valid.net()
 
     def _get_charge_vals(self, terms, span, taxes=None):
         """Return quantity, price, discount and amount of ``span``, exact to the coin.
@@ -516,37 +524,39 @@ class BillingContractLine(models.Model):
         The invoice shows quantity × price where that gives the amount; otherwise quantity 1,
         the net amount as price, and the arithmetic as ``note``.
 
+        :param span: days on which one price is valid, see :meth:`_cut_at_prices`
         :param taxes: taxes of the invoice line; without them what it shows is not sure
         """
         self.ensure_one()
         if self.is_metered:
             return self._get_metered_vals(self._rate(terms, span, as_new=True), taxes)
-        price = self._get_net_price()
+        valid = self._get_price_on(span.date_from)
+        price = self._get_net_price(span.date_from)
         coin = periods.exact(self.contract_id.currency_id.rounding)
         first = self._get_counted_from()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
         amount = float(amount)
-        if taxes and units != 1 and self.quantity and taxes._is_per_quantity():
+        if taxes and units != 1 and valid.quantity and taxes._is_per_quantity():
             # the tax goes by the pieces of the contract, whatever time they are billed for
             return {
-                "quantity": self.quantity,
-                "price_unit": amount / self.quantity,
+                "quantity": valid.quantity,
+                "price_unit": amount / valid.quantity,
                 "discount": 0.0,
                 "amount": amount,
                 "note": self._get_arithmetic(units, span, float(price)),
             }
-        quantity = float(periods.exact(self.quantity) * units)
+        quantity = float(periods.exact(valid.quantity) * units)
         digits = self.env["decimal.precision"].precision_get("Product Unit")
         shown = round(quantity, digits)
         if (
             abs(quantity - shown) < 1e-9
             and not self.tariff_id
-            and self._gives_amount(shown, amount, taxes)
+            and self._gives_amount(valid, shown, amount, taxes)
         ):
             return {
                 "quantity": shown,
-                "price_unit": self.price_unit,
-                "discount": self.discount,
+                "price_unit": valid.price_unit,
+                "discount": valid.discount,
                 "amount": amount,
             }
         return {
@@ -557,16 +567,12 @@ class BillingContractLine(models.Model):
             "note": self._get_arithmetic(units, span, float(price)),
         }
 
-    def _gives_amount(self, quantity, amount, taxes, price=None):
-        """Whether an invoice line of ``quantity`` × price comes to ``amount``, to the coin.
-
-        :param price: None = the price of this line
-        """
-        price = self.price_unit if price is None else price
+    def _gives_amount(self, price, quantity, amount, taxes):
+        """Whether an invoice line of ``quantity`` × ``price`` comes to ``amount``, to the coin."""
         if taxes and self.contract_id._is_price_split_unrounded(taxes, self.company_id):
-            net = periods.net_price(quantity, price, self.discount)
+            net = periods.net_price(quantity, price.price_unit, price.discount)
             return net == periods.exact(amount)
-        net = quantity * (price * (1 - (self.discount / 100.0)))
+        net = quantity * (price.price_unit * (1 - (price.discount / 100.0)))
         return self.contract_id.currency_id.compare_amounts(net, amount) == 0
 
     def _get_share_of(self, entry):
@@ -644,7 +650,7 @@ class BillingContractLine(models.Model):
             "billing_date_to": span.date_to,
             "tax_ids": taxes.ids,
             "analytic_distribution": self.analytic_distribution,
-            "net_price": float(self._get_net_price()),
+            "net_price": float(self._get_net_price(span.date_from)),
             "tariff_id": self.tariff_id.id,
         }
 
@@ -761,5 +767,6 @@ class BillingContractLine(models.Model):
                     )
                 )
             last = line.date_end
+            line._give_planned_prices(previous)
             line.unlink()
             previous.date_end = last

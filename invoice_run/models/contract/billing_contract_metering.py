@@ -8,7 +8,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
 from odoo.tools import SQL, format_date, formatLang
 
-from ...engine import periods, tariff
+from ...engine import periods, planned, tariff
 from ...engine.charge import Charge
 from ...memory import remember
 from ..base.states import CONTRACT_BILLED
@@ -128,6 +128,22 @@ class BillingContractLine(models.Model):
                     line=self.name,
                 )
             )
+
+    def _has_own_price(self):
+        """Whether this line is charged repeatedly at its own price: no tariff, not by usage."""
+        return self.price_interval != "once" and not self.is_metered and not self.tariff_id
+
+    @api.constrains("tariff_id", "is_metered", "price_ids", "is_price_looked_up")
+    def _check_price_has_one_home(self):
+        for line in self.filtered(lambda line: line.tariff_id or line.is_metered):
+            if line.price_ids or line.is_price_looked_up:
+                raise ValidationError(
+                    self.env._(
+                        "“%(line)s” goes by usage or by a tariff: it has no planned prices, and its "
+                        "price is not looked up. Plan another price line from that day on instead.",
+                        line=line.name,
+                    )
+                )
 
     @api.constrains("is_metered")
     def _check_metered_from_the_start(self):
@@ -433,7 +449,8 @@ class BillingContractLine(models.Model):
         quantity, price = float(part.quantity), float(part.price)
         digits = self.env["decimal.precision"].precision_get("Product Unit")
         is_exact = round(quantity, digits) == quantity and periods.exact(price) == part.price
-        if not is_exact or not self._gives_amount(quantity, float(rating.amount), taxes, price):
+        shown = planned.Price(None, price, discount=self.discount)
+        if not is_exact or not self._gives_amount(shown, quantity, float(rating.amount), taxes):
             return None
         return {"quantity": quantity, "price_unit": price, "discount": self.discount}
 

@@ -2,7 +2,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.tools import SQL
 
-from ...engine import periods, recurring
+from ...engine import periods, planned, recurring
 from ...memory import remember, remembering
 
 #: What is charged today, and the price that it is.
@@ -109,11 +109,7 @@ class BillingContractLine(models.Model):
         names = ("quantity", "price_unit", "discount")
         quantity, price_unit, discount = (vals.get(name, self[name]) for name in names)
         is_rated = self.is_metered or self.tariff_id
-        net = (
-            self._get_net_price()
-            if is_rated
-            else periods.net_price(quantity, price_unit, discount)
-        )
+        net = self._get_price_of(planned.Price(None, price_unit, quantity, discount))
         if not self._may_include_taxes():
             return net
         product = self.product_id.browse(vals.get("product_id", self.product_id.id))
@@ -150,7 +146,15 @@ class BillingContractLine(models.Model):
         domain = [*taxes._check_company_domain(company), ("type_tax_use", "=", "sale")]
         return any(taxes.search(domain).mapped("price_include"))
 
-    @api.depends("price_month", "price_year", "running_from", "running_until")
+    @api.depends(
+        "price_month",
+        "price_year",
+        "running_from",
+        "running_until",
+        "price_ids.date_from",
+        "price_ids.price_month",
+        "price_ids.price_year",
+    )
     def _compute_amount_month(self):
         days = {}
         for line in self:
@@ -158,8 +162,9 @@ class BillingContractLine(models.Model):
             if company not in days:
                 days[company] = (company or self.env.company)._get_invoice_run_today()
             is_running = line._is_running(days[company])
-            line.amount_month = line.price_month if is_running else 0.0
-            line.amount_year = line.price_year if is_running else 0.0
+            rated = line._get_planned_on(days[company]) or line
+            line.amount_month = rated.price_month if is_running else 0.0
+            line.amount_year = rated.price_year if is_running else 0.0
 
     def _is_running(self, day):
         """Whether this line charges something for ``day``."""
@@ -170,10 +175,15 @@ class BillingContractLine(models.Model):
         # EXTENDS 'base': what is charged today can be summed up, grouped and sorted by
         if field_expr not in RATES:
             return super()._field_to_sql(alias, field_expr, query)
+        self.env["billing.contract.line.price"].flush_model()
         today = SQL("%s::date", self._get_today_sql(alias))
         return SQL(
             "CASE WHEN %(first)s <= %(today)s AND COALESCE(%(last)s, 'infinity') >= %(today)s "
-            "THEN %(price)s ELSE 0 END",
+            "THEN COALESCE((SELECT planned.%(name)s FROM billing_contract_line_price planned "
+            "WHERE planned.contract_line_id = %(id)s AND planned.date_from <= %(today)s "
+            "ORDER BY planned.date_from DESC LIMIT 1), %(price)s) ELSE 0 END",
+            name=SQL.identifier(RATES[field_expr]),
+            id=SQL.identifier(alias, "id"),
             first=self._field_to_sql(alias, "running_from", query),
             last=self._field_to_sql(alias, "running_until", query),
             price=self._field_to_sql(alias, RATES[field_expr], query),

@@ -72,16 +72,12 @@ class BillingContract(models.Model):
 
         Without lines of which no day is left, as the contract ends before they would begin.
 
-        :return: a dict for each: ``line``, ``date_from`` and ``date_to`` (inclusive, None where it
-            is open-ended)
+        :return: a dict for each: ``line``, ``rated`` (the line or its planned price: what has
+            price, quantity, discount), ``note``, ``date_from`` and ``date_to`` (inclusive, None
+            where it is open-ended)
         """
         self.ensure_one()
-        days = {line: line._get_own_days() for line in self.line_ids}
-        prices = [
-            {"line": line, "date_from": first, "date_to": last}
-            for line, (first, last) in days.items()
-            if not last or last >= first
-        ]
+        prices = [price for line in self.line_ids for price in line._get_dated_prices()]
         places = {}
         for number, line in enumerate(self.line_ids):
             places.setdefault(line._get_price_root(), number)

@@ -88,17 +88,20 @@ class BillingPriceChange(models.AbstractModel):
         :param taken: days that are invoiced or claimed, as spans
         """
         first, last = line._get_own_days()
-        reason = self._get_days_reason(date, first, last, vals, taken) or reason or ""
+        reason = (
+            self._get_days_reason(date, first, last, vals, taken)
+            or reason
+            or self._get_rating_reason(line, vals)
+            or ""
+        )
         is_changed = not reason
         return price_change.PriceChange(
             line_id=line.id,
             contract_id=line.contract_id.id,
             currency_id=line.currency_id.id,
             date_from=max(first, date),
-            old=price_change.Price(
-                line.quantity, line.price_unit, line.price_month, line.price_year
-            ),
-            new=self._get_new_price(line, vals if is_changed else None),
+            old=self._get_old_price(line, max(first, date)),
+            new=self._get_new_price(line, max(first, date), vals if is_changed else None),
             vals=vals,
             reason=reason,
             in_place=is_changed and date <= first,
@@ -123,20 +126,31 @@ class BillingPriceChange(models.AbstractModel):
         raised_from = line.raised_from if terms.kind == "percentage" else None
         if raised_from and raised_from >= terms.date:
             return price_change.RAISED
-        if terms.older_than and line.price_since and line.price_since >= terms.older_than:
+        since = line._get_price_since(terms.date)
+        if terms.older_than and since and since >= terms.older_than:
             return price_change.RECENT
-        if terms.kind == "quantity" and line.is_metered:
-            return price_change.METERED
-        if terms.kind in ("percentage", "price") and line.tariff_id:
-            return price_change.TARIFF
         return None
 
-    def _get_new_price(self, line, vals):
+    def _get_rating_reason(self, line, vals):
+        """Return why new values would do nothing: a tariff has the price, or usage the quantity."""
+        if not vals or "product_id" in vals:
+            return None
+        if line.is_metered and "quantity" in vals:
+            return price_change.METERED
+        return price_change.TARIFF if line.tariff_id and "price_unit" in vals else None
+
+    def _get_old_price(self, line, day):
+        # a planned price may be valid by then
+        valid = line._get_planned_on(day) or line
+        names = ("quantity", "price_unit", "price_month", "price_year")
+        return price_change.Price(*(valid[name] for name in names))
+
+    def _get_new_price(self, line, day, vals):
         if not vals:
             return price_change.NOTHING
+        vals = {**line._prepare_price_vals(day), **vals}
         month, year = line._get_recurring_price(vals)
-        quantity, price_unit = (vals.get(name, line[name]) for name in ("quantity", "price_unit"))
-        return price_change.Price(quantity, price_unit, month, year)
+        return price_change.Price(vals["quantity"], vals["price_unit"], month, year)
 
     # ------------------------------------------------------------------
     # New values
@@ -155,7 +169,8 @@ class BillingPriceChange(models.AbstractModel):
 
     def _prepare_raised_vals(self, line, terms):
         coin = line.currency_id.rounding
-        raised = periods.raise_price(line.price_unit, terms.percentage, terms.step, coin)
+        price = line._get_price_on(terms.date).price_unit
+        raised = periods.raise_price(price, terms.percentage, terms.step, coin)
         return {
             "price_unit": float(raised),
             "raised_from": max(terms.date, line._get_own_days()[0]),
@@ -257,7 +272,8 @@ class BillingPriceChange(models.AbstractModel):
                 date=format_date(self.env, line.raised_from),
             ),
             price_change.RECENT: lambda: self.env._(
-                "Its price counts since %(date)s.", date=format_date(self.env, line.price_since)
+                "Its price counts since %(date)s.",
+                date=format_date(self.env, line._get_price_since(change.date_from)),
             ),
             price_change.BILLED: lambda: line._get_billed_line_message(change.vals),
             price_change.EMPTY: lambda: line._get_whole_line_message(),
@@ -327,6 +343,7 @@ class BillingPriceChange(models.AbstractModel):
         line = self.env["billing.contract.line"].browse(change.line_id)
         default = {
             "raised_from": line.raised_from,
+            **line._prepare_price_vals(change.date_from),
             **change.vals,
             "contract_id": change.contract_id,
             "date_start": change.date_from,

@@ -11,6 +11,9 @@ class BillingContractLine(models.Model):
     def create(self, vals_list):
         # a price line that is added belongs on the invoices that are not made yet
         lines = super().create(vals_list)
+        for line in lines.filtered("previous_line_id"):
+            line.previous_line_id._give_planned_prices(line)
+        lines._apply_index()
         lines.filtered(lambda line: line.contract_id.state != "draft")._mark_contracts_stale()
         lines.filtered("is_metered").contract_id._link_usage()
         return lines

@@ -336,7 +336,9 @@ class InvoiceRunLine(models.Model):
         billed = self.filtered("contract_line_id")
         # usage of the period before, on an invoice in advance, is no further period
         billed = billed.filtered(lambda line: not line.is_metered) or billed
-        spans = {(line.billing_date_from, line.billing_date_to) for line in billed}
+        spans = periods.union(
+            periods.Span(line.billing_date_from, line.billing_date_to) for line in billed
+        )
         return sum(billed.contract_id._get_period_share(*span) for span in spans)
 
 

@@ -219,7 +219,8 @@ class InvoiceRunDocument(models.Model):
         reasons = []
         if not self.currency_id.is_zero(change.amount - at_price):
             price = change.newest._get_factors(change.newest_before)[0]
-            reasons.append(self._get_price_reason(price, change.amount - at_price))
+            kind = change.newest._get_planned_kind(change.newest_before)
+            reasons.append(self._get_price_reason(price, change.amount - at_price, kind))
         if not self.currency_id.is_zero(at_price - at_quantity):
             reasons.append(self._get_quantity_reason(change, at_price - at_quantity))
         if not self._is_rounding(at_quantity - change.last):
@@ -237,7 +238,7 @@ class InvoiceRunDocument(models.Model):
         return at_price, at_quantity
 
     def _get_quantity_reason(self, change, amount):
-        quantity = change.newest.contract_line_id.quantity
+        quantity = change.newest._get_contract_quantity()
         _price, factor = change.newest._get_factors(change.newest_before)
         text = self.env._(
             "quantity %(before)s → %(now)s",
@@ -246,12 +247,25 @@ class InvoiceRunDocument(models.Model):
         )
         return self._new_reason("quantity", text, amount)
 
-    def _get_price_reason(self, factor, amount):
+    def _get_price_reason(self, factor, amount, kind=None):
+        """Return the reason of another price.
+
+        :param kind: of the planned price that counts now; None: nobody had planned it
+        """
         change = 100.0 * (factor - 1.0)
         digits = 1 if abs(change) >= 0.05 else 2
         text = formatLang(self.env, abs(change), digits=digits)
-        text = self.env._("price %(change)s %%", change=f"{'+' if change > 0 else '−'}{text}")
+        text = self._get_price_text(kind, f"{'+' if change > 0 else '−'}{text}")
         return self._new_reason("price", text, amount)
+
+    def _get_price_text(self, kind, change):
+        if kind == "index":
+            return self.env._("index %(change)s %%", change=change)
+        if kind == "discount_end":
+            return self.env._("discount ended %(change)s %%", change=change)
+        if kind:
+            return self.env._("planned price %(change)s %%", change=change)
+        return self.env._("price %(change)s %%", change=change)
 
     def _with_rest(self, reasons, change):
         """Return ``reasons`` with what they do not explain, so that they add up."""
@@ -333,11 +347,26 @@ class InvoiceRunLine(models.Model):
             return 1.0, 1.0
         ratio, quantity = self.net_price / before.net_price, 1.0
         prices = {(amount.price_unit, amount.discount) for amount in (self, before)}
-        if line != old_line and line.quantity and old_line.quantity:
-            quantity = line.quantity / old_line.quantity
+        here, there = self._get_contract_quantity(), before._get_contract_quantity()
+        is_planned = line == old_line and self._get_planned_kind(before)
+        if (line != old_line or is_planned) and here and there:
+            quantity = here / there
         elif line == old_line and len(prices) == 1:
             quantity = ratio
         return ratio / quantity, quantity
+
+    def _get_contract_quantity(self):
+        """Return the pieces that the price line has on the first day of this amount."""
+        line = self.contract_line_id
+        return line._get_price_on(self.billing_date_from).quantity if line else 0.0
+
+    def _get_planned_kind(self, before):
+        """Return the kind of the planned price that came into force since ``before``, or None."""
+        line = self.contract_line_id
+        planned = line._get_planned_on(self.billing_date_from) if line else None
+        if not planned or planned.date_from <= before.billing_date_from:
+            return None
+        return planned.kind
 
     def _get_time_facts(self):
         """Return what these amounts of one price line bill: periods, days, days of the first one.

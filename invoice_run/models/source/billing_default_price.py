@@ -19,10 +19,13 @@ class BillingDefaultPrice(models.AbstractModel):
         """
         raise NotImplementedError
 
-    def _get_default_price(self, product, uom):
+    def _get_default_price(self, product, uom, day=None, pricelist=None):
         """Return the price of one ``uom`` of ``product``, 0 without a product.
 
         As ``sale.order.line._get_pricelist_price`` and ``_reset_price_unit``.
+
+        :param day: on which it is valid; None: that of :meth:`_get_price_terms`
+        :param pricelist: None: the customer's; empty: the product's own sales price
         """
         self.ensure_one()
         if not product:
@@ -30,13 +33,14 @@ class BillingDefaultPrice(models.AbstractModel):
         terms = self._get_price_terms()
         company = terms["company"] or self.env.company
         product = product.with_company(company)
-        pricelist = terms["partner"].with_company(company).property_product_pricelist
+        if pricelist is None:
+            pricelist = terms["partner"].with_company(company).property_product_pricelist
         price = pricelist._get_product_price(
             product,
             quantity=self.quantity or 1.0,
             uom=uom or product.uom_id,
             currency=terms["currency"] or company.currency_id,
-            date=terms["date"] or fields.Date.context_today(self),
+            date=day or terms["date"] or fields.Date.context_today(self),
         )
         return self._get_price_for_taxes(price, product, company, terms["fiscal_position"])
 

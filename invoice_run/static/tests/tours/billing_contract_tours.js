@@ -232,3 +232,89 @@ tours.add("invoice_run_timeline", {
         },
     ],
 });
+
+// A price of 100.00 a month since last month; a higher one is planned for next year.
+
+tours.add("invoice_run_planned_price", {
+    steps: () => [
+        {
+            content: "Open the price line",
+            trigger: ".o_field_widget[name='line_ids'] .o_list_record_open_form_view button",
+            run: "click",
+        },
+        {
+            content: "See what its first periods come to",
+            trigger: ".o_field_widget[name='example_html']:contains('100.00')",
+        },
+        {
+            content: "Plan another price",
+            trigger: ".o_field_widget[name='price_ids'] .o_field_x2many_list_row_add a",
+            run: "click",
+        },
+        {
+            content: "From which day on?",
+            trigger: ".o_selected_row [name='date_from'] input",
+            run: "edit 01/01/2099 && press Tab",
+        },
+        {
+            content: "How much?",
+            trigger: ".o_selected_row [name='price_unit'] input",
+            run: "edit 120 && press Tab",
+        },
+        {
+            content: "Save the price line",
+            trigger: ".o_form_button_save",
+            run: "click",
+        },
+        {
+            content: "It is saved",
+            trigger: ".o_form_view .o_form_saved",
+        },
+    ],
+});
+
+// The same contract, raised by 3 %.
+
+tours.add("invoice_run_price_update", {
+    steps: () => [
+        {
+            content: "Name the update",
+            trigger: ".o_field_widget[name='name'] input",
+            run: "edit Prices of next year",
+        },
+        {
+            content: "By how much?",
+            trigger: ".o_field_widget[name='percentage'] input",
+            run: "edit 3 && press Tab",
+        },
+        {
+            content: "Find the prices",
+            trigger: "button[name='action_find_lines']",
+            run: "click",
+        },
+        {
+            content: "Old and new price are there",
+            trigger:
+                ".o_field_widget[name='line_ids'] .o_data_row:contains('100.00'):contains('103.00')",
+        },
+        {
+            content: "Approve",
+            trigger: "button[name='action_approve']",
+            run: "click",
+        },
+        {
+            content: "Apply",
+            trigger: "button[name='action_apply']",
+            run: "click",
+        },
+        {
+            content: "Really",
+            trigger: ".modal-footer .btn-primary",
+            run: "click",
+        },
+        {
+            content: "It is applied",
+            trigger: ".o_arrow_button_current:contains('Applied')",
+        },
+    ],
+});
