@@ -98,14 +98,14 @@ class BillingContractLine(models.Model):
         env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         text = env._(
             "Committed: %(commitment)s, usage came to %(used)s",
-            commitment=self._get_price_text(env, commitment),
-            used=self._get_price_text(env, used),
+            commitment=self._get_money_text(env, commitment),
+            used=self._get_money_text(env, used),
         )
         if not before:
             return text
         less = env._(
             "less %(before)s invoiced before",
-            before=self._get_price_text(env, sum(before, Fraction())),
+            before=self._get_money_text(env, sum(before, Fraction())),
         )
         return f"{text}, {less}"
 

@@ -508,10 +508,13 @@ class BillingContractLine(models.Model):
 
         :param day: on which it is valid
         """
-        return self._get_price_of(self._get_price_on(day))
+        return self._get_net_price_at(self._get_price_on(day))
 
-    def _get_price_of(self, valid):
-        """Return the exact price of one unit of time where ``valid``, :class:`planned.Price`, is."""
+    def _get_net_price_at(self, valid):
+        """Return the exact price of one unit of time.
+
+        :param valid: :class:`planned.Price` by which it goes
+        """
         if self.is_metered:
             return self._get_committed_price()
         if self.tariff_id:

@@ -139,8 +139,8 @@ class BillingContractLine(models.Model):
             if line.price_ids or line.is_price_looked_up:
                 raise ValidationError(
                     self.env._(
-                        "“%(line)s” goes by usage or by a tariff: it has no planned prices, and its "
-                        "price is not looked up. Plan another price line from that day on instead.",
+                        "“%(line)s” goes by usage or by a tariff: it has no planned prices, and "
+                        "its price is not looked up. Add another price line from that day on.",
                         line=line.name,
                     )
                 )
@@ -178,11 +178,10 @@ class BillingContractLine(models.Model):
                     )
                 )
 
-    def write(self, vals):
-        result = super().write(vals)
+    def _relink_usage(self, vals):
+        """Find the price lines of the usage anew where ``vals``, just written, decide on them."""
         if METER_FIELDS.intersection(vals):
             self.contract_id._link_usage()
-        return result
 
     # ------------------------------------------------------------------
     # What is due
@@ -470,16 +469,16 @@ class BillingContractLine(models.Model):
             parts += [self._get_slice_text(env, part) for part in slices]
         bounded = self._get_rated_price(rating.measure)
         if rating.total > bounded:
-            parts.append(env._("minimum: %(price)s", price=self._get_price_text(env, rating.total)))
+            parts.append(env._("minimum: %(price)s", price=self._get_money_text(env, rating.total)))
         elif rating.total < bounded:
-            parts.append(env._("maximum: %(price)s", price=self._get_price_text(env, rating.total)))
+            parts.append(env._("maximum: %(price)s", price=self._get_money_text(env, rating.total)))
         if rating.billed:
             before = sum(rating.billed.values(), Fraction())
             parts.append(
                 env._(
                     "%(total)s, less %(before)s invoiced before",
-                    total=self._get_price_text(env, rating.total),
-                    before=self._get_price_text(env, before),
+                    total=self._get_money_text(env, rating.total),
+                    before=self._get_money_text(env, before),
                 )
             )
         return "\n".join(parts)
@@ -499,7 +498,7 @@ class BillingContractLine(models.Model):
 
     def _get_slice_text(self, env, part):
         """Return a part of the quantity with its price, in Latin-1."""
-        fee = self._get_price_text(env, part.fee)
+        fee = self._get_money_text(env, part.fee)
         if not part.quantity:
             return fee
         text = f"{self._get_part_text(env, part)} × {self._get_share_text(env, part)}"
@@ -516,12 +515,12 @@ class BillingContractLine(models.Model):
             return f"{formatLang(env, float(part.price * 100), digits=2)} %"
         return self._format_price(env, float(part.price))
 
-    def _get_price_text(self, env, price):
+    def _get_money_text(self, env, price):
         return self._format_price(env, float(price))
 
     def _get_quantity_text(self, env, quantity):
         if self._get_aggregate() == "value":
-            return self._get_price_text(env, quantity)
+            return self._get_money_text(env, quantity)
         quantity = float(quantity)
         digits = 0 if quantity == int(quantity) else None
         text = formatLang(env, quantity, digits=digits, dp=None if digits == 0 else "Product Unit")

@@ -109,7 +109,7 @@ class BillingContractLine(models.Model):
         names = ("quantity", "price_unit", "discount")
         quantity, price_unit, discount = (vals.get(name, self[name]) for name in names)
         is_rated = self.is_metered or self.tariff_id
-        net = self._get_price_of(planned.Price(None, price_unit, quantity, discount))
+        net = self._get_net_price_at(planned.Price(None, price_unit, quantity, discount))
         if not self._may_include_taxes():
             return net
         product = self.product_id.browse(vals.get("product_id", self.product_id.id))

@@ -95,6 +95,7 @@ class BillingContractLine(models.Model):
         result = super().write(vals)
         if before:
             self._note_overwritten(before)
+        self._relink_usage(vals)
         return result
 
     def _get_traced(self, vals):
