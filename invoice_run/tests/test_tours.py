@@ -406,6 +406,13 @@ class TestReviewTours(HttpCase, InvoiceRunCommon):
             },
         )
 
+    def test_review_on_a_phone(self):
+        self.browser_size = "390x844"
+        self.contracts["C large"].line_ids.price_unit = 98765.43
+        run = self._make_amounts(self._make_run("2024-03-15"))
+        url = f"/odoo/action-invoice_run.invoice_run_action/{run.id}/invoice-run-review"
+        self.start_tour(url, "invoice_run_review_phone", login="run_reviewer")
+
     def test_review_by_its_address(self):
         run = f"/odoo/action-invoice_run.invoice_run_action/{self.invoice_run.id}"
         url = f"{run}/invoice-run-review"

@@ -206,3 +206,22 @@ tours.add("invoice_run_month", {
         return [...steps, {content: `${clicks} clicks`, trigger: "body", run: check}];
     },
 });
+
+// On a phone each row is a small card: nothing of it lies outside.
+tours.add("invoice_run_review_phone", {
+    steps: () => [
+        {
+            content: "Nothing is cut",
+            trigger: getRow("C large"),
+            run: () => {
+                const page = document.documentElement.clientWidth;
+                for (const cell of document.querySelectorAll(`${ROW} > td, ${ROW} .o_exclude`)) {
+                    const {right} = cell.getBoundingClientRect();
+                    if (right > page) {
+                        throw new Error(`${cell.className} ends at ${right} of ${page}`);
+                    }
+                }
+            },
+        },
+    ],
+});
