@@ -692,7 +692,7 @@ class TestManagerRules(ManagerCommon):
         manager = self._open()
         manager.action_choose(scenario.id)
         answers = {str(scenario.rule_ids.id): ["soon", False]}
-        with self.assertRaisesRegex(ValidationError, "Asked.*date_start"):
+        with self.assertRaisesRegex(ValidationError, "Asked.*Start"):
             manager.action_fetch({"invoice_date": "2024-01-31", "rule_values": answers})
 
     def test_answers_are_kept(self):

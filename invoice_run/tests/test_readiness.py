@@ -240,6 +240,24 @@ class TestReadiness(ReadinessCommon):
                 self._solve(name, run, user=stranger)
         self.assertTrue(run.document_ids.is_send_unset)
 
+    def test_invoice_manager_asks_only_about_what_leaves(self):
+        silent = self._make_partner("Silent", "silent@example.com")
+        run = self._make_open_run(silent, self._make_customer("Mute", False))
+        manager = self.env["invoice.manager"].with_user(self.user).create({"run_id": run.id})
+        ids = {document.partner_id.name: document.id for document in run.document_ids}
+
+        def ask(*names):
+            question = manager.get_send_question({"all": False, "ids": [ids[n] for n in names]})
+            return question and [finding["code"] for finding in question["findings"]]
+
+        self.assertEqual(ask("Silent"), ["unset", "no_email"])
+        self.assertEqual(ask("Mute"), ["unset", "no_email"])
+        self.assertIs(ask(), False)
+        self._solve("leave", run)
+        self.assertIs(ask("Silent"), False)
+        self.assertEqual(ask("Silent", "Mute"), ["no_email"])
+        self.assertEqual(manager.get_state()["run"]["readiness"]["findings"][0]["code"], "no_email")
+
     # ------------------------------------------------------------------
     # The question
     # ------------------------------------------------------------------
@@ -401,7 +419,37 @@ class TestReadinessTours(HttpCase, ReadinessCommon):
         run = self._make_open_run(self.debtor)
         self._open_run(run, "invoice_run_preview", login="run_reviewer")
 
+    def test_undecided_is_not_shown_as_do_not_send(self):
+        run = self._make_open_run(self._make_partner("Silent", "s@example.com"))
+        self._open_run(run, "invoice_run_undecided")
+        document = run.document_ids
+        self.assertEqual((document.send_action, document.is_send_unset), ("none", False))
+
+    def test_invoice_manager_asks_before_it_sends(self):
+        # late: no due date has passed on the day of the test
+        self.company.invoice_run_auto_approve = True
+        silent = self._make_partner("Silent", "s@example.com")
+        contract = self._make_contract(date_start="2023-12-01", partner_id=silent.id)
+        contract.date_end = "2024-01-31"
+        self._run_all("2023-12-15").document_ids.send_action = "none"
+        self.env["billing.contract"].search([("id", "!=", contract.id)]).billing_hold = True
+        with self._real_sending():
+            self.start_tour("/odoo/invoice-manager", "invoice_manager_readiness", login="run_user")
+        self.env.invalidate_all()
+        run = self.env["invoice.run"].search([("is_managed", "=", True)])
+        self.assertEqual(self._get_states(run), {"Silent": "sent"})
+        self.assertEqual(self.inbox.get_recipients(), ["s@example.com"])
+
     def test_first_steps_say_what_is_missing(self):
+        self.env["invoice.run.schedule"].create(
+            {
+                "name": "Monthly",
+                "company_id": self.company.id,
+                "scenario_id": self.scenario.id,
+                "cycle": "monthly",
+                "date_from": "2024-04-01",
+            }
+        )
         self.company.external_report_layout_id = False
         self.start_tour(
             "/odoo/invoice-run-dashboard", "invoice_run_before_sending", login="run_manager"

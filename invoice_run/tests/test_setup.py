@@ -76,6 +76,64 @@ class TestSetup(InvoiceRunCommon):
         schedules, action = self._set_up(scenario_ids=choices.ids, when="after")
         self.assertEqual(schedules.scenario_id, choices)
 
+    def test_first_run_waits_for_a_person_whoever_approves_later(self):
+        contract = self._make_contract(date_start="2024-02-01")
+        # nothing unusual is left: this contract was invoiced before, for the same amount
+        self._run_all("2024-02-15")
+        schedule, action = self._set_up(approver="nobody")
+        first, *later = schedule.run_ids.sorted("number")
+        self.assertEqual(first.id, action["res_id"])
+        first._process_queue()
+        self.assertEqual(first.line_ids.contract_id, contract)
+        self.assertEqual((first.state, first.flagged_count), ("amounts", 0))
+        self.assertFalse(first.invoice_ids)
+        first.with_user(self.reviewer).action_approve()
+        first._process_queue()
+        self.assertEqual(first.state, "invoiced")
+        with freeze_time("2024-04-01"):
+            later[0].with_user(self.user).action_submit()
+            later[0]._process_queue()
+        self.assertEqual(later[0].state, "invoiced")
+
+    def test_first_run_waits_although_it_begins_later(self):
+        schedule, _action = self._set_up(approver="nobody")
+        first, *later = schedule.run_ids.sorted("number")
+        self.assertFalse(first._is_automatic("approve"))
+        self.assertTrue(all(run._is_automatic("approve") for run in later))
+        # another first day: another run is the first
+        self._set_up(approver="nobody", cycle="quarterly")
+        self.assertEqual(
+            schedule.run_ids.filtered("is_first_look"), schedule.run_ids.sorted("number")[:1]
+        )
+
+    def test_nothing_is_asked_twice(self):
+        self.company.email = False
+        self.manager.group_ids += self.env.ref("base.group_erp_manager")
+        Run = self.env["invoice.run"].with_user(self.manager).with_company(self.company)
+
+        def get_codes():
+            return {finding["code"] for finding in Run.get_first_steps()["findings"]}
+
+        asked = {"sender", "setting"}
+        self.assertFalse(get_codes() & asked)
+        setup = self.env["billing.setup"].with_user(self.manager).create({})
+        self.assertTrue(setup.is_sending_undecided)
+        self._set_up(unset_sending="ask")
+        self.assertEqual(get_codes() & asked, asked)
+        self._set_up(unset_sending="print")
+        self.assertEqual(get_codes() & asked, {"sender"})
+        setup = self.env["billing.setup"].with_user(self.manager).create({})
+        self.assertFalse(setup.is_sending_undecided)
+        self.assertEqual(setup.unset_sending, "print")
+
+    def test_who_cannot_be_asked_is_told(self):
+        self.company.email = False
+        Run = self.env["invoice.run"].with_user(self.manager).with_company(self.company)
+        self.assertFalse(self.env["billing.setup"].with_user(self.manager).new().is_email_missing)
+        findings = {one["code"]: one for one in Run.get_first_steps()["findings"]}
+        self.assertIn("Ask your administrator", findings["sender"]["text"])
+        self.assertNotIn("setting", findings)
+
     def test_managers_only(self):
         for user in (self.user, self.reviewer):
             with self.assertRaises(AccessError):

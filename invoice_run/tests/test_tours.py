@@ -424,7 +424,39 @@ class TestReviewTours(HttpCase, InvoiceRunCommon):
             },
         )
 
+    def test_review_on_a_phone(self):
+        self.browser_size = "390x844"
+        self.contracts["C large"].line_ids.price_unit = 98765.43
+        run = self._make_amounts(self._make_run("2024-03-15"))
+        url = f"/odoo/action-invoice_run.invoice_run_action/{run.id}/invoice-run-review"
+        self.start_tour(url, "invoice_run_review_phone", login="run_reviewer")
+
     def test_review_by_its_address(self):
         run = f"/odoo/action-invoice_run.invoice_run_action/{self.invoice_run.id}"
         url = f"{run}/invoice-run-review"
         self.start_tour(url, "invoice_run_review_address", login="run_user")
+
+    def test_month_of_thirty_documents_with_five_differences(self):
+        self.invoice_run.action_cancel()
+        contracts = [
+            self._make_contract(
+                date_start="2024-03-01", partner_id=self._make_partner(f"Month {number}").id
+            )
+            for number in range(1, 31)
+        ]
+        ids = [contract.id for contract in contracts]
+        first = self._make_amounts(self._make_run("2024-03-15", record_ids=ids))
+        first.with_user(self.reviewer).action_approve()
+        first.action_generate_invoices()
+        first._process_queue()
+        for contract in contracts[:3]:
+            contract.line_ids.price_unit = 103.0
+        for contract in contracts[3:5]:
+            contract.line_ids.price_unit = 500.0
+        run = self._make_amounts(self._make_run("2024-04-15", record_ids=ids))
+        self.assertEqual(len(run.document_ids), 30)
+        self.start_tour("/odoo/invoice-run-dashboard", "invoice_run_month", login="run_reviewer")
+        self.env.invalidate_all()
+        self.assertEqual((run.state, run.approved_by_id), ("approved", self.reviewer))
+        accepted = run.document_ids.filtered("is_accepted").partner_id.mapped("name")
+        self.assertEqual(sorted(accepted), ["Month 4", "Month 5"])

@@ -58,7 +58,7 @@ class BillingSetup(models.TransientModel):
         [
             ("me", "I do"),
             ("other", "A colleague"),
-            ("nobody", "Nobody: only unusual runs wait for a reviewer"),
+            ("nobody", "Nobody"),
         ],
         "Who approves?",
         required=True,
@@ -73,6 +73,7 @@ class BillingSetup(models.TransientModel):
         default=lambda self: self._default_unset_sending(),
         help="How invoices go to customers for whom nobody chose it.",
     )
+    is_sending_undecided = fields.Boolean(compute="_compute_is_sending_undecided")
     is_email_missing = fields.Boolean(compute="_compute_is_email_missing")
     email = fields.Char("Sender of the emails", help="Email address of the company.")
 
@@ -120,6 +121,12 @@ class BillingSetup(models.TransientModel):
             setup.choice_ids = self._get_choices(setup.company_id)
 
     @api.depends("company_id")
+    def _compute_is_sending_undecided(self):
+        for setup in self:
+            # sudo: a setting of the company
+            setup.is_sending_undecided = setup.company_id.sudo().billing_unset_sending == "ask"
+
+    @api.depends("company_id")
     def _compute_is_email_missing(self):
         for setup in self:
             company = setup.company_id
@@ -159,6 +166,7 @@ class BillingSetup(models.TransientModel):
         for scenario in self.scenario_ids:
             schedules |= self._get_schedule(scenario)
         schedules.action_generate_runs()
+        self._hold_first_runs(schedules)
         return self._get_next_action(self._begin_runs(schedules))
 
     def _check_answers(self):
@@ -270,6 +278,14 @@ class BillingSetup(models.TransientModel):
     # ------------------------------------------------------------------
     # First runs
     # ------------------------------------------------------------------
+
+    def _hold_first_runs(self, schedules):
+        """Have a person look at the first run of each schedule, whoever approves the later ones."""
+        for schedule in schedules:
+            runs = schedule.run_ids.sorted("number")
+            if runs and all(run.state in RUN_WAITING for run in runs):
+                runs[0]._write_engine({"is_first_look": True})
+                (runs - runs[0]).filtered("is_first_look")._write_engine({"is_first_look": False})
 
     def _begin_runs(self, schedules):
         """Make the amounts of the runs whose day has come; return these runs."""

@@ -462,6 +462,8 @@ class InvoiceManager(models.TransientModel):
             "approval": self._get_approval_state(run),
             "wait_until": run.send_wait_until if run.job == "send" else False,
             "notes": self._get_notes(run),
+            # not while something is carried out: then the browser asks again and again
+            "readiness": run.readiness if run.job == "none" else False,
         }
 
     def _get_progress(self, run):

@@ -121,6 +121,20 @@ class InvoiceManager(models.TransientModel):
         documents.with_context(invoice_run_watched=small).action_send()
         return self.get_state()
 
+    def get_send_question(self, selection):
+        """Return what is missing before the selected invoices leave, as a run's readiness does.
+
+        False where nothing is missing, or where nothing leaves: what is printed, or is chosen to
+        stay here, waits for another button.
+        """
+        run = self._get_run()
+        leaving = Domain("send_action", "not in", ("print", "none"))
+        domain = self._get_selection_domain(selection)
+        domain &= self.env["invoice.run.readiness"]._get_unsent_domain(run)
+        domain &= leaving | Domain("is_send_unset", "=", True)
+        leaves = self.env["invoice.run.document"].search_count(domain, limit=1)
+        return bool(leaves) and run._get_readiness()
+
     def action_confirm(self):
         """Confirm the drafts that this run made; then they are sent as each row says."""
         run = self._get_run()

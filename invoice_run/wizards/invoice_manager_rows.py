@@ -20,7 +20,7 @@ FILTERS = {
     "failed": ["|", ("state", "=", "failed"), ("send_state", "in", SEND_FAILED)],
     "email": [("send_action", "=", "email")],
     "print": [("send_action", "=", "print")],
-    "none": [("send_action", "=", "none")],
+    "none": [("send_action", "=", "none"), ("is_send_unset", "=", False)],
 }
 
 

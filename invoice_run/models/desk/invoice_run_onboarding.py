@@ -5,6 +5,9 @@ from ..base.states import CONTRACT_BILLED
 
 PANEL = "invoice_run.onboarding_first_steps"
 RUN_STEP = "invoice_run.onboarding_step_run"
+SCHEDULE_STEP = "invoice_run.onboarding_step_schedule"
+#: Codes of readiness that the guided set-up asks for, see ``billing.setup``.
+ASKED_BY_SETUP = ("sender", "setting")
 COMPANY_STEP = "account.onboarding_onboarding_step_company_data"
 
 
@@ -29,8 +32,17 @@ class InvoiceRun(models.Model):
         steps = [self._prepare_first_step(step) for step in panel.step_ids]
         steps = [step for step in steps if step]
         manager = self.env.user.has_group("invoice_run.invoice_run_group_manager")
-        findings = self.env["invoice.run.readiness"]._get_company_findings(self.env.company)
+        findings = self._get_first_findings(manager)
         return {"steps": steps, "sample": sample, "manager": manager, "findings": findings}
+
+    @api.model
+    def _get_first_findings(self, manager):
+        """Return what is missing before the first invoices; not what the set-up still asks."""
+        findings = self.env["invoice.run.readiness"]._get_company_findings(self.env.company)
+        if not manager or self._exists_for_first_step(SCHEDULE_STEP):
+            return findings
+        # without buttons: it does not ask those who may not answer
+        return [one for one in findings if one["code"] not in ASKED_BY_SETUP or not one["buttons"]]
 
     @api.model
     def close_first_steps(self):
@@ -90,7 +102,7 @@ class InvoiceRun(models.Model):
                 "billing.contract",
                 [("state", "in", CONTRACT_BILLED)],
             ),
-            "invoice_run.onboarding_step_schedule": (
+            SCHEDULE_STEP: (
                 "invoice.run.schedule",
                 [("cycle", "!=", "once")],
             ),

@@ -41,6 +41,8 @@ class InvoiceRun(models.Model):
     def _is_automatic(self, step):
         """Whether ``step`` (amounts, approve, invoices, send) needs no person."""
         self.ensure_one()
+        if step == "approve" and self.is_first_look:
+            return False
         return self.schedule_id._is_automatic(step)
 
     def _queue_job(self, job, state=None, **vals):

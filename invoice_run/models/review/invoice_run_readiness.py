@@ -102,7 +102,10 @@ class InvoiceRunReadiness(models.AbstractModel):
             "personal address of whoever is responsible.",
             company=company.name,
         )
-        return self._prepare("sender", "warning", text, *self._get_company_buttons())
+        buttons = self._get_company_buttons()
+        if not buttons:
+            text = f"{text} {self._get_ask_text()}"
+        return self._prepare("sender", "warning", text, *buttons)
 
     def _get_company_buttons(self):
         if not self.env["res.company"].has_access("write"):

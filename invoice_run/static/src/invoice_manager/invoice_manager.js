@@ -12,9 +12,11 @@ import {DateTimeInput} from "@web/core/datetime/datetime_input";
 import {DocumentTable} from "./document_table";
 import {Layout} from "@web/search/layout";
 import {Pager} from "@web/core/pager/pager";
+import {Readiness} from "../readiness/readiness";
 import {RuleValue} from "./rule_value";
 import {ScenarioCards} from "./scenario_cards";
 import {Selection} from "./selection";
+import {SendQuestion} from "./send_question";
 import {_t} from "@web/core/l10n/translation";
 import {formatCurrency} from "@web/core/currency";
 import {registry} from "@web/core/registry";
@@ -39,7 +41,15 @@ const LOOK_AGAIN = 4000;
  */
 export class InvoiceManager extends Component {
     static template = "invoice_run.InvoiceManager";
-    static components = {DateTimeInput, DocumentTable, Layout, Pager, RuleValue, ScenarioCards};
+    static components = {
+        DateTimeInput,
+        DocumentTable,
+        Layout,
+        Pager,
+        Readiness,
+        RuleValue,
+        ScenarioCards,
+    };
     static props = {...standardActionServiceProps};
     static displayName = _t("Invoice Manager");
 
@@ -434,7 +444,7 @@ export class InvoiceManager extends Component {
     setSendAction(selection, sendAction) {
         return this.press(async () => {
             await this.call("action_set_send", selection, sendAction);
-            await this.loadRows();
+            await this.lookAgain();
         });
     }
 
@@ -503,7 +513,10 @@ export class InvoiceManager extends Component {
         if (approval.needed && !approval.reviewer) {
             return this.askWhom();
         }
-        return this.act("action_process", this.fingerprint);
+        if (approval.needed) {
+            return this.act("action_process", this.fingerprint);
+        }
+        return this.askBefore(_t("Process"), () => this.act("action_process", this.fingerprint));
     }
 
     /** Somebody has to approve, and nobody said who. */
@@ -519,7 +532,27 @@ export class InvoiceManager extends Component {
     }
 
     send() {
-        return this.act("action_send");
+        return this.askBefore(_t("Send"), () => this.act("action_send"));
+    }
+
+    /** Ask first where selected invoices are about to leave and something is missing. */
+    async askBefore(confirmLabel, onConfirm) {
+        const ask = () => this.call("get_send_question", this.selection.value);
+        const readiness = await ask();
+        if (!readiness) {
+            return onConfirm();
+        }
+        const onChange = async () => {
+            await this.lookAgain();
+            return ask();
+        };
+        this.dialog.add(SendQuestion, {readiness, confirmLabel, onConfirm, onChange});
+    }
+
+    /** Show what the run and its rows are now. */
+    async lookAgain() {
+        this.applyRun(await this.call("get_state"));
+        await this.loadRows();
     }
 
     act(method, ...values) {
@@ -550,8 +583,7 @@ export class InvoiceManager extends Component {
             if (action) {
                 await this.action.doAction(action);
             }
-            this.applyRun(await this.call("get_state"));
-            await this.loadRows();
+            await this.lookAgain();
             this.watch();
         });
     }

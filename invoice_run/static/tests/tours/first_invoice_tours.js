@@ -82,6 +82,14 @@ tours.add("invoice_run_invoice_now", {
     steps: () => [
         click("Invoice now", ".o_form_statusbar button[name='action_invoice_now']:visible"),
         {
+            content: "Something in it has the focus",
+            trigger: `${DIALOG}:has(input:focus)`,
+        },
+        {
+            content: "No calendar lies over what is due",
+            trigger: "body:not(:has(.o_datetime_picker))",
+        },
+        {
             content: "It shows what is due",
             trigger: `${DIALOG} .o_field_widget[name='preview']:contains('Apartment 2B'):contains('100.00')`,
         },

@@ -14,6 +14,15 @@ function chooseCard(name) {
     ];
 }
 
+/** Nobody decided how these customers get their invoices: it asks before they are created. */
+function processAnyway() {
+    return {
+        content: "Process although nobody decided how to send",
+        trigger: ".modal:has([data-code='unset']) .o_confirm",
+        run: "click",
+    };
+}
+
 function fillIn(label, selector, text) {
     return {
         content: `${label}: ${text}`,
@@ -136,6 +145,7 @@ tours.add("invoice_manager", {
             trigger: ".o_invoice_manager_process:enabled:contains('Process 1')",
             run: "click",
         },
+        processAnyway(),
         {
             content: "All is done, but for the one to print",
             trigger:
@@ -168,6 +178,7 @@ tours.add("invoice_manager_dutch", {
             trigger: ".o_invoice_manager_process:enabled:contains('Verwerken')",
             run: "click",
         },
+        processAnyway(),
         {
             content: "All is done",
             trigger: ".o_invoice_manager_done:contains('facturen gemaakt')",
@@ -238,6 +249,7 @@ tours.add("invoice_manager_go_on", {
             trigger: ".o_invoice_manager_process:enabled:contains('Process 3')",
             run: "click",
         },
+        processAnyway(),
         {content: "All is done", trigger: ".o_invoice_manager_done"},
     ],
 });
@@ -278,6 +290,50 @@ tours.add("invoice_manager_rules", {
         {
             content: "The right one is found",
             trigger: `${ROW}:contains('Debtor')`,
+        },
+    ],
+});
+
+// Nobody said how one customer gets invoices: seen in the row, asked at "Process", settled there.
+tours.add("invoice_manager_readiness", {
+    steps: () => [
+        ...chooseCard("All contracts"),
+        fillIn("Invoice date", ".o_invoice_date input", "01/31/2024"),
+        ...fetchRows(1),
+        {
+            content: "It is said above the rows",
+            trigger: ".o_invoice_manager_readiness [data-code='unset'].alert-warning",
+        },
+        {
+            content: "The row says so too: not that nothing is to be sent",
+            trigger: `${ROW}:contains('Silent') .o_send_action:has(.o_undecided) select:has(option:checked:contains('Not decided'))`,
+        },
+        {
+            content: "The row has a preview",
+            trigger: `${ROW}:contains('Silent') .o_preview[href*='/invoice_run/preview/']`,
+        },
+        {
+            content: "Process",
+            trigger: ".o_invoice_manager_process:enabled:contains('Process 1')",
+            run: "click",
+        },
+        {
+            content: "It asks first: by email",
+            trigger: ".modal [data-code='unset'] [data-solve='email']:enabled",
+            run: "click",
+        },
+        {
+            content: "That is settled",
+            trigger: ".modal:not(:has([data-code='unset']))",
+        },
+        {
+            content: "Now process",
+            trigger: ".modal .o_confirm:contains('Process')",
+            run: "click",
+        },
+        {
+            content: "It is sent",
+            trigger: `.o_invoice_manager:has(.o_invoice_manager_done) ${ROW}:contains('Silent') .o_delivery:contains('Sent')`,
         },
     ],
 });

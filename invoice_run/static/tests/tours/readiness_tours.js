@@ -114,3 +114,42 @@ tours.add("invoice_run_before_sending", {
         },
     ],
 });
+
+tours.add("invoice_run_undecided", {
+    steps: () => [
+        {
+            content: "Documents",
+            trigger: "button[name='action_view_documents']",
+            run: "click",
+        },
+        {
+            content: "Nobody has decided; that is not the same as not sending",
+            trigger:
+                ".o_data_row:contains('Silent') td[name='send_action']:contains('Not decided')",
+        },
+        {
+            content: "Open it",
+            trigger: ".o_data_row:contains('Silent') td[name='partner_id']",
+            run: "click",
+        },
+        {
+            content: "The form says the same",
+            trigger: ".o_form_view [name='send_action'] input[placeholder='Not decided']",
+            run: "click",
+        },
+        {
+            content: "Do not send: a decision",
+            trigger: ".o_select_menu_item:contains('Do not send')",
+            run: "click",
+        },
+        {
+            content: "Save",
+            trigger: ".o_form_button_save:enabled",
+            run: "click",
+        },
+        {
+            content: "It is kept",
+            trigger: ".o_form_saved",
+        },
+    ],
+});

@@ -160,3 +160,68 @@ tours.add("invoice_run_review_address", {
         },
     ],
 });
+
+// A month of thirty documents, five of them different: read these, tick what is unusual, approve.
+// Two clicks are spent before: the app and its dashboard.
+tours.add("invoice_run_month", {
+    steps: () => {
+        const steps = [
+            {
+                content: "One run waits: review it",
+                trigger: ".o_invoice_run_today .o_finding[data-key='approve'] .o_open",
+                run: "click",
+            },
+            countRows(30),
+            pressFilter("changed"),
+            countRows(5),
+            ...["Month 1", "Month 2", "Month 3"].map((name) => ({
+                content: `${name} says why`,
+                trigger: `${getRow(`${name}`)} .o_why:contains('price +3.0 %')`,
+            })),
+            ...["Month 4", "Month 5"].map((name) => ({
+                content: `${name} is unusual, and right`,
+                trigger: `${getRow(name)}:has(.fa-flag) .o_check input:enabled`,
+                run: "click",
+            })),
+            {
+                content: "Nothing is left to check",
+                trigger: "button[data-filter='flagged']:contains('0')",
+            },
+            {
+                content: "Approve",
+                trigger: ".o_invoice_run_review_approve:enabled",
+                run: "click",
+            },
+            {
+                content: "It is approved",
+                trigger: ".o_invoice_run_review_state:contains('Approved')",
+            },
+        ];
+        const clicks = 2 + steps.filter((step) => step.run === "click").length;
+        const check = () => {
+            if (clicks >= 15) {
+                throw new Error(`${clicks} clicks to the approval of a month`);
+            }
+        };
+        return [...steps, {content: `${clicks} clicks`, trigger: "body", run: check}];
+    },
+});
+
+// On a phone each row is a small card: nothing of it lies outside.
+tours.add("invoice_run_review_phone", {
+    steps: () => [
+        {
+            content: "Nothing is cut",
+            trigger: getRow("C large"),
+            run: () => {
+                const page = document.documentElement.clientWidth;
+                for (const cell of document.querySelectorAll(`${ROW} > td, ${ROW} .o_exclude`)) {
+                    const {right} = cell.getBoundingClientRect();
+                    if (right > page) {
+                        throw new Error(`${cell.className} ends at ${right} of ${page}`);
+                    }
+                }
+            },
+        },
+    ],
+});
