@@ -256,7 +256,7 @@ class TestActivities(LifecycleCommon):
         run.action_retry_failed()
         run._process_queue()
         self.assertEqual(run.state, "invoiced")
-        self.assertIn("Invoices: 1", self._get_activities(run, ATTEND).summary)
+        self.assertIn("wait to be sent: 1", self._get_activities(run, ATTEND).summary)
 
     def test_who_and_when_are_in_the_chatter(self):
         run = self._make_scheduled_run()
@@ -278,9 +278,7 @@ class TestActivities(LifecycleCommon):
         }
         for field, label, user in (
             ("state", "Submitted", self.user),
-            ("job", "Generating amounts", self.user),
             ("state", "Approved", self.reviewer),
-            ("job", "Generating invoices", self.user),
         ):
             self.assertIn((field, label, user.partner_id), found)
 

@@ -182,7 +182,7 @@ class TestRepairs(ManagerCommon):
         run = self._make_run("2024-01-31", self.repairs, name="January")
         run.schedule_id.invoice_name_format = "contract_debtor"
         self._make_amounts(run)
-        self.assertEqual(run.document_ids.title, "January – R1 – Debtor")
+        self.assertEqual(run.document_ids.title, "R1 – 01/10/2024 – Debtor")
 
     # ------------------------------------------------------------------
     # Checks, changes
