@@ -33,6 +33,18 @@ class TestGuardedPaths(InvoiceRunCommon):
         cls._make_contract(date_start="2024-01-01", partner_id=cls.other.id, billing_hold=True)
         cls.usage = cls._make_usage(date="2024-01-03")
         cls.order = cls._make_order()
+        update = cls.env["billing.price.update"].create(
+            {"name": "Prices", "company_id": cls.company.id}
+        )
+        # so late that no run looks at it; before there are amounts that it would outdate
+        cls.env["billing.contract.line.price"].create(
+            {
+                "contract_line_id": cls.contract.line_ids[:1].id,
+                "date_from": "2030-01-01",
+                "price_unit": 1.0,
+            }
+        )
+        update.action_find_lines()
         # a run whose amounts wait for approval, and one with a draft invoice
         cls.waiting = cls._make_run("2024-01-15")
         cls.waiting.action_generate_amounts()

@@ -35,7 +35,7 @@ class BillingIndexClause(models.Model):
 
     _name = "billing.index.clause"
     _description = "Index Clause"
-    _inherit = ["invoice.run.guarded", "invoice.run.import.mixin"]
+    _inherit = "invoice.run.import.mixin"
     _order = "contract_id, contract_line_id, id"
     _check_company_auto = True
 
