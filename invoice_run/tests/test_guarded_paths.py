@@ -58,7 +58,7 @@ class TestGuardedPaths(InvoiceRunCommon):
         cls.invoiced._process_queue()
         # as the engine claims an item of a price line by usage
         cls.env["invoice.run.usage"].sudo().create(
-            {"line_id": cls.waiting.line_ids[:1].id, "usage_id": cls.usage.id}
+            {"line_id": cls.invoiced.line_ids[:1].id, "usage_id": cls.usage.id}
         )
         cls.users = {
             "user": cls._make_user(
