@@ -77,12 +77,14 @@ def _make_contract(env, name, product):
 def _read(document) -> dict:
     """Return what is on the last page; of a QR bill also what should be there."""
     move = document.move_id
-    page = pypdf.PdfReader(io.BytesIO(move.invoice_pdf_report_id.raw)).pages[-1]
     found = {
         "error": document.error or document.send_error or None,
         "send_state": document.send_state,
-        "text": page.extract_text(),
     }
+    if not move.invoice_pdf_report_id:
+        return found
+    page = pypdf.PdfReader(io.BytesIO(move.invoice_pdf_report_id.raw)).pages[-1]
+    found["text"] = page.extract_text()
     if not move.l10n_ch_is_qr_valid:
         return found
     modules = _get_modules(move)
