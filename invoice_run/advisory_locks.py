@@ -11,5 +11,7 @@ GATE = 0x1D5C << 32
 NUMBERS = 0x1D5D << 32
 #: Counting the mails of a company.
 MAILS = 0x1D5E << 32
-#: Sending the documents of a run.
+#: Sending documents of a run: workers share it, and the one that ends the job has it alone.
 SENDING = 0x1D5F << 32
+#: Sending a document, from its note to its answer.
+DOCUMENT = 0x1D60 << 32

@@ -99,10 +99,20 @@ env.cr.commit()
 def see(cr, uid=SUPERUSER_ID):
     return api.Environment(cr, uid, {})['invoice.run'].browse(run.id)
 def send(cr):
-    return see(cr).env['invoice.run.job.send']._sending_alone(see(cr))
+    return see(cr).env['invoice.run.job.send']._sending(see(cr))
+def take(cr, *ids):
+    documents = see(cr).env['invoice.run.document'].browse(ids)
+    return see(cr).env['invoice.run.job.send']._lock_documents(see(cr), documents).ids
+def is_last(cr):
+    return see(cr).env['invoice.run.job.send']._is_last(see(cr))
+def give_back_all(cr):
+    see(cr).env['invoice.run.job.send']._give_back_all()
 def save():
     with env.registry.cursor() as cr:
         see(cr, env.ref('base.user_admin').id).write({'name': 'mine'})
+def stop():
+    with env.registry.cursor() as cr:
+        see(cr, env.ref('base.user_admin').id).action_stop_sending()
 def is_waiting(cr):
     cr.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
     return cr.fetchone()[0]
@@ -122,20 +132,43 @@ with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.
     assert not person.is_alive() and see(third).name == 'mine'
     assert see(other)._lock_job('amounts'), 'the work goes on'
     other.commit()
-    # one sends, whatever is committed meanwhile
+    # "Stop" gets its turn among those that send
+    see(third)._write_engine({'job': 'send'})
+    third.commit()
+    assert see(one)._lock_job('send') and see(other)._lock_job('send'), 'they share it'
+    other.commit()
+    person = threading.Thread(target=stop)
+    person.start()
+    deadline = time.monotonic() + 60
+    while not is_waiting(third):
+        assert time.monotonic() < deadline and person.is_alive(), 'stopped amid a chunk'
+    assert not see(other)._lock_job('send'), 'no further chunk before who stops'
+    other.commit()
+    one.commit()
+    person.join(60)
+    third.commit()
+    assert not person.is_alive() and see(third).job == 'none'
+    # several send, each document is one worker's, whatever is committed meanwhile
     with send(one) as first:
+        assert first and take(one, 1, 2) == [1, 2]
         one.commit()
         with send(other) as second:
-            assert (first, second) == (True, False)
-    with send(other) as second:
-        assert second
+            assert second and take(other, 2, 3) == [3]
+            give_back_all(one)
+            assert not is_last(one), 'the other one has mails in hand'
+            assert take(other, 2) == [2], 'given back'
+        assert is_last(one)
+        with send(other) as second:
+            assert second, 'it goes on as one of several'
     try:
         with send(other):
+            assert take(other, 1) == [1]
             other.execute('SELECT 1 / 0')
     except Exception as error:
         assert 'division' in str(error), error
-    with send(one) as first:
-        assert first, 'given up after an error'
+    assert take(one, 1) == [1], 'given up after an error'
+    give_back_all(one)
+    assert is_last(one)
 """
 RESULT = """
 import json

@@ -8,6 +8,7 @@ person decides.
 import email
 import email.policy
 import json
+import random
 import signal
 from collections import Counter
 
@@ -15,7 +16,7 @@ import pytest
 
 from devtools import servers
 
-from .workers import START, WORKER, ask, start
+from .workers import START, WORKER, ask, finish, start
 
 CUSTOMERS = 10
 MAKE = f"""
@@ -119,6 +120,44 @@ print(json.dumps({
         [('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
 }))
 """
+# Several at once: they begin together, and may die at any moment after that.
+TOGETHER = """
+import pathlib, threading
+handed, taken = [], type(env['ir.mail_server']).send_email
+def count(self, message, *args, **kwargs):
+    result = taken(self, message, *args, **kwargs)
+    handed.append(message['To'])
+    return result
+type(env['ir.mail_server']).send_email = count
+meeting = pathlib.Path(os.environ['MEETING'])
+env.cr.commit()
+(meeting / str(os.getpid())).touch()
+deadline = time.monotonic() + 120
+while len(list(meeting.iterdir())) < 2:
+    assert time.monotonic() < deadline, 'nobody came'
+    time.sleep(0.01)
+if 'SECONDS' in os.environ:
+    death = threading.Timer(
+        float(os.environ['SECONDS']), os.kill, (os.getpid(), signal.SIGKILL))
+    death.daemon = True
+    death.start()
+"""
+SHARE = SENDER + TOGETHER + START + "print('HANDED', len(handed))"
+# With a limit of mails per hour the work does not end.
+LIMITED = (
+    SENDER + TOGETHER + "for _number in range(3):\n    env['invoice.run']._cron_process_runs()\n"
+)
+# What an earlier run sent does not count.
+FORGET = "env['invoice.run.document'].search([('run_id', '!=', run.id)]).send_date = False"
+WITH_LIMIT = """
+env.company.invoice_run_mails_per_hour = 6
+for number in (2, 3, 4):
+    env.ref(f'invoice_run.invoice_run_cron_{number}').active = True
+env.cr.commit()
+"""
+#: Kills at random, as many as are worth their time; fixed, so that a failure can be repeated.
+KILLS = 4
+SEED = 20260
 ALL = {f"tenant{number:02}@example.com" for number in range(CUSTOMERS)}
 
 
@@ -207,3 +246,52 @@ def test_network_breaks_off(space, database, sink):
     assert set(result["uncertain"]) == {first, second}
     assert get_recipients(sink) == dict.fromkeys(ALL - set(nets), 1)
     assert network["free"] == nets[1:], "what is referenced elsewhere waits, as with Peppol"
+
+
+def start_two(space, database, folder, script, *seconds):
+    """Two workers that begin together; those with ``seconds`` die so long after that."""
+    folder.mkdir()
+    deaths = [{"SECONDS": str(number)} for number in seconds]
+    deaths += [{}] * (2 - len(deaths))
+    return [start(space, database, script, MEETING=str(folder), **death) for death in deaths]
+
+
+def make_run(space, database, day, *more):
+    ask(space, database, f"import os; os.environ['DAY'] = '{day}'", MAKE_RUN, *more)
+
+
+def test_two_workers_share(space, database, sink, tmp_path):
+    make_run(space, database, "2024-01-15")
+    outputs = finish(*start_two(space, database, tmp_path / "first", SHARE))
+    handed = [int(output.split("HANDED")[1]) for output in outputs]
+    [result] = ask(space, database, SENT)
+    assert_sent(result)
+    assert get_recipients(sink) == dict.fromkeys(ALL, 1)
+    assert sum(handed) == CUSTOMERS
+    assert min(handed) > 0, "both had a part"
+    # the limit of an hour counts for both together
+    make_run(space, database, "2024-02-15", FORGET, WITH_LIMIT)
+    finish(*start_two(space, database, tmp_path / "second", LIMITED))
+    assert sum(get_recipients(sink).values()) == 6
+    [result] = ask(space, database, SENT)
+    assert (result["job"], result["sent"], result["pending"]) == ("send", 6, CUSTOMERS - 6)
+
+
+def test_two_workers_killed(space, database, sink, tmp_path):
+    """At any instant: nothing twice, nothing lost, one unconfirmed a kill at most."""
+    chance = random.Random(SEED)
+    for number in range(KILLS // 2):
+        make_run(space, database, f"2024-{number + 1:02}-15")
+        seconds = [chance.uniform(0.1, 4) for _worker in range(2)]
+        workers = start_two(space, database, tmp_path / str(number), SHARE, *seconds)
+        for worker in workers:
+            output, _errors = worker.communicate(timeout=240)
+            assert worker.returncode in (0, -signal.SIGKILL), output
+        kills = [worker.returncode for worker in workers].count(-signal.SIGKILL)
+        [result] = ask(space, database, SENDER, START, LATER, SENT)
+        uncertain = set(result["uncertain"])
+        assert len(uncertain) <= kills, seconds
+        assert_sent(result, uncertain=len(uncertain))
+        recipients = get_recipients(sink)
+        assert set(recipients.values()) == {1}, seconds
+        assert ALL - uncertain <= set(recipients) <= ALL, seconds

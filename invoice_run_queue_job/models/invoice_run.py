@@ -116,7 +116,7 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _delay_shares(self, moment=None):
-        """Queue the jobs among which this run is shared; what is sent or confirmed is not."""
+        """Queue the jobs among which this run is shared; what is confirmed is not."""
         count = self._get_worker_count() if self._is_job_shared() else 1
         for share in range(1, count + 1):
             self._delay_share(share, moment)

@@ -104,10 +104,10 @@ class TestQueue(InvoiceRunCommon):
         self.ivr._queue_job("amounts")
         self.assertEqual(len(self._get_jobs()), 2)
 
-    def test_sending_has_one_job_and_printing_none(self):
+    def test_sending_is_shared_and_printing_has_no_job(self):
         self._turn_runner(True)
         self.ivr._queue_job("send")
-        self.assertEqual(len(self._get_jobs()), 1)
+        self.assertEqual(len(self._get_jobs()), 4)
         before = self._count_triggers()
         other = self._make_run("2024-01-15")
         other._queue_job("print")

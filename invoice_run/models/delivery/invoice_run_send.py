@@ -108,6 +108,8 @@ class InvoiceRun(models.Model):
     def action_stop_sending(self):
         """Hold back what has not left yet; it stays pending."""
         self.check_access("write")
+        # workers that share the run would begin one chunk after the other before this one
+        self._wait_for_turn()
         self.filtered(lambda run: run.job == "send")._stop_sending()
 
     def _stop_sending(self):
@@ -134,6 +136,8 @@ class InvoiceRun(models.Model):
         self.ensure_one()
         if not documents:
             return
+        # of workers that share the sending one always has a part of the run's row
+        self._wait_for_turn()
         # sudo: documents are the engine's; the caller checked who may send
         documents.sudo().write({"send_asked": True})
         self._plan_sending()

@@ -3,6 +3,7 @@ from . import invoice_run_job_amounts
 from . import invoice_run_job_invoices
 from . import invoice_run_job_confirm
 from . import invoice_run_job_send
+from . import invoice_run_job_send_locks
 from . import invoice_run_job_print
 from . import invoice_run_queue
 from . import invoice_run_stopped_work

@@ -1,12 +1,9 @@
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 from odoo import api, fields, models
 from odoo.fields import Domain
-from odoo.tools import SQL
 
-from ...advisory_locks import SENDING
 from ..base.states import SEND_FAILED
 from ..delivery.invoice_run_document_send import BUSY_WAIT
 from .invoice_run_job import CHUNK_SECONDS, JobLeft
@@ -24,75 +21,92 @@ class Chunk:
 class InvoiceRunJobSend(models.AbstractModel):
     """Send what was asked for: by email, by networks, by post.
 
-    One worker for a run: by a lock of its connection, which outlives the commits around each mail.
+    Workers share the documents: each has those of its chunk by locks of its connection, which
+    outlive the commits around each mail (models/job/invoice_run_job_send_locks.py).
     """
 
     _name = "invoice.run.job.send"
     _description = "Send Invoices"
     _inherit = "invoice.run.job"
 
+    _is_shared = True
     #: Invoices rendered and mails handed over in one go.
     _chunk_size = 50
     _first_chunk_size = 10
 
-    @contextmanager
-    def _working(self, run):
-        """Be the only one who sends ``run``.
-
-        :raises JobLeft: somebody else does
-        """
-        with self._sending_alone(run) as is_alone:
-            if not is_alone:
-                self._leave_to_others(run)
-            yield
-
-    @contextmanager
-    def _sending_alone(self, run):
-        """Keep other workers off the sending of this run, beyond the commit of each mail.
-
-        By a lock of the connection: a worker that dies gives it up. False: somebody has it.
-        """
-        cr, key = self.env.cr, SENDING + run.id
-        if not run._can_commit():
-            yield True
-            return
-        [(is_free,)] = self.env.execute_query(SQL("SELECT pg_try_advisory_lock(%s)", key))
-        try:
-            yield is_free
-        except JobLeft:
-            # all that it did is committed
-            raise
-        except Exception:
-            # what it did is undone in any case; in a failed transaction nothing can be unlocked
-            cr.rollback()
-            raise
-        finally:
-            if is_free:
-                cr.execute(SQL("SELECT pg_advisory_unlock(%s)", key))
-
     @api.model
     def _collect_chunks(self, run):
-        """Yield the documents of one way of sending, next in the order of their ids.
+        """Yield what is done of one way of sending, next in the order of their ids.
 
         Each way is a chunk for itself: an error of one rolls back what is not committed, never
-        what another one queued.
+        what another one queued. After the last one all is looked through again, for what other
+        workers gave back; what Odoo's own queue has in hand is looked at once.
         """
         if run.send_after and run.send_after > fields.Datetime.now():
             self._wait(run, run.send_after)
-        last_id = 0
-        while documents := run._get_documents_to_send(last_id, self._limit_chunk(run)):
-            allowed, free_at = run.company_id._take_mails(len(documents))
-            if not allowed:
-                self._wait(run, free_at)
-            documents = documents[:allowed]
-            last_id = documents[-1].id
+        last_id, seen = 0, set()
+        while True:
+            documents = self._take_documents(run, last_id, seen)
+            if not documents and not last_id:
+                return
+            last_id = documents[-1:].id or 0
             for chunk in self._collect_ways(run, documents):
                 yield chunk
-                # memory stays that of one chunk
-                self.env.invalidate_all()
+                seen.update(chunk.documents.filtered("send_message_id").ids)
                 if chunk.left:
                     # their mails are queued, and come first now
+                    seen.difference_update(chunk.left.ids)
                     last_id = min(last_id, min(chunk.left.ids) - 1)
+                # memory stays that of one chunk
+                self.env.invalidate_all()
+            self._give_back(run, documents)
+
+    def _take_documents(self, run, last_id, seen):
+        """Return the next documents that no other worker has; they are this one's alone.
+
+        Seen anew after they are taken: whoever had them before may just have sent them.
+
+        :param seen: ids of those whose mails Odoo's own queue had in hand
+        :raises JobLeft: no mail may leave now, or somebody else wants the run
+        """
+        documents = self._lock_free_documents(run, last_id, seen)
+        if not documents:
+            return documents
+        if run._can_commit():
+            run._commit_step(remaining=1)
+            if not run._lock_job(self._get_kind()):
+                raise JobLeft
+        wanted = run._get_documents_to_send(among=documents)
+        self._give_back(run, documents - wanted)
+        if not wanted:
+            return self._take_documents(run, documents[-1].id, seen)
+        allowed, free_at = run.company_id._take_mails(len(wanted))
+        if not allowed:
+            self._wait(run, free_at)
+        self._give_back(run, wanted[allowed:])
+        return wanted[:allowed]
+
+    def _lock_free_documents(self, run, last_id, seen):
+        """Return the next documents by id, as many as are one worker's share, locked."""
+        size = self._get_send_share(run)
+        free = self.env["invoice.run.document"]
+        while missing := size - len(free):
+            documents = run._get_documents_to_send(last_id, missing)
+            if not documents:
+                break
+            last_id = documents[-1].id
+            free += self._lock_documents(
+                run, documents.filtered(lambda document: document.id not in seen)
+            )
+        return free
+
+    def _get_send_share(self, run):
+        """Return how many documents this worker takes, so that all end at the same time."""
+        size, workers = self._limit_chunk(run), run._count_workers()
+        if workers < 2:
+            return size
+        left = self.env["invoice.run.document"].search_count(run._get_to_send_domain())
+        return min(size, max(self._first_chunk_size, -(-left // workers)))
 
     def _collect_ways(self, run, documents):
         groups = documents.grouped("send_action")
@@ -122,11 +136,14 @@ class InvoiceRunJobSend(models.AbstractModel):
 
     @api.model
     def _has_more(self, run):
-        """Whether documents were asked for in the last moment.
+        """Whether documents were asked for in the last moment, or given back by other workers.
 
         A mail that Odoo's own queue has in hand is none of them.
         """
-        return any(not document.send_message_id for document in run._get_documents_to_send())
+        documents = run._get_documents_to_send()
+        if any(not document.send_message_id for document in documents):
+            return True
+        return bool(documents._get_mails(["outgoing"]).try_lock_for_update(limit=1))
 
     @api.model
     def _finish(self, run):
@@ -159,6 +176,9 @@ class InvoiceRunJobSend(models.AbstractModel):
         :raises JobLeft: always
         """
         if run.send_wait_until != moment:
+            if not run._lock_to_finish(self._get_kind()):
+                # others are at work, and come to the same end
+                self._leave_to_others(run)
             run.write({"send_wait_until": moment})
             # sudo: the scheduled action is the system's
             self.env.ref("invoice_run.invoice_run_cron").sudo()._trigger(moment)
