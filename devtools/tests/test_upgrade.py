@@ -152,6 +152,8 @@ def test_an_upgraded_database_is_like_a_new_one(space, upgraded):
           FROM pg_constraint
          WHERE conrelid::regclass::text ~ '^(billing_|invoice_run)' AND contype <> 'n'
     """
-    new = set(databases.execute(databases.get_ready(space), query).splitlines())
+    # take-over is an addon that nobody gets by an upgrade
+    rows = databases.execute(databases.get_ready(space), query).splitlines()
+    new = {row for row in rows if "takeover" not in row}
     assert len(new) > 100
     assert set(databases.execute(upgraded, query).splitlines()) ^ new == set()

@@ -32,6 +32,7 @@ class TestWizardOwners(ManagerCommon):
             "billing.contract.change": {"line_ids": [Command.create(line)]},
             "billing.invoice.now": {"scenario_id": self.scenario.id},
             "invoice.run.reason": {"run_id": run.id, "reason": "because"},
+            "invoice.run.reviewer.question": {"run_id": run.id, "reviewer_id": self.reviewer.id},
         }
         names = {
             name
@@ -189,7 +190,8 @@ class TestWizardNames(InvoiceRunCommon):
 
     def _check_tells_nothing(self, Model, name, record):
         spec = {name: {"fields": {"display_name": {}}}}
-        others = {"reason": "because"} if "reason" in Model._fields else {}
+        needed = {"reason": "because", "reviewer_id": self.reviewer.id}
+        others = {key: value for key, value in needed.items() if key in Model._fields}
         forged = Model.with_context(**{f"default_{name}": record.id})
         attempts = {
             "create": lambda: Model.create({**others, name: record.id}),

@@ -680,7 +680,7 @@ class BillingContract(models.Model):
             contract=self,
             bucket=self._get_bucket(terms, span) if in_period else ("usage", self.id),
             joins=not in_period,
-            key=self._get_run_key(),
+            key=self._get_grouping_key(),
             document=document,
             line=vals,
         )

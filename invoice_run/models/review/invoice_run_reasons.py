@@ -68,7 +68,9 @@ class InvoiceRunDocument(models.Model):
         earlier = self.browse().union(*previous.values())
         invoiced = self.env["billing.ledger"]._get_amounts_invoiced(earlier.line_ids)
         # all lines at once, before each document looks at its own
-        versions = (self | earlier).line_ids.contract_line_id._get_first_versions()
+        lines = (self | earlier).line_ids.contract_line_id
+        lines.price_ids.fetch(["date_from"])
+        versions = lines._get_first_versions()
         missing = self._get_all_missing(found, previous)
         nothing = self.env["billing.contract.line"]
         return {
