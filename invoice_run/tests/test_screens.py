@@ -78,7 +78,9 @@ class TestScreens(InvoiceRunCommon):
         return self.debtor.with_user(self.user).invoice_run_summary
 
     def test_customer_says_what_a_run_does(self):
-        self.assertIn("for each contract and period. Nobody has chosen how to send it", self._get_summary())
+        self.assertIn(
+            "for each contract and period. Nobody has chosen how to send it", self._get_summary()
+        )
         text = self._get_summary(allow_invoice_grouping=True, invoice_sending_method="email")
         self.assertIn("on one invoice. It emails the invoice to debtor@example.com.", text)
         self.assertIn("address is missing", self._get_summary(email=False))
