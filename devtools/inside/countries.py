@@ -50,7 +50,8 @@ def _compare(env, chart: str, country: str) -> dict:
         with env.cr.savepoint():
             return equality.compare(env, chart, country, CONTRACTS, _export)
     except (AssertionError, UserError) as error:
-        return {"error": str(error)}
+        reason = error.args[0]
+        return {"error": reason[0] if isinstance(reason, list) else str(reason)}
 
 
 def _export(run) -> dict:
