@@ -105,9 +105,9 @@ class InvoiceRunJobSend(models.AbstractModel):
         held = SQL(
             """
             SELECT CASE mode
-                   WHEN 'ShareLock' THEN pg_advisory_unlock_shared(key)
-                   ELSE pg_advisory_unlock(key) END
-              FROM (SELECT mode, (classid::bigint << 32) + objid::bigint AS key
+                   WHEN 'ShareLock' THEN pg_advisory_unlock_shared(id)
+                   ELSE pg_advisory_unlock(id) END
+              FROM (SELECT mode, (classid::bigint << 32) + objid::bigint AS id
                       FROM pg_locks
                      WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
                        AND objsubid = 1 AND classid::bigint IN %s) AS held
