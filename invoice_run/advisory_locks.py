@@ -5,6 +5,8 @@ of the record. PostgreSQL keeps locks of two 32-bit keys apart from these: the p
 and run, by which workers share a run, cannot meet one of them.
 """
 
+from odoo.tools import SQL
+
 #: People get their turn on a run.
 GATE = 0x1D5C << 32
 #: Giving numbers in a journal.
@@ -15,3 +17,24 @@ MAILS = 0x1D5E << 32
 SENDING = 0x1D5F << 32
 #: Sending a document, from its note to its answer.
 DOCUMENT = 0x1D60 << 32
+
+
+def give_up(cr, *kinds):
+    """Give up all locks of ``kinds`` that the connection of ``cr`` holds beyond a commit.
+
+    Only what it holds, each once, so nothing is unlocked in vain.
+    """
+    cr.execute(
+        SQL(
+            """
+            SELECT CASE mode
+                   WHEN 'ShareLock' THEN pg_advisory_unlock_shared(id)
+                   ELSE pg_advisory_unlock(id) END
+              FROM (SELECT mode, (classid::bigint << 32) + objid::bigint AS id
+                      FROM pg_locks
+                     WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
+                       AND objsubid = 1 AND classid::bigint IN %s) AS held
+            """,
+            tuple(kind >> 32 for kind in kinds),
+        )
+    )

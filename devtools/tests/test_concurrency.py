@@ -93,6 +93,8 @@ print('TOLD ' + json.dumps(sorted(told)))
 LOCKS = """
 import threading, time
 from odoo import SUPERUSER_ID, api
+from odoo.addons.invoice_run.advisory_locks import MAILS
+from odoo.tools import SQL
 run = env['invoice.run'].search([], order='id', limit=1)
 run.action_generate_amounts()
 env.cr.commit()
@@ -169,6 +171,20 @@ with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.
     assert take(one, 1) == [1], 'given up after an error'
     give_back_all(one)
     assert is_last(one)
+    # who counts the mails of the hour keeps others off until they are noted, commits or not
+    see(third).company_id.invoice_run_mails_per_hour = 5
+    third.commit()
+    one.rollback()
+    other.rollback()
+    company = see(one).company_id
+    company.invalidate_recordset()
+    assert company._take_mails(2)[0] == 2
+    one.rollback()
+    count = SQL('pg_try_advisory_lock(%s)', MAILS + company.id)
+    assert not see(other).env['invoice.run.job.send']._try_lock(count)
+    company._end_taking_mails()
+    assert see(other).env['invoice.run.job.send']._try_lock(count)
+    see(other).company_id._end_taking_mails()
 """
 RESULT = """
 import json

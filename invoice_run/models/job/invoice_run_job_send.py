@@ -59,6 +59,8 @@ class InvoiceRunJobSend(models.AbstractModel):
                     last_id = min(last_id, min(chunk.left.ids) - 1)
                 # memory stays that of one chunk
                 self.env.invalidate_all()
+            # where none of them was wanted any more
+            run.company_id._end_taking_mails()
             self._give_back(run, documents)
 
     def _take_documents(self, run, last_id, seen):
@@ -110,7 +112,7 @@ class InvoiceRunJobSend(models.AbstractModel):
 
     def _collect_ways(self, run, documents):
         groups = documents.grouped("send_action")
-        # email first: the limit per hour is ours until its commit
+        # email first: the limit per hour is ours until its mails are noted
         for way in sorted(groups, key=lambda way: way != "email"):
             # after a commit somebody may have decided otherwise
             wanted = run._get_documents_to_send(among=groups[way])
@@ -127,6 +129,7 @@ class InvoiceRunJobSend(models.AbstractModel):
         (chunk.documents - free).send_next_try = fields.Datetime.now() + BUSY_WAIT
         # the mails are in the queue for good before the mail server sees one
         run._commit_step(remaining=1)
+        run.company_id._end_taking_mails()
         until = begin + 2 * CHUNK_SECONDS if run._can_commit() else None
         chunk.left = free._hand_over_mails(until)
 

@@ -3,7 +3,7 @@ from contextlib import contextmanager
 from odoo import models
 from odoo.tools import SQL
 
-from ...advisory_locks import DOCUMENT, SENDING
+from ...advisory_locks import DOCUMENT, MAILS, SENDING, give_up
 from .invoice_run_job import JobLeft
 
 
@@ -101,17 +101,5 @@ class InvoiceRunJobSend(models.AbstractModel):
             )
 
     def _give_back_all(self):
-        """Give up whatever this connection holds of sending, as often as it holds it."""
-        held = SQL(
-            """
-            SELECT CASE mode
-                   WHEN 'ShareLock' THEN pg_advisory_unlock_shared(id)
-                   ELSE pg_advisory_unlock(id) END
-              FROM (SELECT mode, (classid::bigint << 32) + objid::bigint AS id
-                      FROM pg_locks
-                     WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
-                       AND objsubid = 1 AND classid::bigint IN %s) AS held
-            """,
-            (SENDING >> 32, DOCUMENT >> 32),
-        )
-        self.env.cr.execute(held)
+        """Give up whatever this connection holds of sending."""
+        give_up(self.env.cr, SENDING, DOCUMENT, MAILS)

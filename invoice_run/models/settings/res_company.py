@@ -5,7 +5,7 @@ from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL
 
-from ...advisory_locks import MAILS
+from ...advisory_locks import MAILS, give_up
 from ..base.groups import INTERNAL
 
 #: The steps of a run that need no person where they are automatic, in order.
@@ -203,16 +203,23 @@ class ResCompany(models.Model):
         return ZoneInfo(self.sudo().partner_id.tz or self.env.user.tz or "UTC")
 
     def _take_mails(self, wanted):
-        """As :meth:`_get_mails_allowed`; others of this company wait until the next commit.
+        """As :meth:`_get_mails_allowed`; others of this company wait until they are counted.
 
-        Counted from outside of this transaction, which may have begun before another worker
-        noted the mails of its run.
+        Until :meth:`_end_taking_mails`, by a lock of the connection: an error while the mails are
+        queued, and mails that are queued one by one after it, end transactions. Counted from
+        outside of this transaction, which may have begun before another worker noted its mails.
         """
         if self.invoice_run_mails_per_hour <= 0 or not self.env["invoice.run"]._can_commit():
             return self._get_mails_allowed(wanted)
-        self.env.cr.execute(SQL("SELECT pg_advisory_xact_lock(%s)", MAILS + self.id))
+        self.env.cr.execute(SQL("SELECT pg_advisory_lock(%s)", MAILS + self.id))
         with self.env.registry.cursor() as cr:
             return self.with_env(self.env(cr=cr))._get_mails_allowed(wanted)
+
+    @api.model
+    def _end_taking_mails(self):
+        """Let others count: what :meth:`_take_mails` allowed is noted for good, or not wanted."""
+        if self.env["invoice.run"]._can_commit():
+            give_up(self.env.cr, MAILS)
 
     def _get_mails_allowed(self, wanted):
         """Return how many of ``wanted`` mails may leave now, and when the next one may.
