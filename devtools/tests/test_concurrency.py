@@ -118,14 +118,18 @@ def stop():
 def is_waiting(cr):
     cr.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
     return cr.fetchone()[0]
+def let_wait(person, cr, reason):
+    """Return the thread of a person who waits for workers by now."""
+    thread = threading.Thread(target=person)
+    thread.start()
+    deadline = time.monotonic() + 60
+    while not is_waiting(cr):
+        assert time.monotonic() < deadline and thread.is_alive(), reason
+    return thread
 with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.cursor() as third:
     assert see(one)._lock_job('amounts') and see(other)._lock_job('amounts'), 'they share it'
     other.commit()
-    person = threading.Thread(target=save)
-    person.start()
-    deadline = time.monotonic() + 60
-    while not is_waiting(third):
-        assert time.monotonic() < deadline and person.is_alive(), 'saved while a worker is at it'
+    person = let_wait(save, third, 'saved while a worker is at it')
     assert not see(other)._lock_job('amounts'), 'no further chunk before who waits'
     other.commit()
     one.commit()
@@ -139,11 +143,7 @@ with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.
     third.commit()
     assert see(one)._lock_job('send') and see(other)._lock_job('send'), 'they share it'
     other.commit()
-    person = threading.Thread(target=stop)
-    person.start()
-    deadline = time.monotonic() + 60
-    while not is_waiting(third):
-        assert time.monotonic() < deadline and person.is_alive(), 'stopped amid a chunk'
+    person = let_wait(stop, third, 'stopped amid a chunk')
     assert not see(other)._lock_job('send'), 'no further chunk before who stops'
     other.commit()
     one.commit()

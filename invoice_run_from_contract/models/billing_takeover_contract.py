@@ -70,16 +70,6 @@ class BillingTakeoverContract(models.AbstractModel):
             record._compute_recurring_next_date()
         return record.env["account.move"].create(values)
 
-    @api.model
-    def _stop_record(self, record):
-        values = {"active": record.active}
-        record.active = False
-        return values
-
-    @api.model
-    def _restart_record(self, record, values):
-        record.active = values["active"]
-
     # ------------------------------------------------------------------
     # The contract
     # ------------------------------------------------------------------

@@ -57,16 +57,6 @@ class BillingTakeoverSubscription(models.AbstractModel):
         """Whether it is closed before its next invoice, which can be on its last day."""
         return not record.recurring_rule_boundary and record.recurring_next_date > record.date
 
-    @api.model
-    def _stop_record(self, record):
-        values = {"active": record.active}
-        record.active = False
-        return values
-
-    @api.model
-    def _restart_record(self, record, values):
-        record.active = values["active"]
-
     # ------------------------------------------------------------------
     # The subscription
     # ------------------------------------------------------------------

@@ -10,7 +10,7 @@ class BillingTakeoverSource(models.AbstractModel):
     """A module that contracts are taken over from. An addon for each inherits this model.
 
     It says what the module has (:meth:`_read_record`), has it make its next invoice
-    (:meth:`_create_next_invoices`) and stops it (:meth:`_stop_record`). All the rest is the same
+    (:meth:`_create_next_invoices`), and archives it (:meth:`_stop_record`). All the rest is the same
     for all: the proof that the same is charged, the report, the take-over and its undo.
     """
 
@@ -50,13 +50,18 @@ class BillingTakeoverSource(models.AbstractModel):
 
     @api.model
     def _stop_record(self, record):
-        """Stop the invoices of the other module; return what :meth:`_restart_record` needs."""
-        raise NotImplementedError
+        """Stop the invoices of the other module; return what :meth:`_restart_record` needs.
+
+        By archiving it, which OCA's modules leave alone; a module that does not overrides both.
+        """
+        values = {"active": record.active}
+        record.active = False
+        return values
 
     @api.model
     def _restart_record(self, record, values):
         """Take :meth:`_stop_record` back."""
-        raise NotImplementedError
+        record.active = values["active"]
 
     # ------------------------------------------------------------------
     # The same for all

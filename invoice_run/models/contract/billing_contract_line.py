@@ -539,36 +539,33 @@ class BillingContractLine(models.Model):
         first = self._get_counted_from()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
         amount = float(amount)
-        if taxes and units != 1 and valid.quantity and taxes._is_per_quantity():
-            # the tax goes by the pieces of the contract, whatever time they are billed for
-            return {
-                "quantity": valid.quantity,
-                "price_unit": amount / valid.quantity,
-                "discount": 0.0,
-                "amount": amount,
-                "note": self._get_arithmetic(units, span, float(price)),
-            }
-        quantity = float(periods.exact(valid.quantity) * units)
-        digits = self.env["decimal.precision"].precision_get("Product Unit")
-        shown = round(quantity, digits)
-        if (
-            abs(quantity - shown) < 1e-9
-            and not self.tariff_id
-            and self._gives_amount(valid, shown, amount, taxes)
-        ):
+        # the tax goes by the pieces of the contract, whatever time they are billed for
+        is_per_piece = taxes and units != 1 and valid.quantity and taxes._is_per_quantity()
+        shown = None
+        if not is_per_piece and not self.tariff_id:
+            shown = self._get_shown_quantity(valid, units, amount, taxes)
+        if shown is not None:
             return {
                 "quantity": shown,
                 "price_unit": valid.price_unit,
                 "discount": valid.discount,
                 "amount": amount,
             }
+        pieces = valid.quantity if is_per_piece else 1.0
         return {
-            "quantity": 1.0,
-            "price_unit": amount,
+            "quantity": pieces,
+            "price_unit": amount / pieces,
             "discount": 0.0,
             "amount": amount,
             "note": self._get_arithmetic(units, span, float(price)),
         }
+
+    def _get_shown_quantity(self, valid, units, amount, taxes):
+        """Return the quantity that gives ``amount`` at the price as it is; None: there is none."""
+        quantity = float(periods.exact(valid.quantity) * units)
+        shown = round(quantity, self.env["decimal.precision"].precision_get("Product Unit"))
+        is_exact = abs(quantity - shown) < 1e-9
+        return shown if is_exact and self._gives_amount(valid, shown, amount, taxes) else None
 
     def _gives_amount(self, price, quantity, amount, taxes):
         """Whether an invoice line of ``quantity`` × ``price`` comes to ``amount``, to the coin."""

@@ -165,10 +165,15 @@ class InvoiceRun(models.Model):
             "model": "invoice.run.document",
             "action": "invoice_run.invoice_run_document_action",
         }
-        is_uncertain = self._get_sending_domains()["uncertain"]
+        return {
+            **self._get_failure_findings(documents, company),
+            **self._get_sending_findings(documents, company, today),
+        }
+
+    @api.model
+    def _get_failure_findings(self, documents, company):
         certain = company & Domain("send_state", "=", "failed")
         is_bounced = Domain("id", "in", self._get_bounced_ids(certain))
-        waiting = company & Domain("send_state", "=", "pending") & Domain("send_asked", "=", False)
         return {
             "failed": {
                 **documents,
@@ -191,6 +196,13 @@ class InvoiceRun(models.Model):
                 "label": self.env._("Invoices that could not be sent"),
                 "hint": self.env._("Each says why. Correct it, then send again."),
             },
+        }
+
+    @api.model
+    def _get_sending_findings(self, documents, company, today):
+        is_uncertain = self._get_sending_domains()["uncertain"]
+        waiting = company & Domain("send_state", "=", "pending") & Domain("send_asked", "=", False)
+        return {
             "uncertain": {
                 **documents,
                 "level": "warning",
