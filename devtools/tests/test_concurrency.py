@@ -119,7 +119,7 @@ def is_waiting(cr):
     cr.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
     return cr.fetchone()[0]
 def let_wait(person, cr, reason):
-    """Return the thread of a person who waits for workers by now."""
+    # the thread of a person who waits for workers by now
     thread = threading.Thread(target=person)
     thread.start()
     deadline = time.monotonic() + 60

@@ -10,8 +10,8 @@ class BillingTakeoverSource(models.AbstractModel):
     """A module that contracts are taken over from. An addon for each inherits this model.
 
     It says what the module has (:meth:`_read_record`), has it make its next invoice
-    (:meth:`_create_next_invoices`), and archives it (:meth:`_stop_record`). All the rest is the same
-    for all: the proof that the same is charged, the report, the take-over and its undo.
+    (:meth:`_create_next_invoices`), and archives it (:meth:`_stop_record`). All the rest is the
+    same for all: the proof that the same is charged, the report, the take-over and its undo.
     """
 
     _name = "billing.takeover.source"
