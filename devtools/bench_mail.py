@@ -52,7 +52,7 @@ def mailing(folder: Path) -> Iterator[MailBench]:
         port = servers.choose_port()
         with (
             servers.mail_sink(space, mail) as smtp_port,
-            servers.odoo_server(space, database, port, crons=0),
+            servers.odoo_server(space, database, port, crons=0) as server,
         ):
             yield MailBench(
                 space,
@@ -60,4 +60,5 @@ def mailing(folder: Path) -> Iterator[MailBench]:
                 folder,
                 DEMO_URL=f"http://127.0.0.1:{port}",
                 DEMO_SMTP_PORT=smtp_port,
+                BENCH_SERVER_PID=server.pid,
             )

@@ -8,7 +8,6 @@ person decides.
 import email
 import email.policy
 import json
-import random
 import signal
 from collections import Counter
 
@@ -16,9 +15,11 @@ import pytest
 
 from devtools import servers
 
-from .workers import START, WORKER, ask, finish, start
+from .workers import END, START, WORKER, ask, finish, start
 
 CUSTOMERS = 10
+#: Those of the test that kills many workers.
+MANY = 120
 MAKE = f"""
 for name in ('web.base.url', 'report.url'):
     env['ir.config_parameter'].set_param(name, os.environ['SERVER'])
@@ -120,9 +121,9 @@ print(json.dumps({
         [('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
 }))
 """
-# Several at once: they begin together, and may die at any moment after that.
+# Several at once: they begin together.
 TOGETHER = """
-import pathlib, threading
+import pathlib
 handed, taken = [], type(env['ir.mail_server']).send_email
 def count(self, message, *args, **kwargs):
     result = taken(self, message, *args, **kwargs)
@@ -136,11 +137,6 @@ deadline = time.monotonic() + 120
 while len(list(meeting.iterdir())) < 2:
     assert time.monotonic() < deadline, 'nobody came'
     time.sleep(0.01)
-if 'SECONDS' in os.environ:
-    death = threading.Timer(
-        float(os.environ['SECONDS']), os.kill, (os.getpid(), signal.SIGKILL))
-    death.daemon = True
-    death.start()
 """
 SHARE = SENDER + TOGETHER + START + "print('HANDED', len(handed))"
 # With a limit of mails per hour the work does not end.
@@ -155,9 +151,87 @@ for number in (2, 3, 4):
     env.ref(f'invoice_run.invoice_run_cron_{number}').active = True
 env.cr.commit()
 """
-#: Kills at random, as many as are worth their time; fixed, so that a failure can be repeated.
-KILLS = 4
+# Further tenants, so that many workers can die on one run.
+MORE = f"""
+partners = env['res.partner'].create([
+    {{'name': f'Tenant {{n:02}}', 'email': f'tenant{{n:02}}@example.com',
+      'invoice_sending_method': 'email'}}
+    for n in range({CUSTOMERS}, {MANY})])
+product = env['product.product'].search([('name', '=', 'Rent')])
+env['billing.contract'].create([
+    {{'partner_id': partner.id, 'date_start': '2024-01-01',
+      'line_ids': [(0, 0, {{'product_id': product.id, 'price_unit': 100}})]}}
+    for partner in partners]).action_activate()
+"""
+# Pairs of workers, each killed from outside at its own instant. They are forks of one process, as
+# Odoo's own workers are: a new pair is at work at once, and there is time for many.
+KILLING = (
+    SENDER
+    + """
+import random
+from odoo import api, sql_db
+chance = random.Random(int(os.environ['SEED']))
+registry = env.registry
+
+def connect():
+    global env
+    env = api.Environment(registry.cursor(), api.SUPERUSER_ID, {})
+
+def begin_worker():
+    pid = os.fork()
+    if not pid:
+        status = 1
+        try:
+            connect()
+            work()
+            status = 0
+        finally:
+            os._exit(status)
+    return pid
+
+def wait_for_mail():
+    before, until = len(os.listdir(os.environ['MAIL'])), time.monotonic() + 10
+    while len(os.listdir(os.environ['MAIL'])) == before and time.monotonic() < until:
+        time.sleep(0.005)
+
+def kill_two(seconds, is_after_mail):
+    # close: a connection is not shared with a fork
+    env.cr.close()
+    sql_db.close_all()
+    workers = [begin_worker() for _moment in seconds]
+    if is_after_mail:
+        wait_for_mail()
+    begin = time.monotonic()
+    for moment, pid in zip(seconds, workers):
+        time.sleep(max(0, begin + moment - time.monotonic()))
+        os.kill(pid, signal.SIGKILL)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers]
+    connect()
+    return codes
+
+def count_perhaps_sent():
+    return env['mail.notification'].search_count(
+        [('failure_type', '=', 'invoice_run_unknown')])
+
+deadline, rounds = time.monotonic() + float(os.environ['KILLING']), []
+env.cr.commit()
+while time.monotonic() < deadline and env['invoice.run'].search_count([('job', '!=', 'none')]):
+    before = count_perhaps_sent()
+    # every second time among the mails, which are a small part of the time
+    is_after_mail = len(rounds) % 2
+    most = 0.4 if is_after_mail else 3
+    seconds = sorted(chance.uniform(0, most) for _worker in range(2))
+    codes = kill_two(seconds, is_after_mail)
+    rounds.append({
+        'seconds': seconds, 'codes': codes, 'unconfirmed': count_perhaps_sent() - before})
+print(json.dumps({'rounds': rounds}))
+"""
+)
+#: Seconds of killing at random instants; the instants are fixed, so that a failure can be repeated.
+KILLING_SECONDS = 45
 SEED = 20260
+#: As many must have died for the test to say anything.
+LEAST_KILLS = 10
 ALL = {f"tenant{number:02}@example.com" for number in range(CUSTOMERS)}
 
 
@@ -248,12 +322,10 @@ def test_network_breaks_off(space, database, sink):
     assert network["free"] == nets[1:], "what is referenced elsewhere waits, as with Peppol"
 
 
-def start_two(space, database, folder, script, *seconds):
-    """Two workers that begin together; those with ``seconds`` die so long after that."""
+def start_two(space, database, folder, script):
+    """Two workers that begin together."""
     folder.mkdir()
-    deaths = [{"SECONDS": str(number)} for number in seconds]
-    deaths += [{}] * (2 - len(deaths))
-    return [start(space, database, script, MEETING=str(folder), **death) for death in deaths]
+    return [start(space, database, script, MEETING=str(folder)) for _worker in range(2)]
 
 
 def make_run(space, database, day, *more):
@@ -277,21 +349,35 @@ def test_two_workers_share(space, database, sink, tmp_path):
     assert (result["job"], result["sent"], result["pending"]) == ("send", 6, CUSTOMERS - 6)
 
 
-def test_two_workers_killed(space, database, sink, tmp_path):
+def test_two_workers_killed(space, database, sink):
     """At any instant: nothing twice, nothing lost, one unconfirmed a kill at most."""
-    chance = random.Random(SEED)
-    for number in range(KILLS // 2):
-        make_run(space, database, f"2024-{number + 1:02}-15")
-        seconds = [chance.uniform(0.1, 4) for _worker in range(2)]
-        workers = start_two(space, database, tmp_path / str(number), SHARE, *seconds)
-        for worker in workers:
-            output, _errors = worker.communicate(timeout=240)
-            assert worker.returncode in (0, -signal.SIGKILL), output
-        kills = [worker.returncode for worker in workers].count(-signal.SIGKILL)
-        [result] = ask(space, database, SENDER, START, LATER, SENT)
-        uncertain = set(result["uncertain"])
-        assert len(uncertain) <= kills, seconds
-        assert_sent(result, uncertain=len(uncertain))
-        recipients = get_recipients(sink)
-        assert set(recipients.values()) == {1}, seconds
-        assert ALL - uncertain <= set(recipients) <= ALL, seconds
+    ask(space, database, MORE, "env.cr.commit()")
+    make_run(space, database, "2024-01-15")
+    output = space.script(
+        database,
+        KILLING + END,
+        problem="The killing failed",
+        SEED=str(SEED),
+        KILLING=str(KILLING_SECONDS),
+        MAIL=str(sink),
+    )
+    rounds = json.loads(output)["rounds"]
+    assert {code for one in rounds for code in one["codes"]} <= {0, -signal.SIGKILL}, rounds
+    for one in rounds:
+        kills = one["codes"].count(-signal.SIGKILL)
+        assert 0 <= one["unconfirmed"] <= kills, one
+    kills = [code for one in rounds for code in one["codes"]].count(-signal.SIGKILL)
+    assert kills >= LEAST_KILLS, rounds
+    sent_meanwhile = sum(1 for _mail in sink.glob("*.eml"))
+    assert sent_meanwhile, "they died while mails left, not all before"
+    [result] = ask(space, database, SENDER, START, LATER, SENT)
+    print(f"{kills} kills, {sent_meanwhile} mails between them, {len(result['uncertain'])} open")
+    uncertain = set(result["uncertain"])
+    assert len(uncertain) == len(result["uncertain"]) <= kills
+    assert (result["job"], result["invoices"]) == ("none", MANY)
+    assert (result["sent"], result["failed"]) == (MANY - len(uncertain), len(uncertain))
+    assert (result["pending"], result["left_behind"]) == (0, 0)
+    recipients = get_recipients(sink)
+    everybody = {f"tenant{number:02}@example.com" for number in range(MANY)}
+    assert set(recipients.values()) == {1}
+    assert everybody - uncertain <= set(recipients) <= everybody
