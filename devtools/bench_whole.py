@@ -6,7 +6,6 @@ gives wkhtmltopdf its stylesheets; the mail server is the customer's.
 """
 
 import argparse
-import json
 import statistics
 
 from . import bench_run

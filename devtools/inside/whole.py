@@ -3,7 +3,6 @@
 Workers are forks of one process that is warmed up, as Odoo's own workers are.
 """
 
-import json
 import os
 import resource
 import time
