@@ -12,8 +12,8 @@ from ..environments import environments_kept
 
 #: Numbers of which is asked at once whether they are taken; a chunk takes fewer.
 NUMBERS_PER_QUERY = 500
-#: What sending writes, see ``account.move.send``.
-SENDING_VALUES = {"is_move_sent", "message_main_attachment_id", "sending_data"}
+#: What sending writes, see ``account.move.send``; the token of the portal is in the mail.
+SENDING_VALUES = {"access_token", "is_move_sent", "message_main_attachment_id", "sending_data"}
 #: What confirming does not change, though Odoo's fields say that it could.
 AMOUNT_COMPUTES = ("_compute_amount", "_compute_needed_terms", "_compute_invoice_date_due")
 

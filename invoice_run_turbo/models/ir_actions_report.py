@@ -93,6 +93,7 @@ class IrActionsReport(models.Model):
         # EXTENDS 'base': begun ahead
         if not self._is_run_batch(report_ref, res_ids):
             return super()._render_qweb_pdf_prepare_streams(report_ref, data, res_ids=res_ids)
+        self._read_run_sections(report_ref, res_ids)
         pool = PdfPool()
         try:
             processes = [
@@ -110,6 +111,16 @@ class IrActionsReport(models.Model):
             return streams
         finally:
             pool.close()
+
+    def _read_run_sections(self, report_ref, res_ids):
+        """Find the sections of all lines of these invoices before the first one is printed.
+
+        Odoo finds them when it prints a line, for all lines of that invoice. Those that are not
+        printed, of taxes and terms, it then writes as a user would, with all checks of an entry.
+        """
+        report = self._get_report(report_ref)
+        if report.model == "account.move":
+            self.env[report.model].browse(res_ids).line_ids.mapped("parent_id")
 
     def _is_run_batch(self, report_ref, res_ids):
         """Whether to print in several processes: for a run, where core would print all anew."""
