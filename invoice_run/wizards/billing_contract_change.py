@@ -334,13 +334,11 @@ class BillingContractChangeLine(models.TransientModel):
     name = fields.Text(related="contract_line_id.name", related_sudo=False)
     currency_id = fields.Many2one(related="contract_line_id.currency_id", related_sudo=False)
     price_unit = fields.Float(
-        related="contract_line_id.price_unit", related_sudo=False, string="Old Price"
+        "Old Price", compute="_compute_new", min_display_digits="Product Price"
     )
     price_interval = fields.Selection(related="contract_line_id.price_interval", related_sudo=False)
-    price_since = fields.Date(related="contract_line_id.price_since", related_sudo=False)
-    quantity = fields.Float(
-        related="contract_line_id.quantity", related_sudo=False, string="Old Quantity"
-    )
+    price_since = fields.Date(compute="_compute_new")
+    quantity = fields.Float("Old Quantity", compute="_compute_new", digits="Product Unit")
     new_price_unit = fields.Float(
         "New Price", compute="_compute_new", min_display_digits="Product Price"
     )
@@ -399,6 +397,11 @@ class BillingContractChangeLine(models.TransientModel):
         is_changed = bool(change) and not change.reason
         old = change.old if is_changed else price_change.NOTHING
         new = change.new if is_changed else price_change.NOTHING
+        # a planned price may be valid by then
+        present = change.old if change else self.contract_line_id
+        self.price_unit, self.quantity = present.price_unit, present.quantity
+        since = change and self.contract_line_id._get_price_since(change.date_from)
+        self.price_since = since or self.contract_line_id.price_since
         self.new_price_unit, self.new_quantity = new.price_unit, new.quantity
         self.old_month, self.new_month = old.month, new.month
         self.old_year, self.new_year = old.year, new.year
