@@ -313,11 +313,7 @@ class BillingContractChange(models.TransientModel):
         """Download the file of the letters."""
         self.ensure_one()
         self.check_access("read")
-        return {
-            "type": "ir.actions.act_url",
-            "url": f"/web/content/{self.letter_attachment_id.id}?download=true",
-            "target": "download",
-        }
+        return self.letter_attachment_id._get_download_action()
 
 
 class BillingContractChangeLine(models.TransientModel):

@@ -427,12 +427,7 @@ class BillingPriceUpdate(models.Model):
         letters = self._get_letters()
         contracts = self.env["billing.contract"].browse(letters)
         contracts._check_letters_printable()
-        attachment = contracts._print_price_letters(letters, self)
-        return {
-            "type": "ir.actions.act_url",
-            "url": f"/web/content/{attachment.id}?download=true",
-            "target": "download",
-        }
+        return contracts._print_price_letters(letters, self)._get_download_action()
 
 
 class BillingPriceUpdateLine(models.Model):

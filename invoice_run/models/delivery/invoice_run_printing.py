@@ -282,9 +282,4 @@ class InvoiceRun(models.Model):
 
     def _get_download_action(self):
         """Return the action that opens the latest printed file."""
-        attachment = self.print_attachment_ids.sorted("id")[-1:]
-        return {
-            "type": "ir.actions.act_url",
-            "url": f"/web/content/{attachment.id}?download=true",
-            "target": "self",
-        }
+        return self.print_attachment_ids.sorted("id")[-1:]._get_download_action()
