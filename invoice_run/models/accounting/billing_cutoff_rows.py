@@ -113,7 +113,7 @@ class BillingCutoffRows(models.AbstractModel):
     # ------------------------------------------------------------------
 
     def _collect_accrued(self, line, billed, company, date):
-        """Yield a row for each billing period with days up to the date that nothing bills."""
+        """Yield a row for each billing period with days up to the date that nothing invoices."""
         contract = line.contract_id
         terms = contract._get_billing_terms()
         for period, span in self._get_open_parts(line, terms, billed, date):
