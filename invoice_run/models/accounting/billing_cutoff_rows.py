@@ -11,7 +11,7 @@ BATCH = 2000
 
 
 class BillingCutoffRows(models.AbstractModel):
-    """The amounts of a cut-off, from the billed ledger: the report shows and the entry books them.
+    """The amounts of a cut-off, from the ledger: the report shows and the entry books them.
 
     Deferred: what is left of each invoice line in force for the days after the date, as booked:
     its account, analytic distribution and rate. Whatever became of the contract since: whoever

@@ -235,7 +235,7 @@ class InvoiceRunDocument(models.Model):
         }
 
     def _get_last_amounts(self, found, previous, missing, invoiced):
-        """Return {earlier amount: what its invoice billed}, in the currency of this document.
+        """Return {earlier amount: what its invoice charged}, in the currency of this document.
 
         Of all that the previous documents invoiced of the same contracts or customer, and of the
         price lines that are missing here. Amounts in a currency without rate are left out.

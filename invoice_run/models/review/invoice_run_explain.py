@@ -89,7 +89,7 @@ class InvoiceRun(models.Model):
         return record
 
     def _get_lines_of(self, record):
-        """Return what this run bills of ``record``; of a contract, no usage that it bills alone."""
+        """Return this run's amounts of ``record``, of a contract without separate usage."""
         if not record._is_of_source(self.scenario_id):
             return self.env["invoice.run.line"]
         domain = Domain(record._get_stale_domain()) & Domain("run_id", "=", self.id)
@@ -317,7 +317,7 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _get_claim_reasons(self, record, invoiced=False):
-        """Return who else holds what this run would bill of ``record``.
+        """Return who else holds what this run would invoice of ``record``.
 
         :param invoiced: those that have an invoice; else those that have none yet
         """

@@ -62,7 +62,7 @@ class InvoiceRun(models.Model):
         )
 
     def _get_names_of_prepared(self, user):
-        """Return names of what this run bills and ``user`` created or changed, a few of them."""
+        """Return a few names of what this run invoices and ``user`` created or changed."""
         names = []
         fields = self.env["invoice.run.line"]._fields
         # of an amount, to what it was made from, which people create and change
