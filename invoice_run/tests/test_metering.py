@@ -162,7 +162,7 @@ class TestMetering(MeteringCommon):
         self.assertEqual((document.date_from, document.date_to), self._span("02-01", "02-29"))
 
     def test_late_usage_bills_the_difference(self):
-        """Rated 55.00 with it, 35.00 were billed: 20.00, with its period."""
+        """Rated 55.00 with it, 35.00 were invoiced: 20.00, with its period."""
         contract = self._make_metered()
         self._drive(contract, d0105=25)
         self._run_all("2024-01-31")
@@ -437,7 +437,7 @@ class TestMeters(MeteringCommon):
         self.assertEqual(usage.mapped("quantity"), [4.0])
 
     def test_no_meter_on_that_day_is_an_exception(self):
-        """Never billed at the price of the product."""
+        """Never invoiced at the price of the product."""
         contract = self._make_metered({"date_start": "2024-01-10"})
         [item] = self._drive(contract, d0105=3)
         self.assertFalse(item.contract_line_id)
@@ -506,7 +506,7 @@ class TestMeters(MeteringCommon):
         contract.date_end = "2024-01-31"
 
     def test_late_usage_goes_with_the_period_as_it_was_billed(self):
-        """Late usage goes with the period that was billed, whatever the periods are now."""
+        """Late usage goes with the period that was invoiced, whatever the periods are now."""
         contract = self._make_metered()
         self._drive(contract, d0105=25)
         self._run_all("2024-01-31")

@@ -143,7 +143,7 @@ class TestPlainFlows(InvoiceRunCommon):
             "order_line": [Command.create({"product_id": self.product.id})],
         }
         orders = self.env["sale.order"].with_user(self.clerk)
-        # four eyes note whoever prepares what runs bill; amounts of the order may be open
+        # four eyes note whoever prepares what runs invoice; amounts of the order may be open
         note, stale = "billing_change._note", "invoice_run_stale._mark_stale"
         order = self.assertCosts(lambda: orders.create(vals), expected=[note, stale, note])
         self.assertCosts(order.action_confirm, expected=[note, stale])

@@ -167,7 +167,7 @@ class TestRunFlow(InvoiceRunCommon):
         run = self._make_run("2024-01-15")
         run.action_generate_amounts()
         self._leave_no_time()
-        # an addon's source that finds customers, but nothing to bill for them
+        # an addon's source that finds customers, but nothing to invoice for them
         self.patch(self.env.registry["invoice.run"], "_get_charges", lambda *_args: ([], []))
         self.assertTrue(run._get_open_payers())
         self.env["invoice.run"]._cron_process_runs()
@@ -293,7 +293,7 @@ class TestRunFlow(InvoiceRunCommon):
 
 @tagged("post_install", "-at_install")
 class TestClaims(InvoiceRunCommon):
-    """The database refuses to bill a day twice; Accounting gives periods back."""
+    """The database refuses to invoice a day twice; Accounting gives periods back."""
 
     def test_database_refuses_a_second_claim(self):
         self._make_contract(date_start="2024-01-01")

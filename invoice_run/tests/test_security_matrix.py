@@ -121,7 +121,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
         return makers.get(model, dict)()
 
     def _get_data_makers(self):
-        """Return {model: function that returns values} of what is billed."""
+        """Return {model: function that returns values} of what is invoiced."""
         company = {"company_id": self.company.id}
         line = {"product_id": self.product.id}
         return {

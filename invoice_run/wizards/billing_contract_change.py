@@ -24,7 +24,7 @@ TERMS = (
 class BillingContractChange(models.TransientModel):
     """Changes price lines from a date on: the old line ends, a new one starts.
 
-    Days that were billed already beyond the date are credited, and charged anew, by the next
+    Days that were invoiced already beyond the date are credited, and charged anew, by the next
     run, visible before it is approved. What it does is calculated, and done, by
     ``billing.price.change``; this is the screen.
     """

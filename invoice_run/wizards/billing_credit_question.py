@@ -19,7 +19,7 @@ class BillingCreditQuestion(models.TransientModel):
     def action_apply(self):
         """Note the answer on the credit; the next run proposes what is left to credit.
 
-        :raises UserError: days are missing, or more would be credited than was billed
+        :raises UserError: days are missing, or more would be credited than was invoiced
         """
         self._check_credit_answer()
         self.exception_id.run_id.check_access("write")

@@ -224,11 +224,11 @@ class InvoiceManager(models.TransientModel):
         return len(documents)
 
     # ------------------------------------------------------------------
-    # What cannot be billed
+    # What cannot be invoiced
     # ------------------------------------------------------------------
 
     def get_exceptions(self, limit=PAGE_SIZE):
-        """Return what is due but cannot be billed, with the reason; one page at most."""
+        """Return what is due but cannot be invoiced, with the reason; one page at most."""
         found = self.env["invoice.run.exception"].search(
             [("run_id", "=", self._find_run().id)], **self._get_page(limit)
         )

@@ -311,7 +311,7 @@ class InvoiceRunLine(models.Model):
         )
 
     def _get_billed_line(self, billed_lines):
-        """Return which of ``billed_lines`` of the price line bills this amount now, or None.
+        """Return which of ``billed_lines`` of the price line invoices this amount now, or None.
 
         "Reverse and create invoice" leaves the line of before, which was given back.
         """

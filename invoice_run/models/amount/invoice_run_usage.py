@@ -34,8 +34,8 @@ class InvoiceRunUsage(models.Model):
 class InvoiceRunLine(models.Model):
     """Amounts of metered price lines: one amount for all that was used in a period.
 
-    The first amount of a period claims its days. Usage that comes later is billed with an amount
-    of its own, over the difference to what was billed. It claims no days but its number, by the
+    The first amount of a period claims its days. Usage that comes later is invoiced with an amount
+    of its own, over the difference to what was invoiced. It claims no days but its number, by the
     same constraint: of two runs that rate a period anew at the same time one has to look again.
     """
 

@@ -12,7 +12,7 @@ FIRST_TRUE_UP = 5000
 class BillingContractLine(models.Model):
     """What a customer commits to over a term longer than a billing period.
 
-    When all of the term is billed, what is missing is an amount of its own, with the last period.
+    When all of the term is invoiced, what is missing is an amount of its own, with the last period.
     Usage of the term that is reported later lowers it again.
     """
 
@@ -55,8 +55,8 @@ class BillingContractLine(models.Model):
     def _get_true_ups(self, terms, claimed, due, fiscal_position):
         """Yield the values of the run lines that true up the terms which this run completes.
 
-        :param claimed: days of this line that are billed or claimed
-        :param due: {span: values} of what this run bills of this line
+        :param claimed: days of this line that are invoiced or claimed
+        :param due: {span: values} of what this run invoices of this line
         """
         if not self.commitment_amount or not due:
             return
@@ -71,7 +71,7 @@ class BillingContractLine(models.Model):
     def _get_true_up(self, terms, term, amounts, fiscal_position):
         """Yield what is missing of the commitment of ``term``, unless it is nothing.
 
-        :param amounts: what this run bills of the term
+        :param amounts: what this run invoices of the term
         """
         coin = periods.exact(self.currency_id.rounding)
         holding = self._find_holding_amounts([term])

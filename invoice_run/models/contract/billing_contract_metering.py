@@ -33,8 +33,8 @@ class Rating(NamedTuple):
 
     :param measure: all that was measured in it, a ``tariff.Measure``
     :param total: what that costs, exact, within minimum and maximum
-    :param billed: the amounts that hold some of it already, with what each billed
-    :param amount: what is left to bill, to the coin; below zero: to give back
+    :param billed: the amounts that hold some of it already, with what each invoiced
+    :param amount: what is left to invoice, to the coin; below zero: to give back
     """
 
     measure: tariff.Measure
@@ -159,7 +159,7 @@ class BillingContractLine(models.Model):
 
     @api.constrains("date_end", "contract_id")
     def _check_end_not_metered(self):
-        """Refuse an end before days whose usage was billed: no share of days is its credit.
+        """Refuse an end before days whose usage was invoiced: no share of days is its credit.
 
         :raises ValidationError: names the days, and says what to do
         """
@@ -205,9 +205,9 @@ class BillingContractLine(models.Model):
         )
 
     def _get_late_spans(self, claimed, target, skip_before=None):
-        """Return the periods of a metered line that are billed, and have open usage, in order.
+        """Return the periods of a metered line that are invoiced, and have open usage, in order.
 
-        As they were billed: the contract may have other periods since.
+        As they were invoiced: the contract may have other periods since.
         """
         days = [
             day
@@ -223,14 +223,14 @@ class BillingContractLine(models.Model):
         ]
 
     def _get_billed_periods(self, days):
-        """Return the periods of this line that are billed or claimed around ``days``, in order."""
+        """Return this line's periods that are invoiced or claimed around ``days``, in order."""
         found = remember(
             self.env, ("billed periods", self.id), lambda: self._find_billed_periods(days)
         )
         return found.get(self.id, [])
 
     def _find_billed_periods(self, days):
-        """Return {line id: periods that are billed or claimed around ``days``}, in order."""
+        """Return {line id: periods that are invoiced or claimed around ``days``}, in order."""
         span = periods.Span(min(days), max(days))
         amounts = self._find_holding_amounts([span]).filtered(lambda one: not one.late_number)
         found = defaultdict(list)
@@ -293,7 +293,7 @@ class BillingContractLine(models.Model):
         return "value" if self.tariff_id.model == tariff.PERCENTAGE else self.aggregation
 
     def _get_measure(self, span):
-        """Return what was measured in ``span``, billed or not, as ``tariff.Measure``."""
+        """Return what was measured in ``span``, invoiced or not, as ``tariff.Measure``."""
         measures = remember(
             self.env,
             ("measure", self.id, span),
@@ -365,7 +365,7 @@ class BillingContractLine(models.Model):
         )
 
     def _get_billed_of(self, amounts, span):
-        """Return {amount: what it billed, exact} of amounts of this line.
+        """Return {amount: what it invoiced, exact} of amounts of this line.
 
         What the invoice says, where there is one; what was credited by hand stays credited.
 
@@ -399,7 +399,7 @@ class BillingContractLine(models.Model):
     def _rate(self, terms, span, as_new=False):
         """Return the :class:`Rating` of ``span``, a billing period of this metered line.
 
-        :param as_new: as if nothing of it were billed or claimed; also of a part of a period
+        :param as_new: as if nothing of it were invoiced or claimed; also of a part of a period
         """
         measure = self._get_measure(span)
         coin = periods.exact(self.currency_id.rounding)
@@ -416,7 +416,7 @@ class BillingContractLine(models.Model):
         return Rating(measure, total, billed, tariff.get_due(total, billed.values(), coin))
 
     def _get_metered_vals(self, rating, taxes=None):
-        """Return quantity, price, discount, amount and note of what ``rating`` leaves to bill."""
+        """Return quantity, price, discount, amount and note that ``rating`` leaves to invoice."""
         amount = float(rating.amount)
         before = self._get_quantity_before(rating)
         quantity = float(rating.measure.quantity) - before
@@ -532,7 +532,7 @@ class BillingContractLine(models.Model):
     # ------------------------------------------------------------------
 
     def _prepare_metered_line_vals(self, terms, span, fiscal_position):
-        """Return the values of the run line that bills the usage of ``span``, or more of it."""
+        """Return the values of the run line that invoices the usage of ``span``, or more of it."""
         contract = self.contract_id
         taxes = contract._get_run_taxes(
             self.tax_ids, self.product_id, contract.company_id, fiscal_position
@@ -582,7 +582,7 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_late_domain(self, run):
-        """Return the contracts with usage that came after its period was billed.
+        """Return the contracts with usage that came after its period was invoiced.
 
         By their ids, mostly none: the others are found by the index of their dates.
         """
@@ -606,7 +606,7 @@ class BillingContract(models.Model):
         return Domain("id", "in", ids) if ids else Domain.FALSE
 
     def _get_metered_due(self, terms, claims, run):
-        """Yield (price line, span) of the usage that ``run`` bills: periods, then late usage."""
+        """Yield (price line, span) of the usage that ``run`` invoices: periods, then late usage."""
         skip, target = run.skip_before or None, run.target_date
         for line in self.line_ids.filtered("is_metered"):
             claimed = claims[line.id]
@@ -650,7 +650,7 @@ class BillingContract(models.Model):
             return []
 
     def _get_metered_charges(self, terms, claims, run, records, document):
-        """Yield the charges of usage that ``run`` bills of this contract.
+        """Yield the charges of usage that ``run`` invoices of this contract.
 
         In arrears with the other charges of its period; of contracts in advance, and where the
         usage came late, with the newest invoice.
@@ -726,7 +726,7 @@ class BillingUsage(models.Model):
     def _get_meters(self):
         """Return the metered price lines of the contract with the code or product of this item.
 
-        What somebody else pays is billed to whoever that is, at its own price.
+        What somebody else pays is invoiced to whoever that is, at its own price.
         """
         metered = self.contract_id.line_ids.filtered("is_metered")
         payer = self.partner_id.commercial_partner_id
@@ -745,7 +745,7 @@ class BillingUsage(models.Model):
     def _get_metering_errors(self):
         """Return the reason, as (code, message), why the price of this item is not known.
 
-        It has the meter of a price line and no price of its own: it is never billed by the item.
+        It has the meter of a price line and no price of its own: it is never invoiced by the item.
         """
         meters = self._get_meters()
         if not meters or self.contract_line_id:

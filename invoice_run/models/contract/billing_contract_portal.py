@@ -87,7 +87,7 @@ class BillingContract(models.Model):
         )
 
     def _get_portal_invoices(self):
-        """Return what confirmed invoices billed its customer for this contract, newest first.
+        """Return what confirmed invoices charged its customer for this contract, newest first.
 
         Those of an earlier customer, or of others who pay a part, are not this one's to see.
 

@@ -217,7 +217,7 @@ class BillingContract(models.Model):
     index_clause_ids = fields.One2many("billing.index.clause", "contract_id", "Index Clauses")
 
     def _split_waiting(self, due):
-        """Return what can be billed, and exceptions of the price lines that have no price yet.
+        """Return what can be invoiced, and exceptions of the price lines that have no price yet.
 
         :param due: (price line, span) in order
         :return: ([(price line, span)], [values of exceptions])
@@ -227,7 +227,7 @@ class BillingContract(models.Model):
         return due, unpublished + unpriced
 
     def _split_unpublished(self, due):
-        """Return what can be billed, and exceptions that name the index that is missing.
+        """Return what can be invoiced, and exceptions that name the index that is missing.
 
         A price line waits from the day on whose index is not published; the others go on.
 

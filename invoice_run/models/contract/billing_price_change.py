@@ -15,7 +15,7 @@ class BillingPriceChange(models.AbstractModel):
 
     How to use
     ----------
-    * :meth:`_get_proposed_date`: the first day from which nothing is billed yet;
+    * :meth:`_get_proposed_date`: the first day from which nothing is invoiced yet;
     * :meth:`_propose`: what :class:`price_change.Terms` make of price lines, or
       :meth:`_get_changes`, where each line has new values of its own: a
       :class:`price_change.PriceChange` for each line, in order, with prices per month and year,

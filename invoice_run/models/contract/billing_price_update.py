@@ -15,7 +15,7 @@ from ..base.states import CONTRACT_BILLED, PRICE_UPDATE_DECIDED, PRICE_UPDATE_TR
 class BillingPriceUpdate(models.Model):
     """New prices of many price lines: proposed, looked through, approved, applied; and kept.
 
-    From the first period of each line that nothing bills yet, as a planned price: claims and lines
+    From the first period of each line not invoiced yet, as a planned price: claims and lines
     stay what they are, and it can be undone while nothing is invoiced at the new price. With
     "credit" it counts from the day itself, as "Change from Date…" does.
     """
@@ -224,7 +224,7 @@ class BillingPriceUpdate(models.Model):
         return vals_list
 
     def _get_first_new_day(self, line, taken):
-        """Return the first day of the new price: of a period that nothing bills, or as it is said.
+        """Return the first day of the new price: of a period not invoiced yet, or as it is said.
 
         :param taken: days that are invoiced or claimed, as spans
         """

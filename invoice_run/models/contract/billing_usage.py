@@ -10,7 +10,7 @@ BARE_REF = r"btrim(external_ref, E' \t\n\r\u00a0')"
 
 
 class BillingUsage(models.Model):
-    """Something used or a one-off item, billed once."""
+    """Something used or a one-off item, invoiced once."""
 
     _name = "billing.usage"
     _description = "Usage"
@@ -346,7 +346,7 @@ class BillingUsage(models.Model):
             "company": Domain("company_id", "=", run.company_id.id),
             "state": Domain("state", "=", "open"),
             "dates": Domain("date", "<=", run.target_date),
-            # rated together by their price line; of a contract that may not be billed each is
+            # rated together by their price line; of a contract that may not be invoiced each is
             # an exception of its own
             "metered": Domain("contract_line_id", "=", False)
             | Domain("contract_id.state", "not in", CONTRACT_BILLED),
@@ -412,7 +412,7 @@ class BillingUsage(models.Model):
         return errors if is_free else errors + self._get_free_errors(run)
 
     def _get_free_errors(self, run):
-        """Return the reason, as (code, message), why an item without a price is not billed."""
+        """Return the reason, as (code, message), why an item without a price is not invoiced."""
         if self.price_unit:
             return []
         message = self.env._(
@@ -425,7 +425,7 @@ class BillingUsage(models.Model):
         return [("price", message)]
 
     def _get_contract_state_errors(self):
-        """Return the reason, as (code, message), why usage of this contract is not billed."""
+        """Return the reason, as (code, message), why usage of this contract is not invoiced."""
         contract = self.contract_id
         if not contract or contract.state in CONTRACT_BILLED:
             return []

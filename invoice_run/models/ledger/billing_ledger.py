@@ -126,7 +126,7 @@ class BillingLedger(models.AbstractModel):
         )
 
     def _match_credits(self, entries):
-        """Return the :class:`BilledLine` of each entry that bills something, oldest first.
+        """Return the :class:`BilledLine` of each entry that invoices something, oldest first.
 
         A credit that names no line, since it is older than these links or since its days were
         settled without an invoice, belongs to the last line of its amount.

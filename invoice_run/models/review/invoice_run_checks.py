@@ -120,7 +120,7 @@ class InvoiceRun(models.Model):
         )
 
     def _get_held_domain(self):
-        """Return what other runs bill or credit of what this one selects, not invoiced yet."""
+        """Return what other runs invoice or credit of what this one selects, not invoiced yet."""
         held = Domain("is_claimed", "=", True) | Domain("corrects_id", "!=", False)
         held &= Domain("run_id", "!=", self.id)
         held &= Domain("company_id", "=", self.company_id.id)
@@ -130,7 +130,7 @@ class InvoiceRun(models.Model):
         return held & Domain(source._source_record_field, "any", selection)
 
     def _would_bill(self, line):
-        """Whether this run would bill the days or item that ``line`` of another run holds."""
+        """Whether this run would invoice the days or item that ``line`` of another run holds."""
         if self.skip_before and line.billing_date_to < self.skip_before:
             return False
         return line._get_source()._would_bill(self, line)

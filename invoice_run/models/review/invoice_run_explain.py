@@ -51,18 +51,18 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     def explain(self, record_model, record_id):
-        """Tell why this run does not bill a contract, usage item or order; changes nothing.
+        """Tell why this run does not invoice a contract, usage item or order; changes nothing.
 
         What the run made of the record is read. Where it made nothing, the run makes the amounts
         of the customer on trial and takes them back, so the answer is what it would really do.
 
         :param record_model: model of a source, e.g. ``billing.contract``
         :param record_id: id of the record
-        :return: ``is_billed``: the run bills all that is due of it, or will when its amounts are
+        :return: ``is_billed``: the run invoices all that is due of it, or will when its amounts are
             generated; ``is_in_run``: amounts of it are in the run; ``reasons``: list of ``code``
-            and ``message`` (what is wrong, what to do), empty exactly when it is billed
+            and ``message`` (what is wrong, what to do), empty exactly when it is invoiced
         :raises AccessError: the user may not read the run or the record
-        :raises UserError: it is no record that runs bill
+        :raises UserError: it is no record that runs invoice
         """
         self.ensure_one()
         self.check_access("read")
@@ -89,7 +89,7 @@ class InvoiceRun(models.Model):
         return record
 
     def _get_lines_of(self, record):
-        """Return what this run bills of ``record``; of a contract, no usage that it bills alone."""
+        """Return this run's amounts of ``record``, of a contract without separate usage."""
         if not record._is_of_source(self.scenario_id):
             return self.env["invoice.run.line"]
         domain = Domain(record._get_stale_domain()) & Domain("run_id", "=", self.id)
@@ -105,7 +105,7 @@ class InvoiceRun(models.Model):
         return sorted(dict.fromkeys(reasons), key=lambda item: places.get(item[0], len(ORDER)))
 
     def _get_reasons(self, record, lines):
-        """Return the reasons, as (code, message), why ``record`` is not billed by this run.
+        """Return the reasons, as (code, message), why ``record`` is not invoiced by this run.
 
         :param lines: what is in the run of it
         """
@@ -253,7 +253,7 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _get_result_reasons(self, lines, exceptions):
-        """Return why these amounts are not invoiced, and what could not be billed at all."""
+        """Return why these amounts are not invoiced, and what could not be invoiced at all."""
         reasons = [document._get_left_out_reason() for document in lines.document_id]
         # what others hold is told with their names, as far as the reader may know them
         found = exceptions.filtered(lambda exception: exception.code != "held")
@@ -276,7 +276,7 @@ class InvoiceRun(models.Model):
             if code == "selection":
                 reasons += self._get_selection_reasons(asked)
             elif code in asked._get_claim_codes():
-                # nothing is due of what is never billed, or is in another run
+                # nothing is due of what is never invoiced, or is in another run
                 is_told = is_held or "state" in dict(reasons)
                 reasons += [] if is_told else self._get_settled_reasons(asked, code)
             else:
@@ -313,11 +313,11 @@ class InvoiceRun(models.Model):
         return reasons
 
     # ------------------------------------------------------------------
-    # Who bills it instead
+    # Who invoices it instead
     # ------------------------------------------------------------------
 
     def _get_claim_reasons(self, record, invoiced=False):
-        """Return who else holds what this run would bill of ``record``.
+        """Return who else holds what this run would invoice of ``record``.
 
         :param invoiced: those that have an invoice; else those that have none yet
         """

@@ -10,7 +10,7 @@ NAMED = 3
 class InvoiceRun(models.Model):
     """Four eyes: who prepared something of a run does not approve it.
 
-    To prepare is to create or change what the run bills or how: contracts, usage and orders, the
+    To prepare is to create or change what the run invoices or how: contracts, usage and orders, the
     schedule, its scenario, the run's dates and selection, its amounts, what is left out, the
     flags. See ``billing.change``. What somebody else approved since counts no more.
     """
@@ -62,7 +62,7 @@ class InvoiceRun(models.Model):
         )
 
     def _get_names_of_prepared(self, user):
-        """Return names of what this run bills and ``user`` created or changed, a few of them."""
+        """Return a few names of what this run invoices and ``user`` created or changed."""
         names = []
         fields = self.env["invoice.run.line"]._fields
         # of an amount, to what it was made from, which people create and change
@@ -101,7 +101,7 @@ class InvoiceRun(models.Model):
         return self.env["billing.usage"].sudo().browse([row[0] for row in rows])
 
     def _get_prepared_ids(self, user, field_name, model):
-        """Return ids of ``model`` that are billed here, changed by ``user``, not approved since.
+        """Return ids of ``model`` that are invoiced here, changed by ``user``, not approved since.
 
         :param field_name: the link of an amount to ``model``
         """
