@@ -1,14 +1,13 @@
 from odoo import api, models
 
 
-class InvoiceRunTurboExisting(models.AbstractModel):
+class AskedOnce:
     """Records of which sending asks for each invoice whether they exist, as ``env.ref`` does.
 
     Reports, templates, layouts and country groups: while a batch is sent it is asked once.
     """
 
-    _name = "invoice.run.turbo.existing"
-    _description = "Asked Once Whether It Exists"
+    __slots__ = ()  # as models have
 
     def exists(self):
         # EXTENDS 'base'
@@ -24,24 +23,20 @@ class InvoiceRunTurboExisting(models.AbstractModel):
         return self
 
 
-class IrActionsReport(models.Model):
-    _name = "ir.actions.report"
-    _inherit = ["ir.actions.report", "invoice.run.turbo.existing"]
+class IrActionsReport(AskedOnce, models.Model):
+    _inherit = "ir.actions.report"
 
 
-class IrUiView(models.Model):
-    _name = "ir.ui.view"
-    _inherit = ["ir.ui.view", "invoice.run.turbo.existing"]
+class IrUiView(AskedOnce, models.Model):
+    _inherit = "ir.ui.view"
 
 
-class MailTemplate(models.Model):
-    _name = "mail.template"
-    _inherit = ["mail.template", "invoice.run.turbo.existing"]
+class MailTemplate(AskedOnce, models.Model):
+    _inherit = "mail.template"
 
 
-class ResCountryGroup(models.Model):
-    _name = "res.country.group"
-    _inherit = ["res.country.group", "invoice.run.turbo.existing"]
+class ResCountryGroup(AskedOnce, models.Model):
+    _inherit = "res.country.group"
 
 
 class UomUom(models.Model):
