@@ -12,6 +12,7 @@ from . import (
     bench_scale,
     bench_screens,
     bench_send,
+    bench_whole,
     postgres,
     workspace,
 )
@@ -25,6 +26,7 @@ BENCHMARKS: dict[str, Callable] = {
     "scale": bench_scale.main,
     "screens": bench_screens.main,
     "send": bench_send.main,
+    "whole": bench_whole.main,
 }
 
 

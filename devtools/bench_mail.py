@@ -33,6 +33,10 @@ class MailBench:
             raise DevError("The benchmark left no result.", f"See {STATE}/server.log.")
         return json.loads(result.read_text())
 
+    def as_text(self) -> dict[str, str]:
+        """The variables as an environment takes them."""
+        return {key: str(value) for key, value in self.variables.items()}
+
     def check_mails(self, wanted: int) -> None:
         """Only what arrived was sent."""
         arrived = sum(1 for _ in (self.folder / "mail").glob("*.eml"))

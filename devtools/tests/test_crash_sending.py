@@ -11,6 +11,7 @@ import json
 import random
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
@@ -108,21 +109,23 @@ env['mail.mail'].process_email_queue()
 env['invoice.run']._cron_process_runs()
 env.cr.commit()
 """
-SENT = """
+READ = """
 import json
-env.cr.rollback()
-run = env['invoice.run'].search([], order='id desc', limit=1)
-print(json.dumps({
-    'job': run.job, 'invoices': run.invoice_count, 'sent': run.sent_count,
-    'failed': run.failed_count, 'pending': run.pending_count,
-    'left_behind': env['mail.mail'].search_count([('state', '=', 'sent')]),
-    'uncertain': run.document_ids.filtered_domain(
-        [('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
-}))
+def read():
+    env.cr.rollback()
+    run = env['invoice.run'].search([], order='id desc', limit=1)
+    return {
+        'job': run.job, 'invoices': run.invoice_count, 'sent': run.sent_count,
+        'failed': run.failed_count, 'pending': run.pending_count,
+        'left_behind': env['mail.mail'].search_count([('state', '=', 'sent')]),
+        'uncertain': run.document_ids.filtered_domain(
+            [('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
+    }
 """
-# Several at once: they begin together, and may die at any moment after that.
+SENT = READ + "print(json.dumps(read()))\n"
+# Several at once: they begin together.
 TOGETHER = """
-import pathlib, threading
+import pathlib
 handed, taken = [], type(env['ir.mail_server']).send_email
 def count(self, message, *args, **kwargs):
     result = taken(self, message, *args, **kwargs)
@@ -136,11 +139,6 @@ deadline = time.monotonic() + 120
 while len(list(meeting.iterdir())) < 2:
     assert time.monotonic() < deadline, 'nobody came'
     time.sleep(0.01)
-if 'SECONDS' in os.environ:
-    death = threading.Timer(
-        float(os.environ['SECONDS']), os.kill, (os.getpid(), signal.SIGKILL))
-    death.daemon = True
-    death.start()
 """
 SHARE = SENDER + TOGETHER + START + "print('HANDED', len(handed))"
 # With a limit of mails per hour the work does not end.
@@ -155,8 +153,49 @@ for number in (2, 3, 4):
     env.ref(f'invoice_run.invoice_run_cron_{number}').active = True
 env.cr.commit()
 """
-#: Kills at random, as many as are worth their time; fixed, so that a failure can be repeated.
-KILLS = 4
+# Workers that are forked, so that many can die: each has a connection of its own.
+FORKED = """
+import pathlib, threading
+from odoo import SUPERUSER_ID, api, sql_db
+def fork(seconds):
+    pid = os.fork()
+    if pid:
+        return pid
+    global env
+    sql_db._Pool = sql_db._Pool_readonly = None
+    registry = env.registry
+    registry._db = sql_db.db_connect(registry.db_name)
+    if seconds:
+        death = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+        death.daemon = True
+        death.start()
+    try:
+        env = api.Environment(registry.cursor(), SUPERUSER_ID, {})
+        work()
+        if not seconds:
+            env['mail.mail'].process_email_queue()
+            env['invoice.run']._cron_process_runs()
+            env.cr.commit()
+        os._exit(0)
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+        os._exit(1)
+def wait(pids):
+    statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+    return [os.waitstatus_to_exitcode(status) for status in statuses]
+mails = pathlib.Path(os.environ['MAILS'])
+for number, seconds in enumerate(json.loads(os.environ['ROUNDS'])):
+    os.environ['DAY'] = f'{2024 + number // 12}-{number % 12 + 1:02}-15'
+    exec(MAKE_RUN)
+    before = set(mails.iterdir())
+    codes = wait([fork(moment) for moment in seconds])
+    codes += wait([fork(None)])
+    arrived = sorted(str(path) for path in set(mails.iterdir()) - before)
+    print(json.dumps({'codes': codes, 'mails': arrived, 'result': read()}), flush=True)
+"""
+#: Pairs of workers that die at random moments; fixed, so that a failure can be repeated.
+ROUNDS = 15
 SEED = 20260
 ALL = {f"tenant{number:02}@example.com" for number in range(CUSTOMERS)}
 
@@ -181,13 +220,19 @@ def sink(space, database, tmp_path):
 
 def get_recipients(folder):
     """How often each address got a mail; the folder is emptied."""
-    counter = Counter()
-    for path in folder.glob("*.eml"):
-        message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-        assert any(part.get_content_type() == "application/pdf" for part in message.walk())
-        counter[message["To"].addresses[0].addr_spec] += 1
+    paths = list(folder.glob("*.eml"))
+    counter = Counter(map(get_recipient, paths))
+    for path in paths:
         path.unlink()
     return counter
+
+
+def get_recipient(path):
+    """The address of a mail, which has an invoice."""
+    content = Path(path).read_bytes()
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert any(part.get_content_type() == "application/pdf" for part in message.walk())
+    return message["To"].addresses[0].addr_spec
 
 
 def send_and_die(space, database, day, where):
@@ -248,12 +293,10 @@ def test_network_breaks_off(space, database, sink):
     assert network["free"] == nets[1:], "what is referenced elsewhere waits, as with Peppol"
 
 
-def start_two(space, database, folder, script, *seconds):
-    """Two workers that begin together; those with ``seconds`` die so long after that."""
+def start_two(space, database, folder, script):
+    """Two workers that begin together."""
     folder.mkdir()
-    deaths = [{"SECONDS": str(number)} for number in seconds]
-    deaths += [{}] * (2 - len(deaths))
-    return [start(space, database, script, MEETING=str(folder), **death) for death in deaths]
+    return [start(space, database, script, MEETING=str(folder)) for _number in range(2)]
 
 
 def make_run(space, database, day, *more):
@@ -277,21 +320,24 @@ def test_two_workers_share(space, database, sink, tmp_path):
     assert (result["job"], result["sent"], result["pending"]) == ("send", 6, CUSTOMERS - 6)
 
 
-def test_two_workers_killed(space, database, sink, tmp_path):
+def test_two_workers_killed(space, database, sink):
     """At any instant: nothing twice, nothing lost, one unconfirmed a kill at most."""
     chance = random.Random(SEED)
-    for number in range(KILLS // 2):
-        make_run(space, database, f"2024-{number + 1:02}-15")
-        seconds = [chance.uniform(0.1, 4) for _worker in range(2)]
-        workers = start_two(space, database, tmp_path / str(number), SHARE, *seconds)
-        for worker in workers:
-            output, _errors = worker.communicate(timeout=240)
-            assert worker.returncode in (0, -signal.SIGKILL), output
-        kills = [worker.returncode for worker in workers].count(-signal.SIGKILL)
-        [result] = ask(space, database, SENDER, START, LATER, SENT)
-        uncertain = set(result["uncertain"])
-        assert len(uncertain) <= kills, seconds
-        assert_sent(result, uncertain=len(uncertain))
-        recipients = get_recipients(sink)
-        assert set(recipients.values()) == {1}, seconds
-        assert ALL - uncertain <= set(recipients) <= ALL, seconds
+    moments = [[chance.uniform(0.02, 1.0) for _worker in range(2)] for _round in range(ROUNDS)]
+    script = f"MAKE_RUN = {MAKE_RUN!r}\n" + SENDER + READ + FORKED
+    worker = start(space, database, script, ROUNDS=json.dumps(moments), MAILS=str(sink))
+    [output] = finish(worker)
+    rounds = [json.loads(line) for line in output.splitlines() if line.startswith('{"codes"')]
+    assert len(rounds) == ROUNDS, output
+    kills = [row["codes"].count(-signal.SIGKILL) for row in rounds]
+    for number, row in enumerate(rounds):
+        context = (number, moments[number], row)
+        assert set(row["codes"]) <= {0, -signal.SIGKILL}, context
+        assert row["codes"][-1] == 0, context
+        uncertain = set(row["result"]["uncertain"])
+        assert len(uncertain) <= kills[number], context
+        assert_sent(row["result"], uncertain=len(uncertain))
+        recipients = Counter(map(get_recipient, row["mails"]))
+        assert set(recipients.values()) == {1}, context
+        assert ALL - uncertain <= set(recipients) <= ALL, context
+    assert sum(kills) >= ROUNDS, f"too few died while they worked: {kills}"

@@ -911,9 +911,9 @@ class BillingContract(models.Model):
         skip = run.skip_before or None
         due = [
             (line, span)
-            for line in self.line_ids.filtered(
-                lambda line: line.price_interval != "once" and not line.is_metered
-            )
+            # not filtered: the prices of the lines of all contracts are read together
+            for line in self.line_ids
+            if line.price_interval != "once" and not line.is_metered
             for span in line._get_due_spans(terms, claims[line.id], target, skip)
         ]
         due += self._get_once_due(terms, claims, target, due)

@@ -122,7 +122,11 @@ class MailMail(models.Model):
         # sudo: as in `mail.mail._send`
         notifications.sudo().write({"failure_type": UNKNOWN})
         if self.env.context["invoice_run_commit"]:
-            self.env.cr.commit()  # pylint: disable=invalid-commit
+            self._commit_hand_over()
+
+    def _commit_hand_over(self):
+        """Make for good what is noted, right before the mail server sees the mail."""
+        self.env.cr.commit()  # pylint: disable=invalid-commit
 
     def _check_run_size(self, mail_server, emails):
         """Refuse what is larger than the limit of ``mail_server``, where it has one of its own."""
