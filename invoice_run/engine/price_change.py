@@ -1,7 +1,8 @@
 """What a change of prices does, as plain values: no ORM, no I/O.
 
 A change is of one price line, from one day on. Whoever shows it, keeps it, writes it or tells the
-customer reads it from here; ``billing.price.change`` (``models/contract/``) makes and applies it.
+customer reads it from here; ``billing.price.change`` (``models/contract/``) calculates and
+applies it.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@ from odoo import api, fields, models
 
 
 class BillingCreditQuestion(models.TransientModel):
-    """Asks for which days a credit is that nobody was asked about when it was made."""
+    """Asks for which days a credit is that nobody was asked about when it was created."""
 
     _name = "billing.credit.question"
     _inherit = ["billing.credit.mixin", "invoice.run.wizard"]

@@ -74,7 +74,7 @@ class BillingTakeover(models.Model):
     def action_undo(self):
         """Delete the contracts again, and let the other module invoice as before.
 
-        :raises UserError: amounts were made for them already
+        :raises UserError: amounts were generated for them already
         """
         self._check_manager()
         for takeover in self.filtered(lambda takeover: not takeover.is_undone):

@@ -9,7 +9,7 @@ from .. import plan as planning
 class BillingTakeoverSource(models.AbstractModel):
     """A module that contracts are taken over from. An addon for each inherits this model.
 
-    It says what the module has (:meth:`_read_record`), has it make its next invoice
+    It says what the module has (:meth:`_read_record`), has it create its next invoice
     (:meth:`_create_next_invoices`), and archives it (:meth:`_stop_record`). All the rest is the
     same for all: the proof that the same is charged, the report, the take-over and its undo.
     """
@@ -45,7 +45,7 @@ class BillingTakeoverSource(models.AbstractModel):
 
     @api.model
     def _create_next_invoices(self, record, count):
-        """Have the other module make its next invoices, as drafts; they are rolled back."""
+        """Have the other module create its next invoices, as drafts; they are rolled back."""
         raise NotImplementedError
 
     @api.model
@@ -150,7 +150,7 @@ class BillingTakeoverSource(models.AbstractModel):
 
         :param line: a :class:`planning.LinePlan`
         :param expected: the day of the next invoice by the invoices so far
-        :param planned: the day on which the other module would make it
+        :param planned: the day on which the other module would create it
         :param is_said: whether somebody said which day is the last invoiced one
         """
         if expected == planned or is_said:

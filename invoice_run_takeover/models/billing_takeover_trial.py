@@ -22,7 +22,7 @@ TRIAL_NAME = "-"
 
 
 class BillingTakeoverTrial(models.AbstractModel):
-    """The next invoices of both modules, made by the code of each and rolled back."""
+    """The next invoices of both modules, created by the code of each and rolled back."""
 
     _name = "billing.takeover.trial"
     _description = "Next Invoices of Two Modules"
@@ -123,7 +123,7 @@ class BillingTakeoverTrial(models.AbstractModel):
             [{**vals, "name": TRIAL_NAME, "billing_hold": False} for vals in vals_list]
         )
         contracts.action_activate()
-        # each period as the invoice that a run of its day makes, not all on one
+        # each period as the invoice that a run of its day creates, not all on one
         payer = contracts.commercial_partner_id.with_company(contracts.company_id)
         payer.sudo().allow_invoice_grouping = False
         return contracts

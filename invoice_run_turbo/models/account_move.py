@@ -205,7 +205,7 @@ class AccountMove(models.Model):
         """Return the last number that is taken, after waiting for others who give numbers.
 
         Odoo waits as well, but then tries one number after the other: this transaction does not
-        see those of a worker who ended his chunk after it began.
+        see those of a worker that ended its chunk after it began.
 
         :param text: format of the numbers
         :param values: what is filled in; ``seq`` is the last number that this transaction sees

@@ -2,7 +2,7 @@ from odoo import models
 
 
 class AccountEdiXmlUblBis3(models.AbstractModel):
-    """Peppol BIS 3, and the national formats made from it: XRechnung, NLCIUS, PINT, …"""
+    """Peppol BIS 3, and the national formats based on it: XRechnung, NLCIUS, PINT, …"""
 
     _inherit = "account.edi.xml.ubl_bis3"
 
@@ -13,7 +13,7 @@ class AccountEdiXmlUblBis3(models.AbstractModel):
             # a line of a debit note has no period in UBL 2.1
             return
         line = vals["base_line"]["record"]
-        # what Odoo made of a tax is no line of the invoice
+        # what Odoo derived from a tax is no line of the invoice
         if isinstance(line, models.Model) and line._name == "account.move.line":
             if period := line._get_billing_period():
                 line_node["cac:InvoicePeriod"] = self._get_period_node(*period)

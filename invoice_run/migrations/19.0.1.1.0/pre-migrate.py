@@ -1,4 +1,4 @@
-"""What new columns and indexes ask for is written before Odoo makes them."""
+"""What new columns and indexes require is written before Odoo creates them."""
 
 from odoo.tools.sql import column_exists
 

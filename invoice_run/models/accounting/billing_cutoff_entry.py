@@ -335,7 +335,7 @@ class AccountMove(models.Model):
         return super().button_draft()
 
     def _get_cutoff_entries(self, state):
-        # sudo: whoever confirms invoices need not be one who sees this field
+        # sudo: users who confirm invoices may not see this field
         moves = self.sudo().filtered(lambda move: move.billing_cutoff_date and move.state == state)
         return moves.with_env(self.env)
 

@@ -35,7 +35,7 @@ class InvoiceRun(models.Model):
     def _get_done_payers(self, payers=None):
         """Return the customers, of ``payers`` or all, with documents or exceptions of this run.
 
-        Not those that are renewed, who may have other documents.
+        Not those that are recalculated, which may have other documents.
         """
         domain = failed_domain = Domain("run_id", "=", self.id)
         if payers is not None:

@@ -130,7 +130,7 @@ class InvoiceRunLine(models.Model):
         lines._update_sources()
 
     def _get_claimed_ids(self):
-        """Return the ids of what this amount claims, for the order in which claims are made."""
+        """Return the ids of what this amount claims: claims are entered in their order."""
         names = self.env["invoice.run.source"]._get_claim_fields()
         return [self[name].id or 0 for name in names]
 

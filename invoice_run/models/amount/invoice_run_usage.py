@@ -8,7 +8,7 @@ class InvoiceRunUsage(models.Model):
     The items of a metered price line are rated together, so an amount has as many as were used.
     The claim of the amount is the period of its price line, as of any other; that of each item is
     here: while ``is_claimed``, PostgreSQL refuses a second amount with the same item. It follows
-    the claim of the amount. What an invoice was made of stays known after it was reversed.
+    the claim of the amount. It stays known which items an invoice charged after it was reversed.
     """
 
     _name = "invoice.run.usage"

@@ -1,4 +1,4 @@
-"""Refuses years that can only be typing errors, before they make runs for centuries."""
+"""Refuses years that can only be typing errors, before they create runs for centuries."""
 
 from dateutil.relativedelta import relativedelta
 

@@ -337,7 +337,7 @@ class BillingContract(models.Model):
 
     @api.depends("date_start")
     def _compute_is_start_open(self):
-        # who enters a day has said it
+        # the user who enters a day has said so
         self.is_start_open = False
 
     @api.depends("check_in_date", "check_out_date")
@@ -624,7 +624,7 @@ class BillingContract(models.Model):
         return wizard._get_records_action(name=self.env._("What Is Still to Invoice?"))
 
     def action_view_amounts(self):
-        """Open all amounts that runs made for these contracts."""
+        """Open all amounts that runs generated for these contracts."""
         self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.invoice_run_line_action"
@@ -969,7 +969,7 @@ class BillingContract(models.Model):
         billed = move or earlier.document_id
         shared = {
             **document,
-            # who was invoiced is credited, whoever the contract invoices today
+            # the customer who was invoiced gets the credit, whoever the contract invoices today
             **self._get_credited_partner_vals(billed.partner_id),
             "fiscal_position_id": billed.fiscal_position_id.id,
             "currency_id": billed.currency_id.id,

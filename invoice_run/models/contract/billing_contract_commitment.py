@@ -36,7 +36,7 @@ class BillingContractLine(models.Model):
 
     @api.constrains("commitment_amount", "commitment_interval", "is_metered", "contract_id")
     def _check_commitment(self):
-        """Refuse a commitment whose term is not made of whole billing periods."""
+        """Refuse a commitment whose term is not a number of whole billing periods."""
         for line in self.filtered("commitment_amount"):
             months = periods.INTERVAL_MONTHS[line.commitment_interval]
             contract = line.contract_id

@@ -578,7 +578,7 @@ class BillingContractLine(models.Model):
     def _get_share_of(self, entry):
         """Return how the amount of ``entry``, which covers days of this line, is spread over them.
 
-        By the function that made it, with the price of then; evenly where the terms of the
+        By the function that calculated it, with its price; evenly where the terms of the
         contract were changed since, so that it no longer gives the amount that was planned.
 
         :param entry: a :class:`ledger.LedgerEntry`

@@ -89,9 +89,9 @@ class BillingContract(models.Model):
     def _get_portal_invoices(self):
         """Return what confirmed invoices charged its customer for this contract, newest first.
 
-        Those of an earlier customer, or of others who pay a part, are not this one's to see.
+        Those of an earlier customer, or of others who pay a part, are not for this customer to see.
 
-        Credit notes too, whoever made them: below zero.
+        Credit notes too, whoever created them: below zero.
 
         :return: a dict for each of them: ``move``, ``date_from`` and ``date_to`` (inclusive),
             ``amount_untaxed`` of this contract alone, in its currency

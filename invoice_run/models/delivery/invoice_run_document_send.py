@@ -121,7 +121,7 @@ class InvoiceRunDocument(models.Model):
         result = super().write(vals)
         if "send_action" in vals:
             open_documents = self.filtered(lambda doc: doc.send_state not in SEND_DONE)
-            # sudo: states are the engine's; who may write the document may choose the way
+            # sudo: states belong to the engine; users who may write the document may choose the way
             open_documents.sudo()._change_sending()
             # sudo: see above; whoever writes the way of sending has decided
             self.sudo().filtered("is_send_unset").is_send_unset = False
@@ -150,7 +150,7 @@ class InvoiceRunDocument(models.Model):
         self._write_engine({"send_state": state, **vals})
 
     def _prepare_sending(self):
-        """Mark what waits to be sent or printed after its invoice was made."""
+        """Mark what waits to be sent or printed after its invoice was created."""
         wanted = self.filtered(
             lambda doc: doc.state in DOCUMENT_SENDABLE and doc.send_action != "none"
         )
@@ -194,7 +194,7 @@ class InvoiceRunDocument(models.Model):
         """Send these documents through ``account.move.send``; mails only as far as the queue.
 
         The caller commits and then calls :meth:`_hand_over_mails`. A worker that dies in
-        between leaves queued mails; the next one hands over those, and makes no second ones.
+        between leaves queued mails; the next one hands over those, and creates no second ones.
         """
         queued = self.filtered("send_message_id")
         # what perhaps left says so, whatever it waited for
@@ -316,7 +316,7 @@ class InvoiceRunDocument(models.Model):
         )
 
     def _get_reached_partners(self):
-        """Return who got this document by an earlier attempt, of several recipients."""
+        """Return the recipients, of several, that an earlier attempt reached."""
         # sudo: notifications of the customers' mails
         notifications = self.sudo().send_message_ids.notification_ids
         sent = notifications.filtered(lambda item: item.notification_status == "sent")

@@ -61,11 +61,11 @@ class InvoiceRun(models.Model):
     def _own_send_attachments(self):
         """Attach uploads to the run, so that all who may read it may read them.
 
-        Who may write the run may then write them too: so only what this user uploaded, and no
+        Users who may write the run may then write them too: so only what this user uploaded, and no
         file that Odoo serves to others.
         """
         for run in self.filtered("send_attachment_ids"):
-            # sudo: the user may write the run, and made the files
+            # sudo: the user may write the run, and uploaded the files
             uploads = run.sudo().send_attachment_ids.filtered(
                 lambda item: (
                     item.create_uid == self.env.user
@@ -151,7 +151,7 @@ class InvoiceRun(models.Model):
             pending = self._get_pending_documents()
             self._ask_sending(pending.filtered(lambda document: document.state != "credit"))
         if self.job == "none" and self._get_documents_to_send(limit=1):
-            # somebody asked for them while the others were being made
+            # somebody asked for them while the others were being created
             self._queue_job("send")
 
     def _plan_sending(self):

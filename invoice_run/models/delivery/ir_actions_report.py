@@ -160,7 +160,7 @@ class IrActionsReport(models.Model):
 
     @api.model
     def _get_printed(self, process):
-        """Return the PDF that ``process`` made.
+        """Return the PDF that ``process`` printed.
 
         :raises PrintHangs: it did not end
         :raises UserError: it failed

@@ -125,7 +125,7 @@ class MailMail(models.Model):
             self._commit_hand_over()
 
     def _commit_hand_over(self):
-        """Make for good what is noted, right before the mail server sees the mail."""
+        """Commit what is noted, right before the mail server sees the mail."""
         self.env.cr.commit()  # pylint: disable=invalid-commit
 
     def _check_run_size(self, mail_server, emails):

@@ -19,7 +19,7 @@ SAMPLE_MODELS = (
 class InvoiceRunSample(models.AbstractModel):
     """A small business to look around in: customers, contracts, usage, a schedule with runs.
 
-    Each company has its own. What was made is known by external ids of a module name that no
+    Each company has its own. They are known by external ids of a module name that no
     module has, so that exactly this can be removed again.
     """
 
@@ -28,7 +28,7 @@ class InvoiceRunSample(models.AbstractModel):
 
     @api.model
     def action_load(self):
-        """Make the sample data of the company and open the runs.
+        """Create the sample data of the company and open the runs.
 
         :raises AccessError: the user is no manager of invoice runs
         :raises UserError: the company has sample data already
@@ -44,7 +44,7 @@ class InvoiceRunSample(models.AbstractModel):
 
     @api.model
     def action_remove(self):
-        """Delete the sample data of the company, and what runs made of them.
+        """Delete the sample data of the company, and what runs generated from them.
 
         :raises AccessError: the user is no manager of invoice runs
         :raises UserError: invoices of sample customers were confirmed
@@ -106,7 +106,7 @@ class InvoiceRunSample(models.AbstractModel):
         return records
 
     # ------------------------------------------------------------------
-    # Making
+    # Creating
     # ------------------------------------------------------------------
 
     @api.model
@@ -230,7 +230,7 @@ class InvoiceRunSample(models.AbstractModel):
 
     @api.model
     def _remove_amounts(self):
-        """Delete drafts, documents and amounts that runs made of the sample data."""
+        """Delete drafts, documents and amounts that runs generated from the sample data."""
         contracts = self._get_records("billing.contract")
         domain = Domain("contract_id", "in", contracts.ids) | Domain(
             "usage_id", "in", self._get_records("billing.usage").ids

@@ -113,7 +113,7 @@ class InvoiceRunDocument(models.Model):
     def _prepare_lines_vals(self, lines, contract_ids):
         """Return what a document says of its amounts: its period and its contracts.
 
-        Late usage and credits do not make the invoice one of an earlier month.
+        Late usage and credits do not turn the invoice into one of an earlier month.
 
         :param lines: amounts, or their values as dicts
         :param contract_ids: ids of the contracts that they are about

@@ -69,7 +69,7 @@ class InvoiceRunDocument(models.Model):
             part._attempt(work, set_failed, ready)
 
     def _get_parts_after(self, error, set_failed):
-        """Note what made these documents fail together; return what to try again, in parts."""
+        """Note why these documents failed together; return what to try again, in parts."""
         if isinstance(error, DocumentsRefused):
             for document, reason in error.reasons.items():
                 getattr(document, set_failed)(reason)
@@ -243,7 +243,7 @@ class InvoiceRunDocument(models.Model):
     def _get_setup_errors(self):
         """Return what was blocked, archived or removed since the amounts were created.
 
-        By the checks that were made before the approval: customer, accounts, currency, rate.
+        By the checks that ran before the approval: customer, accounts, currency, rate.
         """
         source = self.run_id.scenario_id._get_source()
         names = ("company_id", "partner_id", "currency_id", "journal_id", "fiscal_position_id")

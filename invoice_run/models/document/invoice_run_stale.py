@@ -121,7 +121,7 @@ class InvoiceRun(models.Model):
         return [("run_id", "in", self.ids)]
 
     def _note_reselected(self, vals):
-        """Note who prepares, before ``vals`` are written; return the runs that invoice otherwise.
+        """Note who prepares, before ``vals`` are written; return the runs whose amounts change.
 
         :raises AccessError: only managers change what such a schedule approves by itself
         """

@@ -67,7 +67,7 @@ class InvoiceRunJob(models.AbstractModel):
 
     @api.model
     def _get_chunk_progress(self, chunk):
-        """Return what only the worker knows of how far it is, for those who look on."""
+        """Return what only the worker knows about its progress, for users who watch."""
         return {}
 
     @api.model

@@ -19,7 +19,7 @@ TAKE_OVER_MINUTES = 2
 class InvoiceRun(models.Model):
     """Work that somebody watches: the Invoice Manager, or whoever is responsible.
 
-    How far it is, and who carries it out. What is queued while the user looks on is carried out
+    Its progress, and which process does it. What is queued while the user watches is carried out
     in small steps by the user's own requests, so it does not wait behind the large runs of the
     scheduled action. Both use the same jobs under the same lock; whoever comes second waits.
     """
@@ -79,7 +79,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _has_onlooker(self):
-        """Whether the requests of somebody who looks on carry out what is queued."""
+        """Whether the requests of a user who watches carry out what is queued."""
         return bool(self.env.context.get("invoice_run_watched"))
 
     @api.model

@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 #: When the scheduled action looks whether others ended a job on which they were.
 LOOK_AGAIN = timedelta(minutes=1)
 #: What the engine takes over from the context of whoever presses a button. Anything else could
-#: change what is made: defaults, and what switches off a part of Odoo.
+#: change the records that are created: defaults, and what switches off a part of Odoo.
 CONTEXT_TAKEN = {
     "allowed_company_ids",
     "force_report_rendering",
@@ -260,7 +260,7 @@ class InvoiceRun(models.Model):
         context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
         # as the scheduled action: whoever pressed a button neither follows it nor gets a copy
         context["mail_create_nosubscribe"] = True
-        # sudo: the button that queued the work checked who may ask for it; the scheduled action
+        # sudo: the button that queued the work checked the rights of its user; the scheduled action
         # or a script may carry it out
         return self.with_env(self.env(su=True, context=context))
 
@@ -283,7 +283,7 @@ class InvoiceRun(models.Model):
         """Keep others off these runs until the end of the transaction, or say that one is busy.
 
         Whoever changes a run as a whole takes its row first, as the workers do: nobody waits
-        for somebody who waits for him.
+        for a user who waits.
 
         :raises UserError: a worker or another user is on one of the runs at this moment
         """

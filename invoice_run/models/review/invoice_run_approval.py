@@ -26,7 +26,7 @@ class InvoiceRun(models.Model):
 
     The run has a fingerprint of its open documents and their amounts. The reviewer passes the one
     that was shown, and each document keeps the one that was approved, mixed with who approved and
-    when, so that an approval which is withdrawn counts for nothing. An invoice is made only of a
+    when, so that an approval which is withdrawn counts for nothing. An invoice is created only of a
     document whose present content is that one, see ``invoice.run.document._get_approval_error``.
     """
 
@@ -236,13 +236,13 @@ class InvoiceRun(models.Model):
     def _withdraw_approval(self, always=False):
         """Take an approval back: the amounts are not those that were approved.
 
-        :param always: also where some invoices are made: the open documents changed
+        :param always: also where some invoices exist: the open documents changed
         """
         states = RUN_APPROVED if always else ("approved",)
         for run in self.filtered(lambda run: run.state in states):
             if run.invoice_count and not always:
                 continue
-            # invoices that are being made stop; other work goes on
+            # invoices that are being created stop; other work goes on
             job = "none" if run.job == "invoices" else run.job
             run._set_state("amounts", job=job, **run._prepare_no_approval_vals())
             run.message_post(body=self.env._("The amounts changed: the approval is withdrawn."))

@@ -88,7 +88,7 @@ class InvoiceRun(models.Model):
             }
 
     def _get_held_exceptions(self):
-        """Yield what is due here but held by another run that made no invoice of it yet."""
+        """Yield what is due here but held by another run that created no invoice of it yet."""
         names = self.env["invoice.run.source"]._get_record_fields()
         lines = self.env["invoice.run.line"].search(
             self._get_held_domain(), order=", ".join(["run_id", *names])

@@ -151,7 +151,7 @@ class InvoiceRunDocument(models.Model):
 
         Of the company of these documents: a customer may be shared with others.
 
-        :param before: documents of one run: none of that run, and none made after them
+        :param before: documents of one run: none of that run, and none created after them
         """
         Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
         Document.flush_model(["state", "invoice_date", "partner_id", "date_to", "move_id"])

@@ -53,8 +53,8 @@ class InvoiceRun(models.Model):
     def explain(self, record_model, record_id):
         """Tell why this run does not invoice a contract, usage item or order; changes nothing.
 
-        What the run made of the record is read. Where it made nothing, the run makes the amounts
-        of the customer on trial and takes them back, so the answer is what it would really do.
+        What the run generated for the record is read. Where that is nothing, the run generates the
+        amounts of the customer on trial and rolls them back, so the answer is what it would do.
 
         :param record_model: model of a source, e.g. ``billing.contract``
         :param record_id: id of the record
@@ -118,7 +118,7 @@ class InvoiceRun(models.Model):
         return self._get_missing_reasons(record)
 
     def _get_foreign_reasons(self, record):
-        """Return why it makes no sense to ask further."""
+        """Return why there is nothing more to ask."""
         if self.job == "amounts":
             return [self._get_busy_reason()]
         reasons = []
@@ -200,11 +200,11 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _try_amounts(self, record):
-        """Make the amounts of the customers of ``record`` on trial; take them back.
+        """Generate the amounts of the customers of ``record`` on trial, and roll them back.
 
         A savepoint is rolled back: nothing stays, and nothing that was pending before is lost.
 
-        :return: whether amounts of it are made, and the reasons why not all are
+        :return: whether amounts of it are generated, and the reasons why not all are
         :raises RunIsBusy: somebody works on the run
         :raises LockNotAvailable: somebody else is about to claim the same
         """
@@ -230,7 +230,7 @@ class InvoiceRun(models.Model):
         self.env.cr.execute("SELECT set_config('lock_timeout', %s, TRUE)", [LOCK_TIMEOUT])
 
     def _make_amounts_again(self, payers):
-        """Make the amounts of ``payers`` as if they were generated now."""
+        """Return the amounts of ``payers`` as if they were generated now."""
         if not self._has_invoices():
             # generated again, the run groups and limits all that these customers have due
             self._remove_open_documents(payers)
@@ -249,7 +249,7 @@ class InvoiceRun(models.Model):
         return exceptions.filtered(lambda exception: not exception._get_source_record())
 
     # ------------------------------------------------------------------
-    # What the run made of it
+    # What the run generated for it
     # ------------------------------------------------------------------
 
     def _get_result_reasons(self, lines, exceptions):
@@ -284,7 +284,7 @@ class InvoiceRun(models.Model):
         return reasons + record._get_block_reasons(self)
 
     def _get_settled_reasons(self, record, code):
-        """Return why nothing of ``record`` is left, and who invoiced it last."""
+        """Return why nothing of ``record`` is left, and which run invoiced it last."""
         invoiced = self._get_claim_reasons(record, invoiced=True)
         if invoiced and record._is_billed_once():
             return invoiced
@@ -313,11 +313,11 @@ class InvoiceRun(models.Model):
         return reasons
 
     # ------------------------------------------------------------------
-    # Who invoices it instead
+    # What invoices it instead
     # ------------------------------------------------------------------
 
     def _get_claim_reasons(self, record, invoiced=False):
-        """Return who else holds what this run would invoice of ``record``.
+        """Return what else holds what this run would invoice of ``record``.
 
         :param invoiced: those that have an invoice; else those that have none yet
         """

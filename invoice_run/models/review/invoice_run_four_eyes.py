@@ -8,7 +8,7 @@ NAMED = 3
 
 
 class InvoiceRun(models.Model):
-    """Four eyes: who prepared something of a run does not approve it.
+    """Four eyes: a user who prepared anything of a run does not approve it.
 
     To prepare is to create or change what the run invoices or how: contracts, usage and orders, the
     schedule, its scenario, the run's dates and selection, its amounts, what is left out, the
@@ -65,7 +65,7 @@ class InvoiceRun(models.Model):
         """Return a few names of what this run invoices and ``user`` created or changed."""
         names = []
         fields = self.env["invoice.run.line"]._fields
-        # of an amount, to what it was made from, which people create and change
+        # of an amount, to the records behind it, which people create and change
         for field_name in [*self.env["invoice.run.source"]._get_link_fields(), "tariff_id"]:
             model = fields[field_name].comodel_name
             ids = self._get_prepared_ids(user, field_name, model)

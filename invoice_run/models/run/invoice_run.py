@@ -611,7 +611,7 @@ class InvoiceRun(models.Model):
             run._ask_sending(unsent.filtered("send_asked"))
 
     def _check_retry_allowed(self):
-        """Refuse to create invoices that nobody approved, or for users who may create none.
+        """Refuse to create invoices that nobody approved, or for a user without the right to.
 
         :raises UserError: the amounts were recalculated since, and wait for approval
         """

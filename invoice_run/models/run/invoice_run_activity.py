@@ -4,12 +4,12 @@ from ..base.activity_types import APPROVE, ATTEND
 
 
 class InvoiceRun(models.Model):
-    """Who is told what: one activity of a kind, for as long as there is something to do."""
+    """Which user is told what: one activity of each kind, as long as there is something to do."""
 
     _inherit = "invoice.run"
 
     def _message_auto_subscribe_notify(self, partner_ids, template):
-        # EXTENDS 'mail': who is responsible hears of a run when there is something to do
+        # EXTENDS 'mail': the responsible user hears of a run when there is something to do
         return None
 
     def _drop_settled_activities(self, vals):

@@ -26,7 +26,7 @@ class InvoiceRun(models.Model):
     def _get_source_domain(self, author=None):
         """Return what this run selects, as a domain on the source of its scenario.
 
-        :param author: with whose rights; None: of those who wrote the conditions
+        :param author: the user whose rights apply; None: the authors of the conditions
         :raises UserError: they have lost their rights, or are gone
         """
         self.ensure_one()

@@ -70,7 +70,7 @@ class SaleOrder(models.Model):
     def _check_may_approve(self):
         """Refuse the approval of orders by users who may not invoice.
 
-        :raises AccessError: says who may
+        :raises AccessError: the user may not; it names those who may
         """
         if not self.env.su and not self.env.user.has_group(INVOICING_GROUP):
             raise AccessError(

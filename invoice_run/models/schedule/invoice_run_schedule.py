@@ -17,7 +17,7 @@ from ..settings.res_company import MAX_ACTIVATION_DAYS, STEPS
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
 #: What a schedule that approves automatically invoices is a manager's choice as well.
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
-#: What of a schedule is only for those who look at it: whoever else changes something prepares.
+#: Fields of a schedule that only concern its display: changing any other one is preparing.
 UNPREPARED_FIELDS = {"description", "name", "reviewer_id", "run_description", "state", "user_id"}
 AUTO_SELECTION = [
     ("company", "As set on the company"),

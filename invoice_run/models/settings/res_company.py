@@ -155,7 +155,7 @@ class ResCompany(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         companies = super().create(vals_list)
-        # as superuser: whoever creates a company need not be the one who configures its invoicing
+        # as superuser: users who create a company may have no right to configure its invoicing
         scenarios = self.env["billing.scenario"].with_user(SUPERUSER_ID)
         scenarios._create_default_scenarios(companies, prefix="")
         return companies
