@@ -428,6 +428,7 @@ class TestMeasures(MeteringCommon):
         tariff = self._make_tariff(((0, 0.3),), "flat", included_quantity=100)
         amount = self._bill({"tariff_id": tariff.id}, d0105=130)
         self.assertEqual((amount.amount, amount.quantity, amount.price_unit), (9.0, 30.0, 0.3))
+        self.assertIn("Usage: 130 Units (items: 1)\nincluded: 100 Units", amount.name)
 
     def test_discount(self):
         self.assertEqual(self._bill({"discount": 10}, d0105=25).amount, 31.5)

@@ -464,6 +464,9 @@ class BillingContractLine(models.Model):
         """
         env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         parts = [self._get_measure_text(env, rating)]
+        if self.tariff_id.included_quantity and not rating.billed:
+            included = self._get_quantity_text(env, self.tariff_id.included_quantity)
+            parts.append(env._("included: %(quantity)s", quantity=included))
         if with_slices and not rating.billed:
             slices = tariff.get_slices(self._get_tariff(), rating.measure)
             parts += [self._get_slice_text(env, part) for part in slices]
