@@ -261,6 +261,60 @@ class TestMetering(MeteringCommon):
         run._process_queue()
         self.assertAmounts(run, [55.0])
 
+    def test_new_item_outdates_the_amount_of_its_period(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        other = self._make_metered()
+        self._drive(other, d0105=5)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        self._drive(contract, d0201=10)
+        self.assertFalse(run.stale_count)
+        vals = {
+            "contract_id": contract.id,
+            "product_id": self.km.id,
+            "date": "2024-01-31",
+            "quantity": 10,
+        }
+        self.env["billing.usage"].with_user(self.user).create(vals)
+        self.assertEqual(run.line_ids.filtered("is_stale").contract_id, contract)
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertAmounts(run, [55.0, 5.0])
+        self.assertFalse(run.stale_count)
+
+    def test_imported_item_outdates_the_amount_of_its_period(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        names = ["contract_id/.id", "product_id/.id", "date", "quantity", "external_ref"]
+        row = [str(contract.id), str(self.km.id), "2024-01-31", "10", "K-1"]
+        result = self.env["billing.usage"].with_user(self.user).load(names, [row])
+        self.assertFalse(result["messages"])
+        self.assertTrue(run.document_ids.is_stale)
+
+    def test_item_moved_into_a_period_outdates_its_amount(self):
+        contract = self._make_metered()
+        usage = self._drive(contract, d0105=25, d0201=10)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        usage[1].with_user(self.user).write({"quantity": 11})
+        self.assertFalse(run.stale_count)
+        usage[1].with_user(self.user).write({"date": "2024-01-20"})
+        self.assertTrue(run.document_ids.is_stale)
+        usage[1].with_user(self.user).unlink()
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertAmounts(run, [35.0])
+
+    def test_item_after_the_approval_comes_late(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        run.with_user(self.reviewer).action_approve()
+        self._drive(contract, d0131=10)
+        self.assertFalse(run.stale_count)
+        self.assertEqual(self._make_invoices(run).amount_untaxed, 35.0)
+        self.assertAmounts(self._run_all("2024-01-31"), [20.0])
+
     def test_changed_tariff_outdates_its_documents(self):
         contract = self._make_metered()
         self._drive(contract, d0105=25)
@@ -374,6 +428,7 @@ class TestMeasures(MeteringCommon):
         tariff = self._make_tariff(((0, 0.3),), "flat", included_quantity=100)
         amount = self._bill({"tariff_id": tariff.id}, d0105=130)
         self.assertEqual((amount.amount, amount.quantity, amount.price_unit), (9.0, 30.0, 0.3))
+        self.assertIn("Usage: 130 Units (items: 1)\nincluded: 100 Units", amount.name)
 
     def test_discount(self):
         self.assertEqual(self._bill({"discount": 10}, d0105=25).amount, 31.5)

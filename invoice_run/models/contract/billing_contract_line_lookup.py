@@ -45,6 +45,12 @@ class BillingContractLine(models.Model):
         """Return the pricelist of the contract; None: the customer's own."""
         return self.contract_id.pricelist_id or None
 
+    def _get_followed_list(self):
+        """Return the pricelist in which the price of this line is looked up; may be empty."""
+        terms = self._get_price_terms()
+        partner = terms["partner"].with_company(terms["company"] or self.env.company)
+        return self.contract_id.pricelist_id or partner.property_product_pricelist
+
     def _get_price_of(self, day, pricelist):
         """Return the price that this line would have by ``pricelist`` on ``day``.
 

@@ -464,6 +464,9 @@ class BillingContractLine(models.Model):
         """
         env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         parts = [self._get_measure_text(env, rating)]
+        if self.tariff_id.included_quantity and not rating.billed:
+            included = self._get_quantity_text(env, self.tariff_id.included_quantity)
+            parts.append(env._("included: %(quantity)s", quantity=included))
         if with_slices and not rating.billed:
             slices = tariff.get_slices(self._get_tariff(), rating.measure)
             parts += [self._get_slice_text(env, part) for part in slices]
@@ -784,3 +787,29 @@ class BillingUsage(models.Model):
         """Mark the amounts that hold these items among others."""
         claims = Domain("usage_id", "in", self.ids) & Domain("is_claimed", "=", True)
         self.env["invoice.run.line"]._mark_stale(Domain("usage_claim_ids", "any", claims))
+
+    def _mark_periods_stale(self):
+        """Mark the amounts of the periods into which these items fall, unless they are approved.
+
+        What was approved is invoiced as it is; the items are then usage reported later.
+        """
+        metered = self.filtered("contract_line_id")
+        if metered:
+            domain = Domain("run_id.approved_date", "=", False)
+            domain &= Domain("id", "in", metered._select_rating_amounts())
+            self.env["invoice.run.line"]._mark_stale(domain)
+
+    def _select_rating_amounts(self):
+        """Return the query of the amounts that rate the periods of these items."""
+        self.env["billing.usage"].flush_model(["contract_line_id", "date", "state"])
+        amount_fields = ["contract_line_id", "is_metered", "period_from", "period_to"]
+        self.env["invoice.run.line"].flush_model(amount_fields)
+        return SQL(
+            """(
+            SELECT amount.id FROM billing_usage usage
+              JOIN invoice_run_line amount ON amount.contract_line_id = usage.contract_line_id
+               AND usage.date BETWEEN amount.period_from AND amount.period_to
+             WHERE usage.id = ANY(%s) AND usage.state = 'open' AND amount.is_metered
+            )""",
+            self.ids,
+        )

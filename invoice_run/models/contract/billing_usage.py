@@ -210,7 +210,9 @@ class BillingUsage(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        return super().create([self._strip_reference(vals) for vals in vals_list])
+        usage = super().create([self._strip_reference(vals) for vals in vals_list])
+        usage._mark_periods_stale()
+        return usage
 
     @api.model
     def _strip_reference(self, vals):
@@ -232,6 +234,7 @@ class BillingUsage(models.Model):
         changed = self._get_changed(vals, self._get_stale_fields())
         result = super().write(vals)
         changed._mark_metered_stale()
+        changed._mark_periods_stale()
         return result
 
     @api.model
