@@ -408,8 +408,8 @@ class InvoiceRunDocument(models.Model):
     def _get_reference(self, sign):
         """Return the reference of the invoice; a credit note names what it credits, as Odoo's do.
 
-        In the words of Odoo's reversals and the language of the customer; some electronic formats
-        refuse a credit note without it.
+        In the words of Odoo's reversals and the language of the customer; one that credits no
+        invoice names its contracts. Some electronic formats refuse a credit note without it.
 
         :param sign: -1 for a credit note
         """
@@ -417,8 +417,11 @@ class InvoiceRunDocument(models.Model):
         credited = self.reversed_entry_id or self.line_ids.credited_line_id.move_id
         # a draft has no number yet
         names = ", ".join(filter(None, credited.mapped("name")))
-        if sign > 0 or not names:
+        if sign > 0:
             return reference
+        if not names:
+            # it credits no invoice: what it is for are the contracts
+            return reference or ", ".join(sorted(self._get_source_names())) or False
         lang = self.partner_id.lang or self.env.lang or "en_US"
         if not reference:
             return get_translation("account", lang, "Reversal of: %s", (names,))

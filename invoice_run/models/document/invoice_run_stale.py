@@ -30,7 +30,10 @@ class InvoiceRunLine(models.Model):
 
         Those that were left out too: they can be put back.
         """
-        domain = Domain(domain) & Domain("is_stale", "=", False)
+        domain = Domain(domain).optimize(self)
+        if domain.is_false():
+            return
+        domain &= Domain("is_stale", "=", False)
         domain &= Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
         # sudo: whoever changes a customer need not see the runs that invoice him
         lines = self.sudo().search(domain)

@@ -79,6 +79,7 @@ class InvoiceRun(models.Model):
     def _get_prepared_usage(self, user):
         """Return items behind the amounts of metered lines that ``user`` created or changed."""
         self.env.flush_all()
+        self.env["billing.change"]._write_noted()
         rows = self.env.execute_query(
             SQL(
                 """
@@ -108,6 +109,7 @@ class InvoiceRun(models.Model):
         self.env["invoice.run.line"].flush_model(["run_id", "document_id", field_name])
         self.env["invoice.run.document"].flush_model(["state", "approved_fingerprint"])
         self.env["invoice.run"].flush_model(["approved_date", "approved_by_id"])
+        self.env["billing.change"]._write_noted()
         rows = self.env.execute_query(
             SQL(
                 """
