@@ -424,6 +424,28 @@ class TestMeasures(MeteringCommon):
         amount = self._bill({"tariff_id": tariff.id}, d0105=100, d0106=200)
         self.assertEqual(amount.amount, 13.1)
 
+    def test_bands_in_words(self):
+        """As the customer reads them in the portal."""
+        bands = [(10, 1.0), (0, 0.0125, {"flat_fee": 5.0}.items())]
+        cases = (
+            ("graduated", bands, {}, ["up to 10 Units: $ 1.00", "above that: $ 0.0125 + $ 5.00"]),
+            ("flat", [(0, 2.5)], {}, ["$ 2.50"]),
+            ("package", [(0, 100.0)], {"package_size": 10}, ["$ 100.00 per 10 Units"]),
+            ("stairstep", [(5, 0.0, {"flat_fee": 20.0}.items()), (0, 0.0)], {}, None),
+            ("flat", [(0, 1.0)], {"included_quantity": 7}, ["included: 7 Units", "$ 1.00"]),
+        )
+        for model, tiers, vals, wanted in cases:
+            wanted = wanted or ["up to 5 Units: $ 20.00", "above that: $ 0.00"]
+            contract = self._make_metered({"tariff_id": self._make_tariff(tiers, model, **vals).id})
+            texts = [text.replace("\xa0", " ") for text in contract.line_ids._get_band_texts()]
+            self.assertEqual(texts, wanted, model)
+
+    def test_a_price_of_less_than_a_coin_is_told_in_full(self):
+        line = self._make_metered().line_ids
+        for price, wanted in ((0.0125, "$ 0.0125"), (0.325, "$ 0.325"), (1.5, "$ 1.50")):
+            text = line._format_unit_price(self.env, price).replace("\xa0", " ")
+            self.assertEqual(text, wanted)
+
     def test_included(self):
         tariff = self._make_tariff(((0, 0.3),), "flat", included_quantity=100)
         amount = self._bill({"tariff_id": tariff.id}, d0105=130)

@@ -1,5 +1,7 @@
+import re
 from collections import defaultdict
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 
 from odoo import api, fields, models
@@ -612,7 +614,7 @@ class BillingContractLine(models.Model):
             "%(days)s days: %(share)s × %(price)s",
             days=span.days,
             share=share,
-            price=self._format_price(lang_env, price),
+            price=self._format_unit_price(lang_env, price),
         )
 
     def _format_price(self, env, price):
@@ -624,6 +626,15 @@ class BillingContractLine(models.Model):
         text, sign = currency.format(price), currency.symbol or ""
         is_plain = sign == sign.encode("latin-1", "replace").decode("latin-1")
         return text if is_plain else text.replace(sign, currency.name)
+
+    def _format_unit_price(self, env, price):
+        """Return the price of a unit with all of its decimals: 0.0125 is not one cent."""
+        places = -Decimal(str(price)).normalize().as_tuple().exponent
+        text = self._format_price(env, price)
+        if places <= self.currency_id.decimal_places:
+            return text
+        exact = formatLang(env, price, digits=places)
+        return re.sub(r"-?\d(.*\d)?", lambda _rounded: exact, text)
 
     def _prepare_run_line_vals(self, terms, span, fiscal_position):
         """Return the values of the run line that invoices ``span`` of this line."""

@@ -486,6 +486,38 @@ class BillingContractLine(models.Model):
             )
         return "\n".join(parts)
 
+    def _get_band_texts(self):
+        """Return what the tariff costs, one text a band, in the language of the environment."""
+        texts = [self._get_band_text(tier) for tier in self.tariff_id.tier_ids.sorted("sequence")]
+        if self.tariff_id.included_quantity:
+            included = self._get_quantity_text(self.env, self.tariff_id.included_quantity)
+            texts.insert(0, self.env._("included: %(quantity)s", quantity=included))
+        return texts
+
+    def _get_band_text(self, tier):
+        """Return what a band of the tariff costs, and how far it goes."""
+        price = self._get_band_price_text(tier)
+        if tier.up_to:
+            limit = self._get_quantity_text(self.env, tier.up_to)
+            return self.env._("up to %(quantity)s: %(price)s", quantity=limit, price=price)
+        if len(self.tariff_id.tier_ids) > 1:
+            return self.env._("above that: %(price)s", price=price)
+        return price
+
+    def _get_band_price_text(self, tier):
+        kind, parts = self.tariff_id.model, []
+        if kind == tariff.PERCENTAGE and tier.rate:
+            parts.append(f"{formatLang(self.env, tier.rate, digits=2)} %")
+        elif kind == tariff.PACKAGE:
+            size = self._get_quantity_text(self.env, self.tariff_id.package_size)
+            price = self._format_unit_price(self.env, tier.price_unit)
+            parts.append(self.env._("%(price)s per %(quantity)s", price=price, quantity=size))
+        elif kind not in (tariff.PERCENTAGE, tariff.STAIRSTEP) and tier.price_unit:
+            parts.append(self._format_unit_price(self.env, tier.price_unit))
+        if tier.flat_fee or not parts:
+            parts.append(self._format_price(self.env, tier.flat_fee))
+        return " + ".join(parts)
+
     def _get_measure_text(self, env, rating):
         measure = rating.measure
         quantity = self._get_quantity_text(env, measure.quantity)
@@ -516,7 +548,7 @@ class BillingContractLine(models.Model):
         """Return the price of a part; of a value the percentage."""
         if self.tariff_id.model == tariff.PERCENTAGE:
             return f"{formatLang(env, float(part.price * 100), digits=2)} %"
-        return self._format_price(env, float(part.price))
+        return self._format_unit_price(env, float(part.price))
 
     def _get_money_text(self, env, price):
         return self._format_price(env, float(price))
