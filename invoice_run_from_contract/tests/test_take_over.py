@@ -12,29 +12,7 @@ from .common import SOURCE, FromContractCommon
 @tagged("post_install", "-at_install")
 class TestTakeOver(FromContractCommon):
     def test_all_that_belongs_to_it(self):
-        lines = [
-            {
-                "name": "Note above",
-                "display_type": "line_note",
-                "product_id": False,
-                "note_invoicing_mode": "with_next_line",
-                "quantity": 0,
-            },
-            {"name": "Office\nfrom #START# to #END#", "quantity": 2, "discount": 10},
-            {"name": "Note below", "display_type": "line_note", "product_id": False, "quantity": 0},
-        ]
-        term = self.env.ref("account.account_payment_term_30days")
-        contract = self._make_oca(
-            lines=lines, code="PO 7", payment_term_id=term.id, note="Key at the reception"
-        )
-        self.env["ir.attachment"].create(
-            {
-                "name": "signed.pdf",
-                "raw": b"pdf",
-                "res_model": contract._name,
-                "res_id": contract.id,
-            }
-        )
+        contract, term = self._make_complete_contract()
         self._invoice_oca(contract, 1)
         ours = self._take_over(contract)
         self.assertRecordValues(
@@ -63,6 +41,37 @@ class TestTakeOver(FromContractCommon):
                 }
             ],
         )
+        self._check_links(contract, ours)
+
+    def _make_complete_contract(self):
+        """A contract of the other module with notes, terms and a file; also its payment terms."""
+        lines = [
+            {
+                "name": "Note above",
+                "display_type": "line_note",
+                "product_id": False,
+                "note_invoicing_mode": "with_next_line",
+                "quantity": 0,
+            },
+            {"name": "Office\nfrom #START# to #END#", "quantity": 2, "discount": 10},
+            {"name": "Note below", "display_type": "line_note", "product_id": False, "quantity": 0},
+        ]
+        term = self.env.ref("account.account_payment_term_30days")
+        contract = self._make_oca(
+            lines=lines, code="PO 7", payment_term_id=term.id, note="Key at the reception"
+        )
+        self.env["ir.attachment"].create(
+            {
+                "name": "signed.pdf",
+                "raw": b"pdf",
+                "res_model": contract._name,
+                "res_id": contract.id,
+            }
+        )
+        return contract, term
+
+    def _check_links(self, contract, ours):
+        """Each contract leads to the other one; the files are ours, too."""
         attachments = self.env["ir.attachment"].search(
             [("res_model", "=", ours._name), ("res_id", "=", ours.id)]
         )
