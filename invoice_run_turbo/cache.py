@@ -10,7 +10,7 @@ READ_MODELS = {
     "res.partner",
     "res.users",
 }
-#: Of mails all but what says how far they are: that is read anew, as Odoo does.
+#: Fields of a mail that are read anew after each commit, as Odoo does: how far it is.
 MAIL_STATE = {"state", "failure_type", "failure_reason"}
 
 

@@ -17,7 +17,7 @@ _logger = logging.getLogger(__name__)
 SOURCES = tuple(f"odoo.addons.{name}." for name in ("account", "analytic", "base", "mail"))
 #: Steps that stand aside each for itself.
 CREATE, CONFIRM, PRINT, SEND = STEPS = ("create", "confirm", "print", "send")
-#: Confirming leaves out the computations of which creating knows what they are.
+#: Confirming leaves out computations whose results creating already knows.
 BUILDS_ON = {CONFIRM: {CREATE}}
 
 

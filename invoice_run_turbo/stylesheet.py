@@ -112,7 +112,7 @@ def _split(head):
     """Return the selectors of a rule; commas in brackets do not part them."""
     head = _STRING.sub("", head)
     while _BRACKETS.search(head):
-        # what :not(), :is() and the like want is not wanted of the page
+        # selectors within :not(), :is() and the like need not match the page
         head = _BRACKETS.sub("", head)
     return _CONDITION.sub(" ", head).split(",")
 

@@ -366,7 +366,7 @@ class BillingContractChangeLine(models.TransientModel):
     @api.depends(*(f"change_id.{name}" for name in TERMS))
     def _compute_new(self):
         for wizard, lines in self.grouped("change_id").items():
-            # in parts, as the lines are read: of all each time would be far too much
+            # in parts, as the lines are read: all of them each time would be too much
             found = wizard._get_changes(lines.contract_line_id)
             changes = {change.line_id: change for change in found}
             for line in lines:

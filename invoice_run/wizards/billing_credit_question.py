@@ -23,6 +23,6 @@ class BillingCreditQuestion(models.TransientModel):
         """
         self._check_credit_answer()
         self.exception_id.run_id.check_access("write")
-        # sudo: exceptions and what credits are for are the engine's
+        # sudo: exceptions and the days of credits belong to the engine
         self.exception_id.sudo()._answer_credits(self)
         return {"type": "ir.actions.act_window_close"}

@@ -217,7 +217,7 @@ class BillingContract(models.Model):
             due = {
                 line: line._get_due_spans(terms, claims[line.id], target) for line in self.line_ids
             }
-        except periods.OpenEnded:  # "until the end" has none: an exception of the runs
+        except periods.OpenEnded:  # "until the end" has no end: an exception of the runs
             return
         first = min((spans[0].date_from for spans in due.values() if spans), default=None)
         for line, spans in due.items():

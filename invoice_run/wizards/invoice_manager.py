@@ -470,7 +470,7 @@ class InvoiceManager(models.TransientModel):
         """Return how far the work on ``run`` is: done, of how much; 0: not known."""
         job = run._get_job()
         if job is None:
-            # what a person waits for next
+            # the step that a person waits for next
             job = run.env["invoice.run.job.invoices"]
         done, total = job._count_progress(run)
         return {"done": done, "total": total}

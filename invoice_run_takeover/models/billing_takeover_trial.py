@@ -10,7 +10,7 @@ from odoo.tools import format_date, formatLang
 
 from .. import plan as planning
 
-#: In the context of a trial: nobody is written to about what is rolled back.
+#: In the context of a trial: nobody gets mail about what is rolled back.
 SILENT = {
     "tracking_disable": True,
     "mail_create_nolog": True,
@@ -112,7 +112,7 @@ class BillingTakeoverTrial(models.AbstractModel):
     @api.model
     def _get_sum(self, day, documents):
         names = ("amount_untaxed", "amount_tax", "amount_total")
-        # a sum of floats is no amount before it is rounded
+        # a sum of floats must be rounded to be an amount
         totals = [documents.currency_id.round(sum(documents.mapped(name))) for name in names]
         return planning.Invoice(day, *totals)
 

@@ -10,7 +10,7 @@ from .. import core
 from ..bypassed import CHATTER_METHODS, MOVE_COMPUTES, MOVE_INVERSES, get_of_each_kind, protect
 from ..environments import environments_kept
 
-#: Numbers of which is asked at once whether they are taken; a chunk takes fewer.
+#: How many numbers one query checks; a chunk takes fewer.
 NUMBERS_PER_QUERY = 500
 #: What sending writes, see ``account.move.send``.
 SENDING_VALUES = {"access_token", "is_move_sent", "message_main_attachment_id", "sending_data"}

@@ -12,7 +12,7 @@ class AccountMove(models.Model):
     _name = "account.move"
     _inherit = ["account.move", "invoice.run.guarded"]
 
-    # the engine's: nobody detaches an invoice from its claims, or forges one
+    # written by the engine only: nobody detaches an invoice from its claims, or forges one
     invoice_run_id = fields.Many2one(
         "invoice.run",
         copy=False,
@@ -342,7 +342,7 @@ class AccountMove(models.Model):
             wizard.refund_moves()
             credits |= wizard.new_move_ids
         if credits:
-            # together: one may undo what another one of them builds on
+            # together, because one may undo what another one builds on
             credits._post(soft=False)
         return credits
 

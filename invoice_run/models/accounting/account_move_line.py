@@ -5,7 +5,7 @@ from ...engine import ledger
 from ..base.groups import ACCOUNTANTS
 from ..base.invoice_run_guarded import ENGINE, EngineValue
 
-#: What a credit stands on: not changed before the credit is undone.
+#: Fields that a credit depends on: they do not change before the credit is undone.
 CREDITED_FIELDS = {
     "quantity",
     "price_unit",

@@ -211,7 +211,7 @@ class AccountMove(models.Model):
             "balance": float(line.balance),
             "currency_id": company.currency_id.id,
             "amount_currency": float(line.balance),
-            # explicitly: the entry moves what was booked, with no default of its own
+            # explicitly, because the entry moves what was booked and has no defaults of its own
             "tax_ids": [Command.clear()],
             "analytic_distribution": dict(line.analytic) or False,
         }

@@ -136,7 +136,7 @@ class BillingCutoffRows(models.AbstractModel):
         for span in periods.open_spans(first, until, ledger.net_spans(entries)):
             for part in line._cut_at_prices(terms.grid.cut(span)):
                 period = terms.grid.period(terms.grid.index(part.date_from)).clip(first, last)
-                # of the period the days with the price of this part
+                # the days of the period that have the price of this part
                 (whole,) = [one for one in line._cut_at_prices([period]) if one.clip(*part)]
                 yield whole, part
 

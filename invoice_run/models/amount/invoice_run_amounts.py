@@ -28,7 +28,7 @@ class InvoiceRun(models.Model):
         """
         self.ensure_one()
         payers = self._get_selected_payers() - self._get_done_payers()
-        # sorted by the database: of 100,000 customers none need be read
+        # sorted by the database, so that none of 100,000 customers is read
         Partner = payers.with_context(active_test=False)
         return Partner.search([("id", "in", payers.ids)], order="name, id").with_env(self.env)
 
@@ -292,7 +292,7 @@ class InvoiceRun(models.Model):
         else:
             self._ask_for_approval()
         self._end_without_documents()
-        # of some nothing is due any more
+        # some have nothing due any more
         self.renew_payer_ids = False
 
     def _update_order(self):

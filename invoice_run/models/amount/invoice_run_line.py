@@ -18,7 +18,7 @@ class InvoiceRunLine(models.Model):
     _name = "invoice.run.line"
     _description = "Amount to Invoice"
     _inherit = ["invoice.run.guarded", "analytic.mixin"]
-    # by the id: sorted by an index, without a look at the documents
+    # by id, which an index sorts without reading the documents
     _order = "document_id.id, sequence, id"
     _check_company_auto = True
     _is_engine_model = True
@@ -176,7 +176,7 @@ class InvoiceRunLine(models.Model):
         :raises UserError: a period that comes back is claimed by somebody else meanwhile
         """
         followed = self.filtered(lambda line: line._get_source()._source_follows_invoices)
-        # what is left of them, their records know themselves
+        # their records themselves know what is left of them
         followed.document_id._sync_state()
         (self - followed)._sync_held_claims()
 

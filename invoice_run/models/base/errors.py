@@ -54,5 +54,5 @@ def is_outage(error):
 
 
 def _is_connection_lost(error):
-    # psycopg2 has no class and the server no code for it: it could not say anything any more
+    # the server could not send a code any more, so psycopg2 has no class for it
     return type(error) is psycopg2.OperationalError and not error.pgcode

@@ -22,7 +22,7 @@ DATES = (
     "check_in_date",
     "check_out_date",
 )
-#: On these it depends which usage items belong to a metered price line.
+#: Fields that decide which usage items belong to a metered price line.
 METER_DATES = {"date_start", "date_end", "state", "cancel_date"}
 MONTHS = [
     ("1", "January"),
@@ -392,7 +392,7 @@ class BillingContract(models.Model):
             credited = billable or contract.state == "cancelled"
             credits = [day for day in contract.line_ids.mapped("overbilled_from") if day]
             if credited and credits:
-                # due since the day on which it was known, or on which nothing was owed any more
+                # due since the day it was known, or since the day nothing was owed any more
                 today = contract.company_id._get_invoice_run_today()
                 dates.append(min(*credits, today))
             contract.next_invoicing_date = min(filter(None, dates), default=False)
@@ -753,7 +753,7 @@ class BillingContract(models.Model):
         mode, target = run.scenario_id.billing_mode, run.target_date
         late = self._get_late_domain(run)
         if mode != "contract":
-            # the scenario invoices otherwise than the contract's own date says
+            # the scenario may invoice on other days than the contract's own date says
             credit = Domain("line_ids.overbilled_from", "!=", False)
             return self._get_mode_domain(mode, target) | credit | late
         due = Domain("next_invoicing_date", "<=", target) | late
@@ -839,7 +839,7 @@ class BillingContract(models.Model):
             message = self.env._("The contract is on hold: %(reason)s.", reason=reason)
             return [("hold", message)]
         errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
-        # a line of which nothing is left to invoice may have a product that is archived since
+        # a line with nothing left to invoice may have a product that was archived meanwhile
         open_lines = self.line_ids.filtered("next_period_from")
         for line in open_lines if self.state in CONTRACT_BILLED else ():
             errors += self._get_product_errors(line.product_id, records)

@@ -128,7 +128,7 @@ class BillingContractLine(models.Model):
             "period_to": last.date_to,
             "billing_date_from": term.date_from,
             "billing_date_to": term.date_to,
-            # of a true-up nothing is per piece: the pieces were on the invoices of the periods
+            # a true-up has no price per piece: the pieces were on the invoices of the periods
             "tax_ids": taxes.filtered(lambda tax: not tax._is_per_quantity()).ids,
             "analytic_distribution": self.analytic_distribution,
             "is_metered": True,

@@ -541,7 +541,7 @@ class BillingContractLine(models.Model):
         first = self._get_counted_from()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
         amount = float(amount)
-        # the tax goes by the pieces of the contract, whatever time they are invoiced for
+        # the tax depends on the pieces of the contract, whatever days they are invoiced for
         is_per_piece = taxes and units != 1 and valid.quantity and taxes._is_per_quantity()
         shown = None
         if not is_per_piece and not self.tariff_id:

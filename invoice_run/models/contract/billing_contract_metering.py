@@ -24,7 +24,7 @@ AGGREGATES = {
 }
 #: Models whose quantities are not those of the invoice line: packages, steps, values.
 NO_SINGLE_PRICE = (tariff.PACKAGE, tariff.STAIRSTEP, tariff.PERCENTAGE)
-#: Fields on which it depends which usage items belong to a metered price line.
+#: Fields that decide which usage items belong to a metered price line.
 METER_FIELDS = {"is_metered", "product_id", "meter_code", "date_start", "date_end", "contract_id"}
 
 
@@ -422,7 +422,7 @@ class BillingContractLine(models.Model):
         quantity = float(rating.measure.quantity) - before
         single = None
         if taxes and quantity and taxes._is_per_quantity():
-            # the tax goes by the pieces, however they are priced
+            # the tax depends on the pieces, however they are priced
             price = {"quantity": quantity, "price_unit": amount / quantity}
         else:
             single = self._get_single_price(rating, taxes)
@@ -653,7 +653,7 @@ class BillingContract(models.Model):
     def _read_metered_ahead(self, run, claims):
         """Read what the metered lines of these contracts have due, with a few queries for all."""
         lines = self.line_ids.filtered("is_metered")
-        # one by one, each reads its own: a bad contract must not stop the others
+        # one by one, because a bad contract must not stop the others
         if not lines or self.env.context.get("invoice_run_isolate"):
             return
         days = lines._read_usage_days(run.target_date)
@@ -681,7 +681,7 @@ class BillingContract(models.Model):
             return []
         try:
             return list(self._get_metered_due(self._get_billing_terms(run), claims, run))
-        except ValueError:  # an exception of the run says so
+        except ValueError:  # an exception of the run reports it
             return []
 
     def _get_metered_charges(self, terms, claims, run, records, document):

@@ -10,9 +10,9 @@ from ...engine import ledger, periods, timeline
 from ...memory import remembering
 from ..base.states import CONTRACT_BILLED, DOCUMENT_OPEN
 
-#: A strip of months is looked at, not read: at most so many.
+#: The most months of a strip: more could not be taken in at a glance.
 MAX_MONTHS = 60
-#: Months that are shown where nobody says which: before this one, after it.
+#: Months that are shown by default: before the present one, and after it.
 MONTHS_BEFORE, MONTHS_AFTER = 5, 6
 
 
@@ -169,7 +169,7 @@ class BillingContract(models.Model):
     def _get_portal_parts(self, part, moves, owned):
         """Return ``part`` as the customer sees it: nothing of what others owe or that waits."""
         if not part.move_id or part.move_id in owned.ids:
-            # why a contract waits is no news for the customer
+            # the customer is not told why a contract waits
             state = "future" if part.state in ("paused", "open") else part.state
             return [part._replace(state=state)]
         move = moves.browse(part.move_id)
@@ -292,7 +292,7 @@ class BillingContractLine(models.Model):
     def _get_days_due(self, terms, taken, today):
         try:
             return self._get_due_spans(terms, taken, today)
-        except periods.OpenEnded:  # "until the end" has none: an exception of the runs
+        except periods.OpenEnded:  # "until the end" has no end: an exception of the runs
             return []
 
     def _get_open_state(self, part, due, today):

@@ -327,7 +327,7 @@ class BillingPriceChange(models.AbstractModel):
         for change in changes:
             if change.in_place:
                 result |= lines.browse(change.line_id)
-                # its note says it already
+                # its note already says so
                 line = lines.browse(change.line_id).with_context(invoice_run_trace=CHANGED_BY_DATE)
                 line.write(change.vals)
         replaced = [change for change in changes if not change.in_place]

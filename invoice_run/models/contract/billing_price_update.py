@@ -184,7 +184,7 @@ class BillingPriceUpdate(models.Model):
             lines = update._find_price_lines()
             with remembering(self.env):
                 vals_list = update._prepare_lines(lines)
-            # sudo: what is proposed is the engine's; the lines were read with the user's rights
+            # sudo: proposals belong to the engine; the lines were read with the user's rights
             self.env["billing.price.update.line"].sudo().create(vals_list)
 
     def _check_values(self):
@@ -532,7 +532,7 @@ class BillingPriceUpdateLine(models.Model):
             for line in self
         ]
         prices = self.env["billing.contract.line.price"].create(vals_list)
-        # sudo: what was applied is the engine's to note
+        # sudo: what was applied is noted by the engine
         assign(self.sudo(), [{"price_id": price.id} for price in prices])
 
     def _apply_with_credit(self):

@@ -8,8 +8,8 @@ from .ir_actions_report import PrintHangs
 
 _logger = logging.getLogger(__name__)
 
-#: So many times a batch waits for what hangs; then the rest fails, to be tried again: the worker's
-#: time is to suffice for noting it.
+#: How often a batch waits for a program that hangs; then the rest fails, to be tried again, so that
+#: the worker has time to note it.
 MOST_HUNG = 2
 #: Invoices that one process prints: the time that it has is for so many.
 INVOICES_PER_PRINT = 10

@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 #: Minutes until a mail is offered again after "try again later" (greylisting, throttling).
 #: After the last one it counts as failed.
 TRY_AGAIN_MINUTES = (15, 30, 60, 120, 240)
-#: Until an invoice is tried again that somebody else had locked.
+#: Time until an invoice that somebody else had locked is tried again.
 BUSY_WAIT = timedelta(minutes=5)
 
 
@@ -85,7 +85,7 @@ class InvoiceRunDocument(models.Model):
         "Why It Failed", compute="_compute_failure", help="Why it was not invoiced, or not sent."
     )
 
-    # few of many: what a person must look at, or send
+    # few of many: those that a person must look at, or send
     _send_open_idx = models.Index(
         "(company_id, send_state) WHERE send_state IN ('pending', 'failed', 'uncertain')"
     )
@@ -169,7 +169,7 @@ class InvoiceRunDocument(models.Model):
         :raises UserError: none of them is to be sent
         """
         self.check_access("write")
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         documents = self.sudo().filtered(lambda doc: doc.send_action not in ("none", "print"))
         documents.filtered(lambda doc: doc.send_state in SEND_FAILED)._prepare_retry()
         pending = documents.filtered(lambda doc: doc.send_state == "pending")
@@ -181,7 +181,7 @@ class InvoiceRunDocument(models.Model):
     def action_mark_sent(self):
         """Note that these customers have their invoices, however they got them."""
         self.check_access("write")
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         documents = self.sudo().filtered(lambda doc: doc.send_state in SEND_OPEN)
         documents._cancel_mails()
         documents._set_sent(self.env._("by hand, noted by %(user)s", user=self.env.user.name))
@@ -197,7 +197,7 @@ class InvoiceRunDocument(models.Model):
         between leaves queued mails; the next one hands over those, and creates no second ones.
         """
         queued = self.filtered("send_message_id")
-        # what perhaps left says so, whatever it waited for
+        # those that perhaps left say so, whatever they waited for
         later = queued.filtered(lambda doc: doc.send_next_try and not doc._is_perhaps_sent())
         (queued - later)._update_send_state()
         later._renew_mails()
@@ -307,7 +307,7 @@ class InvoiceRunDocument(models.Model):
         """Follow a message by which these documents go out, whoever posted it."""
         if not self:
             return
-        # sudo: documents are the engine's; users of Accounting need not see them
+        # sudo: documents belong to the engine; users of Accounting need not see them
         self.sudo()._set_send_state(
             "pending",
             send_message_id=message.id,
@@ -413,7 +413,7 @@ class InvoiceRunDocument(models.Model):
     def _note_notifications(self, notifications, answer=None):
         """Note what ``notifications`` of the mail say: sent, failed, or still pending."""
         if not notifications:
-            # what perhaps left has not become safe to send again by that
+            # that does not make it safe to send again what perhaps left
             state = "uncertain" if self.send_state == "uncertain" else "failed"
             self._set_send_failed(self.env._("No recipient was found for the invoice."), state)
             return

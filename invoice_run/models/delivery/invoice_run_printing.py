@@ -34,7 +34,7 @@ class InvoiceRunDocument(models.Model):
         :raises UserError: no confirmed invoice among them, they are of several runs, or too many
         """
         self.check_access("write")
-        # sudo: documents are the engine's; the user may read the run and print it
+        # sudo: documents belong to the engine; the user may read the run and print it
         documents = self.sudo()._get_printable()
         documents._check_printed_together()
         reasons = documents._make_pdfs()
@@ -258,7 +258,7 @@ class InvoiceRun(models.Model):
             domain &= Domain("send_state", "=", "printed")
         else:
             domain &= Domain("send_action", "=", "print") & Domain("send_state", "=", "pending")
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         return self.env["invoice.run.document"].sudo().search(domain)
 
     def _keep_print(self, content, count):

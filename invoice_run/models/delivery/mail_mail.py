@@ -64,7 +64,7 @@ class MailMail(models.Model):
             except smtplib.SMTPServerDisconnected as error:
                 # the mail that was under way is marked, the others are still outgoing
                 _logger.info("Invoice run: connection to the mail server lost: %s", error)
-                # and what left before it is deleted already
+                # and those that left before it are deleted already
                 left = mails.exists()
                 left.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()
                 answers.untried.clear()

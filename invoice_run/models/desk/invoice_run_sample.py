@@ -5,7 +5,7 @@ from odoo import api, models
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command, Domain
 
-#: In this order, so that nothing is deleted that something else still needs.
+#: In this order nothing is deleted that something else still needs.
 SAMPLE_MODELS = (
     "billing.usage",
     "billing.contract",
@@ -235,7 +235,7 @@ class InvoiceRunSample(models.AbstractModel):
         domain = Domain("contract_id", "in", contracts.ids) | Domain(
             "usage_id", "in", self._get_records("billing.usage").ids
         )
-        # sudo: amounts and documents are the engine's
+        # sudo: amounts and documents belong to the engine
         lines = self.env["invoice.run.line"].sudo().search(domain)
         documents = lines.document_id
         self._check_not_confirmed(documents.move_id)

@@ -83,7 +83,7 @@ class InvoiceRunDocument(models.Model):
 
     def _set_failed(self, reason):
         self._set_state("failed", error=reason)
-        # what is not any more what was approved can be renewed at once
+        # documents that differ from what was approved can be recalculated at once
         self._detect_stale()
 
     def _get_ready(self):
@@ -170,7 +170,7 @@ class InvoiceRunDocument(models.Model):
         if not self.currency_id.is_zero(self.amount_total):
             return False
         if any(source._source_follows_invoices for source in self.line_ids._get_sources()):
-            return False  # only an invoice settles these, be it one over nothing
+            return False  # only an invoice settles these, even one of 0.00
         moved = defaultdict(float)
         for line in self.line_ids:
             moved[line._get_booking_key()] += line.amount
@@ -202,7 +202,7 @@ class InvoiceRunDocument(models.Model):
 
     def _post_moves(self):
         """Confirm the invoices of these documents, at most 1,000: beyond it Odoo mixes numbers."""
-        # soft=False: a date in the future is meant, not to be waited for
+        # soft=False: a date in the future is intended, nobody waits for it
         self.move_id._post(soft=False)
 
     def _refuse(self, get_reason):
@@ -351,7 +351,7 @@ class InvoiceRunDocument(models.Model):
         source = self.run_id.scenario_id._get_source()
         date = self._get_move_dates().rate
         if source._get_currency_errors(self.currency_id, self.company_id, date):
-            return False  # there is none: said by the invoice that cannot be created
+            return False  # there is none: the error of the invoice says so
         return float_compare(self.currency_rate, self._get_currency_rate(), precision_digits=9) != 0
 
     def _prepare_move_vals(self):
@@ -420,7 +420,7 @@ class InvoiceRunDocument(models.Model):
         if sign > 0:
             return reference
         if not names:
-            # it credits no invoice: what it is for are the contracts
+            # it credits no invoice, so the contracts say what it is for
             return reference or ", ".join(sorted(self._get_source_names())) or False
         lang = self.partner_id.lang or self.env.lang or "en_US"
         if not reference:

@@ -151,7 +151,7 @@ class InvoiceRun(models.Model):
         self.check_access("write")
         self._check_not_busy()
         for run in self:
-            # sudo: amounts and documents are the engine's
+            # sudo: amounts and documents belong to the engine
             run.sudo()._get_open_documents()._detect_stale()
             payers = run._get_stale_payers()
             if not payers or run.job != "none":
@@ -184,7 +184,7 @@ class InvoiceRun(models.Model):
         """Delete what was not invoiced of ``payers``, but not what somebody excluded."""
         domain = Domain("run_id", "=", self.id) & Domain("payer_id", "in", payers.ids)
         domain &= Domain("state", "in", (*DOCUMENT_OPEN, "held"))
-        # sudo: amounts and documents are the engine's
+        # sudo: amounts and documents belong to the engine
         documents = self.env["invoice.run.document"].sudo().search(domain)
         documents.line_ids._release()
         documents.line_ids.unlink()
@@ -262,7 +262,7 @@ class InvoiceRun(models.Model):
             "The work was stopped before the amounts of this customer were recalculated. They "
             "are not in this run; the next one proposes what is due."
         )
-        # sudo: exceptions are the engine's
+        # sudo: exceptions belong to the engine
         self.env["invoice.run.exception"].sudo().create(
             [
                 {"run_id": self.id, "partner_id": payer.id, "code": "error", "message": message}
@@ -272,7 +272,7 @@ class InvoiceRun(models.Model):
 
     def _remove_exceptions(self, payers):
         """Remove the exceptions of these customers and those of the run as a whole."""
-        # sudo: exceptions are the engine's
+        # sudo: exceptions belong to the engine
         self.sudo().exception_ids.filtered(
             lambda exception: (
                 not exception.partner_id

@@ -117,7 +117,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
 
     @api.model
     def _is_idle(self, run, chunk):
-        # where nothing was due, nothing keeps the next worker from these customers: pass them
+        # where nothing was due, nothing marks these customers as done: pass them
         return not run._get_done_payers(chunk.payers)
 
     @api.model

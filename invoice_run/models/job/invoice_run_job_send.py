@@ -14,7 +14,7 @@ class Chunk:
     """Documents that are sent in one way."""
 
     documents: models.BaseModel
-    #: Those whose mails wait in the queue, because the mail server took long for the others.
+    #: Documents whose mails wait in the queue, because the mail server was slow with the others.
     left: models.BaseModel
 
 
@@ -59,7 +59,7 @@ class InvoiceRunJobSend(models.AbstractModel):
                     last_id = min(last_id, min(chunk.left.ids) - 1)
                 # memory stays that of one chunk
                 self.env.invalidate_all()
-            # where none of them was wanted any more
+            # none of them was wanted any more
             run.company_id._end_taking_mails()
             self._give_back(run, documents)
 
@@ -112,7 +112,7 @@ class InvoiceRunJobSend(models.AbstractModel):
 
     def _collect_ways(self, run, documents):
         groups = documents.grouped("send_action")
-        # email first: the limit per hour is ours until its mails are noted
+        # email first: this worker holds the limit per hour until its mails are noted
         for way in sorted(groups, key=lambda way: way != "email"):
             # after a commit somebody may have decided otherwise
             wanted = run._get_documents_to_send(among=groups[way])
@@ -180,7 +180,7 @@ class InvoiceRunJobSend(models.AbstractModel):
         """
         if run.send_wait_until != moment:
             if not run._lock_to_finish(self._get_kind()):
-                # others are at work, and come to the same end
+                # other workers are still at it, and will end the job
                 self._leave_to_others(run)
             run.write({"send_wait_until": moment})
             # sudo: the scheduled action is the system's

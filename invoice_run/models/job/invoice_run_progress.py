@@ -8,9 +8,9 @@ PROGRESS = "invoice_run.progress"
 WATCHED_LIMIT = 100
 #: Documents of one step while the user looks on: their status shows as it comes.
 STEP_SIZE = 10
-#: A set that is too large for this is done in at least so many chunks: onlookers see it move.
+#: The least number of chunks of a larger set, so that users who watch see it move.
 FEWEST_CHUNKS = 4
-#: But never in smaller ones.
+#: The smallest such chunk.
 SMALLEST_CHUNK = 25
 #: After this time the scheduled action takes over what the user left unfinished.
 TAKE_OVER_MINUTES = 2

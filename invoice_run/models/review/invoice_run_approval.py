@@ -201,7 +201,7 @@ class InvoiceRun(models.Model):
         """Return the names of the open documents that were changed after ``moment``, a few."""
         try:
             since = fields.Datetime.to_datetime(moment.replace("T", " ")[:19])
-        except ValueError:  # no moment that the run gave
+        except ValueError:  # a moment that the run did not give
             return ""
         later = Domain("write_date", ">=", since) | Domain("line_ids.write_date", ">=", since)
         domain = Domain("run_id", "=", self.id) & Domain("state", "in", DOCUMENT_OPEN) & later
@@ -222,7 +222,7 @@ class InvoiceRun(models.Model):
         self._get_open_documents()._note_approved()
         if self._is_automatic("invoices"):
             self._start_invoices()
-        # whoever asked sees it at once
+        # the open page shows it at once
         self._notify_progress()
 
     def _get_approval_seal(self):

@@ -229,7 +229,7 @@ class InvoiceRunDocument(models.Model):
             "last_amount": self.currency_id.round(sum(last.values())),
             "variance": 100.0 * (amount - before) / usual if usual else 0.0,
             "is_first": bool(found) and not known,
-            # what cannot be compared has to be looked at as well
+            # what cannot be compared must be looked at as well
             "is_outlier": bool(unusual or unlike),
             "has_missing_charge": bool(missing),
         }

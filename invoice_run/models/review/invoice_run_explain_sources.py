@@ -35,7 +35,7 @@ class BillingScenarioRule(models.Model):
     _inherit = "billing.scenario.rule"
 
     def _get_author_reason(self, writer):
-        # as of the scenario: people take over both together
+        # as with the scenario: both are taken over together
         return self.scenario_id._get_author_reason(writer)
 
     def _get_unmet_reason(self, run):

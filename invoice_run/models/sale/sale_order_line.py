@@ -15,7 +15,7 @@ class SaleOrderLine(models.Model):
         return lines
 
     def unlink(self):
-        # before: a deleted line is known to no amount any more
+        # before, because no amount knows a deleted line
         self._mark_order_stale()
         return super().unlink()
 

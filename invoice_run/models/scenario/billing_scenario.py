@@ -281,7 +281,7 @@ class BillingScenario(models.Model):
             raise
         except UserError as error:
             reason = str(error)
-        except Exception as error:  # whatever a person can write into a domain
+        except Exception as error:  # any error that a typed domain can cause
             reason = (str(error).strip() or repr(error)).splitlines()[0]
         else:
             return None

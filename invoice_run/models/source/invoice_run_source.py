@@ -158,7 +158,7 @@ class InvoiceRunSource(models.AbstractModel):
         self.ensure_one()
         position = records["fiscal_position_id"]
         taxes = self._get_run_taxes(taxes, product, self.company_id, position)
-        # as they are stored: of what else would be invoiced the amount would know nothing
+        # as they are stored: the amount would not know of anything else
         quantity = self._round_as_stored("quantity", quantity)
         discount = self._round_as_stored("discount", discount)
         return {
@@ -410,7 +410,7 @@ class InvoiceRunSource(models.AbstractModel):
         """
         company = records["company_id"]
         errors = []
-        # one by one they keep what they are read ahead with, a union would not
+        # one by one they keep their prefetch, which a union would lose
         for partner in dict.fromkeys([*debtor, *records["partner_id"]]):
             errors += self._get_partner_errors(partner, company)
         errors += self._get_receivable_errors(records)
