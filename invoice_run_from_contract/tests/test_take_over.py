@@ -1,8 +1,10 @@
 """Take-over and undo: nothing twice, nothing lost."""
 
+from unittest.mock import patch
+
 import psycopg2
 
-from odoo.exceptions import AccessError, UserError
+from odoo.exceptions import AccessError, LockError, UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -82,6 +84,15 @@ class TestTakeOver(FromContractCommon):
         self.assertIn("Taken over from", bodies)
         self.assertIn("Key at the reception", bodies)
         self.assertIn(ours.name, "".join(map(str, contract.message_ids.mapped("body"))))
+
+    def test_somebody_else_is_at_it(self):
+        contract = self._make_oca(lines=[{}])
+        locked = patch.object(type(contract), "lock_for_update", side_effect=LockError("locked"))
+        with locked:
+            (result,) = self.env["billing.takeover"].take_over(SOURCE, contract.ids)
+        self.assertIn("Old contract is being changed or invoiced just now", result["error"])
+        self.assertTrue(contract.active)
+        self.assertFalse(result["contract_ids"])
 
     def test_both_modules_together_invoice_each_day_once(self):
         """Their first two months, then ours by real runs: as if they had gone on."""

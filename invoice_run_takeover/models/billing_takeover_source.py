@@ -1,6 +1,6 @@
 from odoo import api, models
 from odoo.addons.invoice_run.engine import periods
-from odoo.exceptions import UserError
+from odoo.exceptions import LockError, UserError
 from odoo.tools import format_date, formatLang
 
 from .. import plan as planning
@@ -300,11 +300,27 @@ class BillingTakeoverSource(models.AbstractModel):
         :param accept: whether what the report asks to accept is accepted
         :raises UserError: it cannot be taken over; says why
         """
-        record.lock_for_update()
-        record.invalidate_recordset()
+        self._lock(record)
         plan, _pairs = self._get_plan(record, invoiced_until)
         kinds = {planning.STOP} if accept else {planning.STOP, planning.ACCEPT}
         reasons = [finding.text for finding in plan.findings if finding.kind in kinds]
         if reasons:
             raise UserError("\n".join([self._get_record_name(record), *reasons]))
         return self.env["billing.takeover"]._create_takeover(self, plan)
+
+    @api.model
+    def _lock(self, record):
+        """Keep others, the other module's scheduled action too, off ``record``; read it anew.
+
+        :raises UserError: somebody else is at it just now
+        """
+        try:
+            record.lock_for_update()
+        except LockError:
+            raise UserError(
+                self.env._(
+                    "%(contract)s is being changed or invoiced just now. Try again in a minute.",
+                    contract=self._get_record_name(record),
+                )
+            ) from None
+        record.invalidate_recordset()
