@@ -22,7 +22,7 @@ BUILDS_ON = {CONFIRM: {CREATE}}
 
 
 class Repeated(NamedTuple):
-    """A method of Odoo that is repeated, or of which it is known why it need not be called."""
+    """A method of Odoo that is repeated, or that is known not to need a call."""
 
     step: str
     #: First digits of the SHA-256 of its source; several where several versions were read.

@@ -57,7 +57,7 @@ def get_words(*pages: str) -> set:
 
 
 def get_used(rules: tuple, words: set) -> str:
-    """Return the stylesheet of those rules that could apply to a page with these words.
+    """Return the stylesheet of the rules that could apply to a page with these words.
 
     More than do apply, never less: a rule is left out when a tag, class or id that each of its
     selectors wants is nowhere on the page, in its scripts neither.

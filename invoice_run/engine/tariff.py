@@ -75,7 +75,7 @@ class Band(NamedTuple):
 class Measure(NamedTuple):
     """What was measured in one period.
 
-    :param quantity: what the price goes by; with ``percentage`` the value, in currency
+    :param quantity: what the price depends on; with ``percentage`` the value, in currency
     :param count: how many items there are behind it
     """
 

@@ -25,7 +25,7 @@ BRIDGE_YEARS = 3
 
 
 class BillingBridge(models.TransientModel):
-    """From what contracts charge per month to what they charge in another month, by reason.
+    """How the monthly charges of contracts lead to those of another month, by reason.
 
     A month is what the price lines in force on its last day charge per month, less what was
     credited by hand in it. A line and what replaced it ("Change from date…") are compared with

@@ -98,7 +98,7 @@ class BillingForecast(models.TransientModel):
         )
 
     def _get_contracts(self):
-        """Return the contracts of which something becomes due until the last day."""
+        """Return the contracts with something that becomes due until the last day."""
         due = Domain("next_invoicing_date", "<=", self.date_to)
         return self.env["billing.contract"].search(self._get_billable_domain() & due)
 

@@ -272,7 +272,7 @@ class BillingInvoiceNow(models.TransientModel):
         }
 
     def _get_content(self, documents):
-        """Return what of these documents must not change between the dialog and the invoice."""
+        """Return the content of these documents that must not change before the invoice."""
         return [
             [
                 document.partner_id.id,
@@ -334,7 +334,7 @@ class BillingInvoiceNow(models.TransientModel):
         ]
 
     def _get_due_records(self):
-        """Return the records of which it is told when something is due."""
+        """Return the records for which the next due day is told."""
         if not self.partner_ids:
             return self._get_records()
         payers = self.partner_ids.commercial_partner_id

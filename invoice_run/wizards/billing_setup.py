@@ -155,7 +155,7 @@ class BillingSetup(models.TransientModel):
     def action_set_up(self):
         """Create a schedule with its runs for each answer; what exists already is updated.
 
-        :raises AccessError: the user is no manager of invoice runs
+        :raises AccessError: the user is not a manager of invoice runs
         :raises UserError: the company cannot invoice, or an answer is missing
         """
         self.ensure_one()

@@ -1,4 +1,4 @@
-"""From where people are into the Invoice Manager, and between what belongs together."""
+"""Ways into the Invoice Manager, and between records that belong together."""
 
 from odoo import api, fields, models
 from odoo.fields import Domain

@@ -43,7 +43,7 @@ class InvoiceManager(models.TransientModel):
         ``WATCHED_LIMIT`` rows are invoiced by :meth:`action_work`, while the user watches.
 
         :param fingerprint: of the rows that the user saw, see :meth:`get_rows`
-        :raises UserError: nothing is selected, the run is busy, or it is not any more what the
+        :raises UserError: nothing is selected, the run is busy, or it is no longer what the
             user saw
         """
         run = self._get_run()

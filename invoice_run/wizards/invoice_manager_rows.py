@@ -88,7 +88,7 @@ class InvoiceManager(models.TransientModel):
         }
 
     def _get_waiting(self, documents):
-        """Return those that wait for the repair of an earlier period of their contract."""
+        """Return those that wait for the correction of an earlier period of their contract."""
         blocked = self.run_id._get_blocked_contracts()
         return documents.filtered(
             lambda document: document.state == "to_do" and document.contract_ids & blocked

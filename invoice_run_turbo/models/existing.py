@@ -2,7 +2,7 @@ from odoo import api, models
 
 
 class AskedOnce:
-    """Records of which sending asks for each invoice whether they exist, as ``env.ref`` does.
+    """Records whose existence sending asks for with each invoice, as ``env.ref`` does.
 
     Reports, templates, layouts and country groups: while a batch is sent it is asked once.
     """

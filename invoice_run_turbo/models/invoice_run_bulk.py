@@ -180,7 +180,7 @@ class InvoiceRunBulk(models.AbstractModel):
 
     @api.model
     def _get_overridden_methods(self, methods):
-        """Yield (model.name, addon) of those of {model: methods} of whose override we know nothing.
+        """Yield (model.name, addon) of each of {model: methods} whose override is not known.
 
         What is known is in ``known_overrides.py``.
         """

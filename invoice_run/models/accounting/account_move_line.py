@@ -80,7 +80,7 @@ class AccountMoveLine(models.Model):
         return super().write(vals)
 
     def _get_changed_lines(self, vals):
-        """Return those of these lines of runs of which ``vals`` change amount, account or days."""
+        """Return those of these lines of runs whose amount, account or days ``vals`` change."""
         # sudo: users who edit an invoice need not see the run that created it
         lines = self.sudo().filtered("invoice_run_line_id")
         if not lines:

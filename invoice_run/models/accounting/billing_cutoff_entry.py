@@ -76,7 +76,7 @@ class BillingCutoffDetail(models.Model):
 
 
 def _get_row_key(row):
-    """As ``billing.cutoff.detail._get_key``, of an amount of the ledger."""
+    """Return the key of an amount of the ledger, as ``billing.cutoff.detail._get_key``."""
     values = [row[name] or False for name in DETAIL_FIELDS]
     return (*values, _freeze(row["analytic_distribution"]), row["amount"])
 
@@ -295,7 +295,7 @@ class AccountMove(models.Model):
                 )
 
     def _check_cutoff_rights(self):
-        """Refuse to book a cut-off by whoever keeps no books.
+        """Refuse to book a cut-off for users who are not bookkeepers.
 
         :raises AccessError: says which right is missing
         """

@@ -64,7 +64,7 @@ class InvoiceRun(models.Model):
         self._note_renewed(payers)
 
     def _generate_together(self, payers, look_again):
-        """As :meth:`_generate_amounts`, for all at once; return whether that worked."""
+        """Do as :meth:`_generate_amounts`, for all at once; return whether that worked."""
         try:
             with self.env.cr.savepoint():
                 self._create_amounts(payers)
@@ -78,7 +78,7 @@ class InvoiceRun(models.Model):
             return False
 
     def _generate_payer_amounts(self, payer):
-        """As :meth:`_generate_amounts`, for one customer, each contract on its own."""
+        """Do as :meth:`_generate_amounts`, for one customer, each contract on its own."""
         try:
             with self.env.cr.savepoint():
                 self.with_context(invoice_run_isolate=True)._create_amounts(payer)

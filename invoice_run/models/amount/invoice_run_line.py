@@ -173,7 +173,7 @@ class InvoiceRunLine(models.Model):
         see ``account.move._is_billing``. Called after any change of such an invoice, so the
         order in which people delete, cancel, credit and reset does not matter.
 
-        :raises UserError: a period that comes back is claimed by somebody else meanwhile
+        :raises UserError: a period that comes back was claimed by another amount meanwhile
         """
         followed = self.filtered(lambda line: line._get_source()._source_follows_invoices)
         # their records themselves know what is left of them
@@ -181,7 +181,7 @@ class InvoiceRunLine(models.Model):
         (self - followed)._sync_held_claims()
 
     def _sync_held_claims(self):
-        """As :meth:`_sync_claims`, of amounts whose claims last as long as their invoices."""
+        """Do as :meth:`_sync_claims`, for amounts whose claims last as long as their invoices."""
         billed = self.filtered(lambda line: line._is_billed())
         billed._check_billed_once()
         # what a correction cut or released stays so while the invoice is in force

@@ -40,7 +40,7 @@ OUTAGE_NUMBERS = {
 def is_outage(error):
     """Whether ``error``, or what led to it, is an outage: nothing that a document could help.
 
-    The work stops then, its responsible is told, and it goes on by itself when the cause is gone.
+    The work stops then, its responsible user is told, and it resumes when the cause is gone.
     """
     seen = set()
     while error is not None and id(error) not in seen:

@@ -712,7 +712,7 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_billed_domain(self):
-        """Return the contracts that runs invoice, and cancelled ones of which they credit days."""
+        """Return the contracts that runs invoice, and cancelled ones whose days they credit."""
         cancelled = Domain("state", "=", "cancelled")
         cancelled &= Domain("line_ids.overbilled_from", "!=", False)
         return Domain("state", "in", CONTRACT_BILLED) | cancelled
@@ -749,7 +749,7 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_due_domain(self, run):
-        """Return the contracts of which something is due at the target date of ``run``."""
+        """Return the contracts with something due at the target date of ``run``."""
         mode, target = run.scenario_id.billing_mode, run.target_date
         late = self._get_late_domain(run)
         if mode != "contract":
@@ -769,7 +769,7 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_mode_domain(self, mode, target):
-        """Return the contracts of which ``mode``, the scenario's, has days to invoice.
+        """Return the contracts that have days to invoice by the scenario's ``mode``.
 
         Until a date or the end a contract is due from its first open day on. By periods its own
         date says it where it is invoiced by periods anyway; of the others all open days are looked
@@ -963,7 +963,7 @@ class BillingContract(models.Model):
         """Return what of the charge ``vals``, a credit of the amount ``earlier``, is its document.
 
         Of its own: a credit note by setting, what was invoiced at a rate of its own, and what
-        only settles days of which nothing is left to credit.
+        only settles days with nothing left to credit.
         """
         move = self.env["account.move.line"].browse(vals["credited_line_id"]).move_id
         billed = move or earlier.document_id

@@ -278,7 +278,7 @@ class BillingContractLine(models.Model):
 
     @api.constrains("date_start")
     def _check_start_not_billed(self):
-        """Refuse a start after days that were invoiced and of which money is left.
+        """Refuse a start after days that were invoiced and not wholly credited.
 
         Nobody would ever credit it: runs credit days after the end only.
 
@@ -701,7 +701,7 @@ class BillingContractLine(models.Model):
         return service._apply(changes)
 
     def _get_whole_line_message(self):
-        """Return why a line of which nothing was invoiced cannot end before its start."""
+        """Return why a line that was never invoiced cannot end before its start."""
         return self.env._(
             "Contract %(contract)s, line “%(line)s” starts on %(date)s: nothing would be left of "
             "it. Delete the line, or end it on a later day.",
@@ -762,7 +762,7 @@ class BillingContractLine(models.Model):
         return hints or [self.env._("undo the run that settled it.")]
 
     def action_undo_change(self):
-        """Take back a change of which nothing was invoiced yet: the replaced line goes on.
+        """Take back a change that was not invoiced yet: the replaced line goes on.
 
         :raises UserError: the line replaces none, or was invoiced
         """

@@ -761,7 +761,7 @@ class BillingUsage(models.Model):
     def _get_meters(self):
         """Return the metered price lines of the contract with the code or product of this item.
 
-        What somebody else pays is invoiced to whoever that is, at its own price.
+        Items that another customer pays are invoiced to that customer, at their own price.
         """
         metered = self.contract_id.line_ids.filtered("is_metered")
         payer = self.partner_id.commercial_partner_id

@@ -70,7 +70,7 @@ class BillingContract(models.Model):
     def _get_portal_prices(self):
         """Return the prices as the customer sees them, those of one product in order of time.
 
-        Without lines of which no day is left, as the contract ends before they would begin.
+        Without lines that have no day left, because the contract ends before they would begin.
 
         :return: a dict for each: ``line``, ``rated`` (the line or its planned price: what has
             price, quantity, discount), ``note``, ``date_from`` and ``date_to`` (inclusive, None

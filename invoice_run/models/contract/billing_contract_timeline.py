@@ -220,7 +220,7 @@ class BillingContractLine(models.Model):
         return billed.open_days()
 
     def _get_part_amount(self, entry, share, part, coin):
-        """Return what of ``entry``, in the currency of the contract, is for the days ``part``."""
+        """Return the share of ``entry`` for the days ``part``, in the currency of the contract."""
         amount = self._get_own_amount(entry)
         if self.price_interval == "once":
             return amount
@@ -236,7 +236,7 @@ class BillingContractLine(models.Model):
     def _get_credited_parts(self, billed, credit, first, last):
         """Yield one credit, in the last month that it is about.
 
-        Released days are not invoiced any more: their money went with them and is not subtracted
+        Released days are no longer invoiced: their money went with them and is not subtracted
         again; where the line still has these days, their own state says what is with them.
         """
         span = credit.span or billed.entry.span

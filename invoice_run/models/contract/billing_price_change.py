@@ -23,7 +23,7 @@ class BillingPriceChange(models.AbstractModel):
     * :meth:`_get_total`: what they come to together;
     * :meth:`_apply`: writes those that are not left out.
 
-    All are set-based: a fixed number of queries, however many lines, but for lines of which days
+    All are set-based: a fixed number of queries, however many lines, but for lines whose days
     were invoiced beyond the change. What they return may be kept: it holds no records.
     """
 
@@ -198,7 +198,7 @@ class BillingPriceChange(models.AbstractModel):
 
         By the method that calculates the corrections themselves, so it is the same to the coin.
 
-        :param first_days: {price line id: first day that is not owed any more, inclusive}
+        :param first_days: {price line id: first day that is no longer owed, inclusive}
         :return: {price line id: amount}, positive, in the currency of the contract
         """
         if not first_days:

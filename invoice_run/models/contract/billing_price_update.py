@@ -307,7 +307,7 @@ class BillingPriceUpdate(models.Model):
     def action_approve(self):
         """Approve the new prices as they are.
 
-        :raises AccessError: the user is no reviewer
+        :raises AccessError: the user is not a reviewer
         :raises UserError: there is nothing to change, or four eyes are asked for
         """
         self.check_access("write")

@@ -216,7 +216,7 @@ class BillingUsage(models.Model):
 
     @api.model
     def _strip_reference(self, vals):
-        """Return ``vals`` with the external reference that means the item, whoever typed it."""
+        """Return ``vals`` with the external reference as the item has it, however it was typed."""
         if vals.get("contract_line_id") and not vals.get("contract_id"):
             line = self.env["billing.contract.line"].browse(vals["contract_line_id"])
             vals = {**vals, "contract_id": line.contract_id.id}

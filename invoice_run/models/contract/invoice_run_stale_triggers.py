@@ -66,7 +66,7 @@ class AccountTax(models.Model):
         return [("tax_ids", "in", taxes.ids)]
 
     def _get_parent_taxes(self):
-        """Return the taxes of which these are a part."""
+        """Return the taxes that these are a part of."""
         return self.search([("children_tax_ids", "in", self.ids)])
 
 

@@ -30,7 +30,7 @@ class ProductPricelist(models.Model):
         return domain & Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
 
     def _get_based_pricelists(self):
-        """Return the pricelists with rules that go by these, through any number of others."""
+        """Return the pricelists with rules based on these, through any number of others."""
         # sudo: a pricelist of one company may be the base of others
         Item = self.env["product.pricelist.item"].sudo()
         found, last = self.sudo(), self.sudo()

@@ -218,10 +218,10 @@ class InvoiceRunDocument(models.Model):
         return self.filtered(lambda doc: doc.move_id in free)
 
     def _send_once(self, method):
-        """Send by ``method``; a worker that stops meanwhile leaves no second try by itself.
+        """Send by ``method``; what a worker that stops has begun is not tried again by itself.
 
         A network is called at once, and its module may commit before our note: so "delivery
-        unconfirmed" is noted for good beforehand, as ``mail.mail._note_hand_over`` does for mails.
+        unconfirmed" is committed beforehand, as ``mail.mail._note_hand_over`` does for mails.
         """
         if method == "email" or not self.env["invoice.run"]._can_commit():
             self._send_by(method)
@@ -341,7 +341,7 @@ class InvoiceRunDocument(models.Model):
         )._prepare_retry()
 
     def _cancel_mails(self):
-        """Make sure that no unsent mail of these documents leaves any more."""
+        """Make sure that no unsent mail of these documents leaves later."""
         mails = self._get_mails(["outgoing", "exception"])
         mails.cancel()
         # sudo: notifications of the customers' mails

@@ -97,7 +97,7 @@ class MailMail(models.Model):
         return result
 
     def _note_hand_over(self, mail_server, emails):
-        """Note for good, before the mail server sees it, that a run's mail may have left.
+        """Commit, before the mail server sees it, the note that a run's mail may have left.
 
         A worker that dies after this leaves the mail as "delivery unconfirmed": nothing sends it a
         second time by itself, neither we nor Odoo's mail queue; a person decides. Without this

@@ -46,9 +46,9 @@ class InvoiceRun(models.Model):
 
     @api.model
     def close_first_steps(self):
-        """Show the first steps to nobody of this company any more.
+        """Hide the first steps from everybody of this company.
 
-        :raises AccessError: the user is no manager of invoice runs
+        :raises AccessError: the user is not a manager of invoice runs
         """
         if not self.env.user.has_group("invoice_run.invoice_run_group_manager"):
             raise AccessError(

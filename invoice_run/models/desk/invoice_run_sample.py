@@ -30,7 +30,7 @@ class InvoiceRunSample(models.AbstractModel):
     def action_load(self):
         """Create the sample data of the company and open the runs.
 
-        :raises AccessError: the user is no manager of invoice runs
+        :raises AccessError: the user is not a manager of invoice runs
         :raises UserError: the company has sample data already
         """
         self._check_manager()
@@ -46,7 +46,7 @@ class InvoiceRunSample(models.AbstractModel):
     def action_remove(self):
         """Delete the sample data of the company, and what runs generated from them.
 
-        :raises AccessError: the user is no manager of invoice runs
+        :raises AccessError: the user is not a manager of invoice runs
         :raises UserError: invoices of sample customers were confirmed
         """
         self._check_manager()
@@ -193,7 +193,7 @@ class InvoiceRunSample(models.AbstractModel):
 
     @api.model
     def _create_schedule(self, cluster):
-        """Create a monthly schedule that does nothing by itself and makes drafts only."""
+        """Create a monthly schedule that does nothing by itself and only creates drafts."""
         scenario = self._create(
             "billing.scenario",
             [

@@ -265,7 +265,7 @@ class InvoiceRunDocument(models.Model):
         return errors or self._get_stale_errors()
 
     def _get_credit_errors(self):
-        """Return which credits of this document are not what is left to credit any more."""
+        """Return the credits of this document that no longer equal what is left to credit."""
         credits = self.line_ids.filtered("corrects_id")
         if not credits:
             return []
@@ -454,7 +454,7 @@ class InvoiceRunDocument(models.Model):
         return {"display_type": "line_section", "name": name}
 
     def _sync_state(self):
-        """Follow the amounts of invoiced documents: released while none is in force any more."""
+        """Follow the amounts of invoiced documents: released while no invoice is in force."""
         for document in self.filtered(lambda doc: doc.state in DOCUMENT_HAD_INVOICE):
             held = document.line_ids.filtered(lambda line: line._is_in_force())
             moves = held.move_line_ids.move_id.filtered(lambda move: move._is_billing())

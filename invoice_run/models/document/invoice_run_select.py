@@ -101,7 +101,7 @@ class InvoiceRun(models.Model):
         return blocking.contract_ids
 
     def _close_if_done(self):
-        """Move runs on of which nothing is left to invoice, but something was."""
+        """Move on the runs with something invoiced and nothing left to invoice."""
         Document = self.env["invoice.run.document"]
         for run in self.filtered(lambda run: run.state == "approved" and run.job == "none"):
             domain = Domain("run_id", "=", run.id)

@@ -54,7 +54,7 @@ class InvoiceRunDocument(models.Model):
     def _detect_stale(self):
         """Mark what changed without anybody writing it: orders, rates, what is left to credit.
 
-        And what is not any more what was approved.
+        And documents that differ from what was approved.
         """
         self._detect_changed_sources()
         domain = Domain("id", "in", self.ids) & Domain("is_stale", "=", False)
@@ -181,7 +181,7 @@ class InvoiceRun(models.Model):
         return self.env["invoice.run.document"].search(domain)
 
     def _remove_open_documents(self, payers):
-        """Delete what was not invoiced of ``payers``, but not what somebody excluded."""
+        """Delete what ``payers`` were not invoiced, but not what somebody excluded."""
         domain = Domain("run_id", "=", self.id) & Domain("payer_id", "in", payers.ids)
         domain &= Domain("state", "in", (*DOCUMENT_OPEN, "held"))
         # sudo: amounts and documents belong to the engine

@@ -90,7 +90,7 @@ class InvoiceRunJobInvoices(models.AbstractModel):
         """Look again for gaps before the first numbers of chunks.
 
         A worker whose chunk began before another's ended does not see the numbers before its
-        own, and Odoo notes a gap where there is none.
+        own, and Odoo notes a gap that does not exist.
         """
         moves = self.env["account.move"].search(
             [("invoice_run_id", "=", run.id), ("made_sequence_gap", "=", True)]

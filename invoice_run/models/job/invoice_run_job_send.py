@@ -68,7 +68,7 @@ class InvoiceRunJobSend(models.AbstractModel):
 
         Seen anew after they are taken: whoever had them before may just have sent them.
 
-        :param seen: ids of those whose mails Odoo's own queue had in hand
+        :param seen: ids of those whose mails Odoo's own queue was processing
         :raises JobLeft: no mail may leave now, or somebody else wants the run
         """
         documents = self._lock_free_documents(run, last_id, seen)
@@ -141,7 +141,7 @@ class InvoiceRunJobSend(models.AbstractModel):
     def _has_more(self, run):
         """Whether documents were asked for in the last moment, or given back by other workers.
 
-        A mail that Odoo's own queue has in hand is none of them.
+        Without mails that Odoo's own queue is processing.
         """
         documents = run._get_documents_to_send()
         if any(not document.send_message_id for document in documents):

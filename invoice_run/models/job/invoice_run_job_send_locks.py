@@ -19,7 +19,7 @@ class InvoiceRunJobSend(models.AbstractModel):
 
     @contextmanager
     def _working(self, run):
-        """Be one of those who send ``run``.
+        """Be one of the workers that send ``run``.
 
         :raises JobLeft: somebody is about to end the job
         """

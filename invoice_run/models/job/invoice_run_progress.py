@@ -90,14 +90,14 @@ class InvoiceRun(models.Model):
     def _get_job_trigger(self):
         """Return when somebody should start on a queued job; None: at once.
 
-        The requests of whoever looks on do it, unless they stop coming.
+        The requests of the user who watches do it, unless they stop coming.
         """
         if self._has_onlooker():
             return fields.Datetime.now() + timedelta(minutes=TAKE_OVER_MINUTES)
         return None
 
     def _get_chunk_size(self, size, job=None):
-        """Return how much is done in one transaction: less where somebody looks on.
+        """Return how much is done in one transaction: less where a user watches.
 
         :param size: the most
         :param job: the model that does it, where its total can be counted

@@ -118,7 +118,7 @@ class BillingLedger(models.AbstractModel):
         :param records: as in :meth:`_get_entries`
         :param as_of: as in :meth:`_get_entries`
         :return: {record id: [:class:`BilledLine`]}, oldest first. Credits whose invoice line is
-            not in force any more, or later than ``as_of``, are in none of them.
+            no longer in force, or later than ``as_of``, are in none of them.
         """
         entries = self._get_entries(records, as_of)
         return defaultdict(

@@ -82,7 +82,7 @@ class InvoiceRun(models.Model):
 
         :param fingerprint: the run's ``fingerprint`` as the reviewer saw it, else that in the
             context (``invoice_run_fingerprint``); without one, what is there now is approved
-        :raises AccessError: the user is no reviewer
+        :raises AccessError: the user is not a reviewer
         :raises UserError: there is nothing to approve, four eyes are asked for, or the run is not
             any more what the reviewer saw (says what changed)
         """
@@ -99,7 +99,7 @@ class InvoiceRun(models.Model):
         """Send the amounts back to the responsible; an approval without invoices is withdrawn.
 
         :param reason: why; it is logged and put into an activity
-        :raises AccessError: the user is no reviewer
+        :raises AccessError: the user is not a reviewer
         :raises UserError: no reason, or there is nothing to reject
         """
         self.check_access("write")
@@ -159,7 +159,7 @@ class InvoiceRun(models.Model):
             )
 
     def _get_four_eyes_reason(self):
-        """Return what of this run keeps its user from approving it, in words, or nothing."""
+        """Return in words why its user may not approve this run, or nothing."""
         # sudo: the company's setting
         asked = self.company_id.sudo().invoice_run_four_eyes
         return self._get_prepared_by(self.env.user) if asked else ""

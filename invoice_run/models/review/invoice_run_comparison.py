@@ -24,7 +24,7 @@ class InvoiceRunDocument(models.Model):
     """Comparison of a document with the previous invoice of the same contracts or customer.
 
     Like with like: one-off charges and credits are left out, several periods are compared with
-    as many of the earlier ones, and a reversed invoice is no previous one.
+    as many of the earlier ones, and a reversed invoice is not a previous one.
     """
 
     _inherit = "invoice.run.document"
@@ -89,7 +89,7 @@ class InvoiceRunDocument(models.Model):
 
         Where invoices are automatic, those of an approved run go on.
 
-        :raises AccessError: the user is no reviewer
+        :raises AccessError: the user is not a reviewer
         """
         self.check_access("write")
         self._check_may_accept()
@@ -268,7 +268,7 @@ class InvoiceRunDocument(models.Model):
     def _get_rate_from(self, document):
         """Return units of this document's currency per unit of an earlier document's; 0: no rate.
 
-        On the date of this one: a change of rates is no change of what is invoiced.
+        On the date of this one: a change of rates does not change what is invoiced.
         """
         if document.currency_id == self.currency_id:
             return 1.0

@@ -62,7 +62,7 @@ class InvoiceRun(models.Model):
             generated; ``is_in_run``: amounts of it are in the run; ``reasons``: list of ``code``
             and ``message`` (what is wrong, what to do), empty exactly when it is invoiced
         :raises AccessError: the user may not read the run or the record
-        :raises UserError: it is no record that runs invoice
+        :raises UserError: it is not a record that runs invoice
         """
         self.ensure_one()
         self.check_access("read")
@@ -161,7 +161,7 @@ class InvoiceRun(models.Model):
         return reasons
 
     def _get_closed_reasons(self):
-        """Return why this run generates no amounts any more."""
+        """Return why this run no longer generates amounts."""
         if self.state == "cancelled":
             message = self.env._(
                 "The run is cancelled and invoices nothing any more. Create a new run, or wait "

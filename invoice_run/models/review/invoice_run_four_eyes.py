@@ -12,7 +12,7 @@ class InvoiceRun(models.Model):
 
     To prepare is to create or change what the run invoices or how: contracts, usage and orders, the
     schedule, its scenario, the run's dates and selection, its amounts, what is left out, the
-    flags. See ``billing.change``. What somebody else approved since counts no more.
+    flags. See ``billing.change``. What somebody else has approved since no longer counts.
     """
 
     _inherit = "invoice.run"

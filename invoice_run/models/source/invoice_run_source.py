@@ -492,7 +492,7 @@ class InvoiceRunSource(models.AbstractModel):
         return [("account", message)]
 
     def _get_price_errors(self, line):
-        """Return the reason, as (code, message), why the price of ``line`` is no price.
+        """Return the reason, as (code, message), why the price of ``line`` cannot be used.
 
         What is meant to be free has a discount of 100 %.
         """
