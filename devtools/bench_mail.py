@@ -33,6 +33,10 @@ class MailBench:
             raise DevError("The benchmark left no result.", f"See {STATE}/server.log.")
         return json.loads(result.read_text())
 
+    def as_text(self) -> dict[str, str]:
+        """The variables as an environment takes them."""
+        return {key: str(value) for key, value in self.variables.items()}
+
     def check_mails(self, wanted: int) -> None:
         """Only what arrived was sent."""
         arrived = sum(1 for _ in (self.folder / "mail").glob("*.eml"))
@@ -52,7 +56,7 @@ def mailing(folder: Path) -> Iterator[MailBench]:
         port = servers.choose_port()
         with (
             servers.mail_sink(space, mail) as smtp_port,
-            servers.odoo_server(space, database, port, crons=0) as server,
+            servers.odoo_server(space, database, port, crons=0),
         ):
             yield MailBench(
                 space,
@@ -60,5 +64,4 @@ def mailing(folder: Path) -> Iterator[MailBench]:
                 folder,
                 DEMO_URL=f"http://127.0.0.1:{port}",
                 DEMO_SMTP_PORT=smtp_port,
-                BENCH_SERVER_PID=server.pid,
             )

@@ -116,12 +116,23 @@ def run_workers(bench: Bench, database: str, workers: int) -> dict:
     """Several workers on one run; time from the first one's start to the last one's end."""
     if workers == 1:
         return bench.run("run_ours", database)
-    processes = [bench.start("run_worker", database) for _number in range(workers)]
+    result = work_together(bench, workers, "run_worker", "queue", database)
+    return {**result, **bench.run("check", database)}
+
+
+def work_together(
+    bench: Bench, workers: int, work: str, queue: str, database: str = "", **variables: str
+) -> dict:
+    """Have processes call ``work`` at once, after ``queue`` was called; what they took together.
+
+    Each says that it is ready, and waits for a signal.
+    """
+    processes = [bench.start(work, database, **variables) for _number in range(workers)]
     for process in processes:
         while process.stdout.readline().strip() != "ready":
             if process.poll() is not None:
                 raise DevError("A worker ended before it began.")
-    bench.run("queue", database, BENCH_WORKERS=str(workers))
+    bench.run(queue, database, BENCH_WORKERS=str(workers), **variables)
     # nobody else is at work any more
     started = time.time()
     for process in processes:
@@ -137,7 +148,6 @@ def run_workers(bench: Bench, database: str, workers: int) -> dict:
         "memory_mb": max(result["memory_mb"] for result in results),
         "memory_growth_mb": max(result["memory_growth_mb"] for result in results),
         "started": started,
-        **bench.run("check", database),
     }
 
 

@@ -1,83 +1,97 @@
-"""`./dev bench whole`: contracts, from due to in the mail server, with two workers and with one.
+"""`./dev bench whole`: contracts, from due to in the mail server, and stock Odoo on a sample.
 
-Beside it a sample of the same invoices by Odoo's own way, one by one. CPU time is that of the
-workers with what they start (wkhtmltopdf), of their database processes, and of the web server that
-gives wkhtmltopdf its stylesheets; the mail server is the customer's.
+One worker and two take turns, each on a run of new contracts that goes from its amounts to its
+mails by itself; the mails that arrive are counted.
 """
 
 import argparse
-import statistics
 
 from . import bench_run
-from .bench_mail import mailing
+from .bench_mail import MailBench, mailing
+from .bench_run import Bench, median
 from .paths import STATE
 from .shell import say
 
 FOLDER = STATE / "bench_whole"
-WAYS = {"two": "two workers", "one": "one worker", "stock": "Odoo, one by one"}
-FIGURES = {
-    "ms": "ms an invoice",
-    "cpu_ms": "ms CPU an invoice",
-    "create_ms": "ms to be invoiced",
-    "send_ms": "ms to be sent",
-    "create_cpu_ms": "ms CPU to be invoiced",
-    "send_cpu_ms": "ms CPU to be sent",
-    "per_hour": "invoices an hour",
-    "hours": "hours for 100,000",
-}
+WHOLE = 100_000
 
 
 def main(args: list[str]) -> int:
     options = _parse(args)
-    with mailing(FOLDER) as bench:
-        say(f"{options.rounds} rounds of {options.count} contracts; {options.sample} by Odoo")
-        variables = {"count": options.count, "sample": options.sample, "rounds": options.rounds}
-        result = bench.run("whole.main", **variables)
-        bench.check_mails(result["mails"])
-    return _end(result, options.json)
+    bench_run.get_space()
+    with mailing(FOLDER) as mail:
+        result = _measure(mail, options)
+        mail.check_mails(result["mails"])
+    _show(result)
+    return bench_run.end(result, options.json)
 
 
 def _parse(args: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("./dev bench whole", description=__doc__)
-    parser.add_argument("--count", type=int, default=200, help="contracts (default: 200)")
-    parser.add_argument("--sample", type=int, default=20, help="by Odoo itself (default: 20)")
-    parser.add_argument("--rounds", type=int, default=1, help="rounds (default: 1)")
+    parser.add_argument("--count", type=int, default=200, help="contracts of a run (default: 200)")
+    parser.add_argument("--sample", type=int, default=20, help="invoices of Odoo's own way")
+    parser.add_argument("--rounds", type=int, default=2, help="rounds (default: 2)")
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="in turn")
     parser.add_argument("--json", action="store_true", help="one JSON object, the last line")
-    options = parser.parse_args(args)
-    if not 1 <= options.sample <= options.count:
-        parser.error("the sample is one of the customers that have contracts")
-    return options
+    return parser.parse_args(args)
 
 
-def _end(result: dict, as_json: bool) -> int:
-    ways = {
-        way: {name: _median(rows, name) for name in FIGURES if name in rows[0]}
-        for way, rows in result["ways"].items()
+def _measure(mail: MailBench, options) -> dict:
+    ways = {str(workers): [] for workers in options.workers}
+    stock = []
+    _take_way(mail, options.workers[0], min(options.count, 20))  # caches of the database
+    for number in range(options.rounds):
+        for workers in options.workers:
+            say(f"round {number + 1}: {options.count} contracts, {workers} workers")
+            ways[str(workers)].append(_take_way(mail, workers, options.count))
+        if options.sample:
+            say(f"round {number + 1}: {options.sample} invoices, Odoo one by one")
+            stock.append(_get_bench(mail, options.sample).run("whole.stock", **mail.as_text()))
+    runs = len(options.workers) * options.rounds * options.count
+    return {
+        "bench": "whole",
+        "count": options.count,
+        "sample": options.sample,
+        "mails": runs + min(options.count, 20) + options.rounds * options.sample,
+        "ways": {name: _summarize(rows, options.count) for name, rows in ways.items()},
+        "stock": _summarize(stock, options.sample) if stock else None,
     }
-    rows = [
-        (label, *(f"{ways[way][name]:,.1f}" if name in ways[way] else "–" for way in WAYS))
-        for name, label in FIGURES.items()
-    ]
-    bench_run.show(rows, ("", *WAYS.values()))
-    ratios = {
-        "two_to_one": _compare(result, "one", "two", "ms"),
-        "two_to_one_sending": _compare(result, "one", "two", "send_ms"),
-        "to_stock": _compare(result, "stock", "two", "ms"),
-        "to_stock_cpu": _compare(result, "stock", "two", "cpu_ms"),
-        "one_to_stock_cpu": _compare(result, "stock", "one", "cpu_ms"),
+
+
+def _take_way(mail: MailBench, workers: int, count: int) -> dict:
+    bench = _get_bench(mail, count)
+    bench.run("whole.prepare", **mail.as_text())
+    result = bench_run.work_together(bench, workers, "whole.work", "whole.queue", **mail.as_text())
+    return {**result, **bench.run("whole.check")}
+
+
+def _get_bench(mail: MailBench, count: int) -> Bench:
+    return Bench(mail.space, mail.database, count, ())
+
+
+def _summarize(rows: list[dict], count: int) -> dict:
+    """Medians; the hours for 100,000 are computed from them."""
+    seconds = median(rows, "seconds")
+    return {
+        "seconds": round(seconds, 1),
+        "per_hour": round(3600 * count / seconds),
+        "hours": round(WHOLE / count * seconds / 3600, 1),
+        "cpu_ms": round(1000 * median(rows, "cpu_seconds") / count, 1),
+        "queries": round(median(rows, "queries_per_invoice"), 1),
+        "memory_mb": round(median(rows, "memory_mb")),
+        "memory_growth_mb": round(median(rows, "memory_growth_mb")),
     }
-    print(" · ".join(f"{name} {ratio}" for name, ratio in ratios.items()))
-    versions = result["versions"]
-    print(" · ".join(f"{name} {number}" for name, number in versions.items()))
-    summary = {"bench": "whole", **result, "medians": ways, "ratios": ratios}
-    return bench_run.end(summary, as_json)
 
 
-def _median(rows: list[dict], name: str) -> float:
-    return round(statistics.median(row[name] for row in rows), 2)
-
-
-def _compare(result: dict, slow: str, fast: str, name: str) -> float:
-    """How many times as fast, in the same round; the median of the rounds."""
-    pairs = zip(result["ways"][slow], result["ways"][fast], strict=True)
-    return round(statistics.median(one[name] / other[name] for one, other in pairs), 2)
+def _show(result: dict) -> None:
+    names = ("per_hour", "hours", "cpu_ms", "queries", "memory_mb")
+    ways = {f"{name} workers": way for name, way in result["ways"].items()}
+    if result["stock"]:
+        ways["Odoo, one by one"] = result["stock"]
+    rows = [(label, *(way[name] for name in names)) for label, way in ways.items()]
+    head = ("", "invoices/hour", f"hours for {WHOLE:,}", "ms CPU/invoice", "queries", "MB")
+    bench_run.show(rows, head)
+    if {"1", "2"} <= result["ways"].keys():
+        one, two = (result["ways"][name]["seconds"] for name in ("1", "2"))
+        result["two_to_one"] = round(one / two, 2)
+        print(f"two workers ÷ one: {result['two_to_one']}")

@@ -21,6 +21,8 @@ SETTLE = 900
 ODOOS_OWN = [
     ".o_main_navbar",
     ".o_control_panel_breadcrumbs .o_cp_action_menus",
+    ".o_cp_switch_buttons",
+    ".o_control_panel_navigation > .btn",
     ".o_searchview",
     ".o_searchview ~ .dropdown-toggle",
     ".o-mail-Form-chatter",
@@ -46,7 +48,13 @@ ODOOS_OWN = [
 # The web client's page, not the screens in it: no language and no zoom there.
 ODOOS_RULES = ["html-has-lang", "meta-viewport"]
 # Odoo's theme: muted text, labels on a narrow screen, badges in white on green or blue.
-ODOOS_COLORS = ["#757a7f", "#b5b5b5", "background color: #28a745", "background color: #17a2b8"]
+ODOOS_COLORS = [
+    "#757a7f",
+    "#8f8f8f",
+    "#b5b5b5",
+    "background color: #28a745",
+    "background color: #17a2b8",
+]
 ASK_AXE = """async ([exclude, off]) => {
     const there = exclude.filter((selector) => document.querySelector(selector));
     const context = {include: [['html']], exclude: there.map((selector) => [selector])};

@@ -72,7 +72,9 @@ compared. Where a localisation overrides what the fast path bypasses, its compan
 notes, take Odoo's own way; the column says how many invoices were created in bulk. An invoice and a
 credit note are exported in the electronic format that Odoo suggests for the country, and checked by
 Odoo's rules for it and against the schema (UBL 2.1, CII); the addresses are invented, so rules
-about them complain where a country has some.
+about them complain where a country has some. Invoices with taxes that are due on payment take
+Odoo's own way: in Mexico those are the usual ones, so nothing is in bulk there though the fast path
+is on.
 
 | country | chart | fast path | in bulk | rows equal | electronic format | documents |
 |---|---|---|---|---|---|---|

@@ -9,10 +9,13 @@
   class, what it keeps apart, in words of its own.
 * A state is written by `_set_state()` alone, that of sending by `_set_send_state()`.
 * `# EXTENDS` names another addon, never the one that the file belongs to.
+* Comments and docstrings say "invoice": a bill is a vendor's, and what a name says stands in code.
 """
 
 import ast
+import io
 import re
+import tokenize
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,6 +49,11 @@ STATES = "invoice.run.states"
 STATE_WRITERS = re.compile(
     r"\b(?:write|_write_engine|update)\(\s*\{[^}]*\"(?:state\":|send_state\": \")"
     r"|\.(?:send_)?state = \"|\[\"(?:send_)?state\"\] = "
+)
+#: The verb "bill". Names have an underscore, a dot, a quote or a colon beside it, or `:param`
+#: before it; a vendor's bill and a Swiss QR bill are called that.
+BILL_VERB = re.compile(
+    r"(?<![\w.`\"'/-])(?<!:param )(?<!vendor )(?<!QR )(?:bill|bills|billed)(?![\w`\"'/-]|\.\w)"
 )
 
 
@@ -181,3 +189,17 @@ def _get_text_complaints(addon: Path, path: Path) -> Iterator[str]:
         yield "engine/ is pure Python: of Odoo only its tools, and no models"
     if re.search(rf"# EXTENDS '{addon.name}[.']", text):
         yield "# EXTENDS names its own addon: give the method one home"
+    for line, prose in _get_prose(text):
+        for word in BILL_VERB.findall(prose):
+            yield f'line {line}: say "invoice" for "{word}"'
+
+
+def _get_prose(text: str) -> Iterator[tuple[int, str]]:
+    """Yield (first line, text) of each comment and docstring."""
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            if docstring := ast.get_docstring(node):
+                yield node.body[0].lineno, docstring

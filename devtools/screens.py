@@ -16,17 +16,21 @@ NARROW = (390, 844)
 TIMELINE_TAB = ".o_notebook a[name='timeline']"
 TIMELINE = ".o_invoice_run_timeline"
 BRIDGE = ".o_invoice_run_bridge"
+INVOICE_NOW = ".o_form_view button[name='action_invoice_now'] >> nth=0"
+MORE_BUTTONS = ".o_statusbar_buttons_dropdown, .o_cp_action_menus button >> nth=0"
+CHANGE_PRICES = ".o_statusbar_buttons button:has-text('…')"
 OTHER_INFO = ".o_notebook a[name='other_information']"
 
 
 def _choose(scenario: str) -> tuple[str, ...]:
-    """The clicks on a card of the Invoice Manager, and on to its second step."""
-    return (f".o_invoice_manager_card:has-text('{scenario}')", ".o_invoice_manager_next:enabled")
+    """The clicks on the card of a scenario in the Invoice Manager, and on to its second step."""
+    card = f".o_invoice_manager_card[data-id='{{{scenario}}}']"
+    return (card, ".o_invoice_manager_next:enabled")
 
 
 @dataclass(frozen=True)
 class Screen:
-    """One screen; ids in the path are those that `devtools/inside/screens.py` returns."""
+    """One screen; the ids in its path and clicks are what `devtools/inside/screens.py` returns."""
 
     name: str
     path: str
@@ -88,6 +92,41 @@ SCREENS = (
         ),
         show=".o_list_view",
     ),
+    Screen(
+        "setup",
+        f"{ACTION}invoice_run_dashboard_action",
+        clicks=(
+            "[data-menu-xmlid='invoice_run.invoice_run_menu_root']",
+            "[data-menu-xmlid='invoice_run.billing_setup_menu']",
+        ),
+        until=".modal .o_form_view",
+        login="newcomer",
+    ),
+    Screen(
+        "invoice_now",
+        f"{ACTION}billing_contract_action/{{contract}}",
+        clicks=(INVOICE_NOW,),
+        until=".modal .o_form_view",
+    ),
+    Screen(
+        "invoice_now_narrow",
+        f"{ACTION}billing_contract_action/{{contract}}",
+        clicks=(MORE_BUTTONS, INVOICE_NOW),
+        until=".modal .o_form_view",
+        size=NARROW,
+    ),
+    Screen(
+        "price_change",
+        f"{ACTION}billing_contract_action/{{contract}}",
+        clicks=(CHANGE_PRICES,),
+        until=".modal .o_form_view",
+    ),
+    Screen("price_updates", f"{ACTION}billing_price_update_action"),
+    Screen("tariffs", f"{ACTION}billing_tariff_action"),
+    Screen("indexes", f"{ACTION}billing_index_action"),
+    Screen("contracts_narrow", f"{ACTION}billing_contract_action", size=NARROW),
+    Screen("contract_narrow", f"{ACTION}billing_contract_action/{{contract}}", size=NARROW),
+    Screen("runs_narrow", f"{ACTION}invoice_run_action", size=NARROW),
     Screen("recurring", f"{ACTION}billing_contract_line_action"),
     Screen(
         "bridge",
@@ -143,17 +182,15 @@ SCREENS = (
     Screen("runs_kanban", f"{ACTION}invoice_run_action", clicks=(".o_switch_view.o_kanban",)),
     Screen("runs_calendar", f"{ACTION}invoice_run_action", clicks=(".o_switch_view.o_calendar",)),
     Screen("manager", MANAGER),
-    Screen("manager_asked", MANAGER, clicks=_choose("Orders of a team")),
-    Screen(
-        "manager_rows", MANAGER, clicks=(*_choose("All contracts due"), FETCH), until=MANAGER_ROW
-    ),
+    Screen("manager_asked", MANAGER, clicks=_choose("asking")),
+    Screen("manager_rows", MANAGER, clicks=(*_choose("contracts_due"), FETCH), until=MANAGER_ROW),
     Screen("manager_done", MANAGER, clicks=(CONTINUE, PROCESS), until=MANAGER_DONE),
     Screen("manager_narrow", MANAGER, size=NARROW),
-    Screen("manager_asked_narrow", MANAGER, clicks=_choose("Orders of a team"), size=NARROW),
+    Screen("manager_asked_narrow", MANAGER, clicks=_choose("asking"), size=NARROW),
     Screen(
         "manager_rows_narrow",
         MANAGER,
-        clicks=(*_choose("Sales orders to invoice"), FETCH),
+        clicks=(*_choose("orders_due"), FETCH),
         until=MANAGER_ROW,
         size=NARROW,
     ),

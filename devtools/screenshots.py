@@ -17,6 +17,7 @@ PICTURES = ROOT / "docs" / "screenshots"
 STORE = ROOT / "invoice_run" / "static" / "description"
 BANNER_SHOWS = "run_waiting.png"
 LARGEST = 150_000
+ENGLISH = "en_US"
 SERIOUS = ("serious", "critical")
 
 
@@ -27,14 +28,12 @@ def main(args: list[str]) -> int:
     browser.prepare_browser(browser.fetch_browser())
     job = {"axe": node.get_modules() / "axe-core" / "axe.min.js"}
     if not options.check:
-        job |= {"folder": PICTURES, "banner": _prepare_banner()}
-    with stage(space) as ready:
+        job |= _get_folder(options.language)
+    with stage(space, options.language) as ready:
         say(f"{len(screens)} screens")
         found = ready.visit(screens, **job)
     if not options.check:
-        _refuse_large()
-        _copy_to_store(screens)
-        say(f"pictures are in {PICTURES.relative_to(ROOT)} and {STORE.relative_to(ROOT)}")
+        _publish(screens, options.language)
     return _report(found)
 
 
@@ -42,6 +41,11 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser("./dev screenshots", description=__doc__)
     parser.add_argument("names", nargs="*", help="only these screens (default: all)")
     parser.add_argument("--check", action="store_true", help="no pictures, only axe-core")
+    parser.add_argument(
+        "--language",
+        default=ENGLISH,
+        help="of the users, as de_DE: these pictures are for looking at, in the state folder",
+    )
     options = parser.parse_args(args)
     unknown = set(options.names) - {screen.name for screen in SCREENS}
     if unknown:
@@ -58,6 +62,21 @@ def _report(found: dict[str, list]) -> int:
             print(f"{name}: {rule} ({impact})\n    {element[:300]}\n    {advice}")
     say(f"axe-core: {serious} serious findings on {len(found)} screens")
     return min(serious, 1)
+
+
+def _get_folder(language: str) -> dict:
+    """Where pictures go; those of the documentation and of the store are in English."""
+    if language != ENGLISH:
+        return {"folder": STATE / "screenshots" / language}
+    return {"folder": PICTURES, "banner": _prepare_banner()}
+
+
+def _publish(screens, language: str) -> None:
+    folder = _get_folder(language)["folder"]
+    if language == ENGLISH:
+        _refuse_large()
+        _copy_to_store(screens)
+    say(f"pictures are in {folder.relative_to(ROOT)}")
 
 
 def _prepare_banner() -> dict[str, Path]:

@@ -51,7 +51,7 @@ def odoo_server(
 ) -> Iterator[subprocess.Popen]:
     """Odoo's web server on this database, until the block ends."""
     if not _is_free(port):
-        # who answers there would be taken for ours
+        # whatever answers there would be taken for our server
         raise DevError(f"Port {port} has been taken meanwhile.", "Start the command again.")
     log = STATE / "server.log"
     with log.open("a") as output:

@@ -21,14 +21,15 @@ class Stage:
     space: workspace.Workspace
     url: str
     ids: dict[str, int]
+    language: str
 
     def visit(self, screens: tuple[Screen, ...] = SCREENS, **job: object) -> dict[str, list]:
         """Open screens in the browser; what axe-core found on each, when it was asked."""
-        shown = [asdict(screen) | {"path": self._fill(screen)} for screen in screens]
+        shown = [self._fill(screen) for screen in screens]
         job = {
             "url": self.url,
             "browser": str(browser.BIN / browser.NAMES[0]),
-            "lang": "en_US",
+            "lang": self.language,
             "screens": shown,
             **job,
         }
@@ -42,16 +43,21 @@ class Stage:
         )
         return json.loads(output)
 
-    def _fill(self, screen: Screen) -> str:
+    def _fill(self, screen: Screen) -> dict:
         try:
-            return screen.path.format(**self.ids)
+            path = screen.path.format(**self.ids)
+            clicks = [click.format(**self.ids) for click in screen.clicks]
+            return asdict(screen) | {"path": path, "clicks": clicks}
         except KeyError as error:
             raise DevError(f"Screen {screen.name}: there is no id {error}.") from None
 
 
 @contextmanager
-def stage(space: workspace.Workspace) -> Iterator[Stage]:
-    """Set the stage on a new database; all is gone at the end. The browser must be there."""
+def stage(space: workspace.Workspace, language: str = "en_US") -> Iterator[Stage]:
+    """Set the stage on a new database, for users of a language; all is gone at the end.
+
+    The browser must be there.
+    """
     database = databases.make_installed(space, "screens", demo=True, fresh=True)
     port, output = servers.choose_port(), STATE / "screens.json"
     output.unlink(missing_ok=True)
@@ -65,6 +71,7 @@ def stage(space: workspace.Workspace) -> Iterator[Stage]:
             DEMO_URL=f"http://127.0.0.1:{port}",
             DEMO_SMTP_PORT=smtp,
             DEMO_RESULT=output,
+            DEMO_LANGUAGE=language,
         )
-        yield Stage(space, f"http://127.0.0.1:{port}", json.loads(output.read_text()))
+        yield Stage(space, f"http://127.0.0.1:{port}", json.loads(output.read_text()), language)
     databases.drop(database)

@@ -7,15 +7,15 @@ and run, by which workers share a run, cannot meet one of them.
 
 from odoo.tools import SQL
 
-#: People get their turn on a run.
+#: A person gets a turn on a run that workers process.
 GATE = 0x1D5C << 32
-#: Giving numbers in a journal.
+#: Numbering invoices in a journal.
 NUMBERS = 0x1D5D << 32
 #: Counting the mails of a company.
 MAILS = 0x1D5E << 32
 #: Sending documents of a run: workers share it, and the one that ends the job has it alone.
 SENDING = 0x1D5F << 32
-#: Sending a document, from its note to its answer.
+#: Sending a document, from the note before the hand-over to the answer.
 DOCUMENT = 0x1D60 << 32
 
 

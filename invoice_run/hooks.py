@@ -1,7 +1,7 @@
 import re
 
 ADDON = "invoice_run"
-#: Records that know a model by its name alone, and the field that holds it.
+#: Models that refer to a model by its name, and the field that holds the name.
 BY_NAME = {"ir.filters": "model_id", "ir.exports": "resource", "base_import.mapping": "res_model"}
 
 

@@ -17,12 +17,12 @@ _logger = logging.getLogger(__name__)
 SOURCES = tuple(f"odoo.addons.{name}." for name in ("account", "analytic", "base", "mail"))
 #: Steps that stand aside each for itself.
 CREATE, CONFIRM, PRINT, SEND = STEPS = ("create", "confirm", "print", "send")
-#: Confirming leaves out the computations of which creating knows what they are.
+#: Confirming leaves out computations whose results creating already knows.
 BUILDS_ON = {CONFIRM: {CREATE}}
 
 
 class Repeated(NamedTuple):
-    """A method of Odoo that is repeated, or of which it is known why it need not be called."""
+    """A method of Odoo that is repeated, or that is known not to need a call."""
 
     step: str
     #: First digits of the SHA-256 of its source; several where several versions were read.
@@ -233,6 +233,7 @@ REPEATED = {
         _generate_and_send_invoices=("86192f77632992a3", "AccountMove.write"),
         _link_invoice_documents=("322b9329f2ba6822", "AccountMove.write"),
     ),
+    **_rows(SEND, "account.move", _check_balanced=("b41995836d116d8f", "AccountMove.write")),
     **_rows(
         SEND,
         "ir.qweb",
@@ -250,6 +251,8 @@ REPEATED = {
     **_rows(
         SEND,
         "mail.mail",
+        # its callback comes right before its commit
+        _send=("db5f82b67dbcb1d7", "MailMail._send"),
         _postprocess_sent_message=("94e20d95ddf1a4df", "MailMail.unlink"),
         unlink=("a9772638ab65ad2b", "MailMail.unlink"),
     ),

@@ -10,8 +10,8 @@ ENVIRONMENTS = "invoice_run.environments"
 def environments_kept(records):
     """Keep the environments that the ORM changes to for each amount and each link.
 
-    An environment that nobody holds is made anew each time: that took an eighth of a run. The
-    one in which the currency of an amount is read is found without making its context first,
+    An environment that nobody holds is created anew each time: that took an eighth of a run. The
+    one in which the currency of an amount is read is found without creating its context first,
     see ``invoice.run.bulk.mixin``.
     """
     cache = records.env.cr.cache

@@ -6,7 +6,7 @@ Read in Odoo's source, method by method: an addon that overrides one more of the
 
 from typing import NamedTuple
 
-#: Whose methods bulk creation repeats.
+#: Models whose methods bulk creation repeats.
 CORE = frozenset({"account", "analytic", "base", "invoice_run", "invoice_run_turbo", "mail"})
 
 

@@ -5,12 +5,14 @@ class MailsKept:
     """In the context of a hand-over; an object, so that no RPC call can forge it.
 
     ``done``: ids of the mails that Odoo would have deleted one by one. ``bounce_address``: where
-    what cannot be delivered comes back to; empty: nowhere.
+    what cannot be delivered comes back to; empty: nowhere. ``values``: the :class:`ValuesKept` of
+    the mails that are under way, None between them.
     """
 
     def __init__(self):
         self.done = set()
         self.bounce_address = None
+        self.values = None
 
 
 def get_kept(env):

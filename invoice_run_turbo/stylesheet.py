@@ -57,7 +57,7 @@ def get_words(*pages: str) -> set:
 
 
 def get_used(rules: tuple, words: set) -> str:
-    """Return the stylesheet of those rules that could apply to a page with these words.
+    """Return the stylesheet of the rules that could apply to a page with these words.
 
     More than do apply, never less: a rule is left out when a tag, class or id that each of its
     selectors wants is nowhere on the page, in its scripts neither.
@@ -112,7 +112,7 @@ def _split(head):
     """Return the selectors of a rule; commas in brackets do not part them."""
     head = _STRING.sub("", head)
     while _BRACKETS.search(head):
-        # what :not(), :is() and the like want is not wanted of the page
+        # selectors within :not(), :is() and the like need not match the page
         head = _BRACKETS.sub("", head)
     return _CONDITION.sub(" ", head).split(",")
 

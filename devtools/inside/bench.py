@@ -204,6 +204,11 @@ def run_amounts(env, count: int) -> dict:
 def run_worker(env, count: int) -> dict:
     """One of several workers: waits for the signal, works until nothing is left."""
     _warm_up(env)
+    return wait_and_work(env, count)
+
+
+def wait_and_work(env, count: int) -> dict:
+    """Say that this worker is ready, wait for the signal, work until nothing is left."""
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
     print("ready", flush=True)
     signal.sigwait({signal.SIGUSR1})

@@ -61,10 +61,15 @@ def _export(run) -> dict:
     if not kind:
         return {"format": None, "documents": 0, "problems": []}
     company.partner_id.write({**ADDRESS, "email": "office@example.com"})
-    company.partner_id.bank_ids = [Command.create({"acc_number": f"ACC{company.id}"})]
+    _add_bank(company.partner_id)
     moves = [_make_move(run, sign) for sign in (1, -1)]
     problems = [problem for move in moves for problem in _find_problems(move, kind)]
     return {"format": kind, "documents": len(moves), "problems": sorted(set(problems))}
+
+
+def _add_bank(partner) -> None:
+    """An account of this partner: of a seller to be paid to, of a customer to be paid back to."""
+    partner.bank_ids = [Command.create({"acc_number": f"ACC{partner.id}"})]
 
 
 def _make_move(run, sign: int):
@@ -79,6 +84,7 @@ def _make_move(run, sign: int):
             "company_id": company.id,
         }
     )
+    _add_bank(partner)
     product = env["product.product"].create({"name": "Rent", "type": "service"})
     line = {"product_id": product.id, "price_unit": 100.0, "quantity": sign}
     line["tax_ids"] = [Command.set(company.account_sale_tax_id.ids)]

@@ -9,7 +9,7 @@ from freezegun import freeze_time
 
 from odoo.fields import Command
 
-#: {case: (chart of accounts, country, billed in advance or in arrears)}
+#: {case: (chart of accounts, country, invoiced in advance or in arrears)}
 CASES = {
     "cz arrears": ("cz", "cz", "arrears"),
     "hu arrears": ("hu", "hu", "arrears"),

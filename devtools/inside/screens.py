@@ -1,5 +1,7 @@
 """Demo data in every state that a screen shows; the ids of what the screens open."""
 
+import os
+
 from odoo import Command, fields
 from odoo.tools import date_utils
 
@@ -27,13 +29,17 @@ def work(env) -> dict:
     _make_something_due(env)
     asking = _make_asking_scenario(env)
     runs = _leave_at_other_steps(later[2:], invoiced[1:2])
+    _speak(env, os.environ["DEMO_LANGUAGE"])
     env.cr.commit()
+    env.registry.signal_changes()  # the server that runs has read the languages already
     return {
         "waiting": waiting.id,
         "invoiced": invoiced[:1].id,
         "schedule": waiting.schedule_id.id,
         "scenario": waiting.scenario_id.id,
         "asking": asking.id,
+        "contracts_due": _get_default_scenario(env, "contracts_due").id,
+        "orders_due": _get_default_scenario(env, "sale_to_invoice").id,
         "contract": contract.id,
         "portal_contract": contract.id,
         "customer": contract.partner_id.id,
@@ -174,6 +180,23 @@ def _get_periodic_contract(env):
     domain = [("next_invoicing_date", "!=", False), ("run_line_ids.move_line_ids", "!=", False)]
     contracts = env["billing.contract"].search([*domain, ("title", "!=", False)], order="id")
     return contracts.sorted(lambda contract: len(contract.line_ids), reverse=True)[:1]
+
+
+def _get_default_scenario(env, name: str):
+    """One of the scenarios that each company gets."""
+    return env.ref(f"invoice_run.scenario_{name}_{env.company.id}")
+
+
+def _speak(env, language: str) -> None:
+    """Install a language, and let everybody on the stage use it."""
+    env["base.language.install"].create(
+        {"lang_ids": _get_language(env, language).ids}
+    ).lang_install()
+    env["res.users"].search([]).partner_id.lang = language
+
+
+def _get_language(env, code: str):
+    return env["res.lang"].with_context(active_test=False).search([("code", "=", code)])
 
 
 def _make_portal_user(env, partner) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+import lxml.html
 import pypdf
 import qrcode
 from freezegun import freeze_time
@@ -118,7 +119,23 @@ def _read(document) -> dict:
         **found,
         "reference": move.payment_reference,
         "spaced_reference": move.space_qrr_reference(move.payment_reference).strip(),
+        "parts": _get_parts(move),
         "sameness": [_compare(image.image, modules) for image in page.images],
+    }
+
+
+def _get_parts(move) -> dict[str, str]:
+    """Return the text of each part of the QR bill as it goes to the printing program.
+
+    There the parts are apart; on the page their texts run into one another.
+    """
+    reports = move.env["ir.actions.report"]
+    html, _type = reports._render_qweb_html("l10n_ch.l10n_ch_qr_report", move.ids)
+    page = lxml.html.fromstring(html)
+    classes = {"receipt": "swissqr_receipt", "payment": "swissqr_body"}
+    return {
+        part: " ".join(page.find_class(name)[0].text_content().split())
+        for part, name in classes.items()
     }
 
 

@@ -126,30 +126,27 @@ def let_wait(person, cr, reason):
     while not is_waiting(cr):
         assert time.monotonic() < deadline and thread.is_alive(), reason
     return thread
-with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.cursor() as third:
-    assert see(one)._lock_job('amounts') and see(other)._lock_job('amounts'), 'they share it'
+def interrupt(job, person, one, other, third):
+    # two workers share a job; a person gets a turn before either begins a further chunk
+    assert see(one)._lock_job(job) and see(other)._lock_job(job), 'they share it'
     other.commit()
-    person = let_wait(save, third, 'saved while a worker is at it')
-    assert not see(other)._lock_job('amounts'), 'no further chunk before who waits'
+    thread = let_wait(person, third, f'{job}: a person while a worker is at it')
+    assert not see(other)._lock_job(job), 'no further chunk before whoever waits'
     other.commit()
     one.commit()
-    person.join(60)
+    thread.join(60)
     third.commit()
-    assert not person.is_alive() and see(third).name == 'mine'
+    assert not thread.is_alive()
+with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.cursor() as third:
+    interrupt('amounts', save, one, other, third)
+    assert see(third).name == 'mine'
     assert see(other)._lock_job('amounts'), 'the work goes on'
     other.commit()
     # "Stop" gets its turn among those that send
     see(third)._write_engine({'job': 'send'})
     third.commit()
-    assert see(one)._lock_job('send') and see(other)._lock_job('send'), 'they share it'
-    other.commit()
-    person = let_wait(stop, third, 'stopped amid a chunk')
-    assert not see(other)._lock_job('send'), 'no further chunk before who stops'
-    other.commit()
-    one.commit()
-    person.join(60)
-    third.commit()
-    assert not person.is_alive() and see(third).job == 'none'
+    interrupt('send', stop, one, other, third)
+    assert see(third).job == 'none'
     # several send, each document is one worker's, whatever is committed meanwhile
     with send(one) as first:
         assert first and take(one, 1, 2) == [1, 2]

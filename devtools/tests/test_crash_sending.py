@@ -8,18 +8,18 @@ person decides.
 import email
 import email.policy
 import json
+import random
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from devtools import servers
 
-from .workers import END, START, WORKER, ask, finish, start
+from .workers import START, WORKER, ask, finish, start
 
 CUSTOMERS = 10
-#: Those of the test that kills many workers.
-MANY = 120
 MAKE = f"""
 for name in ('web.base.url', 'report.url'):
     env['ir.config_parameter'].set_param(name, os.environ['SERVER'])
@@ -109,18 +109,20 @@ env['mail.mail'].process_email_queue()
 env['invoice.run']._cron_process_runs()
 env.cr.commit()
 """
-SENT = """
+READ = """
 import json
-env.cr.rollback()
-run = env['invoice.run'].search([], order='id desc', limit=1)
-print(json.dumps({
-    'job': run.job, 'invoices': run.invoice_count, 'sent': run.sent_count,
-    'failed': run.failed_count, 'pending': run.pending_count,
-    'left_behind': env['mail.mail'].search_count([('state', '=', 'sent')]),
-    'uncertain': run.document_ids.filtered_domain(
-        [('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
-}))
+def read():
+    env.cr.rollback()
+    run = env['invoice.run'].search([], order='id desc', limit=1)
+    return {
+        'job': run.job, 'invoices': run.invoice_count, 'sent': run.sent_count,
+        'failed': run.failed_count, 'pending': run.pending_count,
+        'left_behind': env['mail.mail'].search_count([('state', '=', 'sent')]),
+        'uncertain': run.document_ids.filtered_domain(
+            [('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
+    }
 """
+SENT = READ + "print(json.dumps(read()))\n"
 # Several at once: they begin together.
 TOGETHER = """
 import pathlib
@@ -151,87 +153,50 @@ for number in (2, 3, 4):
     env.ref(f'invoice_run.invoice_run_cron_{number}').active = True
 env.cr.commit()
 """
-# Further tenants, so that many workers can die on one run.
-MORE = f"""
-partners = env['res.partner'].create([
-    {{'name': f'Tenant {{n:02}}', 'email': f'tenant{{n:02}}@example.com',
-      'invoice_sending_method': 'email'}}
-    for n in range({CUSTOMERS}, {MANY})])
-product = env['product.product'].search([('name', '=', 'Rent')])
-env['billing.contract'].create([
-    {{'partner_id': partner.id, 'date_start': '2024-01-01',
-      'line_ids': [(0, 0, {{'product_id': product.id, 'price_unit': 100}})]}}
-    for partner in partners]).action_activate()
-"""
-# Pairs of workers, each killed from outside at its own instant. They are forks of one process, as
-# Odoo's own workers are: a new pair is at work at once, and there is time for many.
-KILLING = (
-    SENDER
-    + """
-import random
-from odoo import api, sql_db
-chance = random.Random(int(os.environ['SEED']))
-registry = env.registry
-
-def connect():
-    global env
-    env = api.Environment(registry.cursor(), api.SUPERUSER_ID, {})
-
-def begin_worker():
+# Workers that are forked, so that many can die: each has a connection of its own.
+FORKED = """
+import pathlib, threading
+from odoo import SUPERUSER_ID, api, sql_db
+def fork(seconds):
     pid = os.fork()
-    if not pid:
-        status = 1
-        try:
-            connect()
-            work()
-            status = 0
-        finally:
-            os._exit(status)
-    return pid
-
-def wait_for_mail():
-    before, until = len(os.listdir(os.environ['MAIL'])), time.monotonic() + 10
-    while len(os.listdir(os.environ['MAIL'])) == before and time.monotonic() < until:
-        time.sleep(0.005)
-
-def kill_two(seconds, is_after_mail):
-    # close: a connection is not shared with a fork
-    env.cr.close()
-    sql_db.close_all()
-    workers = [begin_worker() for _moment in seconds]
-    if is_after_mail:
-        wait_for_mail()
-    begin = time.monotonic()
-    for moment, pid in zip(seconds, workers):
-        time.sleep(max(0, begin + moment - time.monotonic()))
-        os.kill(pid, signal.SIGKILL)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in workers]
-    connect()
-    return codes
-
-def count_perhaps_sent():
-    return env['mail.notification'].search_count(
-        [('failure_type', '=', 'invoice_run_unknown')])
-
-deadline, rounds = time.monotonic() + float(os.environ['KILLING']), []
-env.cr.commit()
-while time.monotonic() < deadline and env['invoice.run'].search_count([('job', '!=', 'none')]):
-    before = count_perhaps_sent()
-    # every second time among the mails, which are a small part of the time
-    is_after_mail = len(rounds) % 2
-    most = 0.4 if is_after_mail else 3
-    seconds = sorted(chance.uniform(0, most) for _worker in range(2))
-    codes = kill_two(seconds, is_after_mail)
-    rounds.append({
-        'seconds': seconds, 'codes': codes, 'unconfirmed': count_perhaps_sent() - before})
-print(json.dumps({'rounds': rounds}))
+    if pid:
+        return pid
+    global env
+    sql_db._Pool = sql_db._Pool_readonly = None
+    registry = env.registry
+    registry._db = sql_db.db_connect(registry.db_name)
+    if seconds:
+        death = threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL))
+        death.daemon = True
+        death.start()
+    try:
+        env = api.Environment(registry.cursor(), SUPERUSER_ID, {})
+        work()
+        if not seconds:
+            env['mail.mail'].process_email_queue()
+            env['invoice.run']._cron_process_runs()
+            env.cr.commit()
+        os._exit(0)
+    except BaseException:
+        import traceback
+        traceback.print_exc()
+        os._exit(1)
+def wait(pids):
+    statuses = [os.waitpid(pid, 0)[1] for pid in pids]
+    return [os.waitstatus_to_exitcode(status) for status in statuses]
+mails = pathlib.Path(os.environ['MAILS'])
+for number, seconds in enumerate(json.loads(os.environ['ROUNDS'])):
+    os.environ['DAY'] = f'{2024 + number // 12}-{number % 12 + 1:02}-15'
+    exec(MAKE_RUN)
+    before = set(mails.iterdir())
+    codes = wait([fork(moment) for moment in seconds])
+    codes += wait([fork(None)])
+    arrived = sorted(str(path) for path in set(mails.iterdir()) - before)
+    print(json.dumps({'codes': codes, 'mails': arrived, 'result': read()}), flush=True)
 """
-)
-#: Seconds of killing at random instants; the instants are fixed, so that a failure can be repeated.
-KILLING_SECONDS = 45
+#: Pairs of workers that die at random moments; fixed, so that a failure can be repeated.
+ROUNDS = 15
 SEED = 20260
-#: As many must have died for the test to say anything.
-LEAST_KILLS = 10
 ALL = {f"tenant{number:02}@example.com" for number in range(CUSTOMERS)}
 
 
@@ -255,13 +220,19 @@ def sink(space, database, tmp_path):
 
 def get_recipients(folder):
     """How often each address got a mail; the folder is emptied."""
-    counter = Counter()
-    for path in folder.glob("*.eml"):
-        message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-        assert any(part.get_content_type() == "application/pdf" for part in message.walk())
-        counter[message["To"].addresses[0].addr_spec] += 1
+    paths = list(folder.glob("*.eml"))
+    counter = Counter(map(get_recipient, paths))
+    for path in paths:
         path.unlink()
     return counter
+
+
+def get_recipient(path):
+    """The address of a mail, which has an invoice."""
+    content = Path(path).read_bytes()
+    message = email.message_from_bytes(content, policy=email.policy.default)
+    assert any(part.get_content_type() == "application/pdf" for part in message.walk())
+    return message["To"].addresses[0].addr_spec
 
 
 def send_and_die(space, database, day, where):
@@ -325,7 +296,7 @@ def test_network_breaks_off(space, database, sink):
 def start_two(space, database, folder, script):
     """Two workers that begin together."""
     folder.mkdir()
-    return [start(space, database, script, MEETING=str(folder)) for _worker in range(2)]
+    return [start(space, database, script, MEETING=str(folder)) for _number in range(2)]
 
 
 def make_run(space, database, day, *more):
@@ -351,33 +322,22 @@ def test_two_workers_share(space, database, sink, tmp_path):
 
 def test_two_workers_killed(space, database, sink):
     """At any instant: nothing twice, nothing lost, one unconfirmed a kill at most."""
-    ask(space, database, MORE, "env.cr.commit()")
-    make_run(space, database, "2024-01-15")
-    output = space.script(
-        database,
-        KILLING + END,
-        problem="The killing failed",
-        SEED=str(SEED),
-        KILLING=str(KILLING_SECONDS),
-        MAIL=str(sink),
-    )
-    rounds = json.loads(output)["rounds"]
-    assert {code for one in rounds for code in one["codes"]} <= {0, -signal.SIGKILL}, rounds
-    for one in rounds:
-        kills = one["codes"].count(-signal.SIGKILL)
-        assert 0 <= one["unconfirmed"] <= kills, one
-    kills = [code for one in rounds for code in one["codes"]].count(-signal.SIGKILL)
-    assert kills >= LEAST_KILLS, rounds
-    sent_meanwhile = sum(1 for _mail in sink.glob("*.eml"))
-    assert sent_meanwhile, "they died while mails left, not all before"
-    [result] = ask(space, database, SENDER, START, LATER, SENT)
-    print(f"{kills} kills, {sent_meanwhile} mails between them, {len(result['uncertain'])} open")
-    uncertain = set(result["uncertain"])
-    assert len(uncertain) == len(result["uncertain"]) <= kills
-    assert (result["job"], result["invoices"]) == ("none", MANY)
-    assert (result["sent"], result["failed"]) == (MANY - len(uncertain), len(uncertain))
-    assert (result["pending"], result["left_behind"]) == (0, 0)
-    recipients = get_recipients(sink)
-    everybody = {f"tenant{number:02}@example.com" for number in range(MANY)}
-    assert set(recipients.values()) == {1}
-    assert everybody - uncertain <= set(recipients) <= everybody
+    chance = random.Random(SEED)
+    moments = [[chance.uniform(0.02, 1.0) for _worker in range(2)] for _round in range(ROUNDS)]
+    script = f"MAKE_RUN = {MAKE_RUN!r}\n" + SENDER + READ + FORKED
+    worker = start(space, database, script, ROUNDS=json.dumps(moments), MAILS=str(sink))
+    [output] = finish(worker)
+    rounds = [json.loads(line) for line in output.splitlines() if line.startswith('{"codes"')]
+    assert len(rounds) == ROUNDS, output
+    kills = [row["codes"].count(-signal.SIGKILL) for row in rounds]
+    for number, row in enumerate(rounds):
+        context = (number, moments[number], row)
+        assert set(row["codes"]) <= {0, -signal.SIGKILL}, context
+        assert row["codes"][-1] == 0, context
+        uncertain = set(row["result"]["uncertain"])
+        assert len(uncertain) <= kills[number], context
+        assert_sent(row["result"], uncertain=len(uncertain))
+        recipients = Counter(map(get_recipient, row["mails"]))
+        assert set(recipients.values()) == {1}, context
+        assert ALL - uncertain <= set(recipients) <= ALL, context
+    assert sum(kills) >= ROUNDS, f"too few died while they worked: {kills}"

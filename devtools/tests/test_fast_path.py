@@ -102,8 +102,11 @@ def test_swiss_invoices_are_printed_with_their_qr_bill(found):
         text = " ".join(slip["text"].split())
         assert len(slip["reference"]) == 27, name
         assert "Payment part Currency CHF Amount 1 334.49" in text, name
-        # at least on the receipt: without a web server's stylesheets, columns run over the page
+        # without a web server's stylesheets, columns run over the page
         assert f"Reference {slip['spaced_reference']}" in text, name
+        assert set(slip["parts"]) == {"receipt", "payment"}
+        for part, words in slip["parts"].items():
+            assert f"Reference {slip['spaced_reference']}" in words, (name, part)
         assert f"Payable by {name}" in text, name
         # the Swiss cross covers some modules; another invoice's code shows about half of them
         assert max(slip["sameness"]) > 0.97, name

@@ -133,3 +133,21 @@ def test_extends_names_another_addon(complain):
     (text,) = complain({"models/run/a.py": "# EXTENDS 'addon': first the limits\n"})
     assert "names its own addon" in text
     assert complain({"models/run/a.py": "# EXTENDS 'account'\n"}) == []
+
+
+@pytest.mark.parametrize(
+    ("prose", "is_refused"),
+    [
+        ("# what this run bills", True),
+        ('"""Return what was billed of it."""', True),
+        ('"""Return it.\n\nThe days that nobody may bill now.\n"""', True),
+        ("# what this run invoices", False),
+        ("# as ``is_billed`` says, by `billed` or billed_lines", False),
+        ('"""Return it.\n\n:param billed: what was invoiced\n"""', False),
+        ("# in its billing period; a vendor bill, a QR bill", False),
+        ('billed = "billed"', False),
+    ],
+)
+def test_comments_and_docstrings_say_invoice(complain, prose, is_refused):
+    texts = complain({"wizards/a.py": f"{prose}\n"})
+    assert len(texts) == is_refused

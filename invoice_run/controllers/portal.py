@@ -27,7 +27,7 @@ class BillingPortal(CustomerPortal):
         return contracts, contracts._get_portal_domain()
 
     def _get_contract(self, contract_id, access_token):
-        """Return the contract, as superuser, if who asks may see it; else an empty recordset.
+        """Return the contract, as superuser, if the user may see it; else an empty recordset.
 
         It is the user's own, or the link holds its token, or the user may read it in Odoo.
         """

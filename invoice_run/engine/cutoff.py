@@ -1,4 +1,4 @@
-"""What a month-end entry moves: pure arithmetic on the billed ledger, no ORM, no I/O.
+"""What a month-end entry moves: pure arithmetic on the ledger, no ORM, no I/O.
 
 Deferred revenue is invoiced and not yet earned; accrued revenue is earned and not yet invoiced.
 Both are in company currency, to the coin, positive where revenue was, or will be, invoiced.

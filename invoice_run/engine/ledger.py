@@ -94,7 +94,7 @@ class BilledLine:
     credits: tuple[LedgerEntry, ...] = ()
 
     def left(self, measure: str = "amount") -> Fraction:
-        """What of it was not credited, goodwill included.
+        """Return the part that was not credited, goodwill included.
 
         :param measure: which figure of the entries: ``amount``, ``company_amount`` or
             ``price_amount``
@@ -105,7 +105,7 @@ class BilledLine:
     def left_after(
         self, day: date, share: Share, measure: str = "amount", coin: float | None = None
     ) -> Fraction:
-        """What of it is for the days after ``day`` and was not credited.
+        """Return the part for the days after ``day`` that was not credited.
 
         Never more than :meth:`left`. A credit for days counts for these days, one for the last
         days counts from the last day back, a goodwill for none; one that nobody was asked

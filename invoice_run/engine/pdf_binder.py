@@ -21,7 +21,7 @@ from odoo.tools.pdf import (
 
 #: What a page may take from the nodes above it (ISO 32000-1, table 30).
 INHERITED = ("/Resources", "/MediaBox", "/CropBox", "/Rotate")
-#: Of a page: what refers to things outside of it.
+#: Entries of a page that refer to objects outside of it.
 LEFT_OUT = ("/Parent", "/StructParents", "/B", "/Metadata")
 #: Nodes above a page; a balanced tree of a million pages has twenty.
 MOST_LEVELS = 1000

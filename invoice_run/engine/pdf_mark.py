@@ -9,7 +9,7 @@ from odoo.tools.pdf import PdfFileReader, PdfFileWriter
 
 FONT = "Helvetica-Bold"
 COLOR = Color(0.8, 0.1, 0.1, alpha=0.18)
-#: Of the diagonal of a page, how much the word takes.
+#: The part of the page's diagonal that the word takes.
 PART = 0.6
 
 

@@ -1,7 +1,7 @@
 """Prices that change on days agreed beforehand: pure functions, no ORM, no I/O.
 
 A price line has a price from its first day on, and any number of further ones, each from a day
-on until the next one. What is billed is cut where the price changes, so that each part has one
+on until the next one. What is invoiced is cut where the price changes, so that each part has one
 price; :func:`periods.charge` counts the parts of a unit together, so they never cost more than one
 unit of time, however often the price changes within it.
 """

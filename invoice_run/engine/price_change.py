@@ -1,7 +1,8 @@
 """What a change of prices does, as plain values: no ORM, no I/O.
 
 A change is of one price line, from one day on. Whoever shows it, keeps it, writes it or tells the
-customer reads it from here; ``billing.price.change`` (``models/contract/``) makes and applies it.
+customer reads it from here; ``billing.price.change`` (``models/contract/``) calculates and
+applies it.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ ENDED = "ended"  # it ends before the change
 RECENT = "recent"  # its price is not old enough
 RAISED = "raised"  # its price holds a percentage from that day on already
 BILLED = "billed"  # all of its days are invoiced or claimed: nothing would be left of it
-EMPTY = "empty"  # nothing would be left of it, and nothing was billed
+EMPTY = "empty"  # nothing would be left of it, and nothing was invoiced
 TARIFF = "tariff"  # its price is that of a tariff
 METERED = "metered"  # its quantity is what is used
 
@@ -79,7 +80,7 @@ class PriceChange:
     :param new: the price from then on
     :param vals: values in which the new line differs; None: the line ends
     :param reason: why it is left out, one of the constants above; empty: it is changed
-    :param in_place: whether the line itself is overwritten: nothing of it is billed, and none of
+    :param in_place: whether the line itself is overwritten: nothing of it is invoiced, and none of
         its days is before the change
     :param is_billed: whether days from ``date_from`` on are invoiced or claimed by a run
     :param credit: what the next run proposes to credit for days from ``date_from`` on, positive,

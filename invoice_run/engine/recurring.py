@@ -4,7 +4,7 @@ A year has 365 days, 52 weeks, 12 months; a month is the twelfth part of a year,
 length. So a price per day counts 365/12 times a month, one per week 52/12 times.
 
 The bridge compares what is charged per month on two days. What replaced a price line is
-compared with it, so a change of price is no end and new start. Whatever the history,
+compared with it, so a change of price is not an end and a new start. Whatever the history,
 what was there before plus all movements is what is there after, to the coin.
 """
 

@@ -4,7 +4,7 @@ import io
 
 import xlsxwriter
 
-#: Names of sheets are at most so long, and without these.
+#: The longest name of a sheet, and the characters that it must not have.
 SHEET_LENGTH = 31
 NOT_IN_NAMES = str.maketrans("", "", "[]:*?/\\'")
 WIDTHS = {"text": 22, "date": 12, "count": 10, "amount": 15}

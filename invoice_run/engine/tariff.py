@@ -16,7 +16,7 @@ and including its own. So 10.5 between a band up to 10 and one up to 20 has a pr
 accuracy of a meter. The last band has no limit.
 
 All results are exact fractions. The caller rounds once, at the end, what is due for a period as a
-whole (:func:`get_due`), so what several invoices bill of one period adds up to its rating.
+whole (:func:`get_due`), so what several invoices charge for one period adds up to its rating.
 
 A quantity that was measured below zero is rated as zero: a period never pays the customer. What is
 given back belongs into the period in which it was charged, which is then rated anew.
@@ -75,7 +75,7 @@ class Band(NamedTuple):
 class Measure(NamedTuple):
     """What was measured in one period.
 
-    :param quantity: what the price goes by; with ``percentage`` the value, in currency
+    :param quantity: what the price depends on; with ``percentage`` the value, in currency
     :param count: how many items there are behind it
     """
 
@@ -224,9 +224,9 @@ def bound(
 
 
 def get_due(total: Fraction, billed: Iterable[Fraction], coin: Fraction) -> Fraction:
-    """What is left to bill of a period that costs ``total``; below zero: to give back.
+    """What is left to invoice of a period that costs ``total``; below zero: to give back.
 
-    The whole is rounded, once; what was billed of it is what invoices said. So whatever is billed
+    The whole is rounded once; what was invoiced of it is what invoices said. So what is invoiced
     of a period one after the other adds up to its rating.
     """
     return round_half_up(total, coin) - sum(billed, ZERO)

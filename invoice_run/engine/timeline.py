@@ -37,7 +37,7 @@ def minus(span: Span, others: Iterable[Span]) -> list[Span]:
 
 
 def part_of(amount: Fraction, share: Share, part: Span, coin: Fraction) -> Fraction:
-    """What of ``amount`` is for the days of ``part``: the parts add up to it, to the coin.
+    """Return the share of ``amount`` for the days of ``part``: shares add up to it, to the coin.
 
     :param share: which share of it is for the days up to a day
     """

@@ -12,7 +12,7 @@ from datetime import date
 
 import xlsxwriter
 
-#: What a spreadsheet takes for a formula, at the beginning of a text.
+#: First characters by which a spreadsheet takes a text for a formula.
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 MIMETYPES = {
     "csv": "text/csv",

@@ -115,7 +115,7 @@ class InvoiceRunCommon(KeptCommon):
         return run
 
     def _get_periods(self, run):
-        """Return the billed periods of ``run`` as text, in order."""
+        """Return the invoiced periods of ``run`` as text, in order."""
         lines = run.line_ids.sorted(lambda line: (line.billing_date_from, line.id))
         return [f"{line.billing_date_from}/{line.billing_date_to}" for line in lines]
 

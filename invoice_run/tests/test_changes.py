@@ -133,7 +133,7 @@ class TestChanges(InvoiceRunCommon):
         self.assertEqual(contract.line_ids.mapped("price_unit"), [220.0])
 
     def _get_month(self, contract, until="2024-01-31"):
-        """Return what is billed, less credits, for the days up to ``until``."""
+        """Return what is invoiced, less credits, for the days up to ``until``."""
         amounts = contract.run_line_ids.filtered(lambda one: str(one.billing_date_to) <= until)
         return round(sum(amounts.mapped("amount")), 2)
 
@@ -192,7 +192,7 @@ class TestChanges(InvoiceRunCommon):
 
 @tagged("post_install", "-at_install")
 class TestCopy(InvoiceRunCommon):
-    """A copied contract asks from when: it must not bill the days of another one."""
+    """A copied contract asks from when: it must not invoice the days of another one."""
 
     @freeze_time("2024-05-20")
     def _copy(self, contract, default=None):
@@ -259,11 +259,11 @@ class TestCopy(InvoiceRunCommon):
 
 @tagged("post_install", "-at_install")
 class TestCancelled(LedgerCommon):
-    """A contract that is cancelled after it was billed in advance."""
+    """A contract that is cancelled after it was invoiced in advance."""
 
     def setUp(self):
         super().setUp()
-        # the year 2024, billed on 5 January
+        # the year 2024, invoiced on 5 January
         line = {"price_unit": 1200.0, "price_interval": "year"}
         self._bill([line], "2024-01-05", period_count=12)
 
@@ -344,7 +344,7 @@ class TestCancelled(LedgerCommon):
 
 @tagged("post_install", "-at_install")
 class TestLaterStart(LedgerCommon):
-    """A start that is moved after days that are billed."""
+    """A start that is moved after days that are invoiced."""
 
     @freeze_time("2024-01-20")
     def test_billed_days_must_be_given_back_first(self):

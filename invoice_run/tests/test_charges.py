@@ -337,7 +337,7 @@ class TestExamples(BaseCase):
                 self.assertEqual(found, 100)
 
     def test_year_that_does_not_divide(self):
-        """1,000 a year billed monthly: never off by more than a coin, 1,000 in the end."""
+        """1,000 a year invoiced monthly: never off by more than a coin, 1,000 in the end."""
         terms = Terms(day("2024-02-29"))
         months = [terms.grid.period(number) for number in range(12)]
         found = [amount(terms, terms.start, month, "year", Fraction(1000)) for month in months]
@@ -617,7 +617,7 @@ def total(case: Case, billed: list[Span], interval, price=HUNDRED, coin=CENT) ->
 
 @tagged("post_install", "-at_install")
 class TestBillingInSteps(BaseCase):
-    """However the runs fall, in the end every day is billed once, at the same total."""
+    """However the runs fall, in the end every day is invoiced once, at the same total."""
 
     @settings(max_examples=80, **FIXED)
     @given(

@@ -8,7 +8,7 @@ from .common import InvoiceRunCommon
 
 @tagged("post_install", "-at_install")
 class TestContractAmounts(InvoiceRunCommon):
-    """Invoiced and still to bill: both untaxed, in the currency of the contract."""
+    """Invoiced and still to invoice: both untaxed, in the currency of the contract."""
 
     @classmethod
     def setUpClass(cls):

@@ -126,7 +126,7 @@ class TestCutoffArithmetic(BaseCase):
 
 
 class CutoffCommon(LedgerCommon):
-    """A year of 1,200 from January 2024, billed on 5 January."""
+    """A year of 1,200 from January 2024, invoiced on 5 January."""
 
     @classmethod
     def setUpClass(cls):
@@ -232,7 +232,7 @@ class TestCutoffReport(CutoffCommon):
             )
         self._bill_year(currency_id=euro.id)
         self.assertEqual(self._get_cutoff(), (2200.0, 0.0))
-        # what is not billed has no rate yet: that of the day
+        # what is not invoiced has no rate yet: that of the day
         self.contract.action_cancel()
         self._make_contract(date_start="2024-01-01", currency_id=euro.id)
         self.assertEqual(self._get_cutoff()[1], 1000.0)

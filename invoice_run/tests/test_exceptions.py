@@ -9,7 +9,7 @@ AMOUNTS_LOG = "odoo.addons.invoice_run.models.document.invoice_run_document"
 
 @tagged("post_install", "-at_install")
 class TestExceptions(InvoiceRunCommon):
-    """What cannot be billed is explained with its contract; everything else goes on."""
+    """What cannot be invoiced is explained with its contract; everything else goes on."""
 
     @classmethod
     def setUpClass(cls):
@@ -22,7 +22,7 @@ class TestExceptions(InvoiceRunCommon):
         return self._make_contract(lines, **vals)
 
     def assertExplained(self, contract, code, reason, run=None):
-        """The bad contract alone is reported, once, in words; the other one is billed."""
+        """The bad contract alone is reported, once, in words; the other one is invoiced."""
         run = run or self._make_amounts(self._make_run("2024-01-15"))
         exception = run.exception_ids
         self.assertEqual(exception.mapped("code"), [code], exception.mapped("message"))

@@ -63,7 +63,7 @@ class TestExplanation(ExplanationCommon):
     """Each reason, for a contract, a usage item and an order."""
 
     def _get_cases(self):
-        """Yield (scenario, record that a run of it would bill on 31 January 2024)."""
+        """Yield (scenario, record that a run of it would invoice on 31 January 2024)."""
         yield self.scenario, self._make_contract(date_start="2024-01-01", cluster_id=self.north.id)
         item = self._make_usage(date="2024-01-03", cluster_id=self.north.id)
         yield self.usage_scenario, item
@@ -607,7 +607,7 @@ class TestExplanationWalks(ExplanationCommon):
                 with self.env.cr.savepoint() as savepoint:
                     seen |= self._walk()
                     savepoint.rollback()
-        # the walks come past most reasons, and past what is billed
+        # the walks come past most reasons, and past what is invoiced
         self.assertFalse({"", "state", "dates", "claimed", "price"} - seen, sorted(seen))
         self.assertGreater(len(seen), 12, sorted(seen))
 
@@ -633,7 +633,7 @@ class TestExplanationWalks(ExplanationCommon):
         return codes
 
     def _get_outcome(self, run, record):
-        """Return the amounts of ``record`` in ``run``, and whether it is billed completely."""
+        """Return the amounts of ``record`` in ``run``, and whether it is invoiced completely."""
         name = {
             "billing.contract": "contract_id",
             "billing.usage": "usage_id",
@@ -653,7 +653,7 @@ class TestExplanationWalks(ExplanationCommon):
         return self.random.choice(values)
 
     def _make_world(self):
-        """Make contracts, usage and orders, of which other runs have billed some."""
+        """Make contracts, usage and orders, of which other runs have invoiced some."""
         for customer in self.customers:
             customer.allow_invoice_grouping = self._choose(True, False)
             customer.billing_hold = self._choose(True, *[False] * 9)

@@ -58,7 +58,7 @@ class TestForecast(LedgerCommon):
         self.assertEqual(self._get_forecast(), months)
 
     def test_until_the_end_all_lines_come_with_the_first(self):
-        """As a run bills it: nothing is in a month after the last one of the forecast."""
+        """As a run invoices it: nothing is in a month after the last one of the forecast."""
         contract = self._make_contract(
             [{}, {"price_unit": 10.0, "date_start": "2024-06-01"}],
             date_start="2024-02-01",

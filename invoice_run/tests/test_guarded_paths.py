@@ -33,10 +33,19 @@ class TestGuardedPaths(InvoiceRunCommon):
         cls._make_contract(date_start="2024-01-01", partner_id=cls.other.id, billing_hold=True)
         cls.usage = cls._make_usage(date="2024-01-03")
         cls.order = cls._make_order()
-        update = cls.env["billing.price.update"].create(
-            {"name": "Prices", "company_id": cls.company.id}
+        cls._make_prices()
+        cls.waiting = cls._make_run("2024-01-15")
+        cls._generate(cls.waiting)
+        cls.invoiced = cls._make_draft_invoice()
+        # as the engine claims an item of a price line by usage
+        cls.env["invoice.run.usage"].sudo().create(
+            {"line_id": cls.invoiced.line_ids[:1].id, "usage_id": cls.usage.id}
         )
-        # so late that no run looks at it; before there are amounts that it would outdate
+        cls.users = cls._make_attackers()
+
+    @classmethod
+    def _make_prices(cls):
+        """A price update, and a planned price so late that no run looks at it."""
         cls.env["billing.contract.line.price"].create(
             {
                 "contract_line_id": cls.contract.line_ids[:1].id,
@@ -44,38 +53,36 @@ class TestGuardedPaths(InvoiceRunCommon):
                 "price_unit": 1.0,
             }
         )
-        update.action_find_lines()
-        # a run whose amounts wait for approval, and one with a draft invoice
-        cls.waiting = cls._make_run("2024-01-15")
-        cls.waiting.action_generate_amounts()
-        cls.waiting._process_queue()
+        updates = cls.env["billing.price.update"]
+        updates.create({"name": "Prices", "company_id": cls.company.id}).action_find_lines()
+
+    @classmethod
+    def _generate(cls, run):
+        run.action_generate_amounts()
+        run._process_queue()
+
+    @classmethod
+    def _make_draft_invoice(cls):
+        """A run whose invoice is not confirmed."""
         drafts = cls._make_scenario("Drafts", source="usage", invoice_state="draft")
-        cls.invoiced = cls._make_run("2024-01-31", drafts)
-        cls.invoiced.action_generate_amounts()
-        cls.invoiced._process_queue()
-        cls.invoiced.action_approve()
-        cls.invoiced.action_generate_invoices()
-        cls.invoiced._process_queue()
-        # as the engine claims an item of a price line by usage
-        cls.env["invoice.run.usage"].sudo().create(
-            {"line_id": cls.invoiced.line_ids[:1].id, "usage_id": cls.usage.id}
-        )
-        cls.users = {
-            "user": cls._make_user(
-                "path_user",
-                "invoice_run.invoice_run_group_user,sales_team.group_sale_salesman_all_leads",
-            ),
-            "manager": cls._make_user(
-                "path_manager",
-                "invoice_run.invoice_run_group_manager,sales_team.group_sale_manager,"
-                "account.group_account_manager,base.group_partner_manager",
-            ),
-            "accountant": cls._make_user("path_accountant", "account.group_account_manager"),
-            "employee": cls._make_user(
-                "path_seller", "sales_team.group_sale_manager,base.group_partner_manager"
-            ),
-            "portal": cls._make_user("path_portal", "base.group_portal"),
+        run = cls._make_run("2024-01-31", drafts)
+        cls._generate(run)
+        run.action_approve()
+        run.action_generate_invoices()
+        run._process_queue()
+        return run
+
+    @classmethod
+    def _make_attackers(cls):
+        groups = {
+            "user": "invoice_run.invoice_run_group_user,sales_team.group_sale_salesman_all_leads",
+            "manager": "invoice_run.invoice_run_group_manager,sales_team.group_sale_manager,"
+            "account.group_account_manager,base.group_partner_manager",
+            "accountant": "account.group_account_manager",
+            "employee": "sales_team.group_sale_manager,base.group_partner_manager",
+            "portal": "base.group_portal",
         }
+        return {role: cls._make_user(f"path_{role}", names) for role, names in groups.items()}
 
     @classmethod
     def _make_order(cls):

@@ -292,7 +292,7 @@ class Walk:
         self.contract.write({"billing_mode": mode, "invoice_until": self._get_day()})
         return f"{mode} {self.contract.invoice_until}"
 
-    # what changes the price of days that were not billed yet
+    # what changes the price of days that were not invoiced yet
 
     def edit_price(self):
         line = self._pick(self._get_lines())
@@ -346,7 +346,7 @@ class Walk:
         return any(not self._is_given_back(move) for move in moves)
 
     def _is_given_back(self, move):
-        """Whether a credit note over the whole amount lets the invoice be billed again."""
+        """Whether a credit note over the whole amount lets its periods be invoiced again."""
         return any(
             credit.state == "posted"
             and credit.invoice_bill_again
@@ -358,7 +358,7 @@ class Walk:
         return line.run_line_ids.filtered(self._is_in_force)
 
     def get_billed_days(self, line):
-        """Return {day: how often it is billed, net of what was credited}."""
+        """Return {day: how often it is invoiced, net of what was credited}."""
         days = Counter()
         for amount in self._get_amounts(line):
             sign = -1 if amount.corrects_id else 1
@@ -448,7 +448,7 @@ class Walk:
         self.test.assertEqual(stored, fresh, self.show("stored fields"))
 
     def check_nothing_left(self, target):
-        """A run leaves no open day up to the end of what it bills."""
+        """A run leaves no open day up to the end of what it invoices."""
         claims = self.contract.line_ids._get_taken_spans()
         terms = self.contract._get_billing_terms()
         horizon = periods.billing_horizon(terms, target)
@@ -480,7 +480,7 @@ class Walk:
         test.assertFalse(run.document_ids, self.show("the second run found something"))
         for line in self._get_lines():
             first, last = line._get_own_days()
-            # a start that was moved behind billed days credits nothing
+            # a start that was moved behind invoiced days credits nothing
             billed = {day for day in self.get_billed_days(line) if day >= first}
             wrong = sorted(billed.symmetric_difference(each_day(first, last)))
             test.assertFalse(wrong, self.show(f"line {line.id}: {wrong[:3]} …"))
@@ -535,7 +535,7 @@ EDITS += ["move_line_start"]
 
 @tagged("post_install", "-at_install")
 class TestInvariants(InvoiceRunCommon):
-    """However a contract is changed and its invoices undone, no day is billed twice or lost."""
+    """However a contract is changed and its invoices undone, no day is invoiced twice or lost."""
 
     def _walk(self, seed, steps):
         walk = Walk(self, seed)
@@ -548,7 +548,7 @@ class TestInvariants(InvoiceRunCommon):
         return walk
 
     def _check_price_of_lines(self, walk):
-        """Billed in pieces, credited and billed again: as if billed at once."""
+        """Invoiced in pieces, credited and invoiced again: as if invoiced at once."""
         terms = walk.contract._get_billing_terms()
         coin = periods.exact(walk.contract.currency_id.rounding)
         for line in walk._get_lines():

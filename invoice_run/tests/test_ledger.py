@@ -6,7 +6,7 @@ from .ledger_common import LedgerCommon
 
 @tagged("post_install", "-at_install")
 class TestLedger(LedgerCommon):
-    """What the invoices in force say was billed, and who reads it."""
+    """What the invoices in force say was invoiced, and who reads it."""
 
     def setUp(self):
         super().setUp()

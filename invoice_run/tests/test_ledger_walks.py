@@ -181,7 +181,7 @@ class LedgerWalk:
         }
 
     def get_due(self):
-        """Return {(price line, first, last): amount} of what is to be billed now."""
+        """Return {(price line, first, last): amount} of what is to be invoiced now."""
         due = {}
         for price in self.prices:
             until = min(filter(None, (self.get_end(price), month_end(self.today))))
@@ -197,7 +197,7 @@ class LedgerWalk:
         return due
 
     def get_credits_due(self):
-        """Return [(bill, last day kept, amount)] of what is to be given back now."""
+        """Return [(invoice, last day kept, amount)] of what is to be given back now."""
         result = []
         for bill in self.bills:
             end = self.get_end(bill.of)
@@ -357,7 +357,7 @@ class LedgerWalk:
     # ------------------------------------------------------------------
 
     def _pick_bills(self, state, corrected=True):
-        """Return an invoice of runs in ``state``, and the bills on it, in order."""
+        """Return an invoice of runs in ``state``, and the invoices on it, in order."""
         moves = {}
         for bill in self.bills:
             if not bill.gone and bill.item.move_id.state == state:
@@ -547,7 +547,7 @@ class LedgerWalk:
         self.test.assertEqual(float(found + drafts), float(expected), self.show("balance"))
 
     def _get_draft_total(self):
-        """Return what is on drafts of runs: billed, though not in the books yet."""
+        """Return what is on drafts of runs: invoiced, though not in the books yet."""
         domain = [("partner_id", "=", self.contract.partner_id.id), ("state", "=", "draft")]
         moves = self.env["account.move"].search(domain)
         sign = {"out_invoice": 1, "out_refund": -1}

@@ -162,7 +162,7 @@ class TestMetering(MeteringCommon):
         self.assertEqual((document.date_from, document.date_to), self._span("02-01", "02-29"))
 
     def test_late_usage_bills_the_difference(self):
-        """Rated 55.00 with it, 35.00 were billed: 20.00, with its period."""
+        """Rated 55.00 with it, 35.00 were invoiced: 20.00, with its period."""
         contract = self._make_metered()
         self._drive(contract, d0105=25)
         self._run_all("2024-01-31")
@@ -260,6 +260,60 @@ class TestMetering(MeteringCommon):
         run.action_renew_stale()
         run._process_queue()
         self.assertAmounts(run, [55.0])
+
+    def test_new_item_outdates_the_amount_of_its_period(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        other = self._make_metered()
+        self._drive(other, d0105=5)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        self._drive(contract, d0201=10)
+        self.assertFalse(run.stale_count)
+        vals = {
+            "contract_id": contract.id,
+            "product_id": self.km.id,
+            "date": "2024-01-31",
+            "quantity": 10,
+        }
+        self.env["billing.usage"].with_user(self.user).create(vals)
+        self.assertEqual(run.line_ids.filtered("is_stale").contract_id, contract)
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertAmounts(run, [55.0, 5.0])
+        self.assertFalse(run.stale_count)
+
+    def test_imported_item_outdates_the_amount_of_its_period(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        names = ["contract_id/.id", "product_id/.id", "date", "quantity", "external_ref"]
+        row = [str(contract.id), str(self.km.id), "2024-01-31", "10", "K-1"]
+        result = self.env["billing.usage"].with_user(self.user).load(names, [row])
+        self.assertFalse(result["messages"])
+        self.assertTrue(run.document_ids.is_stale)
+
+    def test_item_moved_into_a_period_outdates_its_amount(self):
+        contract = self._make_metered()
+        usage = self._drive(contract, d0105=25, d0201=10)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        usage[1].with_user(self.user).write({"quantity": 11})
+        self.assertFalse(run.stale_count)
+        usage[1].with_user(self.user).write({"date": "2024-01-20"})
+        self.assertTrue(run.document_ids.is_stale)
+        usage[1].with_user(self.user).unlink()
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertAmounts(run, [35.0])
+
+    def test_item_after_the_approval_comes_late(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        run.with_user(self.reviewer).action_approve()
+        self._drive(contract, d0131=10)
+        self.assertFalse(run.stale_count)
+        self.assertEqual(self._make_invoices(run).amount_untaxed, 35.0)
+        self.assertAmounts(self._run_all("2024-01-31"), [20.0])
 
     def test_changed_tariff_outdates_its_documents(self):
         contract = self._make_metered()
@@ -370,10 +424,33 @@ class TestMeasures(MeteringCommon):
         amount = self._bill({"tariff_id": tariff.id}, d0105=100, d0106=200)
         self.assertEqual(amount.amount, 13.1)
 
+    def test_bands_in_words(self):
+        """As the customer reads them in the portal."""
+        bands = [(10, 1.0), (0, 0.0125, {"flat_fee": 5.0}.items())]
+        cases = (
+            ("graduated", bands, {}, ["up to 10 Units: $ 1.00", "above that: $ 0.0125 + $ 5.00"]),
+            ("flat", [(0, 2.5)], {}, ["$ 2.50"]),
+            ("package", [(0, 100.0)], {"package_size": 10}, ["$ 100.00 per 10 Units"]),
+            ("stairstep", [(5, 0.0, {"flat_fee": 20.0}.items()), (0, 0.0)], {}, None),
+            ("flat", [(0, 1.0)], {"included_quantity": 7}, ["included: 7 Units", "$ 1.00"]),
+        )
+        for model, tiers, vals, wanted in cases:
+            wanted = wanted or ["up to 5 Units: $ 20.00", "above that: $ 0.00"]
+            contract = self._make_metered({"tariff_id": self._make_tariff(tiers, model, **vals).id})
+            texts = [text.replace("\xa0", " ") for text in contract.line_ids._get_band_texts()]
+            self.assertEqual(texts, wanted, model)
+
+    def test_a_price_of_less_than_a_coin_is_told_in_full(self):
+        line = self._make_metered().line_ids
+        for price, wanted in ((0.0125, "$ 0.0125"), (0.325, "$ 0.325"), (1.5, "$ 1.50")):
+            text = line._format_unit_price(self.env, price).replace("\xa0", " ")
+            self.assertEqual(text, wanted)
+
     def test_included(self):
         tariff = self._make_tariff(((0, 0.3),), "flat", included_quantity=100)
         amount = self._bill({"tariff_id": tariff.id}, d0105=130)
         self.assertEqual((amount.amount, amount.quantity, amount.price_unit), (9.0, 30.0, 0.3))
+        self.assertIn("Usage: 130 Units (items: 1)\nincluded: 100 Units", amount.name)
 
     def test_discount(self):
         self.assertEqual(self._bill({"discount": 10}, d0105=25).amount, 31.5)
@@ -437,7 +514,7 @@ class TestMeters(MeteringCommon):
         self.assertEqual(usage.mapped("quantity"), [4.0])
 
     def test_no_meter_on_that_day_is_an_exception(self):
-        """Never billed at the price of the product."""
+        """Never invoiced at the price of the product."""
         contract = self._make_metered({"date_start": "2024-01-10"})
         [item] = self._drive(contract, d0105=3)
         self.assertFalse(item.contract_line_id)
@@ -506,7 +583,7 @@ class TestMeters(MeteringCommon):
         contract.date_end = "2024-01-31"
 
     def test_late_usage_goes_with_the_period_as_it_was_billed(self):
-        """Late usage goes with the period that was billed, whatever the periods are now."""
+        """Late usage goes with the period that was invoiced, whatever the periods are now."""
         contract = self._make_metered()
         self._drive(contract, d0105=25)
         self._run_all("2024-01-31")

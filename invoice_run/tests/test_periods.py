@@ -613,7 +613,7 @@ class TestDueExamples(BaseCase):
         self.assertEqual(due, spans("2023-02-01..2023-02-28 2023-05-01..2023-05-31"))
 
     def test_earlier_periods_left_out(self):
-        """The period of that day stays whole; what does not bill by period starts there."""
+        """The period of that day stays whole; what does not invoice by period starts there."""
         skip = day("2023-03-10")
         by_period = "2023-03-01..2023-03-31 2023-04-01..2023-04-30"
         table = [
@@ -755,7 +755,7 @@ class TestNextInvoicingDate(BaseCase):
                 )
 
     def test_open_ended_is_looked_at(self):
-        """A contract to be billed to an end that it lacks comes up, to say so."""
+        """A contract to be invoiced to an end that it lacks comes up, to say so."""
         terms = Terms(day("2020-01-10"), mode="end")
         self.assertEqual(periods.next_invoicing_date(terms, terms.start), terms.start)
 
@@ -830,7 +830,7 @@ class TestOncePeriod(BaseCase):
         terms=Terms(day("2024-01-31"), day("2024-03-05"), timing="arrears"), shift=30, data=None
     )
     def test_same_document_as_that_day(self, terms, shift, data):
-        """It comes with the period in which its day would be billed."""
+        """It comes with the period in which its day would be invoiced."""
         one = terms.start + timedelta(days=shift)
         target = data.draw(targets_of(terms)) if data else terms.end
         due = periods.due_spans(terms, terms.start, terms.end, [], target)

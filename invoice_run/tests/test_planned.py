@@ -330,6 +330,54 @@ class TestLookedUpPrices(InvoiceRunCommon):
         self.assertEqual(amounts[first], [100.0, 100.0, 120.0])
         self.assertEqual(amounts[many], [450.0, 450.0, 450.0])
 
+    def _make_looked_up(self, pricelist):
+        """Return a run with one amount whose price was looked up in ``pricelist``."""
+        self._make_contract(
+            [{"price_unit": 1.0, "is_price_looked_up": True}],
+            date_start="2024-01-01",
+            pricelist_id=pricelist.id,
+        )
+        return self._make_amounts(self._make_run("2024-01-15"))
+
+    def test_changed_rule_outdates_the_amount(self):
+        pricelist = self._make_pricelist((False, 0, 100.0))
+        run = self._make_looked_up(pricelist)
+        self.assertAmounts(run, [100.0])
+        pricelist.item_ids.fixed_price = 100.0
+        self._make_pricelist((False, 0, 70.0)).item_ids.fixed_price = 80.0
+        self.assertFalse(run.stale_count)
+        pricelist.item_ids.fixed_price = 110.0
+        self.assertTrue(run.document_ids.is_stale)
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertAmounts(run, [110.0])
+
+    def test_added_and_deleted_rules_outdate_the_amount(self):
+        pricelist = self._make_pricelist((False, 0, 100.0), (False, 5, 90.0))
+        run = self._make_looked_up(pricelist)
+        pricelist.item_ids[-1].copy({"min_quantity": 1, "fixed_price": 95.0})
+        self.assertTrue(run.document_ids.is_stale)
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertAmounts(run, [95.0])
+        pricelist.item_ids.filtered(lambda item: item.min_quantity == 1).unlink()
+        self.assertTrue(run.document_ids.is_stale)
+
+    def test_changed_base_outdates_what_goes_by_it(self):
+        base = self._make_pricelist((False, 0, 100.0))
+        rule = {"compute_price": "formula", "base": "pricelist", "base_pricelist_id": base.id}
+        pricelist = self.env["product.pricelist"].create(
+            {
+                "name": "Dealers",
+                "company_id": self.company.id,
+                "item_ids": [Command.create({**rule, "price_discount": 10.0})],
+            }
+        )
+        run = self._make_looked_up(pricelist)
+        self.assertAmounts(run, [90.0])
+        base.item_ids.fixed_price = 200.0
+        self.assertTrue(run.document_ids.is_stale)
+
     def test_no_price(self):
         """Nothing is invoiced at 0.00 because a price is missing; the other lines go on."""
         pricelist = self._make_pricelist((False, 0, 0.0))

@@ -52,6 +52,24 @@ class TestPortal(PortalCommon):
         self.assertIn(f"/my/invoices/{move.id}", text)
         self.assertIn("from <span>02/10/2020</span>", " ".join(text.split()))
 
+    def test_bands_of_a_tariff(self):
+        tariff = self.env["billing.tariff"].create(
+            {
+                "name": "Kilometres",
+                "company_id": self.company.id,
+                "tier_ids": [
+                    Command.create({"up_to": 100, "price_unit": 0.45}),
+                    Command.create({"sequence": 11, "price_unit": 0.325}),
+                ],
+            }
+        )
+        metered = {"tariff_id": tariff.id, "is_metered": True, "price_interval": "period"}
+        self.contract.line_ids.write(metered)
+        text = self._open(*self._own())[1].replace("\xa0", " ")
+        self.assertIn("Kilometres", text)
+        self.assertIn("0.45", text)
+        self.assertIn("above that: $ 0.325", text)
+
     def test_amounts_of_a_run_are_an_invoice_being_prepared(self):
         run = self._make_amounts(self._make_run("2020-01-31"))
         self.assertEqual(run.state, "amounts")

@@ -314,7 +314,7 @@ class TestPreview(InvoiceRunCommon):
         self.assertAlmostEqual(document.currency_rate, CURRENCIES["CHF"][1])
 
     def test_fraction_of_a_cent_with_the_tax_in_the_price(self):
-        """Odoo would split 0.405 into 0.33 + 0.07; the contract bills 0.41."""
+        """Odoo would split 0.405 into 0.33 + 0.07; the contract invoices 0.41."""
         self.company.tax_calculation_rounding_method = "round_globally"
         price = {"price_unit": 0.0135, "product_id": self.products[("21 incl.",)].id}
         contract = self._make_contract(

@@ -105,6 +105,18 @@ class TestProposal(PriceChangeCommon):
         self.assertEqual(wizard.changed_count, 2)
         self.assertEqual((wizard.old_month, wizard.new_month), (100.0, 200.0))
 
+    def test_the_old_price_is_the_one_in_force_by_then(self):
+        """A planned price, or one by an index, may have followed the price that was typed."""
+        contract = self._make_contract(date_start="2024-01-01")
+        contract.line_ids.price_ids = [
+            Command.create({"date_from": "2024-02-01", "price_unit": 120.0})
+        ]
+        wizard = self._open(contract, date="2024-03-01", change="percentage", percentage=10.0)
+        row = wizard.line_ids
+        self.assertEqual((row.price_unit, row.new_price_unit), (120.0, 132.0))
+        self.assertEqual((row.old_month, row.new_month), (120.0, 132.0))
+        self.assertEqual(row.price_since, date(2024, 2, 1))
+
     def test_lines_that_end_come_to_nothing(self):
         contract = self._make_contract(date_start="2024-01-01")
         wizard = self._open(contract, date="2024-02-01", change="end")

@@ -37,7 +37,7 @@ class TestPriceUpdates(InvoiceRunCommon):
         return self._make_contract([{"price_unit": price, **line}], date_start="2024-01-01")
 
     def test_from_the_next_period(self):
-        """Each line from its first period that nothing bills; the runs follow."""
+        """Each line from its first period that nothing invoices; the runs follow."""
         invoiced, fresh = self._make_rent(), self._make_rent(50.0)
         fresh.billing_hold = True
         self._run_all("2024-02-15")

@@ -110,6 +110,20 @@ class TestRunFlow(InvoiceRunCommon):
         self.assertEqual(move.amount_total, 20.0)
         self.assertEqual(run.amount_total, -20.0)
 
+    def test_a_credit_note_of_a_contract_has_a_reference_and_the_bank_of_the_customer(self):
+        # NLCIUS refuses credit notes without them
+        bank = {"acc_number": "NL91 ABNA 0417 1643 00", "partner_id": self.debtor.id}
+        bank = self.env["res.partner.bank"].create(bank)
+        contract = self._make_contract([{"quantity": -2}], date_start="2024-01-01")
+        named = self._make_contract(
+            [{"quantity": -2}], date_start="2024-01-01", client_order_ref="PO 7"
+        )
+        moves = self._run_all("2024-01-15").document_ids.move_id
+        self.assertEqual(set(moves.mapped("move_type")), {"out_refund"})
+        self.assertEqual(set(moves.mapped("ref")), {contract.name, "PO 7"})
+        self.assertEqual(moves.partner_bank_id, bank)
+        self.assertEqual(len(moves), len(contract | named))
+
     def test_zero_total_makes_no_invoice(self):
         contract = self._make_contract([{"discount": 100.0}], date_start="2024-01-01")
         run = self._run_all("2024-01-15")
@@ -167,7 +181,7 @@ class TestRunFlow(InvoiceRunCommon):
         run = self._make_run("2024-01-15")
         run.action_generate_amounts()
         self._leave_no_time()
-        # an addon's source that finds customers, but nothing to bill for them
+        # an addon's source that finds customers, but nothing to invoice for them
         self.patch(self.env.registry["invoice.run"], "_get_charges", lambda *_args: ([], []))
         self.assertTrue(run._get_open_payers())
         self.env["invoice.run"]._cron_process_runs()
@@ -293,7 +307,7 @@ class TestRunFlow(InvoiceRunCommon):
 
 @tagged("post_install", "-at_install")
 class TestClaims(InvoiceRunCommon):
-    """The database refuses to bill a day twice; Accounting gives periods back."""
+    """The database refuses to invoice a day twice; Accounting gives periods back."""
 
     def test_database_refuses_a_second_claim(self):
         self._make_contract(date_start="2024-01-01")

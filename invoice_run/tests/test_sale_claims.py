@@ -8,7 +8,7 @@ from .sale_common import SaleRunCommon
 @freeze_time("2024-01-31 09:00:00")
 @tagged("post_install", "-at_install")
 class TestSaleClaims(SaleRunCommon):
-    """Nothing of an order is billed twice, whoever invoices it."""
+    """Nothing of an order is invoiced twice, whoever invoices it."""
 
     def test_held_by_another_run(self):
         order = self._make_order()

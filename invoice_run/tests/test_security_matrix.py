@@ -117,11 +117,17 @@ class TestSecurityMatrix(InvoiceRunCommon):
 
     def _get_create_vals(self, model):
         """Return values with which a record of ``model`` can be created."""
-        makers = {**self._get_data_makers(), **self._get_run_makers(), **self._get_wizard_makers()}
+        makers = {
+            **self._get_contract_makers(),
+            **self._get_price_makers(),
+            **self._get_run_makers(),
+            **self._get_dialog_makers(),
+            **self._get_report_makers(),
+        }
         return makers.get(model, dict)()
 
-    def _get_data_makers(self):
-        """Return {model: function that returns values} of what is billed."""
+    def _get_contract_makers(self):
+        """Return {model: function that returns values} of contracts, usage and what they are of."""
         company = {"company_id": self.company.id}
         line = {"product_id": self.product.id}
         return {
@@ -136,6 +142,17 @@ class TestSecurityMatrix(InvoiceRunCommon):
             "billing.cluster": lambda: {"name": "North", **company},
             "billing.contract": lambda: {"partner_id": self.debtor.id, **company},
             "billing.contract.line": lambda: {"contract_id": self.contract.id, **line},
+            "billing.usage": lambda: {"partner_id": self.debtor.id, **line, **company},
+            "invoice.run.usage": lambda: {
+                "line_id": self.waiting.line_ids[:1].id,
+                "usage_id": self._make("billing.usage").id,
+            },
+        }
+
+    def _get_price_makers(self):
+        """Return {model: function that returns values} of tariffs, indexes and planned prices."""
+        company = {"company_id": self.company.id}
+        return {
             "billing.tariff": lambda: {
                 "name": "Kilometres",
                 "tier_ids": [Command.create({"price_unit": 1.0})],
@@ -179,11 +196,6 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 "contract_line_id": self.contract.line_ids[:1].id,
                 "date_from": "2030-01-01",
             },
-            "billing.usage": lambda: {"partner_id": self.debtor.id, **line, **company},
-            "invoice.run.usage": lambda: {
-                "line_id": self.waiting.line_ids[:1].id,
-                "usage_id": self._make("billing.usage").id,
-            },
         }
 
     def _get_run_makers(self):
@@ -209,8 +221,8 @@ class TestSecurityMatrix(InvoiceRunCommon):
             "invoice.run.send.question": lambda: {"run_ids": [Command.set(self.waiting.ids)]},
         }
 
-    def _get_wizard_makers(self):
-        """Return {model: function that returns values} of dialogs and reports."""
+    def _get_dialog_makers(self):
+        """Return {model: function that returns values} of dialogs."""
         company = {"company_id": self.company.id}
         contract = {"contract_id": self.contract.id}
         line = {"contract_line_id": self.contract.line_ids[:1].id}
@@ -237,6 +249,14 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 **company,
             },
             "billing.setup": lambda: company,
+        }
+
+    def _get_report_makers(self):
+        """Return {model: function that returns values} of reports."""
+        company = {"company_id": self.company.id}
+        contract = {"contract_id": self.contract.id}
+        line = {"contract_line_id": self.contract.line_ids[:1].id}
+        return {
             "billing.forecast": lambda: company,
             "billing.forecast.line": lambda: {
                 "forecast_id": self._make("billing.forecast").id,

@@ -120,7 +120,7 @@ class TestTariffExamples(BaseCase):
         self.assertEqual(tariff.bound(frac("12")), 12)
 
     def test_late_usage(self):
-        """Rated 55.00 with it, 35.00 were billed: 20.00."""
+        """Rated 55.00 with it, 35.00 were invoiced: 20.00."""
         rated = Tariff("graduated", bands(("10", "1"), ("20", "1.5"), (None, "2")))
         cent = Fraction(1, 100)
         first = tariff.get_due(tariff.rate(rated, Measure(frac("25"))), [], cent)
@@ -128,7 +128,7 @@ class TestTariffExamples(BaseCase):
         self.assertEqual((first, second), (35, 20))
 
     def test_commitment_with_a_cut_first_term(self):
-        """1,200 a year, 184 of 366 days in the first: 603.28 committed, 500.00 were billed."""
+        """1,200 a year, 184 of 366 days in the first: 603.28 committed, 500.00 were invoiced."""
         share, cent = Fraction(184, 366), Fraction(1, 100)
         billed = [frac("300"), frac("200")]
         self.assertEqual(tariff.true_up(frac("1200"), share, billed, cent), frac("103.28"))
@@ -193,7 +193,7 @@ class TestTariffProperties(BaseCase):
     @settings(**FIXED)
     @given(tariffs(), st.lists(quantities, min_size=1, max_size=6), coins)
     def test_a_period_may_be_billed_in_parts(self, rated, parts, coin):
-        """However late the items come, what is billed adds up to the rating of all, to the coin."""
+        """However late the items come, the amounts add up to the rating of all, to the coin."""
         billed, quantity = [], Fraction()
         for count, part in enumerate(parts, 1):
             quantity += part

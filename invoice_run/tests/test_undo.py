@@ -192,7 +192,7 @@ UNDO = [
 
 @tagged("post_install", "-at_install")
 class TestUndo(InvoiceRunCommon):
-    """Whatever is taken back, in whatever order: no day is billed twice or lost."""
+    """Whatever is taken back, in whatever order: no day is invoiced twice or lost."""
 
     def test_undo_in_any_order(self):
         for seed in range(2):

@@ -61,7 +61,7 @@ class AccountMoveReversal(models.TransientModel):
     def _prepare_default_reversal(self, move):
         # EXTENDS 'account': no credit note of a run's invoice is dated before it
         vals = super()._prepare_default_reversal(move)
-        # sudo: who reverses an invoice need not see the run that made it
+        # sudo: users who reverse an invoice need not see the run that created it
         if move.sudo().invoice_run_id:
             for name in ("date", "invoice_date", "invoice_date_due"):
                 vals[name] = max(filter(None, (vals.get(name), move.date, move.invoice_date)))
@@ -76,7 +76,7 @@ class AccountMoveReversal(models.TransientModel):
         self._check_credit_answer()
         action = super().reverse_moves(is_modify)
         if not is_modify:
-            # sudo: who reverses an invoice need not see the run that made it
+            # sudo: users who reverse an invoice need not see the run that created it
             lines = self.new_move_ids.sudo().line_ids.filtered("billing_credited_line_id")
             lines.filtered(lambda line: line._is_money_back())._answer_credit(self)
         return action
@@ -86,7 +86,7 @@ class AccountMoveReversal(models.TransientModel):
         wizard = self.with_context(invoice_run_move_claims=ENGINE)
         action = super(AccountMoveReversal, wizard).modify_moves()
         for move in self.new_move_ids:
-            # sudo: who reverses an invoice need not see the run that made it
+            # sudo: users who reverse an invoice need not see the run that created it
             document = move.sudo().invoice_line_ids.invoice_run_line_id.document_id[:1]
             move._write_engine(
                 {"invoice_run_document_id": document.id, "invoice_run_id": document.run_id.id}

@@ -25,7 +25,7 @@ BRIDGE_YEARS = 3
 
 
 class BillingBridge(models.TransientModel):
-    """From what contracts charge per month to what they charge in another month, by reason.
+    """How the monthly charges of contracts lead to those of another month, by reason.
 
     A month is what the price lines in force on its last day charge per month, less what was
     credited by hand in it. A line and what replaced it ("Change from date…") are compared with
@@ -96,7 +96,7 @@ class BillingBridge(models.TransientModel):
         self.sudo().line_ids.unlink()
         earlier, later = self._get_standings(before), self._get_standings(after)
         self._create_rows("kind", self._get_amounts(earlier, later, before, after))
-        # of itself, not from the parts: they must lead there
+        # calculated by itself, because the parts must add up to it
         self.sudo().amount_end = float(sum(self._get_end_amounts(later, after)))
         view = self.env.ref("invoice_run.billing_bridge_view_statement")
         return {
@@ -236,7 +236,7 @@ class BillingBridge(models.TransientModel):
         )
         names = ["contract_line_id", "price_month", "quantity", "price_unit", "discount"]
         columns = [prices._field_to_sql(prices._table, name, query) for name in names]
-        # of several of one line the last one is kept
+        # the last one of a line is kept
         return {line_id: row for line_id, *row in self.env.execute_query(query.select(*columns))}
 
     def _get_roots(self):

@@ -24,7 +24,7 @@ TERMS = (
 class BillingContractChange(models.TransientModel):
     """Changes price lines from a date on: the old line ends, a new one starts.
 
-    Days that were billed already beyond the date are credited, and charged anew, by the next
+    Days that were invoiced already beyond the date are credited, and charged anew, by the next
     run, visible before it is approved. What it does is calculated, and done, by
     ``billing.price.change``; this is the screen.
     """
@@ -313,11 +313,7 @@ class BillingContractChange(models.TransientModel):
         """Download the file of the letters."""
         self.ensure_one()
         self.check_access("read")
-        return {
-            "type": "ir.actions.act_url",
-            "url": f"/web/content/{self.letter_attachment_id.id}?download=true",
-            "target": "download",
-        }
+        return self.letter_attachment_id._get_download_action()
 
 
 class BillingContractChangeLine(models.TransientModel):
@@ -334,13 +330,11 @@ class BillingContractChangeLine(models.TransientModel):
     name = fields.Text(related="contract_line_id.name", related_sudo=False)
     currency_id = fields.Many2one(related="contract_line_id.currency_id", related_sudo=False)
     price_unit = fields.Float(
-        related="contract_line_id.price_unit", related_sudo=False, string="Old Price"
+        "Old Price", compute="_compute_new", min_display_digits="Product Price"
     )
     price_interval = fields.Selection(related="contract_line_id.price_interval", related_sudo=False)
-    price_since = fields.Date(related="contract_line_id.price_since", related_sudo=False)
-    quantity = fields.Float(
-        related="contract_line_id.quantity", related_sudo=False, string="Old Quantity"
-    )
+    price_since = fields.Date(compute="_compute_new")
+    quantity = fields.Float("Old Quantity", compute="_compute_new", digits="Product Unit")
     new_price_unit = fields.Float(
         "New Price", compute="_compute_new", min_display_digits="Product Price"
     )
@@ -372,7 +366,7 @@ class BillingContractChangeLine(models.TransientModel):
     @api.depends(*(f"change_id.{name}" for name in TERMS))
     def _compute_new(self):
         for wizard, lines in self.grouped("change_id").items():
-            # in parts, as the lines are read: of all each time would be far too much
+            # in parts, as the lines are read: all of them each time would be too much
             found = wizard._get_changes(lines.contract_line_id)
             changes = {change.line_id: change for change in found}
             for line in lines:
@@ -399,6 +393,11 @@ class BillingContractChangeLine(models.TransientModel):
         is_changed = bool(change) and not change.reason
         old = change.old if is_changed else price_change.NOTHING
         new = change.new if is_changed else price_change.NOTHING
+        # a planned price may be valid by then
+        present = change.old if change else self.contract_line_id
+        self.price_unit, self.quantity = present.price_unit, present.quantity
+        since = change and self.contract_line_id._get_price_since(change.date_from)
+        self.price_since = since or self.contract_line_id.price_since
         self.new_price_unit, self.new_quantity = new.price_unit, new.quantity
         self.old_month, self.new_month = old.month, new.month
         self.old_year, self.new_year = old.year, new.year

@@ -2,7 +2,7 @@ from odoo import api, fields, models
 
 
 class BillingCreditQuestion(models.TransientModel):
-    """Asks for which days a credit is that nobody was asked about when it was made."""
+    """Asks for which days a credit is that nobody was asked about when it was created."""
 
     _name = "billing.credit.question"
     _inherit = ["billing.credit.mixin", "invoice.run.wizard"]
@@ -19,10 +19,10 @@ class BillingCreditQuestion(models.TransientModel):
     def action_apply(self):
         """Note the answer on the credit; the next run proposes what is left to credit.
 
-        :raises UserError: days are missing, or more would be credited than was billed
+        :raises UserError: days are missing, or more would be credited than was invoiced
         """
         self._check_credit_answer()
         self.exception_id.run_id.check_access("write")
-        # sudo: exceptions and what credits are for are the engine's
+        # sudo: exceptions and the days of credits belong to the engine
         self.exception_id.sudo()._answer_credits(self)
         return {"type": "ir.actions.act_window_close"}

@@ -5,7 +5,7 @@ from ..models.base.possible_dates import check_ahead
 
 
 class BillingCutoff(models.TransientModel):
-    """Deferred and accrued revenue at a date, from the billed ledger; booked by one button."""
+    """Deferred and accrued revenue at a date, from the ledger; booked by one button."""
 
     _name = "billing.cutoff"
     _description = "Cut-off Report"

@@ -6,7 +6,7 @@ from ..models.base.possible_dates import check_ahead
 
 
 class BillingDue(models.TransientModel):
-    """What is billed already and what is still to bill, without a run.
+    """What is invoiced already and what is still to invoice, without a run.
 
     From the same code as the amounts of a run.
     """

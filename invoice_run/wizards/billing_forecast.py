@@ -82,7 +82,7 @@ class BillingForecast(models.TransientModel):
         return domain
 
     def _get_blocked_domain(self):
-        """Return the contracts that no run bills because their customer is blocked."""
+        """Return the contracts that no run invoices because their customer is blocked."""
         partners = self.env["res.partner"].with_company(self.company_id)
         blocked = partners.search([("billing_hold", "=", True)])
         is_blocked = Domain("commercial_partner_id", "in", blocked.ids)
@@ -98,7 +98,7 @@ class BillingForecast(models.TransientModel):
         )
 
     def _get_contracts(self):
-        """Return the contracts of which something becomes due until the last day."""
+        """Return the contracts with something that becomes due until the last day."""
         due = Domain("next_invoicing_date", "<=", self.date_to)
         return self.env["billing.contract"].search(self._get_billable_domain() & due)
 
@@ -203,7 +203,7 @@ class BillingContract(models.Model):
     def _get_forecast(self, today, date_to, claims):
         """Yield ((price line id, first of the month), untaxed amount) due until ``date_to``.
 
-        In the month in which a run with the contract's own settings bills it: until a date or
+        In the month in which a run with the contract's own settings invoices it: until a date or
         the end, all lines with the first of them. What is overdue counts in the present month.
 
         :param claims: see ``billing.contract.line._get_taken_spans``
@@ -217,7 +217,7 @@ class BillingContract(models.Model):
             due = {
                 line: line._get_due_spans(terms, claims[line.id], target) for line in self.line_ids
             }
-        except periods.OpenEnded:  # "until the end" has none: an exception of the runs
+        except periods.OpenEnded:  # "until the end" has no end: an exception of the runs
             return
         first = min((spans[0].date_from for spans in due.values() if spans), default=None)
         for line, spans in due.items():

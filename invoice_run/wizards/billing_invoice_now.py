@@ -22,8 +22,8 @@ NOT_YET = ("nothing", "dates")
 class BillingInvoiceNow(models.TransientModel):
     """Invoice what is due of some records here and now, in one dialog.
 
-    What it shows is made by a run on trial, which is taken back. Its buttons go through the
-    Invoice Manager, so claims, approval and sending are those of every run made by hand.
+    What it shows is calculated by a run on trial, which is rolled back. Its buttons go through the
+    Invoice Manager, so claims, approval and sending are those of every run created by hand.
     """
 
     _name = "billing.invoice.now"
@@ -188,7 +188,7 @@ class BillingInvoiceNow(models.TransientModel):
         return [day, self.scenario_id.id, self.send_by]
 
     def _try(self):
-        """Return what the dialog shows: a run makes it on trial, and all is taken back."""
+        """Return what the dialog shows: a run on trial calculates it, and all is rolled back."""
         try:
             with self.env.cr.savepoint() as savepoint:
                 run = self._create_trial_run()
@@ -202,7 +202,7 @@ class BillingInvoiceNow(models.TransientModel):
         return found
 
     def _create_trial_run(self):
-        """Create the run that makes the amounts on trial, without a number of its own."""
+        """Create the run that generates the amounts on trial, without a number of its own."""
         values = self._prepare_run_vals()
         number = EngineValue("/…")
         names = ("name", "scenario_id", "date_from", "date_to", "invoice_date")
@@ -244,7 +244,7 @@ class BillingInvoiceNow(models.TransientModel):
         }
 
     def _look_at(self, run):
-        """Have ``run`` make its amounts; return what is to be shown of them."""
+        """Have ``run`` generate its amounts; return what is to be shown of them."""
         # the engine's rights, as when the run is carried out
         engine = run._with_engine()
         error = engine._get_stop_message()
@@ -272,7 +272,7 @@ class BillingInvoiceNow(models.TransientModel):
         }
 
     def _get_content(self, documents):
-        """Return what of these documents must not change between the dialog and the invoice."""
+        """Return the content of these documents that must not change before the invoice."""
         return [
             [
                 document.partner_id.id,
@@ -334,7 +334,7 @@ class BillingInvoiceNow(models.TransientModel):
         ]
 
     def _get_due_records(self):
-        """Return the records of which it is told when something is due."""
+        """Return the records for which the next due day is told."""
         if not self.partner_ids:
             return self._get_records()
         payers = self.partner_ids.commercial_partner_id

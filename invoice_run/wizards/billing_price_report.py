@@ -3,7 +3,7 @@ from odoo.tools import SQL
 
 
 class BillingPriceReport(models.AbstractModel):
-    """A report with rows by price line, of which there are too many to be created one by one."""
+    """A report with rows by price line, too many to be created one by one."""
 
     _name = "billing.price.report"
     _description = "Report by Price Line"

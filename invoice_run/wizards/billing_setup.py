@@ -29,7 +29,7 @@ MAX_STEPS = 20
 
 
 class BillingSetup(models.TransientModel):
-    """Three questions that make schedules with their runs; it can be answered again."""
+    """Three questions that create schedules with their runs; it can be answered again."""
 
     _name = "billing.setup"
     _description = "Set Up Invoice Runs"
@@ -153,9 +153,9 @@ class BillingSetup(models.TransientModel):
     # ------------------------------------------------------------------
 
     def action_set_up(self):
-        """Make a schedule with its runs for each answer; what exists already follows.
+        """Create a schedule with its runs for each answer; what exists already is updated.
 
-        :raises AccessError: the user is no manager of invoice runs
+        :raises AccessError: the user is not a manager of invoice runs
         :raises UserError: the company cannot invoice, or an answer is missing
         """
         self.ensure_one()
@@ -181,7 +181,7 @@ class BillingSetup(models.TransientModel):
             raise UserError(error)
 
     def _get_reviewer_error(self):
-        """Return what is wrong with who approves."""
+        """Return what is wrong with the chosen reviewer."""
         # sudo: a setting of the company
         four_eyes = self.company_id.sudo().invoice_run_four_eyes
         if self.approver == "me" and four_eyes:
@@ -288,7 +288,7 @@ class BillingSetup(models.TransientModel):
                 (runs - runs[0]).filtered("is_first_look")._write_engine({"is_first_look": False})
 
     def _begin_runs(self, schedules):
-        """Make the amounts of the runs whose day has come; return these runs."""
+        """Generate the amounts of the runs whose day has come; return these runs."""
         today = self.company_id._get_invoice_run_today()
         runs = schedules.run_ids.filtered(
             lambda run: (

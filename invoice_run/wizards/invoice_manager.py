@@ -5,7 +5,7 @@ from odoo.fields import Command, Domain
 from ..models.base.states import DOCUMENT_OPEN, SEND_OPEN
 from ..models.job.invoice_run_progress import WATCHED_LIMIT
 
-#: Automatic steps of a run made here: the user decides on each, sending belongs to Process.
+#: Automatic steps of a run created here: the user decides on each, sending belongs to Process.
 AUTOMATIC = {"auto_approve": "no", "auto_invoices": "no", "auto_send": "yes"}
 RESTARTABLE = ("submitted", "amounts", "approved")
 
@@ -13,7 +13,7 @@ RESTARTABLE = ("submitted", "amounts", "approved")
 class InvoiceManager(models.TransientModel):
     """What a person chose in the Invoice Manager, and the ad hoc run that came of it.
 
-    A front of the one engine: all that is made is made by the run. The browser shows what
+    A front end of the one engine: the run creates everything. The browser shows what
     these methods return; each checks the rights of the user, as those of the run do.
     """
 
@@ -274,7 +274,7 @@ class InvoiceManager(models.TransientModel):
         if run:
             run.write(self._prepare_run_vals())
         else:
-            # the ad hoc run makes its own schedule
+            # the ad hoc run creates its own schedule
             run = self.env["invoice.run"].create(self._prepare_run_vals())
         run.schedule_id.write({**AUTOMATIC, "scenario_id": run.scenario_id.id})
         run._write_engine({"is_managed": True})
@@ -470,7 +470,7 @@ class InvoiceManager(models.TransientModel):
         """Return how far the work on ``run`` is: done, of how much; 0: not known."""
         job = run._get_job()
         if job is None:
-            # what a person waits for next
+            # the step that a person waits for next
             job = run.env["invoice.run.job.invoices"]
         done, total = job._count_progress(run)
         return {"done": done, "total": total}
@@ -503,7 +503,7 @@ class InvoiceManager(models.TransientModel):
     def _is_approved_by_setting(self, run):
         """Whether the settings want no person to approve this run.
 
-        Those of its schedule; a run made here is its user's own, so the company's count.
+        Those of its schedule; a run created here is its user's own, so the company's count.
         """
         if run.exception_count or run.flagged_count:
             return False

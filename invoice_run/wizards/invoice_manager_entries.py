@@ -1,4 +1,4 @@
-"""From where people are into the Invoice Manager, and between what belongs together."""
+"""Ways into the Invoice Manager, and between records that belong together."""
 
 from odoo import api, fields, models
 from odoo.fields import Domain
@@ -38,7 +38,7 @@ class InvoiceRunSource(models.AbstractModel):
         return self.env["invoice.manager"]._open_for(source=self._source_key, record_ids=self.ids)
 
     def action_view_invoice_runs(self):
-        """Open the runs that billed these records, or are about to."""
+        """Open the runs that invoiced these records, or are about to."""
         self.check_access("read")
         lines = [(self._source_record_field, "in", self.ids)]
         action = self.env["invoice.run"]._get_runs_action(lines)
@@ -80,7 +80,7 @@ class ResPartner(models.Model):
         return self._with_path("billing-customer-runs", action)
 
     def action_view_due(self):
-        """Show what is still to bill of the contracts of these customers, without a run."""
+        """Show what is still to be invoiced for these customers' contracts, without a run."""
         contracts = self.env["billing.contract"].search(
             [("commercial_partner_id", "in", self.commercial_partner_id.ids)]
         )
@@ -122,7 +122,7 @@ class InvoiceRun(models.Model):
         return self.env["invoice.manager"]._open_for(run_id=self.id)
 
     def action_view_contracts(self):
-        """Open the contracts that this run bills."""
+        """Open the contracts that this run invoices."""
         self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.billing_contract_action"
@@ -151,7 +151,7 @@ class AccountMove(models.Model):
             move.billing_contract_count = len(contracts.get(move, ()))
 
     def action_view_billing_contracts(self):
-        """Open the contracts that these invoices bill."""
+        """Open the contracts that these invoices are for."""
         self.check_access("read")
         self.env["billing.contract"].check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(

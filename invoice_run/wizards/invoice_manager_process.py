@@ -22,9 +22,9 @@ class InvoiceManager(models.TransientModel):
         return run
 
     def action_set_invoice_state(self, invoice_state):
-        """Choose whether the invoices of this run are made as drafts, or confirmed.
+        """Choose whether the invoices of this run are created as drafts, or confirmed.
 
-        Those that are made already stay as they are.
+        Those that exist already stay as they are.
 
         :param invoice_state: ``draft`` or ``posted``
         """
@@ -36,14 +36,14 @@ class InvoiceManager(models.TransientModel):
         return self.get_state()
 
     def action_process(self, selection, fingerprint=None):
-        """Make the invoices of the selected rows, then send them as each row says.
+        """Create the invoices of the selected rows, then send them as each row says.
 
         Where approval is needed first, the reviewer is asked and nothing else happens; the
         user comes back and presses again. Failed rows are tried again. Up to
-        ``WATCHED_LIMIT`` rows are made by :meth:`action_work`, while the user looks on.
+        ``WATCHED_LIMIT`` rows are invoiced by :meth:`action_work`, while the user watches.
 
         :param fingerprint: of the rows that the user saw, see :meth:`get_rows`
-        :raises UserError: nothing is selected, the run is busy, or it is not any more what the
+        :raises UserError: nothing is selected, the run is busy, or it is no longer what the
             user saw
         """
         run = self._get_run()
@@ -69,7 +69,7 @@ class InvoiceManager(models.TransientModel):
     def _approve_run(self, run, fingerprint):
         """Approve the run if this user, or a setting, may; else ask the reviewer.
 
-        :return: whether the invoices can be made
+        :return: whether the invoices can be created
         """
         if run.state in RUN_APPROVED:
             return True
@@ -136,7 +136,7 @@ class InvoiceManager(models.TransientModel):
         return bool(leaves) and run._get_readiness()
 
     def action_confirm(self):
-        """Confirm the drafts that this run made; then they are sent as each row says."""
+        """Confirm the drafts that this run created; then they are sent as each row says."""
         run = self._get_run()
         if run.job == "confirm":
             return self.get_state()  # pressed twice
@@ -146,15 +146,15 @@ class InvoiceManager(models.TransientModel):
         return self.get_state()
 
     def action_print(self):
-        """Make one PDF of what waits to be printed; the latest one again where nothing waits.
+        """Print what waits to be printed as one PDF; the latest one again where nothing waits.
 
-        Many PDFs that are still to be made are made in the background; then it is pressed again.
+        Many PDFs that are still missing are printed in the background; then it is pressed again.
 
         :return: the action that opens the file, or nothing
         """
         run = self._get_run()
         self._check_idle()
-        # not watched: what is made at once is made by this request, the rest is much
+        # not watched: what is printed at once is printed by this request, the rest is too much
         return run.action_print()
 
     def action_finish(self):

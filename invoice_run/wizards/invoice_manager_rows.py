@@ -88,7 +88,7 @@ class InvoiceManager(models.TransientModel):
         }
 
     def _get_waiting(self, documents):
-        """Return those that wait for the repair of an earlier period of their contract."""
+        """Return those that wait for the correction of an earlier period of their contract."""
         blocked = self.run_id._get_blocked_contracts()
         return documents.filtered(
             lambda document: document.state == "to_do" and document.contract_ids & blocked
@@ -224,11 +224,11 @@ class InvoiceManager(models.TransientModel):
         return len(documents)
 
     # ------------------------------------------------------------------
-    # What cannot be billed
+    # What cannot be invoiced
     # ------------------------------------------------------------------
 
     def get_exceptions(self, limit=PAGE_SIZE):
-        """Return what is due but cannot be billed, with the reason; one page at most."""
+        """Return what is due but cannot be invoiced, with the reason; one page at most."""
         found = self.env["invoice.run.exception"].search(
             [("run_id", "=", self._find_run().id)], **self._get_page(limit)
         )

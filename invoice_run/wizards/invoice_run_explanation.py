@@ -130,7 +130,7 @@ class InvoiceRunSource(models.AbstractModel):
         return wizard.action_ask() if wizard.run_id else wizard._get_dialog()
 
     def _get_run_to_explain(self):
-        """Return the newest open run that bills such records, if possible one that has begun."""
+        """Return the newest open run that invoices such records, if possible one that has begun."""
         Run = self.env["invoice.run"]
         domain = [("company_id", "=", self.company_id.id), ("state", "in", RUN_UNFINISHED)]
         today = self.company_id._get_invoice_run_today()

@@ -7,7 +7,7 @@ class InvoiceRunWizard(models.AbstractModel):
     """A dialog or report that belongs to whoever opened it.
 
     Record rules of each such model keep everybody else off: nobody changes what a button does
-    that somebody else presses. What it is about is fixed when it is opened, and it points at
+    that another user presses. Its subject is fixed when it is opened, and it points at
     nothing that its user may not read: Odoo shows the name of what a record points at to
     everybody who may read the record.
     """
@@ -87,7 +87,7 @@ class InvoiceRunWizard(models.AbstractModel):
                 self._check_reference(field, self[name].ids)
 
     def _check_readable(self, values):
-        """As :meth:`_check_references`, for values that are not written yet."""
+        """Do as :meth:`_check_references`, for values that are not written yet."""
         if self.env.su:
             return
         for name, value in values.items():

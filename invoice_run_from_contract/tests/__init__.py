@@ -1,3 +1,4 @@
 from . import test_kinds
 from . import test_report
 from . import test_take_over
+from . import test_rpc

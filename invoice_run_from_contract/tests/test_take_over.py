@@ -1,8 +1,10 @@
 """Take-over and undo: nothing twice, nothing lost."""
 
+from unittest.mock import patch
+
 import psycopg2
 
-from odoo.exceptions import AccessError, UserError
+from odoo.exceptions import AccessError, LockError, UserError
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
@@ -12,29 +14,7 @@ from .common import SOURCE, FromContractCommon
 @tagged("post_install", "-at_install")
 class TestTakeOver(FromContractCommon):
     def test_all_that_belongs_to_it(self):
-        lines = [
-            {
-                "name": "Note above",
-                "display_type": "line_note",
-                "product_id": False,
-                "note_invoicing_mode": "with_next_line",
-                "quantity": 0,
-            },
-            {"name": "Office\nfrom #START# to #END#", "quantity": 2, "discount": 10},
-            {"name": "Note below", "display_type": "line_note", "product_id": False, "quantity": 0},
-        ]
-        term = self.env.ref("account.account_payment_term_30days")
-        contract = self._make_oca(
-            lines=lines, code="PO 7", payment_term_id=term.id, note="Key at the reception"
-        )
-        self.env["ir.attachment"].create(
-            {
-                "name": "signed.pdf",
-                "raw": b"pdf",
-                "res_model": contract._name,
-                "res_id": contract.id,
-            }
-        )
+        contract, term = self._make_complete_contract()
         self._invoice_oca(contract, 1)
         ours = self._take_over(contract)
         self.assertRecordValues(
@@ -63,6 +43,37 @@ class TestTakeOver(FromContractCommon):
                 }
             ],
         )
+        self._check_links(contract, ours)
+
+    def _make_complete_contract(self):
+        """A contract of the other module with notes, terms and a file; also its payment terms."""
+        lines = [
+            {
+                "name": "Note above",
+                "display_type": "line_note",
+                "product_id": False,
+                "note_invoicing_mode": "with_next_line",
+                "quantity": 0,
+            },
+            {"name": "Office\nfrom #START# to #END#", "quantity": 2, "discount": 10},
+            {"name": "Note below", "display_type": "line_note", "product_id": False, "quantity": 0},
+        ]
+        term = self.env.ref("account.account_payment_term_30days")
+        contract = self._make_oca(
+            lines=lines, code="PO 7", payment_term_id=term.id, note="Key at the reception"
+        )
+        self.env["ir.attachment"].create(
+            {
+                "name": "signed.pdf",
+                "raw": b"pdf",
+                "res_model": contract._name,
+                "res_id": contract.id,
+            }
+        )
+        return contract, term
+
+    def _check_links(self, contract, ours):
+        """Each contract leads to the other one; the files are ours, too."""
         attachments = self.env["ir.attachment"].search(
             [("res_model", "=", ours._name), ("res_id", "=", ours.id)]
         )
@@ -73,6 +84,15 @@ class TestTakeOver(FromContractCommon):
         self.assertIn("Taken over from", bodies)
         self.assertIn("Key at the reception", bodies)
         self.assertIn(ours.name, "".join(map(str, contract.message_ids.mapped("body"))))
+
+    def test_somebody_else_is_at_it(self):
+        contract = self._make_oca(lines=[{}])
+        locked = patch.object(type(contract), "lock_for_update", side_effect=LockError("locked"))
+        with locked:
+            (result,) = self.env["billing.takeover"].take_over(SOURCE, contract.ids)
+        self.assertIn("Old contract is being changed or invoiced just now", result["error"])
+        self.assertTrue(contract.active)
+        self.assertFalse(result["contract_ids"])
 
     def test_both_modules_together_invoice_each_day_once(self):
         """Their first two months, then ours by real runs: as if they had gone on."""

@@ -164,7 +164,7 @@ class BillingTakeoverSubscription(models.AbstractModel):
         spans = []
         end = None if record.recurring_rule_boundary else record.date
         while len(spans) < MAX_PERIODS:
-            # an invoice of the last day is made before the subscription is closed
+            # an invoice of the last day is created before the subscription is closed
             if end and first > end or not end and spans and first > spans[0].date_from + HORIZON:
                 break
             following = record._get_next_invoice_date(first)

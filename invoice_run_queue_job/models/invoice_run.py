@@ -12,7 +12,7 @@ _logger = logging.getLogger(__name__)
 
 #: A job begins no further chunk after this time: a web worker's is limited.
 SHARE_SECONDS = 30
-#: Mails of one chunk, whose PDFs are made in it, for the same reason.
+#: Mails of one chunk, whose PDFs are printed in it, for the same reason.
 MAILS_PER_CHUNK = 20
 #: When work that another transaction got in the way of is begun again.
 COLLISION_SECONDS = 5
@@ -22,7 +22,7 @@ DEFAULT_WORKERS = 4
 
 
 class InvoiceRun(models.Model):
-    """Background work by the job runner of ``queue_job``: who starts it, not how it is done.
+    """Background work by the job runner of ``queue_job``: what starts it, not how it is done.
 
     A run is shared among a few jobs. Each carries out :meth:`_process_queue` as a worker of the
     scheduled action does, for a while, and leaves the rest to a job like itself. Where no runner
@@ -32,7 +32,7 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     # ------------------------------------------------------------------
-    # Who works
+    # Workers
     # ------------------------------------------------------------------
 
     @api.model
@@ -187,7 +187,7 @@ class InvoiceRun(models.Model):
             run._delay_share(share)
 
     def _stop_share(self, error):
-        """Tell who is responsible why the work stopped, and have the queue try again."""
+        """Tell the responsible user why the work stopped, and have the queue try again."""
         _logger.exception("Invoice run %s failed", self.id)
         self.env.cr.rollback()
         self._note_trouble(error)

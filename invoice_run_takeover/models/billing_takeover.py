@@ -38,11 +38,11 @@ class BillingTakeover(models.Model):
     # ------------------------------------------------------------------
 
     @api.model
-    def get_report(self, source, ids, invoiced_until=None, count=3):
+    def get_report(self, source, record_ids, invoiced_until=None, count=3):
         """Return what would become of contracts of another module; nothing is written.
 
         :param source: name of its ``billing.takeover.source`` model
-        :param ids: ids of its contracts
+        :param record_ids: ids of its contracts; not ``ids``, which JSON-2 keeps for records
         :param invoiced_until: {id of a line: last invoiced day}, where it is not as found
         :param count: how many of the next invoices are compared, at most 60
         :return: a dict for each: ``id``, ``name``, ``verdict`` (``ready``, ``accept``, ``stop``),
@@ -51,15 +51,15 @@ class BillingTakeover(models.Model):
         source = self._get_source(source)
         days = self._read_days(invoiced_until)
         count = min(max(1, count), 60)
-        records = source._get_records(ids)
+        records = source._get_records(record_ids)
         return [self._get_record_report(source, record, days, count) for record in records]
 
     @api.model
-    def take_over(self, source, ids, invoiced_until=None, accept=False):
+    def take_over(self, source, record_ids, invoiced_until=None, accept=False):
         """Take contracts over; one that cannot be taken over never stops the others.
 
         :param source: see :meth:`get_report`
-        :param ids: see :meth:`get_report`
+        :param record_ids: see :meth:`get_report`
         :param invoiced_until: see :meth:`get_report`
         :param accept: accept what the report asks to accept
         :return: a dict for each: ``id``, ``contract_ids``, ``error`` (empty where it worked)
@@ -68,13 +68,13 @@ class BillingTakeover(models.Model):
         days = self._read_days(invoiced_until)
         return [
             self._take_over_record(source, record, days, bool(accept))
-            for record in source._get_records(ids)
+            for record in source._get_records(record_ids)
         ]
 
     def action_undo(self):
         """Delete the contracts again, and let the other module invoice as before.
 
-        :raises UserError: amounts were made for them already
+        :raises UserError: amounts were generated for them already
         """
         self._check_manager()
         for takeover in self.filtered(lambda takeover: not takeover.is_undone):

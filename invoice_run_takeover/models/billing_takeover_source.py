@@ -1,6 +1,6 @@
 from odoo import api, models
 from odoo.addons.invoice_run.engine import periods
-from odoo.exceptions import UserError
+from odoo.exceptions import LockError, UserError
 from odoo.tools import format_date, formatLang
 
 from .. import plan as planning
@@ -9,7 +9,7 @@ from .. import plan as planning
 class BillingTakeoverSource(models.AbstractModel):
     """A module that contracts are taken over from. An addon for each inherits this model.
 
-    It says what the module has (:meth:`_read_record`), has it make its next invoice
+    It says what the module has (:meth:`_read_record`), has it create its next invoice
     (:meth:`_create_next_invoices`), and archives it (:meth:`_stop_record`). All the rest is the
     same for all: the proof that the same is charged, the report, the take-over and its undo.
     """
@@ -45,7 +45,7 @@ class BillingTakeoverSource(models.AbstractModel):
 
     @api.model
     def _create_next_invoices(self, record, count):
-        """Have the other module make its next invoices, as drafts; they are rolled back."""
+        """Have the other module create its next invoices, as drafts; they are rolled back."""
         raise NotImplementedError
 
     @api.model
@@ -150,7 +150,7 @@ class BillingTakeoverSource(models.AbstractModel):
 
         :param line: a :class:`planning.LinePlan`
         :param expected: the day of the next invoice by the invoices so far
-        :param planned: the day on which the other module would make it
+        :param planned: the day on which the other module would create it
         :param is_said: whether somebody said which day is the last invoiced one
         """
         if expected == planned or is_said:
@@ -300,11 +300,27 @@ class BillingTakeoverSource(models.AbstractModel):
         :param accept: whether what the report asks to accept is accepted
         :raises UserError: it cannot be taken over; says why
         """
-        record.lock_for_update()
-        record.invalidate_recordset()
+        self._lock(record)
         plan, _pairs = self._get_plan(record, invoiced_until)
         kinds = {planning.STOP} if accept else {planning.STOP, planning.ACCEPT}
         reasons = [finding.text for finding in plan.findings if finding.kind in kinds]
         if reasons:
             raise UserError("\n".join([self._get_record_name(record), *reasons]))
         return self.env["billing.takeover"]._create_takeover(self, plan)
+
+    @api.model
+    def _lock(self, record):
+        """Keep others, the other module's scheduled action too, off ``record``; read it anew.
+
+        :raises UserError: somebody else is at it just now
+        """
+        try:
+            record.lock_for_update()
+        except LockError:
+            raise UserError(
+                self.env._(
+                    "%(contract)s is being changed or invoiced just now. Try again in a minute.",
+                    contract=self._get_record_name(record),
+                )
+            ) from None
+        record.invalidate_recordset()

@@ -10,7 +10,7 @@ from odoo.tools import format_date, formatLang
 
 from .. import plan as planning
 
-#: In the context of a trial: nobody is written to about what is rolled back.
+#: In the context of a trial: nobody gets mail about what is rolled back.
 SILENT = {
     "tracking_disable": True,
     "mail_create_nolog": True,
@@ -22,7 +22,7 @@ TRIAL_NAME = "-"
 
 
 class BillingTakeoverTrial(models.AbstractModel):
-    """The next invoices of both modules, made by the code of each and rolled back."""
+    """The next invoices of both modules, created by the code of each and rolled back."""
 
     _name = "billing.takeover.trial"
     _description = "Next Invoices of Two Modules"
@@ -112,7 +112,7 @@ class BillingTakeoverTrial(models.AbstractModel):
     @api.model
     def _get_sum(self, day, documents):
         names = ("amount_untaxed", "amount_tax", "amount_total")
-        # a sum of floats is no amount before it is rounded
+        # a sum of floats must be rounded to be an amount
         totals = [documents.currency_id.round(sum(documents.mapped(name))) for name in names]
         return planning.Invoice(day, *totals)
 
@@ -123,7 +123,7 @@ class BillingTakeoverTrial(models.AbstractModel):
             [{**vals, "name": TRIAL_NAME, "billing_hold": False} for vals in vals_list]
         )
         contracts.action_activate()
-        # each period as the invoice that a run of its day makes, not all on one
+        # each period as the invoice that a run of its day creates, not all on one
         payer = contracts.commercial_partner_id.with_company(contracts.company_id)
         payer.sudo().allow_invoice_grouping = False
         return contracts

@@ -3,6 +3,7 @@ from . import invoice_run_bulk_mixin
 from . import account_move
 from . import account_move_line
 from . import account_move_send
+from . import existing
 from . import invoice_run
 from . import invoice_run_document
 from . import invoice_run_line

@@ -10,9 +10,9 @@ from .. import core
 from ..bypassed import CHATTER_METHODS, MOVE_COMPUTES, MOVE_INVERSES, get_of_each_kind, protect
 from ..environments import environments_kept
 
-#: Numbers of which is asked at once whether they are taken; a chunk takes fewer.
+#: How many numbers one query checks; a chunk takes fewer.
 NUMBERS_PER_QUERY = 500
-#: What sending writes, see ``account.move.send``; the token of the portal is in the mail.
+#: What sending writes, see ``account.move.send``.
 SENDING_VALUES = {"access_token", "is_move_sent", "message_main_attachment_id", "sending_data"}
 #: What confirming does not change, though Odoo's fields say that it could.
 AMOUNT_COMPUTES = ("_compute_amount", "_compute_needed_terms", "_compute_invoice_date_due")
@@ -164,9 +164,10 @@ class AccountMove(models.Model):
         self.env["res.partner"]._increase_ranks(ranks)
 
     def write(self, vals):
-        # EXTENDS 'account': to confirm or to send changes no amount: no item is looked at again
+        # EXTENDS 'account': to confirm or to send changes no amount: no item is looked at again,
+        # and what was balanced still is
         if self._is_sent_in_batch() and SENDING_VALUES.issuperset(vals):
-            self = self.with_context(skip_invoice_sync=True)
+            self = self.with_context(skip_invoice_sync=True, check_move_validity=False)
         is_confirmed = set(vals) == {"state", "posted_before"}
         if not is_confirmed or not self.env.context.get("invoice_run_bulk_post"):
             return super().write(vals)
@@ -204,7 +205,7 @@ class AccountMove(models.Model):
         """Return the last number that is taken, after waiting for others who give numbers.
 
         Odoo waits as well, but then tries one number after the other: this transaction does not
-        see those of a worker who ended his chunk after it began.
+        see those of a worker that ended its chunk after it began.
 
         :param text: format of the numbers
         :param values: what is filled in; ``seq`` is the last number that this transaction sees

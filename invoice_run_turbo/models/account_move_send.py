@@ -17,6 +17,14 @@ class TurboBatch(SendBatch):
         self.langs = {}
         self.rendered = {}
         self.compiled = {}
+        #: (model, ids) of records that exist
+        self.existing = set()
+        #: {ids of units: their external ids}
+        self.units = {}
+        #: addresses of the customers, those of which it is known whether they are aliases of our
+        #: own, and those that are
+        self.addresses = set(documents.partner_id.mapped("email_normalized")) - {False}
+        self.known, self.aliases = set(), set()
 
 
 class AccountMoveSend(models.AbstractModel):
@@ -29,7 +37,15 @@ class AccountMoveSend(models.AbstractModel):
         # EXTENDS 'invoice_run'
         if not core.is_as_read(self.env, core.SEND):
             return super()._make_run_batch(documents)
+        self._read_together(documents.move_id)
         return TurboBatch(documents)
+
+    @api.model
+    def _read_together(self, moves):
+        """Read what reports and e-invoices read of the tax lines of each invoice on its own."""
+        lines = moves.line_ids
+        for name in ("tax_ids", "tax_tag_ids"):
+            lines.mapped(name)
 
     @api.model
     def _get_turbo_batch(self):

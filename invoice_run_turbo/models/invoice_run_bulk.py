@@ -56,7 +56,7 @@ KNOWN_LINE_VALUES = {
 
 
 class InvoiceRunBulk(models.AbstractModel):
-    """Makes many customer invoices at once, with the same rows that ``create`` would make.
+    """Creates many customer invoices at once, with the same rows that ``create`` would insert.
 
     ``account.move.create`` writes an invoice in steps: product lines, then taxes, then payment
     terms, each seen by the steps before. Here Odoo's tax engine and payment terms are asked
@@ -180,7 +180,7 @@ class InvoiceRunBulk(models.AbstractModel):
 
     @api.model
     def _get_overridden_methods(self, methods):
-        """Yield (model.name, addon) of those of {model: methods} of whose override we know nothing.
+        """Yield (model.name, addon) of each of {model: methods} whose override is not known.
 
         What is known is in ``known_overrides.py``.
         """

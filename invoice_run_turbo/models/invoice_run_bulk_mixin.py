@@ -14,7 +14,7 @@ WITHOUT_PREFETCH = {"prefetch_fields": False}
 class InvoiceRunBulkMixin(models.AbstractModel):
     """Records with amounts that are created by the hundred.
 
-    The ORM makes a record to ask it for the currency of each amount that is inserted, and an
+    The ORM creates a record to ask it for the currency of each amount that is inserted, and an
     environment to ask for each amount that is remembered. Here those of one kind share theirs.
     """
 

@@ -1,10 +1,47 @@
 from odoo import models
 
+from ..cache import ValuesKept
 from ..mails import get_kept
+
+#: What Odoo reads of each mail on its own, after each commit.
+READ_TOGETHER = ("recipient_ids", "attachment_ids", "mail_message_id")
 
 
 class MailMail(models.Model):
     _inherit = "mail.mail"
+
+    def _send(self, auto_commit=False, post_send_callback=None, **kwargs):
+        # EXTENDS 'mail': what all mails of a hand-over read is read once, not after each commit
+        kept = get_kept(self.env)
+        if kept is None or auto_commit is not True:
+            return super()._send(auto_commit, post_send_callback=post_send_callback, **kwargs)
+
+        def keep(ids):
+            # Odoo calls this right before its commit
+            if post_send_callback:
+                post_send_callback(ids)
+            kept.values.keep()
+
+        kept.values = ValuesKept(self.env)
+        self._read_together()
+        try:
+            return super()._send(auto_commit, post_send_callback=keep, **kwargs)
+        finally:
+            kept.values.end()
+            kept.values = None
+
+    def _read_together(self):
+        """Read what the mails need; :class:`ValuesKept` keeps it."""
+        for name in READ_TOGETHER:
+            self.mapped(name).fetch()
+        self.mail_message_id.mapped("attachment_ids")
+
+    def _commit_hand_over(self):
+        # EXTENDS 'invoice_run'
+        kept = get_kept(self.env)
+        if kept and kept.values:
+            kept.values.keep()
+        return super()._commit_hand_over()
 
     def unlink(self):
         # EXTENDS 'mail': the mails of a hand-over are deleted together, when all is noted

@@ -14,7 +14,7 @@ class AccountEdiXmlCii(models.AbstractModel):
                 line["billing_start"], line["billing_end"] = period
                 billed = True
         if billed:
-            # core mixes in the invoice's own dates, which say nothing about what is billed
+            # core mixes in the invoice's own dates, which say nothing about the days invoiced
             spans = [line for line in lines if line.get("billing_start")]
             vals["billing_start"] = min(line["billing_start"] for line in spans)
             vals["billing_end"] = max(line["billing_end"] for line in spans)

@@ -15,7 +15,7 @@ FORMATS = {
 @freeze_time("2024-03-15 09:00:00")
 @tagged("post_install", "-at_install")
 class TestPeriodsInXml(InvoiceRunCommon):
-    """Electronic invoices say which days they bill, and the customer's purchase order."""
+    """Electronic invoices say which days they cover, and the customer's purchase order."""
 
     @classmethod
     def setUpClass(cls):
@@ -49,7 +49,7 @@ class TestPeriodsInXml(InvoiceRunCommon):
         cls.taxed = {"tax_ids": [Command.set(tax.ids)]}
 
     def _invoice(self, *contracts, **vals):
-        """Return the invoice of a run that bills ``contracts``, each values of a contract."""
+        """Return the invoice of a run that invoices ``contracts``, each values of a contract."""
         for contract in contracts:
             contract.setdefault("date_start", "2024-03-01")
             self._make_contract([self.taxed], **contract)

@@ -1,4 +1,4 @@
-"""What makes large runs fast has become an addon of its own: an upgrade goes on with it."""
+"""The fast path has become an addon of its own: an upgrade installs it."""
 
 from odoo import SUPERUSER_ID, api
 from odoo.tools import config

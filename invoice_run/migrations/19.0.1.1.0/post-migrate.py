@@ -2,7 +2,7 @@
 
 from odoo import SUPERUSER_ID, api
 
-#: A credit note as Odoo makes it has the lines of its invoice, in order. One that somebody edited
+#: A credit note as Odoo creates it has the lines of its invoice, in order. One that somebody edited
 #: does not: the next correction of that contract asks for which days it is.
 LINK_CREDIT_NOTES = """
     WITH items AS (
@@ -47,7 +47,7 @@ NOTE_LAST_AMOUNTS = """
 
 
 def migrate(cr, version):
-    """Complete credits and approvals that were made before they kept this."""
+    """Complete credits and approvals from before this was kept."""
     queries = (LINK_CREDIT_NOTES, LINK_CORRECTIONS, LINK_LINES_OF_CORRECTIONS, NOTE_LAST_AMOUNTS)
     for query in queries:
         cr.execute(query)

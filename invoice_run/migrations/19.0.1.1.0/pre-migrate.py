@@ -1,15 +1,15 @@
-"""What new columns and indexes ask for is written before Odoo makes them."""
+"""What new columns and indexes require is written before Odoo creates them."""
 
 from odoo.tools.sql import column_exists
 
-#: Confirmed credit notes over the whole amount that let the periods be billed again.
+#: Confirmed credit notes over the whole amount that let the periods be invoiced again.
 GIVEN_BACK = """
     SELECT credit.reversed_entry_id FROM account_move credit
       JOIN account_move invoice ON invoice.id = credit.reversed_entry_id
      WHERE credit.state = 'posted' AND credit.invoice_bill_again
        AND credit.amount_total = invoice.amount_total
 """
-#: What was cancelled before stays as it is billed: no run credits it years later.
+#: What was cancelled before stays as it is invoiced: no run credits it years later.
 KEEP_CANCELLED = """
     UPDATE billing_contract contract
        SET cancel_date = GREATEST(CURRENT_DATE, (

@@ -12,7 +12,7 @@ class AccountMove(models.Model):
     _name = "account.move"
     _inherit = ["account.move", "invoice.run.guarded"]
 
-    # the engine's: nobody detaches an invoice from its claims, or forges one
+    # written by the engine only: nobody detaches an invoice from its claims, or forges one
     invoice_run_id = fields.Many2one(
         "invoice.run",
         copy=False,
@@ -71,12 +71,12 @@ class AccountMove(models.Model):
 
     def _get_usage_page(self):
         """Return what the PDF lists of usage, see ``invoice.run.document``; None: nothing."""
-        # sudo: who prints an invoice, customers too, need not see the run that made it
+        # sudo: users who print an invoice, and customers, need not see the run that created it
         document = self.sudo().invoice_run_document_id
         return document._get_usage_page() if document else None
 
     def write(self, vals):
-        # EXTENDS 'account': confirming, cancelling and resetting decide who holds a period
+        # EXTENDS 'account': confirming, cancelling and resetting decide what holds a period
         moves = self._get_moves_of_runs() if "state" in vals else self.browse()
         moves._prepare_state(vals.get("state"))
         result = super().write(vals)
@@ -262,7 +262,7 @@ class AccountMove(models.Model):
         )
 
     def _gives_back(self):
-        """Whether this credit note, when confirmed, makes the periods of its invoice billable."""
+        """Whether this credit note, when confirmed, releases the periods of its invoice."""
         self.ensure_one()
         invoice = self.reversed_entry_id
         return (
@@ -342,7 +342,7 @@ class AccountMove(models.Model):
             wizard.refund_moves()
             credits |= wizard.new_move_ids
         if credits:
-            # together: one may undo what another one of them builds on
+            # together, because one may undo what another one builds on
             credits._post(soft=False)
         return credits
 

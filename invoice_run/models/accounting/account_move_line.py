@@ -5,7 +5,7 @@ from ...engine import ledger
 from ..base.groups import ACCOUNTANTS
 from ..base.invoice_run_guarded import ENGINE, EngineValue
 
-#: What a credit stands on: not changed before the credit is undone.
+#: Fields that a credit depends on: they do not change before the credit is undone.
 CREDITED_FIELDS = {
     "quantity",
     "price_unit",
@@ -80,7 +80,7 @@ class AccountMoveLine(models.Model):
         return super().write(vals)
 
     def _get_changed_lines(self, vals):
-        """Return those of these lines of runs of which ``vals`` change amount, account or days."""
+        """Return those of these lines of runs whose amount, account or days ``vals`` change."""
         # sudo: users who edit an invoice need not see the run that created it
         lines = self.sudo().filtered("invoice_run_line_id")
         if not lines:

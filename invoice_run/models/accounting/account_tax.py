@@ -5,7 +5,7 @@ class AccountTax(models.Model):
     _inherit = "account.tax"
 
     def _is_per_quantity(self):
-        """Whether one of these taxes goes by the quantity, not by the amount alone.
+        """Whether one of these taxes depends on the quantity, not on the amount alone.
 
         A fixed amount a piece; a formula may, as far as one can see from outside.
         """

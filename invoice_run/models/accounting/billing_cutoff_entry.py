@@ -76,7 +76,7 @@ class BillingCutoffDetail(models.Model):
 
 
 def _get_row_key(row):
-    """As ``billing.cutoff.detail._get_key``, of an amount of the ledger."""
+    """Return the key of an amount of the ledger, as ``billing.cutoff.detail._get_key``."""
     values = [row[name] or False for name in DETAIL_FIELDS]
     return (*values, _freeze(row["analytic_distribution"]), row["amount"])
 
@@ -211,7 +211,7 @@ class AccountMove(models.Model):
             "balance": float(line.balance),
             "currency_id": company.currency_id.id,
             "amount_currency": float(line.balance),
-            # explicitly: the entry moves what was booked, with no default of its own
+            # explicitly, because the entry moves what was booked and has no defaults of its own
             "tax_ids": [Command.clear()],
             "analytic_distribution": dict(line.analytic) or False,
         }
@@ -295,7 +295,7 @@ class AccountMove(models.Model):
                 )
 
     def _check_cutoff_rights(self):
-        """Refuse to book a cut-off by whoever keeps no books.
+        """Refuse to book a cut-off for users who are not bookkeepers.
 
         :raises AccessError: says which right is missing
         """
@@ -335,7 +335,7 @@ class AccountMove(models.Model):
         return super().button_draft()
 
     def _get_cutoff_entries(self, state):
-        # sudo: whoever confirms invoices need not be one who sees this field
+        # sudo: users who confirm invoices may not see this field
         moves = self.sudo().filtered(lambda move: move.billing_cutoff_date and move.state == state)
         return moves.with_env(self.env)
 

@@ -11,7 +11,7 @@ BATCH = 2000
 
 
 class BillingCutoffRows(models.AbstractModel):
-    """The amounts of a cut-off, from the billed ledger: the report shows and the entry books them.
+    """The amounts of a cut-off, from the ledger: the report shows and the entry books them.
 
     Deferred: what is left of each invoice line in force for the days after the date, as booked:
     its account, analytic distribution and rate. Whatever became of the contract since: whoever
@@ -113,7 +113,7 @@ class BillingCutoffRows(models.AbstractModel):
     # ------------------------------------------------------------------
 
     def _collect_accrued(self, line, billed, company, date):
-        """Yield a row for each billing period with days up to the date that nothing bills."""
+        """Yield a row for each billing period with days up to the date that nothing invoices."""
         contract = line.contract_id
         terms = contract._get_billing_terms()
         for period, span in self._get_open_parts(line, terms, billed, date):
@@ -136,7 +136,7 @@ class BillingCutoffRows(models.AbstractModel):
         for span in periods.open_spans(first, until, ledger.net_spans(entries)):
             for part in line._cut_at_prices(terms.grid.cut(span)):
                 period = terms.grid.period(terms.grid.index(part.date_from)).clip(first, last)
-                # of the period the days with the price of this part
+                # the days of the period that have the price of this part
                 (whole,) = [one for one in line._cut_at_prices([period]) if one.clip(*part)]
                 yield whole, part
 

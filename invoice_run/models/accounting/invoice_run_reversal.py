@@ -46,7 +46,7 @@ class InvoiceRunDocument(models.Model):
         settled = billed.filtered(lambda document: document.state == "nothing")
         moves = billed.move_id
         credits = moves._reverse_to_bill_again() or moves._get_giving_back()
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         settled.sudo()._give_settled_back()
         if not credits and settled:
             return None
@@ -57,7 +57,7 @@ class InvoiceRunDocument(models.Model):
                     "instead, documents without invoice are excluded."
                 )
             )
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         billed.sudo()._create_credit_documents()._tell_run_of_credits()
         return credits._get_records_action(name=self.env._("Credit Notes"))
 

@@ -28,14 +28,14 @@ class InvoiceRun(models.Model):
         """
         self.ensure_one()
         payers = self._get_selected_payers() - self._get_done_payers()
-        # sorted by the database: of 100,000 customers none need be read
+        # sorted by the database, so that none of 100,000 customers is read
         Partner = payers.with_context(active_test=False)
         return Partner.search([("id", "in", payers.ids)], order="name, id").with_env(self.env)
 
     def _get_done_payers(self, payers=None):
         """Return the customers, of ``payers`` or all, with documents or exceptions of this run.
 
-        Not those that are renewed, who may have other documents.
+        Not those that are recalculated, which may have other documents.
         """
         domain = failed_domain = Domain("run_id", "=", self.id)
         if payers is not None:
@@ -64,7 +64,7 @@ class InvoiceRun(models.Model):
         self._note_renewed(payers)
 
     def _generate_together(self, payers, look_again):
-        """As :meth:`_generate_amounts`, for all at once; return whether that worked."""
+        """Do as :meth:`_generate_amounts`, for all at once; return whether that worked."""
         try:
             with self.env.cr.savepoint():
                 self._create_amounts(payers)
@@ -78,7 +78,7 @@ class InvoiceRun(models.Model):
             return False
 
     def _generate_payer_amounts(self, payer):
-        """As :meth:`_generate_amounts`, for one customer, each contract on its own."""
+        """Do as :meth:`_generate_amounts`, for one customer, each contract on its own."""
         try:
             with self.env.cr.savepoint():
                 self.with_context(invoice_run_isolate=True)._create_amounts(payer)
@@ -292,7 +292,7 @@ class InvoiceRun(models.Model):
         else:
             self._ask_for_approval()
         self._end_without_documents()
-        # of some nothing is due any more
+        # some have nothing due any more
         self.renew_payer_ids = False
 
     def _update_order(self):

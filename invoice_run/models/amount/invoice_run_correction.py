@@ -10,9 +10,9 @@ from ..base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED
 
 
 class InvoiceRunLine(models.Model):
-    """Credits of days that were invoiced and are not owed any more.
+    """Credits for days that were invoiced but are no longer owed.
 
-    A correction is no claim: it shortens the earlier claim. Claiming it cuts
+    A correction is not a claim: it shortens the earlier claim. Claiming it cuts
     (or releases) the earlier claim for the credited days, releasing it restores that claim.
     """
 
@@ -82,7 +82,7 @@ class InvoiceRunLine(models.Model):
     def _claim_corrections(self):
         """Cut the earlier claims for the days that these corrections credit, last days first.
 
-        :raises UserError: the earlier claim does not cover these days any more
+        :raises UserError: the earlier claim no longer covers these days
         """
         missing = self.filtered(lambda line: not line.is_applied)
         for line in missing.sorted("billing_date_from", reverse=True):
@@ -152,7 +152,7 @@ class InvoiceRunLine(models.Model):
         return self.document_id.move_id.display_name or self.run_id.reference
 
     def _is_credit_changed(self, billed_lines):
-        """Whether this credit is not what is left to credit any more.
+        """Whether this credit no longer equals what is left to credit.
 
         :param billed_lines: the :class:`ledger.BilledLine` of its price line
         """
@@ -311,7 +311,7 @@ class InvoiceRunLine(models.Model):
         )
 
     def _get_billed_line(self, billed_lines):
-        """Return which of ``billed_lines`` of the price line bills this amount now, or None.
+        """Return which of ``billed_lines`` of the price line invoices this amount now, or None.
 
         "Reverse and create invoice" leaves the line of before, which was given back.
         """

@@ -18,7 +18,7 @@ class InvoiceRunLine(models.Model):
     _name = "invoice.run.line"
     _description = "Amount to Invoice"
     _inherit = ["invoice.run.guarded", "analytic.mixin"]
-    # by the id: sorted by an index, without a look at the documents
+    # by id, which an index sorts without reading the documents
     _order = "document_id.id, sequence, id"
     _check_company_auto = True
     _is_engine_model = True
@@ -130,7 +130,7 @@ class InvoiceRunLine(models.Model):
         lines._update_sources()
 
     def _get_claimed_ids(self):
-        """Return the ids of what this amount claims, for the order in which claims are made."""
+        """Return the ids of what this amount claims: claims are entered in their order."""
         names = self.env["invoice.run.source"]._get_claim_fields()
         return [self[name].id or 0 for name in names]
 
@@ -173,15 +173,15 @@ class InvoiceRunLine(models.Model):
         see ``account.move._is_billing``. Called after any change of such an invoice, so the
         order in which people delete, cancel, credit and reset does not matter.
 
-        :raises UserError: a period that comes back is claimed by somebody else meanwhile
+        :raises UserError: a period that comes back was claimed by another amount meanwhile
         """
         followed = self.filtered(lambda line: line._get_source()._source_follows_invoices)
-        # what is left of them, their records know themselves
+        # their records themselves know what is left of them
         followed.document_id._sync_state()
         (self - followed)._sync_held_claims()
 
     def _sync_held_claims(self):
-        """As :meth:`_sync_claims`, of amounts whose claims last as long as their invoices."""
+        """Do as :meth:`_sync_claims`, for amounts whose claims last as long as their invoices."""
         billed = self.filtered(lambda line: line._is_billed())
         billed._check_billed_once()
         # what a correction cut or released stays so while the invoice is in force

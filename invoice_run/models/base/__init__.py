@@ -7,3 +7,4 @@ from . import ir_fields_converter
 from . import invoice_run_import_mixin
 from . import billing_selection
 from . import res_users
+from . import ir_attachment

@@ -7,7 +7,7 @@ from odoo.tools.safe_eval import safe_eval
 #: Conditions on related records that name them by their ids, or say that there are none.
 MEMBERSHIP = ("in", "not in")
 HIERARCHY = ("child_of", "parent_of")
-#: What of a scenario only says what it is for: whoever changes something else prepares its runs.
+#: Fields of a scenario that only describe it: changing any other one is preparing its runs.
 UNPREPARED_FIELDS = {"active", "description", "name", "sequence"}
 
 
@@ -57,7 +57,7 @@ class BillingSelection(models.AbstractModel):
         return result
 
     def unlink(self):
-        # a condition less selects more
+        # with one condition less it selects more
         self.env["billing.change"]._note(self._get_scenarios())
         return super().unlink()
 

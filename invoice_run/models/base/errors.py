@@ -40,7 +40,7 @@ OUTAGE_NUMBERS = {
 def is_outage(error):
     """Whether ``error``, or what led to it, is an outage: nothing that a document could help.
 
-    The work stops then, its responsible is told, and it goes on by itself when the cause is gone.
+    The work stops then, its responsible user is told, and it resumes when the cause is gone.
     """
     seen = set()
     while error is not None and id(error) not in seen:
@@ -54,5 +54,5 @@ def is_outage(error):
 
 
 def _is_connection_lost(error):
-    # psycopg2 has no class and the server no code for it: it could not say anything any more
+    # the server could not send a code any more, so psycopg2 has no class for it
     return type(error) is psycopg2.OperationalError and not error.pgcode

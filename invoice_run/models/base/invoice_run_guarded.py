@@ -108,7 +108,7 @@ class InvoiceRunGuarded(models.AbstractModel):
         return super().create(vals_list)
 
     def write(self, vals):
-        # of no record nothing is changed
+        # no record, no change
         return super().write(self._open_engine_values(vals) if self else vals)
 
     def _open_engine_values(self, vals, is_new=False):

@@ -29,7 +29,7 @@ class InvoiceRunImportMixin(models.AbstractModel):
 
     def _load_records(self, data_list, update=False):
         # EXTENDS 'base': load() reports a refusal of many rows at the first of them, and then
-        # tries row by row; only what it learns there names the right row
+        # goes row by row: only then does an error name the right row
         try:
             return super()._load_records(data_list, update)
         except UserError as error:

@@ -8,7 +8,7 @@ class InvoiceRunStaleMixin(models.AbstractModel):
     _name = "invoice.run.stale.mixin"
     _description = "Record That Amounts Are Made From"
 
-    #: Whether whoever creates or changes such a record prepares runs, see ``billing.change``.
+    #: Whether creating or changing such a record is preparing runs, see ``billing.change``.
     _prepares_runs = False
 
     @api.model

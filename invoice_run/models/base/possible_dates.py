@@ -1,4 +1,4 @@
-"""Refuses years that can only be typing errors, before they make runs for centuries."""
+"""Refuses years that can only be typing errors, before they create runs for centuries."""
 
 from dateutil.relativedelta import relativedelta
 
@@ -6,7 +6,7 @@ from odoo.exceptions import ValidationError
 from odoo.tools import format_date
 
 FIRST_YEAR, LAST_YEAR = 1900, 2200
-#: At most so far ahead amounts are computed: each year may be twelve a price line, or 52.
+#: How far ahead amounts are calculated at most: a year may have 12 or 52 for each price line.
 MAX_YEARS_AHEAD = 10
 
 

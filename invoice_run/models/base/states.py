@@ -14,9 +14,9 @@ RUN_WAITING = ("draft", "on_hold")
 RUN_STARTED = ("submitted", "amounts", "approved", "invoiced")
 #: Runs of which a part is approved, or was: what failed can be tried again.
 RUN_APPROVED = ("approved", "invoiced")
-#: Runs with which nobody is finished.
+#: Runs that are not finished.
 RUN_UNFINISHED = ("draft", "on_hold", "submitted", "amounts", "approved")
-#: Runs of which nothing more is to come.
+#: Runs that are finished.
 RUN_FINISHED = ("invoiced", "cancelled")
 #: Which state of a run may follow which; ``None``: at its creation.
 RUN_TRANSITIONS = {
@@ -73,7 +73,7 @@ DOCUMENT_TRANSITIONS = {
 SEND_FAILED = ("failed", "uncertain")
 #: Invoices that are still to be sent.
 SEND_OPEN = ("pending", *SEND_FAILED)
-#: Invoices that left the house.
+#: Invoices that were sent or printed.
 SEND_DONE = ("sent", "printed")
 #: Which sending status may follow which; ``None``: at the creation of the document. What left, or
 #: perhaps did, is never again as if nothing had been sent; nothing is printed that was sent.

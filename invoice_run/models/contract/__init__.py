@@ -11,6 +11,7 @@ from . import billing_contract_metering
 from . import billing_contract_commitment
 from . import billing_contract_history
 from . import invoice_run_stale_triggers
+from . import product_pricelist
 from . import billing_contract_money
 from . import billing_contract_timeline
 from . import billing_price_trace

@@ -22,7 +22,7 @@ DATES = (
     "check_in_date",
     "check_out_date",
 )
-#: On these it depends which usage items belong to a metered price line.
+#: Fields that decide which usage items belong to a metered price line.
 METER_DATES = {"date_start", "date_end", "state", "cancel_date"}
 MONTHS = [
     ("1", "January"),
@@ -38,12 +38,12 @@ MONTHS = [
     ("11", "November"),
     ("12", "December"),
 ]
-#: A copied price line is in force as long as its contract, and was billed nowhere.
+#: A copied price line is in force as long as its contract, and was invoiced nowhere.
 NO_DATES = {"date_start": False, "date_end": False, "initial_invoiced_until": False}
 
 
 class BillingContract(models.Model):
-    """An agreement whose price lines are billed over time."""
+    """An agreement whose price lines are invoiced over time."""
 
     _name = "billing.contract"
     _description = "Billing Contract"
@@ -337,7 +337,7 @@ class BillingContract(models.Model):
 
     @api.depends("date_start")
     def _compute_is_start_open(self):
-        # who enters a day has said it
+        # the user who enters a day has said so
         self.is_start_open = False
 
     @api.depends("check_in_date", "check_out_date")
@@ -392,7 +392,7 @@ class BillingContract(models.Model):
             credited = billable or contract.state == "cancelled"
             credits = [day for day in contract.line_ids.mapped("overbilled_from") if day]
             if credited and credits:
-                # due since the day on which it was known, or on which nothing was owed any more
+                # due since the day it was known, or since the day nothing was owed any more
                 today = contract.company_id._get_invoice_run_today()
                 dates.append(min(*credits, today))
             contract.next_invoicing_date = min(filter(None, dates), default=False)
@@ -452,7 +452,7 @@ class BillingContract(models.Model):
             contract.amount_invoiced = sum(map(contract._get_total_invoiced, totals))
 
     def _get_total_invoiced(self, totals):
-        """Return what was billed less what was credited, in the currency of the contract.
+        """Return what was invoiced less what was credited, in the currency of the contract.
 
         :param totals: see ``billing.ledger._get_totals``, of one record
         """
@@ -541,7 +541,7 @@ class BillingContract(models.Model):
         return super().create(vals_list)
 
     def copy_data(self, default=None):
-        # EXTENDS 'base': a copy is another agreement, it must not bill the days of this one
+        # EXTENDS 'base': a copy is another agreement, it must not invoice the days of this one
         default = dict(default or {})
         vals_list = super().copy_data({**default, "line_ids": default.get("line_ids", [])})
         for contract, vals in zip(self, vals_list, strict=True):
@@ -590,19 +590,19 @@ class BillingContract(models.Model):
         self.write({"state": "active"})
 
     def action_confirm_start(self):
-        """Say that a copy is billed from the start that it shows."""
+        """Say that a copy is invoiced from the start that it shows."""
         self.write({"is_start_open": False})
 
     def action_close(self):
-        """Close the contract: it is still billed to its end."""
+        """Close the contract: it is still invoiced to its end."""
         self.write({"state": "closed"})
 
     def action_cancel(self):
-        """Never bill the contract again."""
+        """Never invoice the contract again."""
         self.write({"state": "cancelled"})
 
     def action_draft(self):
-        """Back to draft: not billed until it is activated again."""
+        """Back to draft: not invoiced until it is activated again."""
         self.write({"state": "draft"})
 
     def action_view_invoices(self):
@@ -617,14 +617,14 @@ class BillingContract(models.Model):
         return self._with_path("billing-contract-invoices", action)
 
     def action_view_due(self):
-        """Show what is still to bill, without a run."""
+        """Show what is still to invoice, without a run."""
         self.check_access("read")
         wizard = self.env["billing.due"].create({"contract_ids": [fields.Command.set(self.ids)]})
         wizard.action_refresh()
         return wizard._get_records_action(name=self.env._("What Is Still to Invoice?"))
 
     def action_view_amounts(self):
-        """Open all amounts that runs made for these contracts."""
+        """Open all amounts that runs generated for these contracts."""
         self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.invoice_run_line_action"
@@ -637,7 +637,7 @@ class BillingContract(models.Model):
     # ------------------------------------------------------------------
 
     def _get_billing_terms(self, run=None):
-        """Return the :class:`periods.Terms` of this contract, as ``run``'s scenario bills it.
+        """Return the :class:`periods.Terms` of this contract, as ``run``'s scenario invoices it.
 
         :raises ValueError: the dates or periods of the contract are impossible
         """
@@ -667,9 +667,9 @@ class BillingContract(models.Model):
         )
 
     def _collect_due(self, target):
-        """Yield what a run with this target date would bill, by the run's own code.
+        """Yield what a run with this target date would invoice, by the run's own code.
 
-        Contracts that may not be billed yield nothing, those that cannot an exception.
+        Contracts that may not be invoiced yield nothing, those that cannot an exception.
         """
         billable = self.filtered(lambda contract: contract.state in CONTRACT_BILLED)
         claims = billable.line_ids._get_taken_spans()
@@ -684,7 +684,7 @@ class BillingContract(models.Model):
             yield from usage._collect_charges(run)
 
     def _new_preview_run(self, target):
-        """Return a run in memory that bills this contract as it is set, up to ``target``."""
+        """Return a run in memory that invoices this contract as it is set, up to ``target``."""
         company = self.company_id
         scenario = self.env["billing.scenario"].new({"company_id": company.id})
         return self.env["invoice.run"].new(
@@ -712,14 +712,14 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_billed_domain(self):
-        """Return the contracts that runs bill, and cancelled ones of which they credit days."""
+        """Return the contracts that runs invoice, and cancelled ones whose days they credit."""
         cancelled = Domain("state", "=", "cancelled")
         cancelled &= Domain("line_ids.overbilled_from", "!=", False)
         return Domain("state", "in", CONTRACT_BILLED) | cancelled
 
     @api.model
     def _get_run_scope_domain(self, run):
-        """Return the contracts that ``run`` selects, also those that may not be billed."""
+        """Return the contracts that ``run`` selects, also those that may not be invoiced."""
         return Domain.AND(self._get_scope_conditions(run).values())
 
     @api.model
@@ -749,11 +749,11 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_due_domain(self, run):
-        """Return the contracts of which something is due at the target date of ``run``."""
+        """Return the contracts with something due at the target date of ``run``."""
         mode, target = run.scenario_id.billing_mode, run.target_date
         late = self._get_late_domain(run)
         if mode != "contract":
-            # the scenario bills otherwise than the contract's own date says
+            # the scenario may invoice on other days than the contract's own date says
             credit = Domain("line_ids.overbilled_from", "!=", False)
             return self._get_mode_domain(mode, target) | credit | late
         due = Domain("next_invoicing_date", "<=", target) | late
@@ -769,10 +769,10 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_mode_domain(self, mode, target):
-        """Return the contracts of which ``mode``, the scenario's, has days to bill.
+        """Return the contracts that have days to invoice by the scenario's ``mode``.
 
         Until a date or the end a contract is due from its first open day on. By periods its own
-        date says it where it is billed by periods anyway; of the others all open days are looked
+        date says it where it is invoiced by periods anyway; of the others all open days are looked
         at, because only their grid knows.
         """
         if mode != "periodic":
@@ -830,7 +830,7 @@ class BillingContract(models.Model):
         yield from items
 
     def _get_contract_errors(self, run, records):
-        """Return all reasons, as (code, message), why this contract cannot be billed.
+        """Return all reasons, as (code, message), why this contract cannot be invoiced.
 
         :param records: see :meth:`_get_run_document_records`
         """
@@ -839,7 +839,7 @@ class BillingContract(models.Model):
             message = self.env._("The contract is on hold: %(reason)s.", reason=reason)
             return [("hold", message)]
         errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
-        # a line of which nothing is left to bill may have a product that is archived since
+        # a line with nothing left to invoice may have a product that was archived meanwhile
         open_lines = self.line_ids.filtered("next_period_from")
         for line in open_lines if self.state in CONTRACT_BILLED else ():
             errors += self._get_product_errors(line.product_id, records)
@@ -849,7 +849,7 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_document_names(self, document):
-        # EXTENDS 'invoice.run.source': also where only usage of them is billed
+        # EXTENDS 'invoice.run.source': also where only usage of them is invoiced
         return document.contract_ids.mapped("name")
 
     @api.model
@@ -859,7 +859,7 @@ class BillingContract(models.Model):
 
     @api.model
     def _would_bill(self, run, line):
-        # EXTENDS 'invoice.run.source': the contract says how far ahead its days are billed
+        # EXTENDS 'invoice.run.source': the contract says how far ahead its days are invoiced
         if not line.contract_line_id:
             return super()._would_bill(run, line)
         if line.corrects_id and line.contract_line_id.overbilled_from:
@@ -911,9 +911,9 @@ class BillingContract(models.Model):
         skip = run.skip_before or None
         due = [
             (line, span)
-            for line in self.line_ids.filtered(
-                lambda line: line.price_interval != "once" and not line.is_metered
-            )
+            # not filtered: the prices of the lines of all contracts are read together
+            for line in self.line_ids
+            if line.price_interval != "once" and not line.is_metered
             for span in line._get_due_spans(terms, claims[line.id], target, skip)
         ]
         due += self._get_once_due(terms, claims, target, due)
@@ -963,13 +963,13 @@ class BillingContract(models.Model):
         """Return what of the charge ``vals``, a credit of the amount ``earlier``, is its document.
 
         Of its own: a credit note by setting, what was invoiced at a rate of its own, and what
-        only settles days of which nothing is left to credit.
+        only settles days with nothing left to credit.
         """
         move = self.env["account.move.line"].browse(vals["credited_line_id"]).move_id
         billed = move or earlier.document_id
         shared = {
             **document,
-            # who was invoiced is credited, whoever the contract bills today
+            # the customer who was invoiced gets the credit, whoever the contract invoices today
             **self._get_credited_partner_vals(billed.partner_id),
             "fiscal_position_id": billed.fiscal_position_id.id,
             "currency_id": billed.currency_id.id,
@@ -994,7 +994,7 @@ class BillingContract(models.Model):
         """Return the target date for all lines of this contract.
 
         Until a date or the end, a contract is due as a whole from its first open day on:
-        lines that start later are billed with it.
+        lines that start later are invoiced with it.
         """
         if terms.mode == "periodic":
             return target
@@ -1004,7 +1004,7 @@ class BillingContract(models.Model):
         return max(target, horizon) if first and horizon and first <= target else target
 
     def _get_once_due(self, terms, claims, target, due):
-        """Return one-off lines that are due, with the first period that this run bills."""
+        """Return one-off lines that are due, with the first period that this run invoices."""
         first = min((span for _line, span in due), default=None)
         once = []
         for line in self.line_ids.filtered(lambda line: line.price_interval == "once"):
@@ -1024,7 +1024,7 @@ class BillingContract(models.Model):
         return (self.partner_invoice_id or self.partner_id).lang or self.env.lang
 
     def _get_run_document_records(self):
-        """Return the records that decide on which document this contract is billed."""
+        """Return the records that decide on which document this contract is invoiced."""
         self.ensure_one()
         company = self.company_id
         contract = self.with_company(company)

@@ -12,7 +12,7 @@ FIRST_TRUE_UP = 5000
 class BillingContractLine(models.Model):
     """What a customer commits to over a term longer than a billing period.
 
-    When all of the term is billed, what is missing is an amount of its own, with the last period.
+    When all of the term is invoiced, what is missing is an amount of its own, with the last period.
     Usage of the term that is reported later lowers it again.
     """
 
@@ -36,7 +36,7 @@ class BillingContractLine(models.Model):
 
     @api.constrains("commitment_amount", "commitment_interval", "is_metered", "contract_id")
     def _check_commitment(self):
-        """Refuse a commitment whose term is not made of whole billing periods."""
+        """Refuse a commitment whose term is not a number of whole billing periods."""
         for line in self.filtered("commitment_amount"):
             months = periods.INTERVAL_MONTHS[line.commitment_interval]
             contract = line.contract_id
@@ -55,8 +55,8 @@ class BillingContractLine(models.Model):
     def _get_true_ups(self, terms, claimed, due, fiscal_position):
         """Yield the values of the run lines that true up the terms which this run completes.
 
-        :param claimed: days of this line that are billed or claimed
-        :param due: {span: values} of what this run bills of this line
+        :param claimed: days of this line that are invoiced or claimed
+        :param due: {span: values} of what this run invoices of this line
         """
         if not self.commitment_amount or not due:
             return
@@ -71,7 +71,7 @@ class BillingContractLine(models.Model):
     def _get_true_up(self, terms, term, amounts, fiscal_position):
         """Yield what is missing of the commitment of ``term``, unless it is nothing.
 
-        :param amounts: what this run bills of the term
+        :param amounts: what this run invoices of the term
         """
         coin = periods.exact(self.currency_id.rounding)
         holding = self._find_holding_amounts([term])
@@ -128,7 +128,7 @@ class BillingContractLine(models.Model):
             "period_to": last.date_to,
             "billing_date_from": term.date_from,
             "billing_date_to": term.date_to,
-            # of a true-up nothing is per piece: the pieces were on the invoices of the periods
+            # a true-up has no price per piece: the pieces were on the invoices of the periods
             "tax_ids": taxes.filtered(lambda tax: not tax._is_per_quantity()).ids,
             "analytic_distribution": self.analytic_distribution,
             "is_metered": True,

@@ -4,12 +4,12 @@ from ...engine import periods
 from ...engine.charge import get_charges
 from ..base.states import DOCUMENT_HAD_INVOICE
 
-#: Rows of what is still to bill that a contract's form shows; the rest has its own page.
+#: Rows of what is still to invoice that a contract's form shows; the rest has its own page.
 DUE_ROWS = 24
 
 
 class BillingContract(models.Model):
-    """What was invoiced of a contract, and what is still to bill, on its form."""
+    """What was invoiced of a contract, and what is still to invoice, on its form."""
 
     _inherit = "billing.contract"
 
@@ -49,7 +49,7 @@ class BillingContract(models.Model):
             contract.due_state = "hold" if contract.billing_hold else state
 
     def _get_charges_until_today(self):
-        """Return what a run would bill today, by the run's own code; see ``_collect_due``."""
+        """Return what a run would invoice today, by the run's own code; see ``_collect_due``."""
         self.ensure_one()
         target = self.company_id._get_invoice_run_today()
         return get_charges(self._collect_due(target))

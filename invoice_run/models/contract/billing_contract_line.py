@@ -1,5 +1,7 @@
+import re
 from collections import defaultdict
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 
 from odoo import api, fields, models
@@ -276,7 +278,7 @@ class BillingContractLine(models.Model):
 
     @api.constrains("date_start")
     def _check_start_not_billed(self):
-        """Refuse a start after days that were billed and of which money is left.
+        """Refuse a start after days that were invoiced and not wholly credited.
 
         Nobody would ever credit it: runs credit days after the end only.
 
@@ -354,7 +356,7 @@ class BillingContractLine(models.Model):
         return first
 
     def _get_first_day(self):
-        """Return the first day that we bill: after what was billed elsewhere."""
+        """Return the first day that we invoice: after what was invoiced elsewhere."""
         first, _last = self._get_own_days()
         if self.initial_invoiced_until:
             first = max(first, self.initial_invoiced_until + periods.DAY)
@@ -365,7 +367,7 @@ class BillingContractLine(models.Model):
         return self._get_own_days()[1]
 
     def _get_invoiced_until(self, open_day):
-        """Return the day before the first open day; empty before anything was billed."""
+        """Return the day before the first open day; empty before anything was invoiced."""
         if not self.contract_id.date_start:
             return False
         first, last = self._get_own_days()
@@ -376,14 +378,14 @@ class BillingContractLine(models.Model):
         return last
 
     def _covers(self, day):
-        """Whether ``day`` is one of this line that is billed here, not elsewhere."""
+        """Whether ``day`` is one of this line that is invoiced here, not elsewhere."""
         last = self._get_last_day()
         return self._get_first_day() <= day and not (last and day > last)
 
     def _get_running_days(self):
         """Return the first and last day for which this line charges something, False where none.
 
-        Of a cancelled contract only what was billed: the rest never is. Read ``invoiced_until``
+        Of a cancelled contract only what was invoiced: the rest never is. Read ``invoiced_until``
         first.
         """
         contract = self.contract_id
@@ -461,10 +463,10 @@ class BillingContractLine(models.Model):
         return spans
 
     def _get_taken_spans(self):
-        """Return the days that nobody may bill now: :meth:`_get_claimed_spans` and more.
+        """Return the days that nobody may invoice now: :meth:`_get_claimed_spans` and more.
 
         As long as the credit of a day waits for its invoice it can be taken back, and the day
-        is billed as it was.
+        is invoiced as it was.
         """
         spans = self._get_claimed_spans()
         credits = self.env["invoice.run.line"].search(
@@ -539,7 +541,7 @@ class BillingContractLine(models.Model):
         first = self._get_counted_from()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)
         amount = float(amount)
-        # the tax goes by the pieces of the contract, whatever time they are billed for
+        # the tax depends on the pieces of the contract, whatever days they are invoiced for
         is_per_piece = taxes and units != 1 and valid.quantity and taxes._is_per_quantity()
         shown = None
         if not is_per_piece and not self.tariff_id:
@@ -576,9 +578,9 @@ class BillingContractLine(models.Model):
         return self.contract_id.currency_id.compare_amounts(net, amount) == 0
 
     def _get_share_of(self, entry):
-        """Return how the amount of ``entry``, which bills days of this line, is spread over them.
+        """Return how the amount of ``entry``, which covers days of this line, is spread over them.
 
-        By the function that made it, with the price of then; evenly where the terms of the
+        By the function that calculated it, with its price; evenly where the terms of the
         contract were changed since, so that it no longer gives the amount that was planned.
 
         :param entry: a :class:`ledger.LedgerEntry`
@@ -612,7 +614,7 @@ class BillingContractLine(models.Model):
             "%(days)s days: %(share)s × %(price)s",
             days=span.days,
             share=share,
-            price=self._format_price(lang_env, price),
+            price=self._format_unit_price(lang_env, price),
         )
 
     def _format_price(self, env, price):
@@ -625,8 +627,17 @@ class BillingContractLine(models.Model):
         is_plain = sign == sign.encode("latin-1", "replace").decode("latin-1")
         return text if is_plain else text.replace(sign, currency.name)
 
+    def _format_unit_price(self, env, price):
+        """Return the price of a unit with all of its decimals: 0.0125 is not one cent."""
+        places = -Decimal(str(price)).normalize().as_tuple().exponent
+        text = self._format_price(env, price)
+        if places <= self.currency_id.decimal_places:
+            return text
+        exact = formatLang(env, price, digits=places)
+        return re.sub(r"-?\d(.*\d)?", lambda _rounded: exact, text)
+
     def _prepare_run_line_vals(self, terms, span, fiscal_position):
-        """Return the values of the run line that bills ``span`` of this line."""
+        """Return the values of the run line that invoices ``span`` of this line."""
         self.ensure_one()
         if self.is_metered:
             return self._prepare_metered_line_vals(terms, span, fiscal_position)
@@ -676,7 +687,7 @@ class BillingContractLine(models.Model):
     # ------------------------------------------------------------------
 
     def _change_from(self, date, vals):
-        """End this line the day before ``date``; from then on a copy with ``vals`` is billed.
+        """End this line the day before ``date``; from then on a copy with ``vals`` is invoiced.
 
         :param vals: values in which the new line differs; None: the line just ends
         :return: the new line, empty when the line just ends
@@ -690,7 +701,7 @@ class BillingContractLine(models.Model):
         return service._apply(changes)
 
     def _get_whole_line_message(self):
-        """Return why a line of which nothing was billed cannot end before its start."""
+        """Return why a line that was never invoiced cannot end before its start."""
         return self.env._(
             "Contract %(contract)s, line “%(line)s” starts on %(date)s: nothing would be left of "
             "it. Delete the line, or end it on a later day.",
@@ -700,7 +711,7 @@ class BillingContractLine(models.Model):
         )
 
     def _get_billed_line_message(self, vals):
-        """Return why a line that is billed from its first day cannot change on it, and the way.
+        """Return why a line that is invoiced from its first day cannot change on it, and the way.
 
         :param vals: values that it would get; None: it would end
         """
@@ -751,9 +762,9 @@ class BillingContractLine(models.Model):
         return hints or [self.env._("undo the run that settled it.")]
 
     def action_undo_change(self):
-        """Take back a change of which nothing was billed yet: the replaced line goes on.
+        """Take back a change that was not invoiced yet: the replaced line goes on.
 
-        :raises UserError: the line replaces none, or was billed
+        :raises UserError: the line replaces none, or was invoiced
         """
         self.check_access("unlink")
         for line in self:

@@ -45,6 +45,12 @@ class BillingContractLine(models.Model):
         """Return the pricelist of the contract; None: the customer's own."""
         return self.contract_id.pricelist_id or None
 
+    def _get_followed_list(self):
+        """Return the pricelist in which the price of this line is looked up; may be empty."""
+        terms = self._get_price_terms()
+        partner = terms["partner"].with_company(terms["company"] or self.env.company)
+        return self.contract_id.pricelist_id or partner.property_product_pricelist
+
     def _get_price_of(self, day, pricelist):
         """Return the price that this line would have by ``pricelist`` on ``day``.
 
@@ -59,7 +65,7 @@ class BillingContract(models.Model):
     _inherit = "billing.contract"
 
     def _split_unpriced(self, due):
-        """Return what can be billed, and exceptions of looked-up prices that are nowhere.
+        """Return what can be invoiced, and exceptions of looked-up prices that are nowhere.
 
         :param due: (price line, span) in order
         :return: ([(price line, span)], [values of exceptions])

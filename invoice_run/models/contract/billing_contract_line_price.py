@@ -13,7 +13,7 @@ from ..base.possible_dates import check_years
 
 #: What a price consists of.
 PARTS = ("price_unit", "quantity", "discount")
-#: What nobody plans by hand.
+#: Fields that nobody plans by hand.
 ENGINE_KINDS = ("index", "update")
 
 
@@ -110,7 +110,7 @@ class BillingContractLinePrice(models.Model):
         """Take what this price does not change from the one before, whenever that changes."""
         for price in self:
             before = price._get_price_before()
-            # while somebody types: what is there stays, a new row begins as the price before
+            # while it is typed: rows that exist stay, a new one begins as the price before it
             is_typed = isinstance(price.id, NewId) and price.quantity
             for name in PARTS:
                 is_own = is_typed or price[f"sets_{name}"]

@@ -24,7 +24,7 @@ AGGREGATES = {
 }
 #: Models whose quantities are not those of the invoice line: packages, steps, values.
 NO_SINGLE_PRICE = (tariff.PACKAGE, tariff.STAIRSTEP, tariff.PERCENTAGE)
-#: Fields on which it depends which usage items belong to a metered price line.
+#: Fields that decide which usage items belong to a metered price line.
 METER_FIELDS = {"is_metered", "product_id", "meter_code", "date_start", "date_end", "contract_id"}
 
 
@@ -33,8 +33,8 @@ class Rating(NamedTuple):
 
     :param measure: all that was measured in it, a ``tariff.Measure``
     :param total: what that costs, exact, within minimum and maximum
-    :param billed: the amounts that hold some of it already, with what each billed
-    :param amount: what is left to bill, to the coin; below zero: to give back
+    :param billed: the amounts that hold some of it already, with what each invoiced
+    :param amount: what is left to invoice, to the coin; below zero: to give back
     """
 
     measure: tariff.Measure
@@ -159,7 +159,7 @@ class BillingContractLine(models.Model):
 
     @api.constrains("date_end", "contract_id")
     def _check_end_not_metered(self):
-        """Refuse an end before days whose usage was billed: no share of days is its credit.
+        """Refuse an end before days whose usage was invoiced: no share of days is its credit.
 
         :raises ValidationError: names the days, and says what to do
         """
@@ -205,9 +205,9 @@ class BillingContractLine(models.Model):
         )
 
     def _get_late_spans(self, claimed, target, skip_before=None):
-        """Return the periods of a metered line that are billed, and have open usage, in order.
+        """Return the periods of a metered line that are invoiced, and have open usage, in order.
 
-        As they were billed: the contract may have other periods since.
+        As they were invoiced: the contract may have other periods since.
         """
         days = [
             day
@@ -223,14 +223,14 @@ class BillingContractLine(models.Model):
         ]
 
     def _get_billed_periods(self, days):
-        """Return the periods of this line that are billed or claimed around ``days``, in order."""
+        """Return this line's periods that are invoiced or claimed around ``days``, in order."""
         found = remember(
             self.env, ("billed periods", self.id), lambda: self._find_billed_periods(days)
         )
         return found.get(self.id, [])
 
     def _find_billed_periods(self, days):
-        """Return {line id: periods that are billed or claimed around ``days``}, in order."""
+        """Return {line id: periods that are invoiced or claimed around ``days``}, in order."""
         span = periods.Span(min(days), max(days))
         amounts = self._find_holding_amounts([span]).filtered(lambda one: not one.late_number)
         found = defaultdict(list)
@@ -293,7 +293,7 @@ class BillingContractLine(models.Model):
         return "value" if self.tariff_id.model == tariff.PERCENTAGE else self.aggregation
 
     def _get_measure(self, span):
-        """Return what was measured in ``span``, billed or not, as ``tariff.Measure``."""
+        """Return what was measured in ``span``, invoiced or not, as ``tariff.Measure``."""
         measures = remember(
             self.env,
             ("measure", self.id, span),
@@ -365,7 +365,7 @@ class BillingContractLine(models.Model):
         )
 
     def _get_billed_of(self, amounts, span):
-        """Return {amount: what it billed, exact} of amounts of this line.
+        """Return {amount: what it invoiced, exact} of amounts of this line.
 
         What the invoice says, where there is one; what was credited by hand stays credited.
 
@@ -399,7 +399,7 @@ class BillingContractLine(models.Model):
     def _rate(self, terms, span, as_new=False):
         """Return the :class:`Rating` of ``span``, a billing period of this metered line.
 
-        :param as_new: as if nothing of it were billed or claimed; also of a part of a period
+        :param as_new: as if nothing of it were invoiced or claimed; also of a part of a period
         """
         measure = self._get_measure(span)
         coin = periods.exact(self.currency_id.rounding)
@@ -416,13 +416,13 @@ class BillingContractLine(models.Model):
         return Rating(measure, total, billed, tariff.get_due(total, billed.values(), coin))
 
     def _get_metered_vals(self, rating, taxes=None):
-        """Return quantity, price, discount, amount and note of what ``rating`` leaves to bill."""
+        """Return quantity, price, discount, amount and note that ``rating`` leaves to invoice."""
         amount = float(rating.amount)
         before = self._get_quantity_before(rating)
         quantity = float(rating.measure.quantity) - before
         single = None
         if taxes and quantity and taxes._is_per_quantity():
-            # the tax goes by the pieces, however they are priced
+            # the tax depends on the pieces, however they are priced
             price = {"quantity": quantity, "price_unit": amount / quantity}
         else:
             single = self._get_single_price(rating, taxes)
@@ -464,6 +464,9 @@ class BillingContractLine(models.Model):
         """
         env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         parts = [self._get_measure_text(env, rating)]
+        if self.tariff_id.included_quantity and not rating.billed:
+            included = self._get_quantity_text(env, self.tariff_id.included_quantity)
+            parts.append(env._("included: %(quantity)s", quantity=included))
         if with_slices and not rating.billed:
             slices = tariff.get_slices(self._get_tariff(), rating.measure)
             parts += [self._get_slice_text(env, part) for part in slices]
@@ -482,6 +485,38 @@ class BillingContractLine(models.Model):
                 )
             )
         return "\n".join(parts)
+
+    def _get_band_texts(self):
+        """Return what the tariff costs, one text a band, in the language of the environment."""
+        texts = [self._get_band_text(tier) for tier in self.tariff_id.tier_ids.sorted("sequence")]
+        if self.tariff_id.included_quantity:
+            included = self._get_quantity_text(self.env, self.tariff_id.included_quantity)
+            texts.insert(0, self.env._("included: %(quantity)s", quantity=included))
+        return texts
+
+    def _get_band_text(self, tier):
+        """Return what a band of the tariff costs, and how far it goes."""
+        price = self._get_band_price_text(tier)
+        if tier.up_to:
+            limit = self._get_quantity_text(self.env, tier.up_to)
+            return self.env._("up to %(quantity)s: %(price)s", quantity=limit, price=price)
+        if len(self.tariff_id.tier_ids) > 1:
+            return self.env._("above that: %(price)s", price=price)
+        return price
+
+    def _get_band_price_text(self, tier):
+        kind, parts = self.tariff_id.model, []
+        if kind == tariff.PERCENTAGE and tier.rate:
+            parts.append(f"{formatLang(self.env, tier.rate, digits=2)} %")
+        elif kind == tariff.PACKAGE:
+            size = self._get_quantity_text(self.env, self.tariff_id.package_size)
+            price = self._format_unit_price(self.env, tier.price_unit)
+            parts.append(self.env._("%(price)s per %(quantity)s", price=price, quantity=size))
+        elif kind not in (tariff.PERCENTAGE, tariff.STAIRSTEP) and tier.price_unit:
+            parts.append(self._format_unit_price(self.env, tier.price_unit))
+        if tier.flat_fee or not parts:
+            parts.append(self._format_price(self.env, tier.flat_fee))
+        return " + ".join(parts)
 
     def _get_measure_text(self, env, rating):
         measure = rating.measure
@@ -513,7 +548,7 @@ class BillingContractLine(models.Model):
         """Return the price of a part; of a value the percentage."""
         if self.tariff_id.model == tariff.PERCENTAGE:
             return f"{formatLang(env, float(part.price * 100), digits=2)} %"
-        return self._format_price(env, float(part.price))
+        return self._format_unit_price(env, float(part.price))
 
     def _get_money_text(self, env, price):
         return self._format_price(env, float(price))
@@ -532,7 +567,7 @@ class BillingContractLine(models.Model):
     # ------------------------------------------------------------------
 
     def _prepare_metered_line_vals(self, terms, span, fiscal_position):
-        """Return the values of the run line that bills the usage of ``span``, or more of it."""
+        """Return the values of the run line that invoices the usage of ``span``, or more of it."""
         contract = self.contract_id
         taxes = contract._get_run_taxes(
             self.tax_ids, self.product_id, contract.company_id, fiscal_position
@@ -582,7 +617,7 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_late_domain(self, run):
-        """Return the contracts with usage that came after its period was billed.
+        """Return the contracts with usage that came after its period was invoiced.
 
         By their ids, mostly none: the others are found by the index of their dates.
         """
@@ -606,7 +641,7 @@ class BillingContract(models.Model):
         return Domain("id", "in", ids) if ids else Domain.FALSE
 
     def _get_metered_due(self, terms, claims, run):
-        """Yield (price line, span) of the usage that ``run`` bills: periods, then late usage."""
+        """Yield (price line, span) of the usage that ``run`` invoices: periods, then late usage."""
         skip, target = run.skip_before or None, run.target_date
         for line in self.line_ids.filtered("is_metered"):
             claimed = claims[line.id]
@@ -618,7 +653,7 @@ class BillingContract(models.Model):
     def _read_metered_ahead(self, run, claims):
         """Read what the metered lines of these contracts have due, with a few queries for all."""
         lines = self.line_ids.filtered("is_metered")
-        # one by one, each reads its own: a bad contract must not stop the others
+        # one by one, because a bad contract must not stop the others
         if not lines or self.env.context.get("invoice_run_isolate"):
             return
         days = lines._read_usage_days(run.target_date)
@@ -646,11 +681,11 @@ class BillingContract(models.Model):
             return []
         try:
             return list(self._get_metered_due(self._get_billing_terms(run), claims, run))
-        except ValueError:  # an exception of the run says so
+        except ValueError:  # an exception of the run reports it
             return []
 
     def _get_metered_charges(self, terms, claims, run, records, document):
-        """Yield the charges of usage that ``run`` bills of this contract.
+        """Yield the charges of usage that ``run`` invoices of this contract.
 
         In arrears with the other charges of its period; of contracts in advance, and where the
         usage came late, with the newest invoice.
@@ -726,7 +761,7 @@ class BillingUsage(models.Model):
     def _get_meters(self):
         """Return the metered price lines of the contract with the code or product of this item.
 
-        What somebody else pays is billed to whoever that is, at its own price.
+        Items that another customer pays are invoiced to that customer, at their own price.
         """
         metered = self.contract_id.line_ids.filtered("is_metered")
         payer = self.partner_id.commercial_partner_id
@@ -745,7 +780,7 @@ class BillingUsage(models.Model):
     def _get_metering_errors(self):
         """Return the reason, as (code, message), why the price of this item is not known.
 
-        It has the meter of a price line and no price of its own: it is never billed by the item.
+        It has the meter of a price line and no price of its own: it is never invoiced by the item.
         """
         meters = self._get_meters()
         if not meters or self.contract_line_id:
@@ -784,3 +819,29 @@ class BillingUsage(models.Model):
         """Mark the amounts that hold these items among others."""
         claims = Domain("usage_id", "in", self.ids) & Domain("is_claimed", "=", True)
         self.env["invoice.run.line"]._mark_stale(Domain("usage_claim_ids", "any", claims))
+
+    def _mark_periods_stale(self):
+        """Mark the amounts of the periods into which these items fall, unless they are approved.
+
+        What was approved is invoiced as it is; the items are then usage reported later.
+        """
+        metered = self.filtered("contract_line_id")
+        if metered:
+            domain = Domain("run_id.approved_date", "=", False)
+            domain &= Domain("id", "in", metered._select_rating_amounts())
+            self.env["invoice.run.line"]._mark_stale(domain)
+
+    def _select_rating_amounts(self):
+        """Return the query of the amounts that rate the periods of these items."""
+        self.env["billing.usage"].flush_model(["contract_line_id", "date", "state"])
+        amount_fields = ["contract_line_id", "is_metered", "period_from", "period_to"]
+        self.env["invoice.run.line"].flush_model(amount_fields)
+        return SQL(
+            """(
+            SELECT amount.id FROM billing_usage usage
+              JOIN invoice_run_line amount ON amount.contract_line_id = usage.contract_line_id
+               AND usage.date BETWEEN amount.period_from AND amount.period_to
+             WHERE usage.id = ANY(%s) AND usage.state = 'open' AND amount.is_metered
+            )""",
+            self.ids,
+        )

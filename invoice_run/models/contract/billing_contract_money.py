@@ -5,7 +5,7 @@ from odoo.tools import SQL
 from ...engine import periods, planned, recurring
 from ...memory import remember, remembering
 
-#: What is charged today, and the price that it is.
+#: What is charged today, and at which price.
 RATES = {"amount_month": "price_month", "amount_year": "price_year"}
 
 

@@ -10,9 +10,9 @@ from ...engine import ledger, periods, timeline
 from ...memory import remembering
 from ..base.states import CONTRACT_BILLED, DOCUMENT_OPEN
 
-#: A strip of months is looked at, not read: at most so many.
+#: The most months of a strip: more could not be taken in at a glance.
 MAX_MONTHS = 60
-#: Months that are shown where nobody says which: before this one, after it.
+#: Months that are shown by default: before the present one, and after it.
 MONTHS_BEFORE, MONTHS_AFTER = 5, 6
 
 
@@ -169,7 +169,7 @@ class BillingContract(models.Model):
     def _get_portal_parts(self, part, moves, owned):
         """Return ``part`` as the customer sees it: nothing of what others owe or that waits."""
         if not part.move_id or part.move_id in owned.ids:
-            # why a contract waits is no news for the customer
+            # the customer is not told why a contract waits
             state = "future" if part.state in ("paused", "open") else part.state
             return [part._replace(state=state)]
         move = moves.browse(part.move_id)
@@ -196,7 +196,7 @@ class BillingContractLine(models.Model):
         return held
 
     def _get_billed_parts(self, billed_lines, first, last):
-        """Yield what invoices billed of this line, and what credits took back.
+        """Yield what invoices charged for this line, and what credits took back.
 
         :param billed_lines: see ``billing.ledger._get_billed_lines``
         """
@@ -213,14 +213,14 @@ class BillingContractLine(models.Model):
                 yield from self._get_credited_parts(billed, credit, first, last)
 
     def _get_shown_spans(self, billed):
-        """Return the days that an invoice line bills still; of a one-off charge its first day."""
+        """Return the days that an invoice line still charges; of a one-off charge its first day."""
         if self.price_interval == "once":
             day = billed.entry.date_from or billed.entry.accounting_date
             return [] if billed.is_released() else [periods.Span(day, day)]
         return billed.open_days()
 
     def _get_part_amount(self, entry, share, part, coin):
-        """Return what of ``entry``, in the currency of the contract, is for the days ``part``."""
+        """Return the share of ``entry`` for the days ``part``, in the currency of the contract."""
         amount = self._get_own_amount(entry)
         if self.price_interval == "once":
             return amount
@@ -236,7 +236,7 @@ class BillingContractLine(models.Model):
     def _get_credited_parts(self, billed, credit, first, last):
         """Yield one credit, in the last month that it is about.
 
-        Released days are not billed any more: their money went with them and is not subtracted
+        Released days are no longer invoiced: their money went with them and is not subtracted
         again; where the line still has these days, their own state says what is with them.
         """
         span = credit.span or billed.entry.span
@@ -251,7 +251,7 @@ class BillingContractLine(models.Model):
             yield Part("credited", periods.Span(day, day), amount, credit.move_id)
 
     def _get_held_parts(self, amounts, first, last):
-        """Yield what open runs are about to bill, or to credit."""
+        """Yield what open runs are about to invoice, or to credit."""
         contract = self.contract_id
         coin = periods.exact(contract.currency_id.rounding)
         for amount in amounts:
@@ -271,7 +271,7 @@ class BillingContractLine(models.Model):
         return self._get_share_of(planned)
 
     def _get_open_parts(self, taken, first, last):
-        """Yield the days that nobody has billed: due, to come, paused, or billed elsewhere.
+        """Yield the days that nobody has invoiced: due, to come, paused, or invoiced elsewhere.
 
         :param taken: see :meth:`_get_taken_spans`
         """
@@ -292,11 +292,11 @@ class BillingContractLine(models.Model):
     def _get_days_due(self, terms, taken, today):
         try:
             return self._get_due_spans(terms, taken, today)
-        except periods.OpenEnded:  # "until the end" has none: an exception of the runs
+        except periods.OpenEnded:  # "until the end" has no end: an exception of the runs
             return []
 
     def _get_open_state(self, part, due, today):
-        """Return what open days are: a month that a run would bill today in part is due."""
+        """Return what open days are: a month that a run would invoice today in part is due."""
         if self.contract_id.billing_hold and part.date_to >= today.replace(day=1):
             return "paused"
         is_due = any(part.clip(*span) for span in due)
@@ -305,7 +305,7 @@ class BillingContractLine(models.Model):
         return "open" if is_due else "future"
 
     def _get_open_spans(self, terms, taken, last):
-        """Return the days up to ``last`` that are still to bill; a one-off charge has one day."""
+        """Return the days up to ``last`` still to be invoiced; a one-off charge has one day."""
         if self.price_interval == "once":
             day = self._get_first_open_day(taken)
             return [periods.Span(day, day)] if day and day <= last else []
@@ -314,7 +314,7 @@ class BillingContractLine(models.Model):
         return periods.open_spans(day, end, taken) if day <= end else []
 
     def _get_elsewhere_parts(self, first, last):
-        """Yield the days that were billed before the contract came into Odoo."""
+        """Yield the days that were invoiced before the contract came into Odoo."""
         begin, end = self._get_own_days()
         until = min(filter(None, (self.initial_invoiced_until, end)), default=None)
         if self.initial_invoiced_until and until >= begin and self.price_interval != "once":

@@ -90,7 +90,7 @@ class BillingIndexValue(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         values = super().create([self._prepare_month(vals) for vals in vals_list])
-        # what nobody could calculate before; what was applied already stays
+        # prices that could not be calculated before; what was applied already stays
         values.index_id._apply()
         return values
 

@@ -7,7 +7,7 @@ from odoo.tools import format_date, formatLang
 from ...engine import indexation, periods
 from ..base.possible_dates import check_years
 
-#: What decides on the price that a clause makes.
+#: The fields that decide the price that a clause gives.
 TERMS = (
     "index_id",
     "formula",
@@ -29,7 +29,7 @@ TERMS = (
 class BillingIndexClause(models.Model):
     """How the price of a line, or of all lines of a contract, follows an index.
 
-    What it makes is kept as planned prices of the lines, with the figures: as soon as an index is
+    Its result is kept as planned prices of the lines, with the figures: as soon as an index is
     published, for all days to come that it decides. A value that is revised later changes none.
     """
 
@@ -184,7 +184,7 @@ class BillingIndexClause(models.Model):
         return lines.filtered(lambda line: line._get_index_clause() in self)
 
     def _apply(self):
-        """Plan the prices that these clauses make of what is published; applied ones stay."""
+        """Plan the prices by these clauses and the published values; applied ones stay."""
         self._get_lines()._apply_index()
 
 
@@ -217,7 +217,7 @@ class BillingContract(models.Model):
     index_clause_ids = fields.One2many("billing.index.clause", "contract_id", "Index Clauses")
 
     def _split_waiting(self, due):
-        """Return what can be billed, and exceptions of the price lines that have no price yet.
+        """Return what can be invoiced, and exceptions of the price lines that have no price yet.
 
         :param due: (price line, span) in order
         :return: ([(price line, span)], [values of exceptions])
@@ -227,7 +227,7 @@ class BillingContract(models.Model):
         return due, unpublished + unpriced
 
     def _split_unpublished(self, due):
-        """Return what can be billed, and exceptions that name the index that is missing.
+        """Return what can be invoiced, and exceptions that name the index that is missing.
 
         A price line waits from the day on whose index is not published; the others go on.
 
@@ -275,7 +275,7 @@ class BillingContract(models.Model):
 
 
 class BillingContractLine(models.Model):
-    """What index clauses make of a price line."""
+    """The prices of a line by its index clauses."""
 
     _inherit = "billing.contract.line"
 
@@ -361,7 +361,7 @@ class BillingContractLine(models.Model):
         return indexation.adjust(terms, series, start.price, last, day)
 
     def _apply_index(self):
-        """Plan the prices that the clauses of these lines make of what is published.
+        """Plan the prices that follow from the clauses of these lines and the published values.
 
         :return: the lines with another price than before
         """
@@ -374,11 +374,11 @@ class BillingContractLine(models.Model):
         return changed
 
     def _apply_clause(self, clause):
-        """Plan what ``clause`` makes of this line, until an index is missing.
+        """Plan the prices of this line by ``clause``, until an index value is missing.
 
         :return: whether a price was planned
         """
-        # sudo: what a clause makes of a price is the engine's
+        # sudo: prices by a clause are fields of the engine
         line, is_changed = self.sudo(), False
         for day in line._get_adjustment_days(clause):
             try:
@@ -390,7 +390,7 @@ class BillingContractLine(models.Model):
         return is_changed
 
     def _plan_adjusted(self, clause, day, found):
-        """Keep what the clause makes of this line on ``day``, with the figures.
+        """Keep the price of this line by the clause on ``day``, with the figures.
 
         :param found: an :class:`indexation.Adjustment`
         """
@@ -421,18 +421,18 @@ class BillingContractLine(models.Model):
         )
 
     def _plan_anew(self):
-        """Calculate anew what an index makes of days that are not invoiced yet."""
+        """Recalculate the prices by index of days that are not invoiced yet."""
         self._forget_open_index()
         self.env["billing.change"]._note(self)
         self._apply_index()
 
     def _forget_open_index(self):
-        """Remove what an index made of days that are not invoiced yet."""
+        """Remove the prices by index of days that are not invoiced yet."""
         for line in self:
             until = line.invoiced_until
             rows = line._get_index_rows()
             rows = rows.filtered(lambda row, until=until: not until or row.date_from > until)
-            # sudo: what a clause makes of a price is the engine's
+            # sudo: prices by a clause are fields of the engine
             rows = rows.sudo()
             rows.filtered(lambda row: row.kind == "index").unlink()
             rows.exists().write({"index_month": False})

@@ -15,15 +15,15 @@ class BillingPriceChange(models.AbstractModel):
 
     How to use
     ----------
-    * :meth:`_get_proposed_date`: the first day from which nothing is billed yet;
-    * :meth:`_propose`: what :class:`price_change.Terms` make of price lines, or
+    * :meth:`_get_proposed_date`: the first day from which nothing is invoiced yet;
+    * :meth:`_propose`: what :class:`price_change.Terms` change on price lines, or
       :meth:`_get_changes`, where each line has new values of its own: a
       :class:`price_change.PriceChange` for each line, in order, with prices per month and year,
       what will be credited, and the reason where a line is left out;
     * :meth:`_get_total`: what they come to together;
     * :meth:`_apply`: writes those that are not left out.
 
-    All are set-based: a fixed number of queries, however many lines, but for lines of which days
+    All are set-based: a fixed number of queries, however many lines, but for lines whose days
     were invoiced beyond the change. What they return may be kept: it holds no records.
     """
 
@@ -54,7 +54,7 @@ class BillingPriceChange(models.AbstractModel):
 
     @api.model
     def _propose(self, lines, terms):
-        """Return the changes that ``terms`` make of these price lines, in their order.
+        """Return the changes that ``terms`` mean for these price lines, in their order.
 
         :param terms: :class:`price_change.Terms`
         """
@@ -196,9 +196,9 @@ class BillingPriceChange(models.AbstractModel):
     def _get_credits(self, first_days):
         """Return what the next run would credit if the lines ended before their days.
 
-        By what makes the corrections themselves, so it is the same to the coin.
+        By the method that calculates the corrections themselves, so it is the same to the coin.
 
-        :param first_days: {price line id: first day that is not owed any more, inclusive}
+        :param first_days: {price line id: first day that is no longer owed, inclusive}
         :return: {price line id: amount}, positive, in the currency of the contract
         """
         if not first_days:
@@ -327,7 +327,7 @@ class BillingPriceChange(models.AbstractModel):
         for change in changes:
             if change.in_place:
                 result |= lines.browse(change.line_id)
-                # its note says it already
+                # its note already says so
                 line = lines.browse(change.line_id).with_context(invoice_run_trace=CHANGED_BY_DATE)
                 line.write(change.vals)
         replaced = [change for change in changes if not change.in_place]
@@ -352,7 +352,7 @@ class BillingPriceChange(models.AbstractModel):
         return line.copy_data(default)[0]
 
     def _end_lines(self, changes):
-        """Make the day before its change the last one of each line."""
+        """End each line on the day before its change."""
         by_day = defaultdict(list)
         for change in changes:
             by_day[change.date_from - periods.DAY].append(change.line_id)

@@ -9,9 +9,9 @@ from ..base.states import CONTRACT_BILLED
 #: In the context: a change from a date is written, which is noted as such. An object, because over
 #: RPC nobody can send one.
 CHANGED_BY_DATE = object()
-#: What decides on the price.
+#: Fields that decide the price.
 PRICE_FIELDS = ("product_id", "price_unit", "price_interval", "discount")
-#: What leaves a trace on a contract that is invoiced.
+#: Fields whose change leaves a trace on a contract that is invoiced.
 TRACED_FIELDS = (*PRICE_FIELDS, "quantity")
 #: A price may have more decimals than the currency: as many are shown.
 MAX_DIGITS = 6

@@ -15,7 +15,7 @@ from ..base.states import CONTRACT_BILLED, PRICE_UPDATE_DECIDED, PRICE_UPDATE_TR
 class BillingPriceUpdate(models.Model):
     """New prices of many price lines: proposed, looked through, approved, applied; and kept.
 
-    From the first period of each line that nothing bills yet, as a planned price: claims and lines
+    From the first period of each line not invoiced yet, as a planned price: claims and lines
     stay what they are, and it can be undone while nothing is invoiced at the new price. With
     "credit" it counts from the day itself, as "Change from Date…" does.
     """
@@ -184,7 +184,7 @@ class BillingPriceUpdate(models.Model):
             lines = update._find_price_lines()
             with remembering(self.env):
                 vals_list = update._prepare_lines(lines)
-            # sudo: what is proposed is the engine's; the lines were read with the user's rights
+            # sudo: proposals belong to the engine; the lines were read with the user's rights
             self.env["billing.price.update.line"].sudo().create(vals_list)
 
     def _check_values(self):
@@ -224,7 +224,7 @@ class BillingPriceUpdate(models.Model):
         return vals_list
 
     def _get_first_new_day(self, line, taken):
-        """Return the first day of the new price: of a period that nothing bills, or as it is said.
+        """Return the first day of the new price: of a period not invoiced yet, or as it is said.
 
         :param taken: days that are invoiced or claimed, as spans
         """
@@ -307,7 +307,7 @@ class BillingPriceUpdate(models.Model):
     def action_approve(self):
         """Approve the new prices as they are.
 
-        :raises AccessError: the user is no reviewer
+        :raises AccessError: the user is not a reviewer
         :raises UserError: there is nothing to change, or four eyes are asked for
         """
         self.check_access("write")
@@ -427,12 +427,7 @@ class BillingPriceUpdate(models.Model):
         letters = self._get_letters()
         contracts = self.env["billing.contract"].browse(letters)
         contracts._check_letters_printable()
-        attachment = contracts._print_price_letters(letters, self)
-        return {
-            "type": "ir.actions.act_url",
-            "url": f"/web/content/{attachment.id}?download=true",
-            "target": "download",
-        }
+        return contracts._print_price_letters(letters, self)._get_download_action()
 
 
 class BillingPriceUpdateLine(models.Model):
@@ -537,7 +532,7 @@ class BillingPriceUpdateLine(models.Model):
             for line in self
         ]
         prices = self.env["billing.contract.line.price"].create(vals_list)
-        # sudo: what was applied is the engine's to note
+        # sudo: what was applied is noted by the engine
         assign(self.sudo(), [{"price_id": price.id} for price in prices])
 
     def _apply_with_credit(self):

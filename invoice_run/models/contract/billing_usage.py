@@ -10,7 +10,7 @@ BARE_REF = r"btrim(external_ref, E' \t\n\r\u00a0')"
 
 
 class BillingUsage(models.Model):
-    """Something used or a one-off item, billed once."""
+    """Something used or a one-off item, invoiced once."""
 
     _name = "billing.usage"
     _description = "Usage"
@@ -210,11 +210,13 @@ class BillingUsage(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        return super().create([self._strip_reference(vals) for vals in vals_list])
+        usage = super().create([self._strip_reference(vals) for vals in vals_list])
+        usage._mark_periods_stale()
+        return usage
 
     @api.model
     def _strip_reference(self, vals):
-        """Return ``vals`` with the external reference that means the item, whoever typed it."""
+        """Return ``vals`` with the external reference as the item has it, however it was typed."""
         if vals.get("contract_line_id") and not vals.get("contract_id"):
             line = self.env["billing.contract.line"].browse(vals["contract_line_id"])
             vals = {**vals, "contract_id": line.contract_id.id}
@@ -232,6 +234,7 @@ class BillingUsage(models.Model):
         changed = self._get_changed(vals, self._get_stale_fields())
         result = super().write(vals)
         changed._mark_metered_stale()
+        changed._mark_periods_stale()
         return result
 
     @api.model
@@ -346,7 +349,7 @@ class BillingUsage(models.Model):
             "company": Domain("company_id", "=", run.company_id.id),
             "state": Domain("state", "=", "open"),
             "dates": Domain("date", "<=", run.target_date),
-            # rated together by their price line; of a contract that may not be billed each is
+            # rated together by their price line; of a contract that may not be invoiced each is
             # an exception of its own
             "metered": Domain("contract_line_id", "=", False)
             | Domain("contract_id.state", "not in", CONTRACT_BILLED),
@@ -412,7 +415,7 @@ class BillingUsage(models.Model):
         return errors if is_free else errors + self._get_free_errors(run)
 
     def _get_free_errors(self, run):
-        """Return the reason, as (code, message), why an item without a price is not billed."""
+        """Return the reason, as (code, message), why an item without a price is not invoiced."""
         if self.price_unit:
             return []
         message = self.env._(
@@ -425,7 +428,7 @@ class BillingUsage(models.Model):
         return [("price", message)]
 
     def _get_contract_state_errors(self):
-        """Return the reason, as (code, message), why usage of this contract is not billed."""
+        """Return the reason, as (code, message), why usage of this contract is not invoiced."""
         contract = self.contract_id
         if not contract or contract.state in CONTRACT_BILLED:
             return []

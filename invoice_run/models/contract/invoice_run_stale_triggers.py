@@ -9,7 +9,7 @@ class BillingContractLine(models.Model):
 
     @api.model_create_multi
     def create(self, vals_list):
-        # a price line that is added belongs on the invoices that are not made yet
+        # a price line that is added belongs on the invoices that are not created yet
         lines = super().create(vals_list)
         for line in lines.filtered("previous_line_id"):
             line.previous_line_id._give_planned_prices(line)
@@ -33,7 +33,7 @@ class ProductTemplate(models.Model):
 
     @api.model
     def _get_stale_fields(self):
-        # EXTENDS 'invoice.run.stale.mixin': the account is read when the invoice is made
+        # EXTENDS 'invoice.run.stale.mixin': the account is read when the invoice is created
         return {"taxes_id"}
 
     def _get_stale_domain(self):
@@ -66,7 +66,7 @@ class AccountTax(models.Model):
         return [("tax_ids", "in", taxes.ids)]
 
     def _get_parent_taxes(self):
-        """Return the taxes of which these are a part."""
+        """Return the taxes that these are a part of."""
         return self.search([("children_tax_ids", "in", self.ids)])
 
 

@@ -8,8 +8,8 @@ from .ir_actions_report import PrintHangs
 
 _logger = logging.getLogger(__name__)
 
-#: So many times a batch waits for what hangs; then the rest fails, to be tried again: the worker's
-#: time is to suffice for noting it.
+#: How often a batch waits for a program that hangs; then the rest fails, to be tried again, so that
+#: the worker has time to note it.
 MOST_HUNG = 2
 #: Invoices that one process prints: the time that it has is for so many.
 INVOICES_PER_PRINT = 10
@@ -115,7 +115,7 @@ class AccountMoveSend(models.AbstractModel):
     @api.model
     def _get_default_mail_template_id(self, move):
         # EXTENDS 'account': the template of the scenario, else of the company, for runs
-        # sudo: who sends an invoice in Accounting need not see the run that made it
+        # sudo: users who send an invoice in Accounting need not see the run that created it
         run = move.sudo().invoice_run_id
         template = run and move.move_type == "out_invoice" and run._get_mail_template()
         # one for other records is never rendered: the document says why, see below
@@ -193,7 +193,7 @@ class AccountMoveSend(models.AbstractModel):
             self._prepare_invoice_pdf_report(dict(part))
 
     def _get_pdf_parts(self, items, error):
-        """Return ``items`` in parts that are tried for themselves: halves, to find who failed.
+        """Return ``items`` in parts that are tried for themselves: halves, to find those that fail.
 
         What hangs is found at once, one by one: each time takes long.
         """

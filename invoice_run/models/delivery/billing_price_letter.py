@@ -55,7 +55,7 @@ class BillingContract(models.Model):
         return silent
 
     def _check_letters_printable(self):
-        """Refuse more letters than fit into the time that somebody waits for a file.
+        """Refuse more letters than can be printed while a user waits for a file.
 
         :raises UserError: says what to do
         """
@@ -73,7 +73,7 @@ class BillingContract(models.Model):
         """Return the letters of these contracts in one PDF, attached to ``owner``.
 
         :param letters: see ``billing.price.change._get_letters``
-        :param owner: a record of whoever may read the file
+        :param owner: a record whose readers may read the file
         """
         report = self.env["ir.actions.report"].with_context(**{LETTERS: letters})
         content, _kind = report._render_qweb_pdf(REPORT, self.ids)

@@ -15,7 +15,7 @@ _logger = logging.getLogger(__name__)
 #: Minutes until a mail is offered again after "try again later" (greylisting, throttling).
 #: After the last one it counts as failed.
 TRY_AGAIN_MINUTES = (15, 30, 60, 120, 240)
-#: Until an invoice is tried again that somebody else had locked.
+#: Time until an invoice that somebody else had locked is tried again.
 BUSY_WAIT = timedelta(minutes=5)
 
 
@@ -85,7 +85,7 @@ class InvoiceRunDocument(models.Model):
         "Why It Failed", compute="_compute_failure", help="Why it was not invoiced, or not sent."
     )
 
-    # few of many: what a person must look at, or send
+    # few of many: those that a person must look at, or send
     _send_open_idx = models.Index(
         "(company_id, send_state) WHERE send_state IN ('pending', 'failed', 'uncertain')"
     )
@@ -121,7 +121,7 @@ class InvoiceRunDocument(models.Model):
         result = super().write(vals)
         if "send_action" in vals:
             open_documents = self.filtered(lambda doc: doc.send_state not in SEND_DONE)
-            # sudo: states are the engine's; who may write the document may choose the way
+            # sudo: states belong to the engine; users who may write the document may choose the way
             open_documents.sudo()._change_sending()
             # sudo: see above; whoever writes the way of sending has decided
             self.sudo().filtered("is_send_unset").is_send_unset = False
@@ -150,7 +150,7 @@ class InvoiceRunDocument(models.Model):
         self._write_engine({"send_state": state, **vals})
 
     def _prepare_sending(self):
-        """Mark what waits to be sent or printed after its invoice was made."""
+        """Mark what waits to be sent or printed after its invoice was created."""
         wanted = self.filtered(
             lambda doc: doc.state in DOCUMENT_SENDABLE and doc.send_action != "none"
         )
@@ -169,7 +169,7 @@ class InvoiceRunDocument(models.Model):
         :raises UserError: none of them is to be sent
         """
         self.check_access("write")
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         documents = self.sudo().filtered(lambda doc: doc.send_action not in ("none", "print"))
         documents.filtered(lambda doc: doc.send_state in SEND_FAILED)._prepare_retry()
         pending = documents.filtered(lambda doc: doc.send_state == "pending")
@@ -181,7 +181,7 @@ class InvoiceRunDocument(models.Model):
     def action_mark_sent(self):
         """Note that these customers have their invoices, however they got them."""
         self.check_access("write")
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         documents = self.sudo().filtered(lambda doc: doc.send_state in SEND_OPEN)
         documents._cancel_mails()
         documents._set_sent(self.env._("by hand, noted by %(user)s", user=self.env.user.name))
@@ -194,10 +194,10 @@ class InvoiceRunDocument(models.Model):
         """Send these documents through ``account.move.send``; mails only as far as the queue.
 
         The caller commits and then calls :meth:`_hand_over_mails`. A worker that dies in
-        between leaves queued mails; the next one hands over those, and makes no second ones.
+        between leaves queued mails; the next one hands over those, and creates no second ones.
         """
         queued = self.filtered("send_message_id")
-        # what perhaps left says so, whatever it waited for
+        # those that perhaps left say so, whatever they waited for
         later = queued.filtered(lambda doc: doc.send_next_try and not doc._is_perhaps_sent())
         (queued - later)._update_send_state()
         later._renew_mails()
@@ -218,10 +218,10 @@ class InvoiceRunDocument(models.Model):
         return self.filtered(lambda doc: doc.move_id in free)
 
     def _send_once(self, method):
-        """Send by ``method``; a worker that stops meanwhile leaves no second try by itself.
+        """Send by ``method``; what a worker that stops has begun is not tried again by itself.
 
         A network is called at once, and its module may commit before our note: so "delivery
-        unconfirmed" is noted for good beforehand, as ``mail.mail._note_hand_over`` does for mails.
+        unconfirmed" is committed beforehand, as ``mail.mail._note_hand_over`` does for mails.
         """
         if method == "email" or not self.env["invoice.run"]._can_commit():
             self._send_by(method)
@@ -307,7 +307,7 @@ class InvoiceRunDocument(models.Model):
         """Follow a message by which these documents go out, whoever posted it."""
         if not self:
             return
-        # sudo: documents are the engine's; users of Accounting need not see them
+        # sudo: documents belong to the engine; users of Accounting need not see them
         self.sudo()._set_send_state(
             "pending",
             send_message_id=message.id,
@@ -316,7 +316,7 @@ class InvoiceRunDocument(models.Model):
         )
 
     def _get_reached_partners(self):
-        """Return who got this document by an earlier attempt, of several recipients."""
+        """Return the recipients, of several, that an earlier attempt reached."""
         # sudo: notifications of the customers' mails
         notifications = self.sudo().send_message_ids.notification_ids
         sent = notifications.filtered(lambda item: item.notification_status == "sent")
@@ -341,7 +341,7 @@ class InvoiceRunDocument(models.Model):
         )._prepare_retry()
 
     def _cancel_mails(self):
-        """Make sure that no unsent mail of these documents leaves any more."""
+        """Make sure that no unsent mail of these documents leaves later."""
         mails = self._get_mails(["outgoing", "exception"])
         mails.cancel()
         # sudo: notifications of the customers' mails
@@ -413,7 +413,7 @@ class InvoiceRunDocument(models.Model):
     def _note_notifications(self, notifications, answer=None):
         """Note what ``notifications`` of the mail say: sent, failed, or still pending."""
         if not notifications:
-            # what perhaps left has not become safe to send again by that
+            # that does not make it safe to send again what perhaps left
             state = "uncertain" if self.send_state == "uncertain" else "failed"
             self._set_send_failed(self.env._("No recipient was found for the invoice."), state)
             return

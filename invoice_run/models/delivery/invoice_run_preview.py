@@ -50,7 +50,7 @@ class InvoiceRunDocument(models.Model):
         self._check_previewable()
         # sudo: whoever may read the document may see the invoice, which does not stay
         document = self.sudo().with_context(tracking_disable=True, mail_notrack=True)
-        # closed, it is rolled back
+        # rolled back when the cursor is closed
         with closing(self.env.cr.savepoint()):
             move = document._create_preview_move()
             content = document._render_preview_move(move)

@@ -9,11 +9,11 @@ from ...engine.pdf_binder import PdfBinder
 from ..base.errors import RETRY_ERRORS, is_outage
 from ..base.states import DOCUMENT_SENDABLE, SEND_OPEN
 
-#: PDFs that are still to be made while somebody waits for the file; more is background work.
+#: PDFs that are still to be printed while a user waits for the file; more is background work.
 PRINT_AT_ONCE = 30
 #: PDFs that are bound while somebody waits for the file; more is background work.
 BIND_AT_ONCE = 500
-#: PDFs made, or bound, before memory is given back.
+#: PDFs printed, or bound, before memory is released.
 PRINTS_PER_CHUNK = 50
 
 
@@ -27,14 +27,14 @@ class InvoiceRunDocument(models.Model):
     )
 
     def action_print(self):
-        """Make one PDF of these documents, in the order of their numbers; also once more.
+        """Return one PDF of these documents, in the order of their numbers; also once more.
 
         What waits to be printed counts as printed then; the state of others stays.
 
         :raises UserError: no confirmed invoice among them, they are of several runs, or too many
         """
         self.check_access("write")
-        # sudo: documents are the engine's; the user may read the run and print it
+        # sudo: documents belong to the engine; the user may read the run and print it
         documents = self.sudo()._get_printable()
         documents._check_printed_together()
         reasons = documents._make_pdfs()
@@ -43,14 +43,14 @@ class InvoiceRunDocument(models.Model):
         return documents.run_id._get_download_action()
 
     def _check_printed_together(self):
-        """Refuse what does not make one file here and now.
+        """Refuse documents that cannot become one file at once.
 
         :raises UserError: says what to choose instead
         """
         if not self:
             raise UserError(self.env._("None of these documents has a confirmed invoice to print."))
         if len(self.run_id) > 1:
-            # the file is kept on its run, for who may read that one
+            # the file is kept on its run, for users who may read that run
             raise UserError(
                 self.env._(
                     "These documents are of several runs (%(runs)s). Print those of one run at a "
@@ -82,7 +82,7 @@ class InvoiceRunDocument(models.Model):
         return len(self) <= BIND_AT_ONCE and len(self._get_without_pdf()) <= PRINT_AT_ONCE
 
     def _get_no_print_error(self, reasons):
-        """Return why there is no file; ``reasons``: why PDFs could not be made."""
+        """Return why there is no file; ``reasons``: why PDFs could not be printed."""
         reasons = reasons or list(filter(None, self.mapped("send_error")))
         if not reasons and self.move_id.filtered("sending_data"):
             return self.env._(
@@ -97,9 +97,9 @@ class InvoiceRunDocument(models.Model):
         )
 
     def _get_without_pdf(self):
-        """Return those whose PDF is to be made here.
+        """Return those whose PDF is to be printed here.
 
-        Not what waits in Accounting's own sending queue, which makes the PDF too: to make it here
+        Not what waits in Accounting's own sending queue, which prints the PDF too: to print it here
         would take the invoice out of that queue.
         """
         return self.filtered(
@@ -107,7 +107,7 @@ class InvoiceRunDocument(models.Model):
         )
 
     def _make_pdfs(self):
-        """Make the PDFs that are missing, through Odoo's sending; what fails says why.
+        """Print the PDFs that are missing, through Odoo's sending; what fails says why.
 
         :return: the reasons of those that failed
         """
@@ -139,7 +139,7 @@ class InvoiceRunDocument(models.Model):
         reasons = []
         for part in (self[:half], self[half:]):
             reasons += part._make_pdfs()
-            # the next failure undoes its transaction: what is made, or noted, is not part of it
+            # the next failure undoes its transaction: what was printed, or noted, is not part of it
             self.env["invoice.run"]._commit_step()
         return reasons
 
@@ -150,7 +150,7 @@ class InvoiceRunDocument(models.Model):
     def _print(self):
         """Bind the PDFs of these documents into one file on their run.
 
-        :return: the documents in it; where there are none, no file was made
+        :return: the documents in it; where there are none, there is no file
         """
         with tempfile.TemporaryFile(prefix="invoice_run.") as file:
             printed = self._bind(file)
@@ -231,7 +231,7 @@ class InvoiceRun(models.Model):
         return self._print_documents(documents)
 
     def action_reprint(self):
-        """Make one PDF of all documents that were printed, once more."""
+        """Print all documents that were printed once more, as one PDF."""
         self.ensure_one()
         self.check_access("write")
         return self._print_documents(self._get_documents_to_print(again=True), again=True)
@@ -258,7 +258,7 @@ class InvoiceRun(models.Model):
             domain &= Domain("send_state", "=", "printed")
         else:
             domain &= Domain("send_action", "=", "print") & Domain("send_state", "=", "pending")
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         return self.env["invoice.run.document"].sudo().search(domain)
 
     def _keep_print(self, content, count):
@@ -282,9 +282,4 @@ class InvoiceRun(models.Model):
 
     def _get_download_action(self):
         """Return the action that opens the latest printed file."""
-        attachment = self.print_attachment_ids.sorted("id")[-1:]
-        return {
-            "type": "ir.actions.act_url",
-            "url": f"/web/content/{attachment.id}?download=true",
-            "target": "self",
-        }
+        return self.print_attachment_ids.sorted("id")[-1:]._get_download_action()

@@ -61,11 +61,11 @@ class InvoiceRun(models.Model):
     def _own_send_attachments(self):
         """Attach uploads to the run, so that all who may read it may read them.
 
-        Who may write the run may then write them too: so only what this user uploaded, and no
+        Users who may write the run may then write them too: so only what this user uploaded, and no
         file that Odoo serves to others.
         """
         for run in self.filtered("send_attachment_ids"):
-            # sudo: the user may write the run, and made the files
+            # sudo: the user may write the run, and uploaded the files
             uploads = run.sudo().send_attachment_ids.filtered(
                 lambda item: (
                     item.create_uid == self.env.user
@@ -100,7 +100,7 @@ class InvoiceRun(models.Model):
 
     def _retry_waiting(self):
         """Do not wait any longer for a mail server that asked to come later."""
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         self._get_pending_documents().sudo().filtered("send_next_try").write(
             {"send_next_try": fields.Datetime.now()}
         )
@@ -113,7 +113,7 @@ class InvoiceRun(models.Model):
         self.filtered(lambda run: run.job == "send")._stop_sending()
 
     def _stop_sending(self):
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         asked = self.env["invoice.run.document"].sudo().search(self._get_asked_domain())
         asked._forget_unsent_mails()
         asked.write({"send_asked": False})
@@ -124,7 +124,7 @@ class InvoiceRun(models.Model):
 
     def _retry_sending(self):
         """Try again exactly what failed; what perhaps left only a person sends again."""
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         documents = self.env["invoice.run.document"].sudo()
         failed = documents.search([("run_id", "in", self.ids), ("send_state", "=", "failed")])
         failed._prepare_retry()
@@ -138,7 +138,7 @@ class InvoiceRun(models.Model):
             return
         # of workers that share the sending one always has a part of the run's row
         self._wait_for_turn()
-        # sudo: documents are the engine's; the caller checked who may send
+        # sudo: documents belong to the engine; the caller checked who may send
         documents.sudo().write({"send_asked": True})
         self._plan_sending()
         if self.job in ("none", "send"):
@@ -151,7 +151,7 @@ class InvoiceRun(models.Model):
             pending = self._get_pending_documents()
             self._ask_sending(pending.filtered(lambda document: document.state != "credit"))
         if self.job == "none" and self._get_documents_to_send(limit=1):
-            # somebody asked for them while the others were being made
+            # somebody asked for them while the others were being created
             self._queue_job("send")
 
     def _plan_sending(self):
@@ -181,7 +181,7 @@ class InvoiceRun(models.Model):
 
     def _get_pending_documents(self):
         """Return the documents that wait to be sent; their invoices may still be drafts."""
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         return self.env["invoice.run.document"].sudo().search(self._get_pending_domain())
 
     def _get_to_send_domain(self):

@@ -14,9 +14,9 @@ from odoo.tools import config
 #: Core cuts tables of larger bodies into such pieces, see `_run_wkhtmltopdf` there.
 LARGE_BODY = 4 * 1024 * 1024
 ROWS_PER_TABLE = 500
-#: Of the time that a worker has, a process may take this part: others are to follow.
+#: The part of a worker's time that one process may take: others follow.
 PART_OF_TIME = 4
-#: Where workers have all the time.
+#: Seconds where workers have no limit of time.
 PRINT_SECONDS = 300
 
 
@@ -160,7 +160,7 @@ class IrActionsReport(models.Model):
 
     @api.model
     def _get_printed(self, process):
-        """Return the PDF that ``process`` made.
+        """Return the PDF that ``process`` printed.
 
         :raises PrintHangs: it did not end
         :raises UserError: it failed

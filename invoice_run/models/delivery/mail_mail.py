@@ -64,7 +64,7 @@ class MailMail(models.Model):
             except smtplib.SMTPServerDisconnected as error:
                 # the mail that was under way is marked, the others are still outgoing
                 _logger.info("Invoice run: connection to the mail server lost: %s", error)
-                # and what left before it is deleted already
+                # and those that left before it are deleted already
                 left = mails.exists()
                 left.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()
                 answers.untried.clear()
@@ -97,7 +97,7 @@ class MailMail(models.Model):
         return result
 
     def _note_hand_over(self, mail_server, emails):
-        """Note for good, before the mail server sees it, that a run's mail may have left.
+        """Commit, before the mail server sees it, the note that a run's mail may have left.
 
         A worker that dies after this leaves the mail as "delivery unconfirmed": nothing sends it a
         second time by itself, neither we nor Odoo's mail queue; a person decides. Without this
@@ -122,7 +122,11 @@ class MailMail(models.Model):
         # sudo: as in `mail.mail._send`
         notifications.sudo().write({"failure_type": UNKNOWN})
         if self.env.context["invoice_run_commit"]:
-            self.env.cr.commit()  # pylint: disable=invalid-commit
+            self._commit_hand_over()
+
+    def _commit_hand_over(self):
+        """Commit what is noted, right before the mail server sees the mail."""
+        self.env.cr.commit()  # pylint: disable=invalid-commit
 
     def _check_run_size(self, mail_server, emails):
         """Refuse what is larger than the limit of ``mail_server``, where it has one of its own."""

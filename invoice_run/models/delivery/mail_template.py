@@ -20,6 +20,6 @@ class MailTemplate(models.Model):
 
     def _has_own_sender(self):
         """Whether mails by this template come from one address, whoever sends them."""
-        # sudo: tells no more than that, whoever may read templates
+        # sudo: tells only whether there is one
         sender = self.sudo().email_from
         return bool(sender) and "{{" not in sender

@@ -48,7 +48,7 @@ class InvoiceRun(models.Model):
         if len(forecast._get_contracts()) > MAX_FORECAST_CONTRACTS:
             return None
         amounts = dict.fromkeys(self._get_months(today)[MONTHS_BACK:], 0.0)
-        # what runs claim is in the bars of the runs already
+        # what runs claim is part of the runs' bars already
         for (_line, month), amount in forecast._get_amounts(held=False).items():
             amounts[month] += amount
         return [company.currency_id.round(amount) for amount in amounts.values()]

@@ -20,7 +20,7 @@ class InvoiceRun(models.Model):
     def get_first_steps(self):
         """Return the first steps of the company in use; None when they are over or closed.
 
-        A step is done when its record exists, whoever made it: sample data tick steps, and
+        A step is done when its record exists, whoever created it: sample data tick steps, and
         what is removed is open again. The first invoices of own data end the first steps.
         """
         self.check_access("read")
@@ -46,9 +46,9 @@ class InvoiceRun(models.Model):
 
     @api.model
     def close_first_steps(self):
-        """Show the first steps to nobody of this company any more.
+        """Hide the first steps from everybody of this company.
 
-        :raises AccessError: the user is no manager of invoice runs
+        :raises AccessError: the user is not a manager of invoice runs
         """
         if not self.env.user.has_group("invoice_run.invoice_run_group_manager"):
             raise AccessError(
@@ -60,7 +60,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _get_first_steps_panel(self):
-        # sudo: who works with runs has no right on the records of onboarding
+        # sudo: users of runs have no rights on the records of onboarding
         panel = self.env.ref(PANEL, raise_if_not_found=False)
         return (panel or self.env["onboarding.onboarding"]).sudo()
 
@@ -95,7 +95,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _get_first_step_domains(self):
-        """Return {external id of the step: (model, domain of what makes it done)}."""
+        """Return {external id of the step: (model, domain of the records by which it is done)}."""
         return {
             "invoice_run.onboarding_step_scenario": ("billing.scenario", []),
             "invoice_run.onboarding_step_contract": (

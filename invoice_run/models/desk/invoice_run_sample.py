@@ -5,7 +5,7 @@ from odoo import api, models
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command, Domain
 
-#: In this order, so that nothing is deleted that something else still needs.
+#: In this order nothing is deleted that something else still needs.
 SAMPLE_MODELS = (
     "billing.usage",
     "billing.contract",
@@ -19,7 +19,7 @@ SAMPLE_MODELS = (
 class InvoiceRunSample(models.AbstractModel):
     """A small business to look around in: customers, contracts, usage, a schedule with runs.
 
-    Each company has its own. What was made is known by external ids of a module name that no
+    Each company has its own. They are known by external ids of a module name that no
     module has, so that exactly this can be removed again.
     """
 
@@ -28,9 +28,9 @@ class InvoiceRunSample(models.AbstractModel):
 
     @api.model
     def action_load(self):
-        """Make the sample data of the company and open the runs.
+        """Create the sample data of the company and open the runs.
 
-        :raises AccessError: the user is no manager of invoice runs
+        :raises AccessError: the user is not a manager of invoice runs
         :raises UserError: the company has sample data already
         """
         self._check_manager()
@@ -44,9 +44,9 @@ class InvoiceRunSample(models.AbstractModel):
 
     @api.model
     def action_remove(self):
-        """Delete the sample data of the company, and what runs made of them.
+        """Delete the sample data of the company, and what runs generated from them.
 
-        :raises AccessError: the user is no manager of invoice runs
+        :raises AccessError: the user is not a manager of invoice runs
         :raises UserError: invoices of sample customers were confirmed
         """
         self._check_manager()
@@ -106,7 +106,7 @@ class InvoiceRunSample(models.AbstractModel):
         return records
 
     # ------------------------------------------------------------------
-    # Making
+    # Creating
     # ------------------------------------------------------------------
 
     @api.model
@@ -193,7 +193,7 @@ class InvoiceRunSample(models.AbstractModel):
 
     @api.model
     def _create_schedule(self, cluster):
-        """Create a monthly schedule that does nothing by itself and makes drafts only."""
+        """Create a monthly schedule that does nothing by itself and only creates drafts."""
         scenario = self._create(
             "billing.scenario",
             [
@@ -230,12 +230,12 @@ class InvoiceRunSample(models.AbstractModel):
 
     @api.model
     def _remove_amounts(self):
-        """Delete drafts, documents and amounts that runs made of the sample data."""
+        """Delete drafts, documents and amounts that runs generated from the sample data."""
         contracts = self._get_records("billing.contract")
         domain = Domain("contract_id", "in", contracts.ids) | Domain(
             "usage_id", "in", self._get_records("billing.usage").ids
         )
-        # sudo: amounts and documents are the engine's
+        # sudo: amounts and documents belong to the engine
         lines = self.env["invoice.run.line"].sudo().search(domain)
         documents = lines.document_id
         self._check_not_confirmed(documents.move_id)

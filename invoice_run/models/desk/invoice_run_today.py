@@ -53,7 +53,7 @@ class InvoiceRun(models.Model):
             "name": finding["label"],
             "display_name": finding["label"],
             "domain": list(finding["domain"]),
-            # what is counted is what is shown: no default filter on top
+            # no default filter on top, so that the list shows what was counted
             "context": {"create": False},
         }
         return self._with_path(f"billing-today-{key}".replace("_", "-"), action)

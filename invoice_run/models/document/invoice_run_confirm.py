@@ -41,7 +41,7 @@ class InvoiceRun(models.Model):
         self.env["account.move"].check_access("create")
         for run in self.filtered(lambda run: run.job != "confirm"):
             run._check_confirmable()
-            # sudo: documents are the engine's
+            # sudo: documents belong to the engine
             drafts = self.env["invoice.run.document"].sudo().search(run._get_drafts_domain())
             drafts.filtered("error").write({"error": False})
             run._queue_job("confirm")

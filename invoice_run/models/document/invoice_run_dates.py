@@ -70,6 +70,6 @@ class InvoiceRunDocument(models.Model):
         dates = MoveDates(
             move.date, move._get_invoice_currency_rate_date(), move.taxable_supply_date
         )
-        # the date asks for a number, of which this one needs none
+        # setting a date has Odoo compute a number, which this draft must not get
         self.env.remove_to_compute(move._fields["name"], move)
         return dates

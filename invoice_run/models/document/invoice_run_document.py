@@ -17,7 +17,7 @@ class InvoiceRunDocument(models.Model):
     _name = "invoice.run.document"
     _description = "Invoice Run Document"
     _inherit = "invoice.run.states"
-    # by the id: sorted by an index, without a look at the runs
+    # by id, which an index sorts without reading the runs
     _order = "run_id.id desc, sequence, id"
     _check_company_auto = True
     _rec_name = "title"
@@ -113,13 +113,13 @@ class InvoiceRunDocument(models.Model):
     def _prepare_lines_vals(self, lines, contract_ids):
         """Return what a document says of its amounts: its period and its contracts.
 
-        Late usage and credits do not make the invoice one of an earlier month.
+        Late usage and credits do not turn the invoice into one of an earlier month.
 
         :param lines: amounts, or their values as dicts
         :param contract_ids: ids of the contracts that they are about
         """
         periods = [line for line in lines if line["contract_line_id"] and not line["corrects_id"]]
-        # nor does what was used before, on an invoice in advance
+        # usage before an invoice in advance does not count either
         periods = [line for line in periods if not line["is_metered"]] or [
             line for line in periods if not line["late_number"]
         ]

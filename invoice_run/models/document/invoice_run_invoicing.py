@@ -69,7 +69,7 @@ class InvoiceRunDocument(models.Model):
             part._attempt(work, set_failed, ready)
 
     def _get_parts_after(self, error, set_failed):
-        """Note what made these documents fail together; return what to try again, in parts."""
+        """Note why these documents failed together; return what to try again, in parts."""
         if isinstance(error, DocumentsRefused):
             for document, reason in error.reasons.items():
                 getattr(document, set_failed)(reason)
@@ -83,7 +83,7 @@ class InvoiceRunDocument(models.Model):
 
     def _set_failed(self, reason):
         self._set_state("failed", error=reason)
-        # what is not any more what was approved can be renewed at once
+        # documents that differ from what was approved can be recalculated at once
         self._detect_stale()
 
     def _get_ready(self):
@@ -170,7 +170,7 @@ class InvoiceRunDocument(models.Model):
         if not self.currency_id.is_zero(self.amount_total):
             return False
         if any(source._source_follows_invoices for source in self.line_ids._get_sources()):
-            return False  # only an invoice settles these, be it one over nothing
+            return False  # only an invoice settles these, even one of 0.00
         moved = defaultdict(float)
         for line in self.line_ids:
             moved[line._get_booking_key()] += line.amount
@@ -202,7 +202,7 @@ class InvoiceRunDocument(models.Model):
 
     def _post_moves(self):
         """Confirm the invoices of these documents, at most 1,000: beyond it Odoo mixes numbers."""
-        # soft=False: a date in the future is meant, not to be waited for
+        # soft=False: a date in the future is intended, nobody waits for it
         self.move_id._post(soft=False)
 
     def _refuse(self, get_reason):
@@ -243,7 +243,7 @@ class InvoiceRunDocument(models.Model):
     def _get_setup_errors(self):
         """Return what was blocked, archived or removed since the amounts were created.
 
-        By the checks that were made before the approval: customer, accounts, currency, rate.
+        By the checks that ran before the approval: customer, accounts, currency, rate.
         """
         source = self.run_id.scenario_id._get_source()
         names = ("company_id", "partner_id", "currency_id", "journal_id", "fiscal_position_id")
@@ -265,7 +265,7 @@ class InvoiceRunDocument(models.Model):
         return errors or self._get_stale_errors()
 
     def _get_credit_errors(self):
-        """Return which credits of this document are not what is left to credit any more."""
+        """Return the credits of this document that no longer equal what is left to credit."""
         credits = self.line_ids.filtered("corrects_id")
         if not credits:
             return []
@@ -351,7 +351,7 @@ class InvoiceRunDocument(models.Model):
         source = self.run_id.scenario_id._get_source()
         date = self._get_move_dates().rate
         if source._get_currency_errors(self.currency_id, self.company_id, date):
-            return False  # there is none: said by the invoice that cannot be created
+            return False  # there is none: the error of the invoice says so
         return float_compare(self.currency_rate, self._get_currency_rate(), precision_digits=9) != 0
 
     def _prepare_move_vals(self):
@@ -408,8 +408,8 @@ class InvoiceRunDocument(models.Model):
     def _get_reference(self, sign):
         """Return the reference of the invoice; a credit note names what it credits, as Odoo's do.
 
-        In the words of Odoo's reversals and the language of the customer; some electronic formats
-        refuse a credit note without it.
+        In the words of Odoo's reversals and the language of the customer; one that credits no
+        invoice names its contracts. Some electronic formats refuse a credit note without it.
 
         :param sign: -1 for a credit note
         """
@@ -417,8 +417,11 @@ class InvoiceRunDocument(models.Model):
         credited = self.reversed_entry_id or self.line_ids.credited_line_id.move_id
         # a draft has no number yet
         names = ", ".join(filter(None, credited.mapped("name")))
-        if sign > 0 or not names:
+        if sign > 0:
             return reference
+        if not names:
+            # it credits no invoice, so the contracts say what it is for
+            return reference or ", ".join(sorted(self._get_source_names())) or False
         lang = self.partner_id.lang or self.env.lang or "en_US"
         if not reference:
             return get_translation("account", lang, "Reversal of: %s", (names,))
@@ -451,7 +454,7 @@ class InvoiceRunDocument(models.Model):
         return {"display_type": "line_section", "name": name}
 
     def _sync_state(self):
-        """Follow the amounts of invoiced documents: released while none is in force any more."""
+        """Follow the amounts of invoiced documents: released while no invoice is in force."""
         for document in self.filtered(lambda doc: doc.state in DOCUMENT_HAD_INVOICE):
             held = document.line_ids.filtered(lambda line: line._is_in_force())
             moves = held.move_line_ids.move_id.filtered(lambda move: move._is_billing())

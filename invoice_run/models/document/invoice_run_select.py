@@ -74,7 +74,7 @@ class InvoiceRun(models.Model):
         documents._check_earlier_periods()
 
     def _get_selected_documents(self):
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         documents = self.env["invoice.run.document"].sudo()
         return documents.search([("run_id", "in", self.ids), ("is_selected", "=", True)])
 
@@ -101,7 +101,7 @@ class InvoiceRun(models.Model):
         return blocking.contract_ids
 
     def _close_if_done(self):
-        """Move runs on of which nothing is left to invoice, but something was."""
+        """Move on the runs with something invoiced and nothing left to invoice."""
         Document = self.env["invoice.run.document"]
         for run in self.filtered(lambda run: run.state == "approved" and run.job == "none"):
             domain = Domain("run_id", "=", run.id)
@@ -148,7 +148,7 @@ class InvoiceRunDocument(models.Model):
         self.check_access("write")
         self.run_id.check_access("write")
         self.env["account.move"].check_access("create")
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         documents = self.sudo().filtered(lambda document: document._is_invoiceable())
         if not documents and not self.move_id:
             raise UserError(
@@ -224,7 +224,7 @@ class InvoiceRunDocument(models.Model):
         self.run_id._check_not_busy()
         self._check_not_invoiced()
         self.run_id._note_prepared()
-        # sudo: amounts and documents are the engine's
+        # sudo: amounts and documents belong to the engine
         documents = self.sudo().filtered(lambda document: document.state in DOCUMENT_OPEN)
         documents.line_ids._release()
         documents._set_state("excluded", error=False, is_selected=False)
@@ -254,9 +254,9 @@ class InvoiceRunDocument(models.Model):
         self.check_access("write")
         self.run_id._check_not_busy()
         self.run_id._note_prepared()
-        # sudo: amounts and documents are the engine's
+        # sudo: amounts and documents belong to the engine
         documents = self.sudo().filtered(lambda document: document._is_left_out())
-        # whole documents first: what was taken out of them goes back into them
+        # whole documents first: amounts that were taken out go back into them
         for document in documents.sorted(lambda document: document.excluded_from_id.id):
             document._include_lines(document.line_ids)
 
@@ -330,7 +330,7 @@ class InvoiceRunDocument(models.Model):
         self._update_amounts()
         compared = self.filtered(lambda document: document.state in DOCUMENT_OPEN)
         compared._update_comparison()
-        # what is left out is a part of a document, not to be compared with a whole one
+        # a part of a document is not compared with a whole one
         (self - compared).write(self._prepare_no_comparison_vals())
 
 
@@ -355,7 +355,7 @@ class InvoiceRunLine(models.Model):
         documents.run_id._check_not_busy()
         documents._check_not_invoiced()
         documents.run_id._note_prepared()
-        # sudo: amounts and documents are the engine's
+        # sudo: amounts and documents belong to the engine
         open_documents = documents.sudo().filtered(lambda document: document.state in DOCUMENT_OPEN)
         for document in open_documents:
             document._exclude_lines(document.line_ids & lines)
@@ -371,6 +371,6 @@ class InvoiceRunLine(models.Model):
         documents.check_access("write")
         documents.run_id._check_not_busy()
         documents.run_id._note_prepared()
-        # sudo: amounts and documents are the engine's
+        # sudo: amounts and documents belong to the engine
         for document in documents.sudo().filtered(lambda document: document._is_left_out()):
             document._include_lines(document.line_ids & lines)

@@ -30,7 +30,10 @@ class InvoiceRunLine(models.Model):
 
         Those that were left out too: they can be put back.
         """
-        domain = Domain(domain) & Domain("is_stale", "=", False)
+        domain = Domain(domain).optimize(self)
+        if domain.is_false():
+            return
+        domain &= Domain("is_stale", "=", False)
         domain &= Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
         # sudo: whoever changes a customer need not see the runs that invoice him
         lines = self.sudo().search(domain)
@@ -51,7 +54,7 @@ class InvoiceRunDocument(models.Model):
     def _detect_stale(self):
         """Mark what changed without anybody writing it: orders, rates, what is left to credit.
 
-        And what is not any more what was approved.
+        And documents that differ from what was approved.
         """
         self._detect_changed_sources()
         domain = Domain("id", "in", self.ids) & Domain("is_stale", "=", False)
@@ -121,7 +124,7 @@ class InvoiceRun(models.Model):
         return [("run_id", "in", self.ids)]
 
     def _note_reselected(self, vals):
-        """Note who prepares, before ``vals`` are written; return the runs that invoice otherwise.
+        """Note who prepares, before ``vals`` are written; return the runs whose amounts change.
 
         :raises AccessError: only managers change what such a schedule approves by itself
         """
@@ -148,7 +151,7 @@ class InvoiceRun(models.Model):
         self.check_access("write")
         self._check_not_busy()
         for run in self:
-            # sudo: amounts and documents are the engine's
+            # sudo: amounts and documents belong to the engine
             run.sudo()._get_open_documents()._detect_stale()
             payers = run._get_stale_payers()
             if not payers or run.job != "none":
@@ -178,10 +181,10 @@ class InvoiceRun(models.Model):
         return self.env["invoice.run.document"].search(domain)
 
     def _remove_open_documents(self, payers):
-        """Delete what was not invoiced of ``payers``, but not what somebody excluded."""
+        """Delete what ``payers`` were not invoiced, but not what somebody excluded."""
         domain = Domain("run_id", "=", self.id) & Domain("payer_id", "in", payers.ids)
         domain &= Domain("state", "in", (*DOCUMENT_OPEN, "held"))
-        # sudo: amounts and documents are the engine's
+        # sudo: amounts and documents belong to the engine
         documents = self.env["invoice.run.document"].sudo().search(domain)
         documents.line_ids._release()
         documents.line_ids.unlink()
@@ -259,7 +262,7 @@ class InvoiceRun(models.Model):
             "The work was stopped before the amounts of this customer were recalculated. They "
             "are not in this run; the next one proposes what is due."
         )
-        # sudo: exceptions are the engine's
+        # sudo: exceptions belong to the engine
         self.env["invoice.run.exception"].sudo().create(
             [
                 {"run_id": self.id, "partner_id": payer.id, "code": "error", "message": message}
@@ -269,7 +272,7 @@ class InvoiceRun(models.Model):
 
     def _remove_exceptions(self, payers):
         """Remove the exceptions of these customers and those of the run as a whole."""
-        # sudo: exceptions are the engine's
+        # sudo: exceptions belong to the engine
         self.sudo().exception_ids.filtered(
             lambda exception: (
                 not exception.partner_id

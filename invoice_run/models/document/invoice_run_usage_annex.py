@@ -38,7 +38,7 @@ class InvoiceRunDocument(models.Model):
     def _get_usage_page(self):
         """Return header and rows of the usage items for the PDF; nothing where none is wanted.
 
-        Of the invoice that bills them: a credit note of it has no page.
+        Of the invoice that they are on: a credit note of it has no page.
         """
         if not self.run_id.scenario_id.has_usage_page or not self._get_usage_items():
             return None

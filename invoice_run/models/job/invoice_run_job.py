@@ -32,9 +32,9 @@ class InvoiceRunJob(models.AbstractModel):
     _name = "invoice.run.job"
     _description = "Background Work on a Run"
 
-    #: What is done in one transaction at most, in units of the job.
+    #: The most units of the job in one transaction.
     _chunk_size = 250
-    #: What is done in the first one, before anybody knows how long a unit takes here.
+    #: Units in the first transaction, before it is known how long one takes here.
     _first_chunk_size = 60
     #: Whether several workers work on it at once.
     _is_shared = False
@@ -67,7 +67,7 @@ class InvoiceRunJob(models.AbstractModel):
 
     @api.model
     def _get_chunk_progress(self, chunk):
-        """Return what only the worker knows of how far it is, for those who look on."""
+        """Return what only the worker knows about its progress, for users who watch."""
         return {}
 
     @api.model

@@ -68,7 +68,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
         """Return of how many customers this worker creates the amounts in its next transaction.
 
         :param count: how many there were to do when it looked
-        :param start: how many of these are done or in somebody's hand
+        :param start: how many of these are done, or taken by other workers
         :param before: how many it took in its last transaction; 0: all workers have just begun
         """
         left = count - start + (run._count_workers() - 1) * before // 2 if before else count
@@ -117,7 +117,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
 
     @api.model
     def _is_idle(self, run, chunk):
-        # where nothing was due, nothing keeps the next worker from these customers: pass them
+        # where nothing was due, nothing marks these customers as done: pass them
         return not run._get_done_payers(chunk.payers)
 
     @api.model

@@ -36,7 +36,7 @@ class InvoiceRunJobInvoices(models.AbstractModel):
         domain &= Domain("invoice_date", "=", earliest.invoice_date)
         query = Document._search(domain, order="sequence, id", limit=limit)
         locked = SQL("%s FOR UPDATE OF %s SKIP LOCKED", query.select(), SQL.identifier(query.table))
-        # where another worker ended his chunk meanwhile this one begins anew: no error to read
+        # another worker ended its chunk meanwhile: this one begins anew, which is no error to log
         self.env.cr.execute(locked, log_exceptions=False)
         documents = Document.browse([row[0] for row in self.env.cr.fetchall()])
         return documents - documents._get_waiting_for_others(domain)
@@ -90,7 +90,7 @@ class InvoiceRunJobInvoices(models.AbstractModel):
         """Look again for gaps before the first numbers of chunks.
 
         A worker whose chunk began before another's ended does not see the numbers before its
-        own, and Odoo notes a gap where there is none.
+        own, and Odoo notes a gap that does not exist.
         """
         moves = self.env["account.move"].search(
             [("invoice_run_id", "=", run.id), ("made_sequence_gap", "=", True)]

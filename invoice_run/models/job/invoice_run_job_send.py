@@ -14,7 +14,7 @@ class Chunk:
     """Documents that are sent in one way."""
 
     documents: models.BaseModel
-    #: Those whose mails wait in the queue, because the mail server took long for the others.
+    #: Documents whose mails wait in the queue, because the mail server was slow with the others.
     left: models.BaseModel
 
 
@@ -59,7 +59,7 @@ class InvoiceRunJobSend(models.AbstractModel):
                     last_id = min(last_id, min(chunk.left.ids) - 1)
                 # memory stays that of one chunk
                 self.env.invalidate_all()
-            # where none of them was wanted any more
+            # none of them was wanted any more
             run.company_id._end_taking_mails()
             self._give_back(run, documents)
 
@@ -68,7 +68,7 @@ class InvoiceRunJobSend(models.AbstractModel):
 
         Seen anew after they are taken: whoever had them before may just have sent them.
 
-        :param seen: ids of those whose mails Odoo's own queue had in hand
+        :param seen: ids of those whose mails Odoo's own queue was processing
         :raises JobLeft: no mail may leave now, or somebody else wants the run
         """
         documents = self._lock_free_documents(run, last_id, seen)
@@ -112,7 +112,7 @@ class InvoiceRunJobSend(models.AbstractModel):
 
     def _collect_ways(self, run, documents):
         groups = documents.grouped("send_action")
-        # email first: the limit per hour is ours until its mails are noted
+        # email first: this worker holds the limit per hour until its mails are noted
         for way in sorted(groups, key=lambda way: way != "email"):
             # after a commit somebody may have decided otherwise
             wanted = run._get_documents_to_send(among=groups[way])
@@ -141,7 +141,7 @@ class InvoiceRunJobSend(models.AbstractModel):
     def _has_more(self, run):
         """Whether documents were asked for in the last moment, or given back by other workers.
 
-        A mail that Odoo's own queue has in hand is none of them.
+        Without mails that Odoo's own queue is processing.
         """
         documents = run._get_documents_to_send()
         if any(not document.send_message_id for document in documents):
@@ -180,7 +180,7 @@ class InvoiceRunJobSend(models.AbstractModel):
         """
         if run.send_wait_until != moment:
             if not run._lock_to_finish(self._get_kind()):
-                # others are at work, and come to the same end
+                # other workers are still at it, and will end the job
                 self._leave_to_others(run)
             run.write({"send_wait_until": moment})
             # sudo: the scheduled action is the system's

@@ -19,7 +19,7 @@ class InvoiceRunJobSend(models.AbstractModel):
 
     @contextmanager
     def _working(self, run):
-        """Be one of those who send ``run``.
+        """Be one of the workers that send ``run``.
 
         :raises JobLeft: somebody is about to end the job
         """
@@ -41,7 +41,7 @@ class InvoiceRunJobSend(models.AbstractModel):
         try:
             yield self._try_lock(SQL("pg_try_advisory_lock_shared(%s)", SENDING + run.id))
         except JobLeft:
-            # all that it did is committed
+            # all its work is committed
             raise
         except Exception:
             # what it did is undone in any case; in a failed transaction nothing can be unlocked
@@ -58,7 +58,7 @@ class InvoiceRunJobSend(models.AbstractModel):
         if not run._can_commit():
             return
         self._give_back_all()
-        # with the row of the run nobody begins
+        # nobody begins without the row of the run
         if not run._lock_to_finish(self._get_kind()) or not self._is_last(run):
             self._leave_to_others(run)
 

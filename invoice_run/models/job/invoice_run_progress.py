@@ -8,9 +8,9 @@ PROGRESS = "invoice_run.progress"
 WATCHED_LIMIT = 100
 #: Documents of one step while the user looks on: their status shows as it comes.
 STEP_SIZE = 10
-#: A set that is too large for this is done in at least so many chunks: onlookers see it move.
+#: The least number of chunks of a larger set, so that users who watch see it move.
 FEWEST_CHUNKS = 4
-#: But never in smaller ones.
+#: The smallest such chunk.
 SMALLEST_CHUNK = 25
 #: After this time the scheduled action takes over what the user left unfinished.
 TAKE_OVER_MINUTES = 2
@@ -19,7 +19,7 @@ TAKE_OVER_MINUTES = 2
 class InvoiceRun(models.Model):
     """Work that somebody watches: the Invoice Manager, or whoever is responsible.
 
-    How far it is, and who carries it out. What is queued while the user looks on is carried out
+    Its progress, and which process does it. What is queued while the user watches is carried out
     in small steps by the user's own requests, so it does not wait behind the large runs of the
     scheduled action. Both use the same jobs under the same lock; whoever comes second waits.
     """
@@ -79,7 +79,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _has_onlooker(self):
-        """Whether the requests of somebody who looks on carry out what is queued."""
+        """Whether the requests of a user who watches carry out what is queued."""
         return bool(self.env.context.get("invoice_run_watched"))
 
     @api.model
@@ -90,14 +90,14 @@ class InvoiceRun(models.Model):
     def _get_job_trigger(self):
         """Return when somebody should start on a queued job; None: at once.
 
-        The requests of whoever looks on do it, unless they stop coming.
+        The requests of the user who watches do it, unless they stop coming.
         """
         if self._has_onlooker():
             return fields.Datetime.now() + timedelta(minutes=TAKE_OVER_MINUTES)
         return None
 
     def _get_chunk_size(self, size, job=None):
-        """Return how much is done in one transaction: less where somebody looks on.
+        """Return how much is done in one transaction: less where a user watches.
 
         :param size: the most
         :param job: the model that does it, where its total can be counted

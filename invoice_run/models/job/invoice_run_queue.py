@@ -12,10 +12,10 @@ from ..base.errors import RETRY_ERRORS
 
 _logger = logging.getLogger(__name__)
 
-#: When the scheduled action looks whether others ended a job on which they were.
+#: When the scheduled action checks whether other workers ended their job.
 LOOK_AGAIN = timedelta(minutes=1)
 #: What the engine takes over from the context of whoever presses a button. Anything else could
-#: change what is made: defaults, and what switches off a part of Odoo.
+#: change the records that are created: defaults, and what switches off a part of Odoo.
 CONTEXT_TAKEN = {
     "allowed_company_ids",
     "force_report_rendering",
@@ -105,7 +105,7 @@ class InvoiceRun(models.Model):
         :param is_first: do what needs one worker only
         """
         if self._is_call_over():
-            # with something left Odoo calls soon
+            # Odoo calls again soon where something is left
             self._commit_step(remaining=1)
             return
         if is_first and not self._prepare_runs():
@@ -214,7 +214,7 @@ class InvoiceRun(models.Model):
             self._close_empty()
             return
         if self.invoice_count:
-            # sudo: documents are the engine's
+            # sudo: documents belong to the engine
             self.sudo()._get_open_documents()._release_documents()
             self._set_state("invoiced")
         else:
@@ -260,7 +260,7 @@ class InvoiceRun(models.Model):
         context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
         # as the scheduled action: whoever pressed a button neither follows it nor gets a copy
         context["mail_create_nosubscribe"] = True
-        # sudo: the button that queued the work checked who may ask for it; the scheduled action
+        # sudo: the button that queued the work checked the rights of its user; the scheduled action
         # or a script may carry it out
         return self.with_env(self.env(su=True, context=context))
 
@@ -283,7 +283,7 @@ class InvoiceRun(models.Model):
         """Keep others off these runs until the end of the transaction, or say that one is busy.
 
         Whoever changes a run as a whole takes its row first, as the workers do: nobody waits
-        for somebody who waits for him.
+        for a user who waits.
 
         :raises UserError: a worker or another user is on one of the runs at this moment
         """
@@ -338,7 +338,7 @@ class InvoiceRun(models.Model):
             job,
             GATE,
         )
-        # a run that another worker moved on since is nothing for an administrator to read
+        # that another worker moved the run on is nothing to log
         self.env.cr.execute(query, log_exceptions=False)
         rows = self.env.cr.fetchall()
         if not rows and self.job == job:
@@ -348,7 +348,7 @@ class InvoiceRun(models.Model):
     def _lock_to_finish(self, job):
         """Take the run for this worker alone; False when others hold it or the job is over."""
         if self._get_job(job)._is_shared:
-            # of several that still hold it together none would get it
+            # of several workers that share it none would get it
             self._commit_step(remaining=1)
         self.invalidate_recordset()
         return self._take() and self.job == job

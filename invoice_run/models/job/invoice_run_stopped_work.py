@@ -31,7 +31,7 @@ class InvoiceRun(models.Model):
         """
         try:
             with self.env.cr.savepoint():
-                # not where somebody is on the run: he sees for himself
+                # not where a user has the run open, and sees it
                 for run in self.exists().try_lock_for_update(allow_referencing=True):
                     run._keep_trouble(self.env["invoice.run.document"]._get_reason(error))
         except Exception:
@@ -42,7 +42,7 @@ class InvoiceRun(models.Model):
         if self.job_error == reason:
             return
         summary = self._get_trouble_summary()
-        # one of an earlier reason says the wrong thing
+        # an activity for an earlier reason would be wrong
         self._drop_activity(ATTEND, summary)
         self.write({"job_error": reason})
         self.message_post(body=self.env._("%(what)s: %(why)s", what=summary, why=reason))

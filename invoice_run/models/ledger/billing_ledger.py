@@ -118,7 +118,7 @@ class BillingLedger(models.AbstractModel):
         :param records: as in :meth:`_get_entries`
         :param as_of: as in :meth:`_get_entries`
         :return: {record id: [:class:`BilledLine`]}, oldest first. Credits whose invoice line is
-            not in force any more, or later than ``as_of``, are in none of them.
+            no longer in force, or later than ``as_of``, are in none of them.
         """
         entries = self._get_entries(records, as_of)
         return defaultdict(
@@ -126,7 +126,7 @@ class BillingLedger(models.AbstractModel):
         )
 
     def _match_credits(self, entries):
-        """Return the :class:`BilledLine` of each entry that bills something, oldest first.
+        """Return the :class:`BilledLine` of each entry that invoices something, oldest first.
 
         A credit that names no line, since it is older than these links or since its days were
         settled without an invoice, belongs to the last line of its amount.

@@ -26,7 +26,7 @@ class InvoiceRun(models.Model):
 
     The run has a fingerprint of its open documents and their amounts. The reviewer passes the one
     that was shown, and each document keeps the one that was approved, mixed with who approved and
-    when, so that an approval which is withdrawn counts for nothing. An invoice is made only of a
+    when, so that an approval which is withdrawn counts for nothing. An invoice is created only of a
     document whose present content is that one, see ``invoice.run.document._get_approval_error``.
     """
 
@@ -82,7 +82,7 @@ class InvoiceRun(models.Model):
 
         :param fingerprint: the run's ``fingerprint`` as the reviewer saw it, else that in the
             context (``invoice_run_fingerprint``); without one, what is there now is approved
-        :raises AccessError: the user is no reviewer
+        :raises AccessError: the user is not a reviewer
         :raises UserError: there is nothing to approve, four eyes are asked for, or the run is not
             any more what the reviewer saw (says what changed)
         """
@@ -99,7 +99,7 @@ class InvoiceRun(models.Model):
         """Send the amounts back to the responsible; an approval without invoices is withdrawn.
 
         :param reason: why; it is logged and put into an activity
-        :raises AccessError: the user is no reviewer
+        :raises AccessError: the user is not a reviewer
         :raises UserError: no reason, or there is nothing to reject
         """
         self.check_access("write")
@@ -159,7 +159,7 @@ class InvoiceRun(models.Model):
             )
 
     def _get_four_eyes_reason(self):
-        """Return what of this run keeps its user from approving it, in words, or nothing."""
+        """Return in words why its user may not approve this run, or nothing."""
         # sudo: the company's setting
         asked = self.company_id.sudo().invoice_run_four_eyes
         return self._get_prepared_by(self.env.user) if asked else ""
@@ -201,7 +201,7 @@ class InvoiceRun(models.Model):
         """Return the names of the open documents that were changed after ``moment``, a few."""
         try:
             since = fields.Datetime.to_datetime(moment.replace("T", " ")[:19])
-        except ValueError:  # no moment that the run gave
+        except ValueError:  # a moment that the run did not give
             return ""
         later = Domain("write_date", ">=", since) | Domain("line_ids.write_date", ">=", since)
         domain = Domain("run_id", "=", self.id) & Domain("state", "in", DOCUMENT_OPEN) & later
@@ -222,7 +222,7 @@ class InvoiceRun(models.Model):
         self._get_open_documents()._note_approved()
         if self._is_automatic("invoices"):
             self._start_invoices()
-        # whoever asked sees it at once
+        # the open page shows it at once
         self._notify_progress()
 
     def _get_approval_seal(self):
@@ -236,13 +236,13 @@ class InvoiceRun(models.Model):
     def _withdraw_approval(self, always=False):
         """Take an approval back: the amounts are not those that were approved.
 
-        :param always: also where some invoices are made: the open documents changed
+        :param always: also where some invoices exist: the open documents changed
         """
         states = RUN_APPROVED if always else ("approved",)
         for run in self.filtered(lambda run: run.state in states):
             if run.invoice_count and not always:
                 continue
-            # invoices that are being made stop; other work goes on
+            # invoices that are being created stop; other work goes on
             job = "none" if run.job == "invoices" else run.job
             run._set_state("amounts", job=job, **run._prepare_no_approval_vals())
             run.message_post(body=self.env._("The amounts changed: the approval is withdrawn."))

@@ -88,7 +88,7 @@ class InvoiceRun(models.Model):
             }
 
     def _get_held_exceptions(self):
-        """Yield what is due here but held by another run that made no invoice of it yet."""
+        """Yield what is due here but held by another run that created no invoice of it yet."""
         names = self.env["invoice.run.source"]._get_record_fields()
         lines = self.env["invoice.run.line"].search(
             self._get_held_domain(), order=", ".join(["run_id", *names])
@@ -120,7 +120,7 @@ class InvoiceRun(models.Model):
         )
 
     def _get_held_domain(self):
-        """Return what other runs bill or credit of what this one selects, not invoiced yet."""
+        """Return what other runs invoice or credit of what this one selects, not invoiced yet."""
         held = Domain("is_claimed", "=", True) | Domain("corrects_id", "!=", False)
         held &= Domain("run_id", "!=", self.id)
         held &= Domain("company_id", "=", self.company_id.id)
@@ -130,7 +130,7 @@ class InvoiceRun(models.Model):
         return held & Domain(source._source_record_field, "any", selection)
 
     def _would_bill(self, line):
-        """Whether this run would bill the days or item that ``line`` of another run holds."""
+        """Whether this run would invoice the days or item that ``line`` of another run holds."""
         if self.skip_before and line.billing_date_to < self.skip_before:
             return False
         return line._get_source()._would_bill(self, line)

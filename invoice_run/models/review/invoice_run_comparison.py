@@ -10,12 +10,12 @@ from ...memory import assign
 #: What is compared with what: the key of a line, and which lines of earlier documents count.
 #: What has no contract is compared by customer, each source by itself.
 BASES = {
-    # the periods of a contract, with the usage that was billed with them
+    # the periods of a contract, with the usage that was invoiced with them
     "periods": (
         "line.contract_id",
         "line.contract_line_id IS NOT NULL AND COALESCE(line.late_number, 0) = 0",
     ),
-    # usage of a contract that is billed alone
+    # usage of a contract that is invoiced alone
     "usage": ("line.contract_id", "line.contract_line_id IS NULL"),
 }
 
@@ -24,7 +24,7 @@ class InvoiceRunDocument(models.Model):
     """Comparison of a document with the previous invoice of the same contracts or customer.
 
     Like with like: one-off charges and credits are left out, several periods are compared with
-    as many of the earlier ones, and a reversed invoice is no previous one.
+    as many of the earlier ones, and a reversed invoice is not a previous one.
     """
 
     _inherit = "invoice.run.document"
@@ -89,7 +89,7 @@ class InvoiceRunDocument(models.Model):
 
         Where invoices are automatic, those of an approved run go on.
 
-        :raises AccessError: the user is no reviewer
+        :raises AccessError: the user is not a reviewer
         """
         self.check_access("write")
         self._check_may_accept()
@@ -151,7 +151,7 @@ class InvoiceRunDocument(models.Model):
 
         Of the company of these documents: a customer may be shared with others.
 
-        :param before: documents of one run: none of that run, and none made after them
+        :param before: documents of one run: none of that run, and none created after them
         """
         Document, Line = self.env["invoice.run.document"], self.env["invoice.run.line"]
         Document.flush_model(["state", "invoice_date", "partner_id", "date_to", "move_id"])
@@ -204,7 +204,7 @@ class InvoiceRunDocument(models.Model):
 
         :param found: {(basis, key): lines} of this document
         :param previous: {(basis, key): document}
-        :param invoiced: what the earlier documents billed, by the ledger
+        :param invoiced: what the earlier documents invoiced, by the ledger
         """
         self.ensure_one()
         amount = before = 0.0
@@ -229,21 +229,21 @@ class InvoiceRunDocument(models.Model):
             "last_amount": self.currency_id.round(sum(last.values())),
             "variance": 100.0 * (amount - before) / usual if usual else 0.0,
             "is_first": bool(found) and not known,
-            # what cannot be compared has to be looked at as well
+            # what cannot be compared must be looked at as well
             "is_outlier": bool(unusual or unlike),
             "has_missing_charge": bool(missing),
         }
 
     def _get_last_amounts(self, found, previous, missing, invoiced):
-        """Return {earlier amount: what its invoice billed}, in the currency of this document.
+        """Return {earlier amount: what its invoice charged}, in the currency of this document.
 
-        Of all that the previous documents billed of the same contracts or customer, and of the
+        Of all that the previous documents invoiced of the same contracts or customer, and of the
         price lines that are missing here. Amounts in a currency without rate are left out.
 
         :param found: {(basis, key): lines} of this document
         :param previous: {(basis, key): document}
         :param missing: see :meth:`_get_missing_lines`
-        :param invoiced: what the earlier documents billed, by the ledger
+        :param invoiced: what the earlier documents invoiced, by the ledger
         """
         lines = self.env["invoice.run.line"]
         documents = self.browse()
@@ -262,13 +262,13 @@ class InvoiceRunDocument(models.Model):
         }
 
     def _get_lines_of(self, key):
-        """Return what this earlier document billed of ``key``: (basis, contract or customer)."""
+        """Return what this earlier document invoiced of ``key``: (basis, contract or customer)."""
         return self.line_ids.filtered(lambda line: line._is_of_basis(*key))
 
     def _get_rate_from(self, document):
         """Return units of this document's currency per unit of an earlier document's; 0: no rate.
 
-        On the date of this one: a change of rates is no change of what is billed.
+        On the date of this one: a change of rates does not change what is invoiced.
         """
         if document.currency_id == self.currency_id:
             return 1.0
@@ -287,7 +287,7 @@ class InvoiceRunDocument(models.Model):
         return {**dict.fromkeys(amounts, 0.0), **dict.fromkeys(names, False)}
 
     def _get_amount_before(self, key, lines, invoiced):
-        """Return what this earlier document billed of ``key``, for as much time as ``lines``.
+        """Return what this earlier document invoiced of ``key``, for as much time as ``lines``.
 
         As its invoice says now: it may have been edited or replaced since it was approved.
         """
@@ -297,7 +297,7 @@ class InvoiceRunDocument(models.Model):
         return amount * here / before if here and before else amount
 
     def _get_missing_lines(self, previous):
-        """Return price lines of the previous invoice that are in force but not billed here.
+        """Return price lines of the previous invoice that are in force but not invoiced here.
 
         A contract that shared the previous invoice may be on another document of this run.
         """
@@ -329,9 +329,9 @@ class InvoiceRunLine(models.Model):
         return is_same and (basis == "periods" or not self.contract_line_id)
 
     def _get_billed_time(self):
-        """Return the time that these amounts of one contract bill, in billing periods; 0: none.
+        """Return the time that these amounts of one contract invoice, in billing periods; 0: none.
 
-        Every billed period counts once, however many price lines it has.
+        Every invoiced period counts once, however many price lines it has.
         """
         billed = self.filtered("contract_line_id")
         # usage of the period before, on an invoice in advance, is no further period
@@ -360,7 +360,7 @@ class BillingContractLine(models.Model):
     _inherit = "billing.contract.line"
 
     def _get_billed_in(self, run):
-        """Return the price lines of these that ``run`` bills."""
+        """Return the price lines of these that ``run`` invoices."""
         groups = self.env["invoice.run.line"]._read_group(
             [
                 ("run_id", "=", run.id),

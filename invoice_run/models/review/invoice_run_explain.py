@@ -51,18 +51,18 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     def explain(self, record_model, record_id):
-        """Tell why this run does not bill a contract, usage item or order; changes nothing.
+        """Tell why this run does not invoice a contract, usage item or order; changes nothing.
 
-        What the run made of the record is read. Where it made nothing, the run makes the amounts
-        of the customer on trial and takes them back, so the answer is what it would really do.
+        What the run generated for the record is read. Where that is nothing, the run generates the
+        amounts of the customer on trial and rolls them back, so the answer is what it would do.
 
         :param record_model: model of a source, e.g. ``billing.contract``
         :param record_id: id of the record
-        :return: ``is_billed``: the run bills all that is due of it, or will when its amounts are
+        :return: ``is_billed``: the run invoices all that is due of it, or will when its amounts are
             generated; ``is_in_run``: amounts of it are in the run; ``reasons``: list of ``code``
-            and ``message`` (what is wrong, what to do), empty exactly when it is billed
+            and ``message`` (what is wrong, what to do), empty exactly when it is invoiced
         :raises AccessError: the user may not read the run or the record
-        :raises UserError: it is no record that runs bill
+        :raises UserError: it is not a record that runs invoice
         """
         self.ensure_one()
         self.check_access("read")
@@ -89,7 +89,7 @@ class InvoiceRun(models.Model):
         return record
 
     def _get_lines_of(self, record):
-        """Return what this run bills of ``record``; of a contract, no usage that it bills alone."""
+        """Return this run's amounts of ``record``, of a contract without separate usage."""
         if not record._is_of_source(self.scenario_id):
             return self.env["invoice.run.line"]
         domain = Domain(record._get_stale_domain()) & Domain("run_id", "=", self.id)
@@ -105,7 +105,7 @@ class InvoiceRun(models.Model):
         return sorted(dict.fromkeys(reasons), key=lambda item: places.get(item[0], len(ORDER)))
 
     def _get_reasons(self, record, lines):
-        """Return the reasons, as (code, message), why ``record`` is not billed by this run.
+        """Return the reasons, as (code, message), why ``record`` is not invoiced by this run.
 
         :param lines: what is in the run of it
         """
@@ -118,7 +118,7 @@ class InvoiceRun(models.Model):
         return self._get_missing_reasons(record)
 
     def _get_foreign_reasons(self, record):
-        """Return why it makes no sense to ask further."""
+        """Return why there is nothing more to ask."""
         if self.job == "amounts":
             return [self._get_busy_reason()]
         reasons = []
@@ -161,7 +161,7 @@ class InvoiceRun(models.Model):
         return reasons
 
     def _get_closed_reasons(self):
-        """Return why this run generates no amounts any more."""
+        """Return why this run no longer generates amounts."""
         if self.state == "cancelled":
             message = self.env._(
                 "The run is cancelled and invoices nothing any more. Create a new run, or wait "
@@ -200,11 +200,11 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _try_amounts(self, record):
-        """Make the amounts of the customers of ``record`` on trial; take them back.
+        """Generate the amounts of the customers of ``record`` on trial, and roll them back.
 
         A savepoint is rolled back: nothing stays, and nothing that was pending before is lost.
 
-        :return: whether amounts of it are made, and the reasons why not all are
+        :return: whether amounts of it are generated, and the reasons why not all are
         :raises RunIsBusy: somebody works on the run
         :raises LockNotAvailable: somebody else is about to claim the same
         """
@@ -230,7 +230,7 @@ class InvoiceRun(models.Model):
         self.env.cr.execute("SELECT set_config('lock_timeout', %s, TRUE)", [LOCK_TIMEOUT])
 
     def _make_amounts_again(self, payers):
-        """Make the amounts of ``payers`` as if they were generated now."""
+        """Return the amounts of ``payers`` as if they were generated now."""
         if not self._has_invoices():
             # generated again, the run groups and limits all that these customers have due
             self._remove_open_documents(payers)
@@ -249,11 +249,11 @@ class InvoiceRun(models.Model):
         return exceptions.filtered(lambda exception: not exception._get_source_record())
 
     # ------------------------------------------------------------------
-    # What the run made of it
+    # What the run generated for it
     # ------------------------------------------------------------------
 
     def _get_result_reasons(self, lines, exceptions):
-        """Return why these amounts are not invoiced, and what could not be billed at all."""
+        """Return why these amounts are not invoiced, and what could not be invoiced at all."""
         reasons = [document._get_left_out_reason() for document in lines.document_id]
         # what others hold is told with their names, as far as the reader may know them
         found = exceptions.filtered(lambda exception: exception.code != "held")
@@ -276,7 +276,7 @@ class InvoiceRun(models.Model):
             if code == "selection":
                 reasons += self._get_selection_reasons(asked)
             elif code in asked._get_claim_codes():
-                # nothing is due of what is never billed, or is in another run
+                # nothing is due of what is never invoiced, or is in another run
                 is_told = is_held or "state" in dict(reasons)
                 reasons += [] if is_told else self._get_settled_reasons(asked, code)
             else:
@@ -284,7 +284,7 @@ class InvoiceRun(models.Model):
         return reasons + record._get_block_reasons(self)
 
     def _get_settled_reasons(self, record, code):
-        """Return why nothing of ``record`` is left, and who invoiced it last."""
+        """Return why nothing of ``record`` is left, and which run invoiced it last."""
         invoiced = self._get_claim_reasons(record, invoiced=True)
         if invoiced and record._is_billed_once():
             return invoiced
@@ -313,11 +313,11 @@ class InvoiceRun(models.Model):
         return reasons
 
     # ------------------------------------------------------------------
-    # Who bills it instead
+    # What invoices it instead
     # ------------------------------------------------------------------
 
     def _get_claim_reasons(self, record, invoiced=False):
-        """Return who else holds what this run would bill of ``record``.
+        """Return what else holds what this run would invoice of ``record``.
 
         :param invoiced: those that have an invoice; else those that have none yet
         """

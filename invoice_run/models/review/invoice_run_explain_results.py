@@ -71,7 +71,7 @@ class InvoiceRunException(models.Model):
 
 
 class InvoiceRunLine(models.Model):
-    """Who holds what a run would bill."""
+    """What holds the periods that a run would invoice."""
 
     _inherit = "invoice.run.line"
 

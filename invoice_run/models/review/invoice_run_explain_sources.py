@@ -35,7 +35,7 @@ class BillingScenarioRule(models.Model):
     _inherit = "billing.scenario.rule"
 
     def _get_author_reason(self, writer):
-        # as of the scenario: people take over both together
+        # as with the scenario: both are taken over together
         return self.scenario_id._get_author_reason(writer)
 
     def _get_unmet_reason(self, run):
@@ -71,12 +71,12 @@ class BillingScenarioRule(models.Model):
 
 
 class InvoiceRunSource(models.AbstractModel):
-    """What a source tells about a record that a run does not bill."""
+    """What a source tells about a record that a run does not invoice."""
 
     _inherit = "invoice.run.source"
 
     def _is_of_source(self, scenario):
-        """Whether ``scenario`` bills records like this one at all."""
+        """Whether ``scenario`` invoices records like this one at all."""
         self.ensure_one()
         return scenario.source_model == self._name
 
@@ -110,7 +110,7 @@ class InvoiceRunSource(models.AbstractModel):
         return [(code, exceptions._add_advice(code, message)) for code, message in reasons]
 
     def _get_claim_codes(self):
-        """Return the conditions that a record fails once somebody bills it."""
+        """Return the conditions that a record fails once somebody invoices it."""
         return set()
 
     def _is_billed_once(self):
@@ -175,7 +175,7 @@ class InvoiceRunSource(models.AbstractModel):
 
 
 class BillingContract(models.Model):
-    """What is told about a contract that a run does not bill."""
+    """What is told about a contract that a run does not invoice."""
 
     _inherit = "billing.contract"
 
@@ -227,7 +227,7 @@ class BillingContract(models.Model):
 
 
 class BillingUsage(models.Model):
-    """What is told about a usage item that a run does not bill."""
+    """What is told about a usage item that a run does not invoice."""
 
     _inherit = "billing.usage"
 
@@ -240,7 +240,7 @@ class BillingUsage(models.Model):
         return True
 
     def _is_of_source(self, scenario):
-        # contracts are billed with the usage that belongs to them
+        # contracts are invoiced with the usage that belongs to them
         with_contract = self.contract_id and scenario.source_model == self.contract_id._name
         return bool(with_contract) or super()._is_of_source(scenario)
 

@@ -8,11 +8,11 @@ NAMED = 3
 
 
 class InvoiceRun(models.Model):
-    """Four eyes: who prepared something of a run does not approve it.
+    """Four eyes: a user who prepared anything of a run does not approve it.
 
-    To prepare is to create or change what the run bills or how: contracts, usage and orders, the
+    To prepare is to create or change what the run invoices or how: contracts, usage and orders, the
     schedule, its scenario, the run's dates and selection, its amounts, what is left out, the
-    flags. See ``billing.change``. What somebody else approved since counts no more.
+    flags. See ``billing.change``. What somebody else has approved since no longer counts.
     """
 
     _inherit = "invoice.run"
@@ -62,10 +62,10 @@ class InvoiceRun(models.Model):
         )
 
     def _get_names_of_prepared(self, user):
-        """Return names of what this run bills and ``user`` created or changed, a few of them."""
+        """Return a few names of what this run invoices and ``user`` created or changed."""
         names = []
         fields = self.env["invoice.run.line"]._fields
-        # of an amount, to what it was made from, which people create and change
+        # of an amount, to the records behind it, which people create and change
         for field_name in [*self.env["invoice.run.source"]._get_link_fields(), "tariff_id"]:
             model = fields[field_name].comodel_name
             ids = self._get_prepared_ids(user, field_name, model)
@@ -79,6 +79,7 @@ class InvoiceRun(models.Model):
     def _get_prepared_usage(self, user):
         """Return items behind the amounts of metered lines that ``user`` created or changed."""
         self.env.flush_all()
+        self.env["billing.change"]._write_noted()
         rows = self.env.execute_query(
             SQL(
                 """
@@ -101,13 +102,14 @@ class InvoiceRun(models.Model):
         return self.env["billing.usage"].sudo().browse([row[0] for row in rows])
 
     def _get_prepared_ids(self, user, field_name, model):
-        """Return ids of ``model`` that are billed here, changed by ``user``, not approved since.
+        """Return ids of ``model`` that are invoiced here, changed by ``user``, not approved since.
 
         :param field_name: the link of an amount to ``model``
         """
         self.env["invoice.run.line"].flush_model(["run_id", "document_id", field_name])
         self.env["invoice.run.document"].flush_model(["state", "approved_fingerprint"])
         self.env["invoice.run"].flush_model(["approved_date", "approved_by_id"])
+        self.env["billing.change"]._write_noted()
         rows = self.env.execute_query(
             SQL(
                 """

@@ -85,14 +85,14 @@ class InvoiceRun(models.Model):
             run.missing_customer_count = len(run._get_missing_customer_ids()) if previous else 0
 
     def _get_missing_domain(self):
-        """Return the contracts that the previous run billed and this one does not."""
+        """Return the contracts that the previous run invoiced and this one does not."""
         billed = Domain("document_id.state", "in", DOCUMENT_BILLED)
         before = Domain("run_id", "=", self.previous_run_id.id) & billed
         here = Domain("run_id", "=", self.id) & billed
         return Domain("run_line_ids", "any", before) & Domain("run_line_ids", "not any", here)
 
     def _get_missing_customer_ids(self):
-        """Return the ids of the customers whom the previous run billed and this one does not."""
+        """Return the ids of the customers whom the previous run invoiced and this one does not."""
         self.env["invoice.run.document"].flush_model(["run_id", "state", "payer_id"])
         rows = self.env.execute_query(
             SQL(
@@ -111,7 +111,7 @@ class InvoiceRun(models.Model):
         return [row[0] for row in rows]
 
     def action_view_missing_contracts(self):
-        """Open the contracts that the previous run billed and this one does not."""
+        """Open the contracts that the previous run invoiced and this one does not."""
         # no run: the web client asks for the name of the list
         run = self[:1]
         run.check_access("read")
@@ -124,7 +124,7 @@ class InvoiceRun(models.Model):
         return run._with_path("billing-run-missing-contracts", action)
 
     def action_view_missing_customers(self):
-        """Open the customers whom the previous run billed and this one does not."""
+        """Open the customers whom the previous run invoiced and this one does not."""
         # no run: the web client asks for the name of the list
         run = self[:1]
         run.check_access("read")

@@ -271,5 +271,5 @@ class InvoiceRunReadiness(models.AbstractModel):
             raise AccessError(
                 self.env._("Only managers of invoice runs can change this setting of the company.")
             )
-        # sudo: managers of runs need not be those who may change companies
+        # sudo: managers of runs may have no right to change companies
         self.env.company.sudo().billing_unset_sending = way

@@ -14,15 +14,15 @@ ROUNDING_COINS = 2
 
 @dataclass
 class Change:
-    """What a document bills of one thing, and what was billed of it last time.
+    """What a document invoices of one thing, and what was invoiced of it last time.
 
     :param kind: ``line`` (price line with those that it replaced), ``usage`` (of one product),
         ``credit``, ``once`` (one-off charges and orders)
     :param here: amounts of this document
     :param before: amounts of the last invoice
-    :param last: untaxed, what the last invoice billed, in the currency of this document
+    :param last: untaxed, what the last invoice charged, in the currency of this document
     :param is_known: there is a last invoice of the same contract or customer
-    :param is_missing: it was billed last time, is still in force and is not billed here
+    :param is_missing: it was invoiced last time, is still in force and is not invoiced here
     """
 
     kind: str
@@ -231,7 +231,7 @@ class InvoiceRunDocument(models.Model):
         return self._with_rest(reasons, change)
 
     def _get_amounts_at(self, change):
-        """Return what is billed here at the price of last time, and at its quantity as well."""
+        """Return what is invoiced here at the price of last time, and at its quantity as well."""
         at_price = at_quantity = 0.0
         for line in change.here:
             price, quantity = line._get_factors(change.newest_before)
@@ -289,7 +289,7 @@ class InvoiceRunDocument(models.Model):
     # ------------------------------------------------------------------
 
     def _get_time_text(self, change):
-        """Return how much more or less time is billed than last time, in words, or nothing."""
+        """Return how much more or less time is invoiced than last time, in words, or nothing."""
         time, days, whole = change.here._get_time_facts()
         old_time, old_days, old_whole = change.before._get_time_facts()
         if time < 1 <= old_time or time < 1 and time != old_time:
@@ -342,7 +342,7 @@ class InvoiceRunLine(models.Model):
         """Return price and quantity of this amount, each divided by that of an earlier one.
 
         The price is for one unit of time and one piece. What the contract no longer knows, the
-        quantity of a line that was edited in place, follows from the price that it was billed at.
+        quantity of a line that was edited in place, follows from the price that it was invoiced at.
         """
         line, old_line = self.contract_line_id, before.contract_line_id
         if not self.net_price or not before.net_price or self.currency_id != before.currency_id:
@@ -371,7 +371,7 @@ class InvoiceRunLine(models.Model):
         return planned.kind
 
     def _get_time_facts(self):
-        """Return what these amounts of one price line bill: periods, days, days of the first one.
+        """Return what these amounts of one price line cover: periods, days, days of the first one.
 
         :return: (billing periods, rounded to a ten thousandth; days; days of the whole period)
         """

@@ -7,7 +7,7 @@ from odoo.fields import Domain
 from ...engine.charge import NotBillable, get_charges
 from ..base.states import SEND_DONE, SEND_FAILED
 
-#: Exceptions that wait for somebody; all others are not billable before a repair.
+#: Exceptions that wait for a decision; all others need a correction first.
 HELD_CODES = ("hold", "held")
 #: What concerns the run as a whole: the documents that it is about are counted already.
 NOTE_CODES = ("lock_date", "sequence", "skipped", "due_date", "selection")
@@ -100,7 +100,7 @@ class InvoiceRunException(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         for vals in vals_list:
-            # without a code, which is required, Odoo says so itself
+            # the code is required: Odoo itself says so
             vals.setdefault("kind", self._get_kind(vals.get("code")))
         return super().create(vals_list)
 

@@ -459,7 +459,7 @@ class InvoiceRun(models.Model):
         return Section(self.env._("Exceptions"), columns, self._get_exception_rows)
 
     def _get_exception_rows(self):
-        """Yield what is due but not billed, then documents that failed or were not sent."""
+        """Yield what is due but not invoiced, then documents that failed or were not sent."""
         field = self.env["invoice.run.exception"]._fields["kind"]
         kinds = dict(field._description_selection(self.env))
         digits = self.currency_id.decimal_places

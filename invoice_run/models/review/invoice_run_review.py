@@ -220,7 +220,7 @@ class InvoiceRunDocument(models.Model):
         }
 
     def _get_review_title(self):
-        """Return the titles of the contracts, or what else this document bills."""
+        """Return the titles of the contracts, or what else this document invoices."""
         contracts = self.contract_ids
         names = [contract.title or contract.name for contract in contracts]
         names = names or self._get_source_names() or [self.title or ""]
@@ -244,11 +244,11 @@ class InvoiceRunDocument(models.Model):
         }
 
     def get_review_lines(self):
-        """Return what this document bills and billed last time, line by line.
+        """Return what this document invoices and what was invoiced last time, line by line.
 
         :return: list of dict: ``name``, ``contract``, ``date_from`` and ``date_to`` (inclusive; of
-            last time where it is not billed now), ``amount`` and ``last`` (untaxed),
-            ``difference``, ``reasons``, ``gone`` (billed last time only)
+            last time where it is not invoiced now), ``amount`` and ``last`` (untaxed),
+            ``difference``, ``reasons``, ``gone`` (invoiced last time only)
         :raises AccessError: the user may not see the document
         """
         self.ensure_one()

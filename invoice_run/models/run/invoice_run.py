@@ -377,7 +377,7 @@ class InvoiceRun(models.Model):
     @api.model
     def _prepare_ad_hoc_vals(self, vals):
         """Complete the values of a run created by hand, and create its schedule."""
-        # said of the run, before its schedule is created with these dates
+        # an error of the run, before its schedule is created with these dates
         self._check_ad_hoc_dates(vals)
         # a form sends its empty fields as False
         vals = {name: value for name, value in vals.items() if value}
@@ -534,7 +534,7 @@ class InvoiceRun(models.Model):
 
     def _remove_amounts(self):
         """Release and delete all amounts, documents and exceptions of these runs."""
-        # sudo: amounts, documents and exceptions are the engine's; the caller checked the run
+        # sudo: amounts, documents and exceptions belong to the engine; the caller checked the run
         runs = self.sudo()
         runs.line_ids._release()
         runs.line_ids.unlink()
@@ -590,7 +590,7 @@ class InvoiceRun(models.Model):
         schedule = self.schedule_id
         due_date = invoice_date + schedule._get_due_distance() if schedule.due_date else False
         self._write_engine({"invoice_date": invoice_date, "due_date": due_date})
-        # sudo: documents are the engine's
+        # sudo: documents belong to the engine
         documents = self.sudo()._get_documents([("move_id", "=", False)])
         documents.write({"invoice_date": invoice_date, "invoice_date_due": due_date})
         documents.filtered(lambda doc: doc.currency_id != doc.company_currency_id)._update_amounts()
@@ -600,7 +600,7 @@ class InvoiceRun(models.Model):
         self.check_access("write")
         self._check_not_busy()
         for run in self:
-            # sudo: documents are the engine's
+            # sudo: documents belong to the engine
             failed = run.sudo()._get_documents([("state", "=", "failed")])
             if failed:
                 run._check_retry_allowed()
@@ -611,7 +611,7 @@ class InvoiceRun(models.Model):
             run._ask_sending(unsent.filtered("send_asked"))
 
     def _check_retry_allowed(self):
-        """Refuse to create invoices that nobody approved, or for users who may create none.
+        """Refuse to create invoices that nobody approved, or for a user without the right to.
 
         :raises UserError: the amounts were recalculated since, and wait for approval
         """
@@ -643,7 +643,7 @@ class InvoiceRun(models.Model):
             drafts = moves.filtered(lambda move: move.state == "draft")
             drafts.filtered("posted_before").button_cancel()
             drafts.filtered(lambda move: not move.posted_before).unlink()
-            # sudo: amounts and documents are the engine's
+            # sudo: amounts and documents belong to the engine
             run.sudo().line_ids._release()
             run.sudo().document_ids._set_state("released", error=False)
             run._set_state("cancelled", job="none")

@@ -4,16 +4,16 @@ from ..base.activity_types import APPROVE, ATTEND
 
 
 class InvoiceRun(models.Model):
-    """Who is told what: one activity of a kind, for as long as there is something to do."""
+    """Which user is told what: one activity of each kind, as long as there is something to do."""
 
     _inherit = "invoice.run"
 
     def _message_auto_subscribe_notify(self, partner_ids, template):
-        # EXTENDS 'mail': who is responsible hears of a run when there is something to do
+        # EXTENDS 'mail': the responsible user hears of a run when there is something to do
         return None
 
     def _drop_settled_activities(self, vals):
-        """Remove what nobody has to do any more, now that ``vals`` were written."""
+        """Remove activities that are done now that ``vals`` were written."""
         if vals.get("state", "amounts") != "amounts":
             self.activity_unlink([APPROVE])
         if vals.get("state") == "cancelled" or vals.get("job") in ("amounts", "invoices"):
@@ -22,7 +22,7 @@ class InvoiceRun(models.Model):
     def _replace_activity(self, xml_id, user, summary, note=False, is_quiet=False):
         """Give ``user`` one activity of this kind; an earlier one is replaced.
 
-        Nothing for a user who cannot see the run any more: the messages say so.
+        Nothing for a user who can no longer see the run: the messages say so.
 
         :param is_quiet: without an email: nobody has to do anything now
         """
@@ -43,7 +43,7 @@ class InvoiceRun(models.Model):
         self.message_post(body=body)
 
     def _drop_activity(self, xml_id, summary):
-        """Remove what nobody has to look at any more."""
+        """Remove activities that nobody has to look at now."""
         activities = self.activity_search([xml_id])
         activities.filtered(lambda activity: activity.summary == summary).unlink()
 
@@ -75,7 +75,7 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _tell_responsible(self, summary, note=False, is_quiet=False):
-        """Have whoever is responsible look at the run, unless somebody looks on anyway.
+        """Have whoever is responsible look at the run, unless somebody watches it anyway.
 
         :param note: what to do, as HTML
         """
@@ -148,6 +148,6 @@ class InvoiceRun(models.Model):
             self._close_empty()
 
     def _close_empty(self):
-        """End a run of which nothing was due; its amounts can still be generated again."""
+        """End a run with nothing due; its amounts can still be generated again."""
         self._set_state("invoiced")
         self.message_post(body=self.env._("Nothing was due: there is no invoice to create."))

@@ -55,11 +55,11 @@ class InvoiceRunException(models.Model):
             run.check_access("write")
             run._check_not_busy()
             run._note_prepared()
-            # sudo: amounts and documents are the engine's
+            # sudo: amounts and documents belong to the engine
             exception.sudo()._get_blocking_documents()._release_documents()
             body = self.env._("Released for %(run)s.", run=exception.run_id.reference)
             run.message_post(body=body)
-        # sudo: exceptions are the engine's; what they reported is done
+        # sudo: exceptions belong to the engine; what they reported is done
         self.sudo().filtered("blocking_run_id").unlink()
 
     def action_ask_days(self):

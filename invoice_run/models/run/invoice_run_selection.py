@@ -26,7 +26,7 @@ class InvoiceRun(models.Model):
     def _get_source_domain(self, author=None):
         """Return what this run selects, as a domain on the source of its scenario.
 
-        :param author: with whose rights; None: of those who wrote the conditions
+        :param author: the user whose rights apply; None: the authors of the conditions
         :raises UserError: they have lost their rights, or are gone
         """
         self.ensure_one()
@@ -59,7 +59,7 @@ class InvoiceRun(models.Model):
     def _get_rule_domain(self, rule) -> Domain:
         """Return the condition of ``rule`` with the value that it has in this run.
 
-        An answer that was left empty is no condition. A rule that should have asked, and has
+        An answer that was left empty is not a condition. A rule that should have asked, and has
         no value, selects nothing: a run never invoices more than somebody asked for.
         """
         if not rule.is_asked:
@@ -80,7 +80,7 @@ class InvoiceRun(models.Model):
                 run._check_rule_value(rule)
 
     def _check_rule_value(self, rule):
-        """Refuse an answer that is no value, and a run to which nobody answered.
+        """Refuse an answer that is not a value, and a run whose questions nobody answered.
 
         :raises ValidationError: names rule and field
         """

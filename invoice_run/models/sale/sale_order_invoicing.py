@@ -45,7 +45,7 @@ class SaleOrder(models.Model):
         return [error for order in orders for error in order._get_order_change_errors(document)]
 
     def _get_order_change_errors(self, document):
-        """Return why this order cannot be invoiced any more as ``document`` was approved."""
+        """Return why this order can no longer be invoiced as ``document`` was approved."""
         if self.state != "sale":
             return [self.env._("%(order)s is no longer confirmed.", order=self.name)]
         lines = self._with_invoice_context()._get_run_invoice_lines()

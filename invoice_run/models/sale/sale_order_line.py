@@ -15,7 +15,7 @@ class SaleOrderLine(models.Model):
         return lines
 
     def unlink(self):
-        # before: a deleted line is known to no amount any more
+        # before, because no amount knows a deleted line
         self._mark_order_stale()
         return super().unlink()
 
@@ -39,4 +39,4 @@ class SaleOrderLine(models.Model):
 
     def _get_stale_domain(self):
         # EXTENDS 'invoice.run.stale.mixin': the lines of an order are invoiced together
-        return [("sale_order_id", "in", self.order_id.ids)]
+        return self.order_id._get_stale_domain()

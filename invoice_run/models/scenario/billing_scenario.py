@@ -153,7 +153,7 @@ class BillingScenario(models.Model):
         Sources ask ``run._get_source_domain()``, which narrows this one as the run says.
 
         :param run: its values of the rules that ask; empty: those that the rules propose
-        :param author: with whose rights; None: of those who wrote selection and rules
+        :param author: the user whose rights apply; None: the authors of selection and rules
         """
         self.ensure_one()
         conditions = {}
@@ -266,7 +266,7 @@ class BillingScenario(models.Model):
         a field can vanish with its addon. PostgreSQL plans the query, it reads no record.
 
         :param run: with its values of the rules that ask
-        :param author: with whose rights; None: of those who wrote selection and rules
+        :param author: the user whose rights apply; None: the authors of selection and rules
         """
         self.ensure_one()
         self.env.flush_all()
@@ -281,7 +281,7 @@ class BillingScenario(models.Model):
             raise
         except UserError as error:
             reason = str(error)
-        except Exception as error:  # whatever a person can write into a domain
+        except Exception as error:  # any error that a typed domain can cause
             reason = (str(error).strip() or repr(error)).splitlines()[0]
         else:
             return None

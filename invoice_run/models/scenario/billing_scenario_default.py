@@ -133,7 +133,7 @@ class BillingScenario(models.Model):
     def _translate_default_scenarios(self, scenarios):
         """Write the texts of ``scenarios``, by key, in the language of the environment.
 
-        What somebody wrote instead of the English text, or translated, stays.
+        A text that somebody wrote instead of the English one, or translated, stays.
         """
         english = self.with_context(lang="en_US")._get_default_scenarios()
         defaults = self._get_default_scenarios()

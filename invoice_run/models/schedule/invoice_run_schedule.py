@@ -17,7 +17,7 @@ from ..settings.res_company import MAX_ACTIVATION_DAYS, STEPS
 MANAGER_GROUP = "invoice_run.invoice_run_group_manager"
 #: What a schedule that approves automatically invoices is a manager's choice as well.
 APPROVED_FIELDS = ("scenario_id", "cluster_ids", "company_id")
-#: What of a schedule is only for those who look at it: whoever else changes something prepares.
+#: Fields of a schedule that only concern its display: changing any other one is preparing.
 UNPREPARED_FIELDS = {"description", "name", "reviewer_id", "run_description", "state", "user_id"}
 AUTO_SELECTION = [
     ("company", "As set on the company"),
@@ -233,7 +233,7 @@ class InvoiceRunSchedule(models.Model):
         for schedule in self.filtered("date_from"):
             try:
                 schedule.date_to = cycles.first_period_end(schedule.date_from, schedule.cycle)
-            except (ValueError, OverflowError):  # the year 9999: refused when it is saved
+            except (ValueError, OverflowError):  # the year 9999, which is refused when it is saved
                 schedule.date_to = schedule.date_from
 
     @api.depends("company_id")
@@ -325,7 +325,7 @@ class InvoiceRunSchedule(models.Model):
             for placeholder in PLACEHOLDER.finditer(schedule.invoice_name or ""):
                 try:
                     format_date(self.env, date(2000, 1, 1), date_format=placeholder[2])
-                except (ValueError, AttributeError) as error:  # what Babel raises
+                except (ValueError, AttributeError) as error:  # errors of Babel
                     raise ValidationError(
                         self.env._(
                             "Invoice name: “%(placeholder)s” has no date pattern, such as “MMMM "

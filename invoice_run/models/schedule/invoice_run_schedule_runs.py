@@ -196,7 +196,7 @@ class InvoiceRunSchedule(models.Model):
                 run._follow_schedule(planned[run])
 
     def _get_dropped_runs(self, runs):
-        """Return those of ``runs`` that the schedule does not have any more."""
+        """Return those of ``runs`` that the schedule no longer has."""
         if self.cycle != "once" and not self.run_count and not self.until_date:
             return runs.browse()
         return runs.filtered(lambda run: not self._is_planned(run.number))

@@ -155,7 +155,7 @@ class ResCompany(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         companies = super().create(vals_list)
-        # as superuser: whoever creates a company need not be the one who configures its invoicing
+        # as superuser: users who create a company may have no right to configure its invoicing
         scenarios = self.env["billing.scenario"].with_user(SUPERUSER_ID)
         scenarios._create_default_scenarios(companies, prefix="")
         return companies
@@ -217,7 +217,7 @@ class ResCompany(models.Model):
 
     @api.model
     def _end_taking_mails(self):
-        """Let others count: what :meth:`_take_mails` allowed is noted for good, or not wanted."""
+        """Let others count: what :meth:`_take_mails` allowed is committed, or not wanted."""
         if self.env["invoice.run"]._can_commit():
             give_up(self.env.cr, MAILS)
 

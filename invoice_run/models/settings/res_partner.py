@@ -143,7 +143,7 @@ class ResPartner(models.Model):
         """Return how this customer gets invoices: by email, through a network, or not at all.
 
         Where nobody chose a method, the company decides; ``"ask"``: whoever works on the run does.
-        Odoo treats "not set" as email; a run never mails to whom nobody said so.
+        Odoo treats "not set" as email; a run never mails to a customer for whom nobody chose it.
         Read with the company whose invoices are meant.
         """
         self.ensure_one()

@@ -10,7 +10,7 @@ from ...memory import remember, remembering
 class InvoiceRunSource(models.AbstractModel):
     """What a model must say so that its records can be invoiced by an invoice run.
 
-    A source only reads: it says who has something due and yields it as
+    A source only reads: it says which customers have something due and yields it as
     :class:`~odoo.addons.invoice_run.engine.charge.Charge`. The run groups charges into documents,
     claims what they invoice and creates the invoices.
 
@@ -26,7 +26,7 @@ class InvoiceRunSource(models.AbstractModel):
 
     #: Key of the source in ``billing.scenario.source``. None: the model is no source.
     _source_key = None
-    #: Place of the source in lists, and in the order in which claims are made.
+    #: Place of the source in lists, and in the order in which claims are entered.
     _source_sequence = 100
     #: Icon of its scenarios on the cards of the Invoice Manager.
     _source_icon = "fa-cube"
@@ -90,7 +90,7 @@ class InvoiceRunSource(models.AbstractModel):
 
     @api.model
     def _get_payer_field(self):
-        """Return the stored field that holds the commercial partner who pays."""
+        """Return the stored field of the commercial partner who pays."""
         return "commercial_partner_id"
 
     @api.model
@@ -158,7 +158,7 @@ class InvoiceRunSource(models.AbstractModel):
         self.ensure_one()
         position = records["fiscal_position_id"]
         taxes = self._get_run_taxes(taxes, product, self.company_id, position)
-        # as they are stored: of what else would be invoiced the amount would know nothing
+        # as they are stored: the amount would not know of anything else
         quantity = self._round_as_stored("quantity", quantity)
         discount = self._round_as_stored("discount", discount)
         return {
@@ -404,13 +404,13 @@ class InvoiceRunSource(models.AbstractModel):
     def _get_document_errors(self, debtor, records, date):
         """Return the reasons, as (code, message), why there can be no invoice.
 
-        :param debtor: who owes it; the invoice address may be somebody else's
+        :param debtor: the partner who owes it; the invoice address may be another one's
         :param records: what decides on the document, see ``_get_run_document_records``
         :param date: invoice date
         """
         company = records["company_id"]
         errors = []
-        # one by one they keep what they are read ahead with, a union would not
+        # one by one they keep their prefetch, which a union would lose
         for partner in dict.fromkeys([*debtor, *records["partner_id"]]):
             errors += self._get_partner_errors(partner, company)
         errors += self._get_receivable_errors(records)
@@ -492,7 +492,7 @@ class InvoiceRunSource(models.AbstractModel):
         return [("account", message)]
 
     def _get_price_errors(self, line):
-        """Return the reason, as (code, message), why the price of ``line`` is no price.
+        """Return the reason, as (code, message), why the price of ``line`` cannot be used.
 
         What is meant to be free has a discount of 100 %.
         """

@@ -3,7 +3,7 @@ from odoo.fields import Domain
 
 
 class WorkshopRepair(models.Model):
-    """A repair, billed once, when it is finished."""
+    """A repair, invoiced once, when it is finished."""
 
     _name = "workshop.repair"
     _description = "Repair"
