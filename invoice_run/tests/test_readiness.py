@@ -285,6 +285,33 @@ class TestReadiness(ReadinessCommon):
             if "Chosen" in by_name:
                 self.assertEqual(by_name["Chosen"].send_action, "none")
 
+    def test_undecided_is_a_group_of_its_own(self):
+        self.company.billing_unset_sending = "ask"
+        silent = self._make_partner("Silent", "silent@example.com")
+        never = self._make_partner("Never", "never@example.com")
+        run = self._make_open_run(self.debtor, silent, never)
+        by_name = {document.partner_id.name: document for document in run.document_ids}
+        by_name["Never"].with_user(self.user).send_action = "none"
+        documents = self.env["invoice.run.document"].with_user(self.user)
+        domain = [("run_id", "=", run.id)]
+        found = documents.formatted_read_group(domain, ["send_way"], ["__count"])
+        expected = {"email": "Debtor", "none": "Never", "undecided": "Silent"}
+        self.assertEqual(
+            {group["send_way"]: group["__count"] for group in found}, dict.fromkeys(expected, 1)
+        )
+        for group in found:
+            opened = documents.search(domain + list(group["__extra_domain"]))
+            self.assertEqual(opened.partner_id.name, expected[group["send_way"]])
+            self.assertEqual(opened.send_way, group["send_way"])
+        description = documents.fields_get(["send_way", "send_action"])
+        self.assertIn(("undecided", "Not decided"), description["send_way"]["selection"])
+        self.assertTrue(description["send_way"]["groupable"])
+        self.assertFalse(description["send_action"]["groupable"])
+        two = documents.search([*domain, ("send_way", "!=", "undecided")])
+        self.assertEqual(set(two.partner_id.mapped("name")), {"Debtor", "Never"})
+        arch = documents.get_view(view_type="search")["arch"]
+        self.assertNotIn("'group_by': 'send_action'", arch)
+
     def test_invoice_manager_says_that_nobody_decided(self):
         run = self._make_silent_run("ask")
         manager = self.env["invoice.manager"].with_user(self.user)
