@@ -28,6 +28,8 @@ def main(args: list[str]) -> int:
             **bench.run("copying.make_large"),
             "seconds": bench.run("screen_times.run_screens"),
         }
+        bench.run("copying.make_waiting")
+        result["seconds"] |= bench.run("screen_times.run_waiting")
     slowest = sorted(result["seconds"].items(), key=lambda item: -item[1])
     bench_run.show([(name, f"{seconds:.3f}") for name, seconds in slowest], ("", "seconds"))
     return bench_run.end({"bench": "screens", **result}, options.json)

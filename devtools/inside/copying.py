@@ -97,6 +97,32 @@ def make_large(env, count: int) -> dict:
     table = documents._fields["contract_ids"].relation
     condition = "invoice_run_document_id IN %s"
     _insert_copies(env.cr, table, values, condition, (documents._ids,), times)
+    _copy_taxes(env, run.line_ids, times)
     env.cr.execute("ANALYZE")
     env.cr.commit()
     return {"documents": env["invoice.run.document"].search_count([("run_id", "=", run.id)])}
+
+
+def _copy_taxes(env, lines, times: int):
+    """The copies of amounts have taxes, too."""
+    span = min(lines.ids), max(lines.ids)
+    table, column = lines._fields["tax_ids"].relation, lines._fields["tax_ids"].column1
+    values = {column: _get_shifted(column, span)}
+    _insert_copies(env.cr, table, values, f"{column} IN %s", (lines._ids,), times)
+
+
+def make_waiting(env, count: int) -> dict:
+    """Take the invoices off the documents of a run, so that it waits for approval."""
+    run = env["invoice.run"].search([], limit=1)
+    env.cr.execute("SET LOCAL session_replication_role = replica")
+    env.cr.execute(
+        "UPDATE invoice_run_document SET state = 'to_do', send_state = 'none', move_id = NULL "
+        "WHERE run_id = %s",
+        (run.id,),
+    )
+    env.cr.execute(
+        "UPDATE invoice_run SET state = 'amounts', approved_date = NULL WHERE id = %s", (run.id,)
+    )
+    env.cr.execute("ANALYZE")
+    env.cr.commit()
+    return {"waiting": env.cr.rowcount}

@@ -38,9 +38,22 @@ def run_screens(env, count: int) -> dict:
     env = env(user=user)
     run = env["invoice.run"].search([], limit=1)
     calls = dict(_get_form_calls(env, run))
+    calls.update(_get_review_calls(env, run))
     for name, model, field in LISTS:
         calls.update(_get_list_calls(env, name, model, [(field, "=", run.id)]))
     return {name: round(_time(env, call), 3) for name, call in calls.items()}
+
+
+def run_waiting(env, count: int) -> dict:
+    """Seconds that the server takes to show a run that waits for approval to its reviewer."""
+    env["res.users"].search([("login", "=", "clerk")]).group_ids += env.ref(
+        "invoice_run.invoice_run_group_reviewer"
+    )
+    env.cr.commit()
+    env = env(user=env["res.users"].search([("login", "=", "clerk")]))
+    run = env["invoice.run"].search([], limit=1)
+    calls = dict(_get_form_calls(env, run)) | dict(_get_review_calls(env, run))
+    return {f"waiting, {name}": round(_time(env, call), 3) for name, call in calls.items()}
 
 
 def _time(env, call) -> float:
@@ -59,6 +72,14 @@ def _get_form_calls(env, run):
     yield "form: open", lambda: run.web_read(spec)
     spec = _get_spec(env, run._name, _get_arch(env, run._name, "list"))
     yield "runs: open", lambda: env[run._name].web_search_read([], spec, limit=80)
+
+
+def _get_review_calls(env, run):
+    yield "review: open", run.get_review
+    yield "review: page 100", lambda: run.get_review(offset=3960, only_rows=True)
+    yield "review: changed", lambda: run.get_review(filters=["changed"])
+    yield "dashboard: today", env[run._name].get_today
+    yield "dashboard: open", env[run._name].get_dashboard
 
 
 def _get_list_calls(env, name, model, domain):

@@ -145,9 +145,83 @@ class TestReadiness(ReadinessCommon):
     def test_due_date_of_an_invoice_that_waits(self):
         run = self._make_run_to_send(self.debtor)
         due = run.invoice_ids.invoice_date_due
-        for days, codes in ((0, []), (1, ["overdue"])):
+        for days, codes in ((0, []), (1, ["overdue_invoices"])):
             with freeze_time(f"{due + timedelta(days=days)} 10:00:00"):
                 self.assertEqual(self._get_codes(run), codes)
+
+    def test_due_date_before_there_are_amounts(self):
+        run = self._make_run("2024-01-05", due_date="2024-01-09")
+        self.assertEqual(self._get_codes(run), ["due_date"])
+        run.due_date = "2024-01-10"
+        self.assertEqual(self._get_codes(run), [])
+        schedule = run.schedule_id.sudo()
+        run.with_user(self.user).write({"due_date": "2024-01-15", "activation_date": "2024-01-16"})
+        self.assertEqual(run.state, "on_hold")
+        self.assertEqual(self._get_codes(run), ["due_date"])
+        schedule.invoice_date_mode = "generation"
+        self.assertEqual(self._get_codes(run), [])
+
+    def _get_finding(self, run, code):
+        run.invalidate_recordset(["readiness"])
+        found = run.with_user(self.user).readiness["findings"]
+        [finding] = [one for one in found if one["code"] == code]
+        return finding
+
+    def test_dated_today_by_one_click(self):
+        run = self._make_open_run(self.debtor, due_date="2024-01-25")
+        run.with_user(self.reviewer).action_approve()
+        self.assertEqual(run.state, "approved")
+        total = run.amount_total
+        with freeze_time("2024-02-01 10:00:00"):
+            finding = self._get_finding(run, "overdue")
+            self.assertEqual([name for name, _label in finding["buttons"]], ["today"])
+            self._solve("today", run)
+            document = run.document_ids
+            self.assertEqual(document.invoice_date, self._date("2024-02-01"))
+            self.assertGreaterEqual(document.invoice_date_due, document.invoice_date)
+            # approved was another date
+            self.assertEqual((run.state, run.amount_total), ("amounts", total))
+            self.assertEqual(self._get_codes(run), [])
+            self._make_invoices(run)
+            self.assertEqual(run.invoice_ids.invoice_date, self._date("2024-02-01"))
+            self.assertEqual(run.invoice_ids.amount_total, total)
+
+    def test_dated_today_keeps_what_was_left_out_and_converts_anew(self):
+        euro = self.setup_other_currency("EUR", rates=[("2024-01-01", 2.0), ("2024-02-01", 4.0)])
+        other = self._make_customer("Other", "other@example.com")
+        self._make_contract(date_start="2024-01-01", partner_id=other.id, currency_id=euro.id)
+        run = self._make_open_run(self.debtor)
+        left = run.document_ids.filtered(lambda document: document.partner_id == self.debtor)
+        left.with_user(self.user).action_exclude()
+        foreign = run.document_ids - left
+        rate = foreign.currency_rate
+        with freeze_time("2024-02-01 10:00:00"):
+            self._solve("today", run)
+        self.assertEqual(left.state, "excluded")
+        self.assertEqual(left.invoice_date, self._date("2024-02-01"))
+        self.assertEqual((rate, foreign.currency_rate), (2.0, 4.0))
+
+    def test_no_other_date_once_there_are_invoices(self):
+        run = self._make_open_run(self.debtor, self._make_customer("Other", "other@example.com"))
+        run.with_user(self.reviewer).action_approve()
+        run.document_ids[0].with_user(self.user).action_generate_invoices()
+        run._process_queue()
+        self.assertEqual(run.invoice_count, 1)
+        with freeze_time("2024-02-01 10:00:00"):
+            finding = self._get_finding(run, "overdue")
+            self.assertFalse(finding["buttons"])
+            self.assertIn("exclude them", finding["text"])
+            date = run.invoice_date
+            self._solve("today", run)
+            self.assertEqual(run.invoice_date, date)
+
+    def test_whoever_changes_the_date_has_prepared(self):
+        self.company.invoice_run_four_eyes = True
+        run = self._make_open_run(self.debtor)
+        with freeze_time("2024-02-01 10:00:00"):
+            self._solve("today", run, user=self.reviewer)
+            with self.assertRaises(UserError):
+                run.with_user(self.reviewer).action_approve()
 
     def test_queries_do_not_grow_with_documents(self):
         def count(run):
@@ -210,6 +284,33 @@ class TestReadiness(ReadinessCommon):
             self.assertNotIn("unset", self._get_codes(run))
             if "Chosen" in by_name:
                 self.assertEqual(by_name["Chosen"].send_action, "none")
+
+    def test_undecided_is_a_group_of_its_own(self):
+        self.company.billing_unset_sending = "ask"
+        silent = self._make_partner("Silent", "silent@example.com")
+        never = self._make_partner("Never", "never@example.com")
+        run = self._make_open_run(self.debtor, silent, never)
+        by_name = {document.partner_id.name: document for document in run.document_ids}
+        by_name["Never"].with_user(self.user).send_action = "none"
+        documents = self.env["invoice.run.document"].with_user(self.user)
+        domain = [("run_id", "=", run.id)]
+        found = documents.formatted_read_group(domain, ["send_way"], ["__count"])
+        expected = {"email": "Debtor", "none": "Never", "undecided": "Silent"}
+        self.assertEqual(
+            {group["send_way"]: group["__count"] for group in found}, dict.fromkeys(expected, 1)
+        )
+        for group in found:
+            opened = documents.search(domain + list(group["__extra_domain"]))
+            self.assertEqual(opened.partner_id.name, expected[group["send_way"]])
+            self.assertEqual(opened.send_way, group["send_way"])
+        description = documents.fields_get(["send_way", "send_action"])
+        self.assertIn(("undecided", "Not decided"), description["send_way"]["selection"])
+        self.assertTrue(description["send_way"]["groupable"])
+        self.assertFalse(description["send_action"]["groupable"])
+        two = documents.search([*domain, ("send_way", "!=", "undecided")])
+        self.assertEqual(set(two.partner_id.mapped("name")), {"Debtor", "Never"})
+        arch = documents.get_view(view_type="search")["arch"]
+        self.assertNotIn("'group_by': 'send_action'", arch)
 
     def test_invoice_manager_says_that_nobody_decided(self):
         run = self._make_silent_run("ask")

@@ -1,4 +1,5 @@
 from freezegun import freeze_time
+from lxml import etree
 
 from odoo.exceptions import ValidationError
 from odoo.tests import Form, tagged
@@ -68,6 +69,17 @@ class TestScreens(InvoiceRunCommon):
             [group["state"] for group in groups],
             ["on_hold", "submitted", "amounts", "approved", "cancelled"],
         )
+
+    def test_runs_on_the_phone_begin_with_what_comes_next(self):
+        runs = self.env["invoice.run"].with_user(self.user)
+        for mobile, is_grouped in ((False, True), (True, False)):
+            kanban = etree.fromstring(runs.get_view(view_type="kanban", mobile=mobile)["arch"])
+            self.assertEqual("default_group_by" in kanban.attrib, is_grouped)
+            self.assertEqual(kanban.get("default_order"), "next_rank, id desc")
+        view = self.env.ref("invoice_run.invoice_run_view_kanban")
+        other = view.copy({"arch": view.arch.replace('default_group_by="state"', "")})
+        arch = runs.get_view(other.id, "kanban", mobile=True)["arch"]
+        self.assertIn("next_rank", arch)
 
     # ------------------------------------------------------------------
     # Customer

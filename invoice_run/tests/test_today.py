@@ -261,6 +261,64 @@ class TestAddresses(InvoiceRunCommon):
         self.assertEqual(again, action)
         self.assertEqual(len(report.line_ids.search(again["domain"])), 1)
 
+    def test_rows_of_forecast_and_cutoff(self):
+        self._make_contract(date_start="2024-01-01")
+        for model in ("billing.forecast", "billing.cutoff"):
+            with self.subTest(model):
+                report = self.env[model].with_user(self.user)
+                report = report.create({"company_id": self.company.id})
+                action = report.action_compute()
+                self.assertEqual(action["context"]["active_id"], report.id)
+                self.assertEqual(self._reopen(action["path"], report), action)
+                found = self.env[action["res_model"]].with_user(self.user)
+                self.assertTrue(found.search(action["domain"]))
+
+    def test_rows_of_the_bridge(self):
+        self._make_contract(date_start="2024-03-10")
+        bridge = self.env["billing.bridge"].with_user(self.user)
+        bridge = bridge.create({"company_id": self.company.id})
+        bridge.action_compute()
+        details = bridge.action_open_details()
+        self.assertEqual(self._reopen(details["path"], bridge), details)
+        kinds = [kind for kind, _label in bridge.line_ids._fields["kind"].selection]
+        paths = set()
+        for kind in [False, *kinds]:
+            action = bridge.with_context(bridge_kind=kind).action_open_part()
+            with self.subTest(kind):
+                self.assertEqual(self._reopen(action["path"], bridge), action)
+            paths.add(action["path"])
+        self.assertEqual(len(paths), len(kinds) + 1)
+        # the address of the statement names a record of the model, and no view
+        arch = bridge.get_view(view_type="form")["arch"]
+        self.assertIn("action_open_details", arch)
+        dialog = self.env.ref("invoice_run.billing_bridge_action").view_id
+        self.assertIn("action_compute", dialog.arch)
+
+    def test_bars_of_the_chart(self):
+        self._make_contract(date_start="2023-12-01", date_end="2024-02-29")
+        self._run_all("2024-02-15")
+        self._make_contract(date_start="2024-03-01")
+        self._make_amounts(self._make_run("2024-03-15"))
+        runs = self.env["invoice.run"].with_user(self.user)
+        figures = runs.get_dashboard()
+        months = [int(day[5:7]) for day in figures["days"]]
+        self.assertEqual(sorted(months), list(range(1, 13)))
+        amounts = {"invoiced": "amount_untaxed_signed", "planned": "company_amount_untaxed"}
+        paths = set()
+        for kind, name in amounts.items():
+            self.assertTrue(any(figures[kind]), "something is to be counted")
+            for month, total in zip(months, figures[kind], strict=True):
+                action = runs.action_view_month(kind, month)
+                self.assertEqual(self._reopen(action["path"], runs), action)
+                found = self.env[action["res_model"]].with_user(self.user)
+                found = found.search(action["domain"])
+                self.assertEqual(sum(found.mapped(name)), total, (kind, month))
+                paths.add(action["path"])
+        self.assertEqual(len(paths), 24)
+        for kind, month in (("invoiced", 13), ("else", 1), ("planned", [1])):
+            with self.assertRaises(UserError):
+                runs.action_view_month(kind, month)
+
     def test_findings_of_today(self):
         runs = self.env["invoice.run"].with_user(self.reviewer)
         for key in runs._get_findings():

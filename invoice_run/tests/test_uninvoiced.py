@@ -7,6 +7,7 @@ from odoo.fields import Command
 from odoo.tests import tagged
 
 from .common import InvoiceRunCommon
+from .sale_common import SaleRunCommon
 
 
 @tagged("post_install", "-at_install")
@@ -150,3 +151,136 @@ class TestUninvoiced(InvoiceRunCommon):
         with self.assertRaises(AccessError):
             self._get_lines(user=stranger)
         self.assertFalse(self._get_lines(user=stranger, company_id=other.id))
+
+
+@tagged("post_install", "-at_install")
+@freeze_time("2024-03-15 12:00:00")
+class TestUninvoicedOrders(SaleRunCommon):
+    """Confirmed orders to invoice that no schedule selects and no run holds."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.north, cls.south = cls.env["billing.cluster"].create(
+            [{"name": name, "company_id": cls.company.id} for name in ("North", "South")]
+        )
+
+    def _make_schedule(self, **vals):
+        return self.env["invoice.run.schedule"].create(
+            {
+                "name": "Orders",
+                "company_id": self.company.id,
+                "scenario_id": self.sale_scenario.id,
+                "date_from": date(2024, 3, 1),
+                **vals,
+            }
+        )
+
+    def _get_report(self, **vals):
+        days = {"date_from": "2024-01-01", "date_to": "2024-03-31"}
+        report = self.env["billing.uninvoiced"].with_user(self.user)
+        report = report.create({**days, "company_id": self.company.id, **vals})
+        report.action_compute()
+        return report
+
+    def _get_orders(self, **vals):
+        return self._get_report(**vals).line_ids.order_id.sudo()
+
+    def test_orders_that_no_schedule_selects(self):
+        inside = self._make_order(billing_cluster_id=self.north.id)
+        outside = self._make_order(billing_cluster_id=self.south.id)
+        self._make_order([{"product_id": self.delivered.id}])  # nothing is delivered
+        self._make_order(confirm=False)
+        self._make_order(date_order="2024-04-01 12:00:00")
+        self.assertEqual(self._get_orders(), inside | outside)
+        schedule = self._make_schedule(cluster_ids=[Command.set(self.north.ids)])
+        [line] = self._get_report().line_ids
+        self.assertEqual((line.kind, line.order_id.id), ("order", outside.id))
+        self.assertEqual(line.cluster_id, self.south)
+        self.assertEqual(line.amount, 20.0)
+        self.assertEqual((line.date_from, line.date_to), (date(2024, 1, 10), date(2024, 1, 10)))
+        action = line.action_open_record()
+        self.assertEqual((action["res_model"], action["res_id"]), ("sale.order", outside.id))
+        self.assertFalse(self._get_orders(cluster_ids=[Command.set(self.north.ids)]))
+        schedule.action_pause()
+        self.assertEqual(self._get_orders(), inside | outside)
+
+    def test_a_schedule_of_contracts_takes_no_orders(self):
+        order = self._make_order()
+        self._make_schedule(scenario_id=self.scenario.id)
+        self.assertEqual(self._get_orders(), order)
+        self._make_schedule()
+        self.assertFalse(self._get_orders())
+
+    def test_orders_that_a_run_holds_or_has_invoiced(self):
+        order = self._make_order()
+        run = self._make_sale_amounts()
+        self.assertFalse(self._get_orders())
+        run.action_cancel()
+        self.assertEqual(self._get_orders(), order)
+        self._run_sale()
+        self.assertFalse(self._get_orders())
+
+    def test_amount_is_what_a_run_would_invoice(self):
+        self._make_down_payment(
+            self._make_order([{"price_unit": 100.0, "tax_ids": self.tax.ids}]), amount=30.0
+        )
+        included = self.tax.copy({"price_include_override": "tax_included", "name": "Included"})
+        self._make_order([{"price_unit": 11.5, "tax_ids": included.ids, "discount": 10.0}])
+        self._make_order([{"product_id": self.delivered.id, "qty_delivered": 1.5}])
+        amounts = self._get_report().line_ids.sorted("id").mapped("amount")
+        documents = self._run_sale().document_ids.sorted("id")
+        self.assertEqual(amounts, documents.mapped("amount_untaxed"))
+        self.assertEqual(amounts[0], 140.0)
+
+    def test_amount_of_another_currency(self):
+        currency = self.setup_other_currency("EUR", rates=[("2024-01-01", 2.0)])
+        pricelist = self.env["product.pricelist"].create(
+            {"name": "Euro", "currency_id": currency.id, "company_id": self.company.id}
+        )
+        self._make_order([{"price_unit": 10.0}], pricelist_id=pricelist.id)
+        [line] = self._get_report().line_ids
+        self.assertEqual(line.amount, 10.0)
+
+    def test_a_schedule_that_cannot_be_read_is_named(self):
+        order = self._make_order()
+        schedule = self._make_schedule()
+        self.env.flush_all()
+        self.env.cr.execute(
+            "UPDATE billing_scenario SET domain = %s WHERE id = %s",
+            ["[('gone', '=', 1)]", self.sale_scenario.id],
+        )
+        self.env.invalidate_all()
+        report = self._get_report()
+        self.assertEqual(report.line_ids.order_id.sudo(), order)
+        self.assertEqual(report.note.count(schedule.reference), 1)
+
+    def test_other_company(self):
+        other = self.setup_other_company()
+        self._make_order()
+        stranger = self._make_user(
+            "run_other", "invoice_run.invoice_run_group_user", company=other["company"]
+        )
+        report = self.env["billing.uninvoiced"].with_user(stranger)
+        report = report.create({"company_id": other["company"].id, "date_to": "2024-03-31"})
+        report.action_compute()
+        self.assertFalse(report.line_ids)
+
+    def test_no_query_per_order(self):
+        self._make_orders(2)
+        few = self._count_queries()
+        self._make_orders(20)
+        self.assertLessEqual(self._count_queries() - few, 2)
+
+    def _make_orders(self, number):
+        for _number in range(number):
+            order = self._make_order([{"tax_ids": self.tax.ids}, {}])
+            self._make_down_payment(order, amount=10.0)
+
+    def _count_queries(self):
+        report = self._get_report()
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        report.action_compute()
+        return self.env.cr.sql_log_count - before

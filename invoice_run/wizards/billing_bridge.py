@@ -109,7 +109,6 @@ class BillingBridge(models.TransientModel):
 
     def action_open_part(self):
         """Open the contracts of one part: ``bridge_kind`` in the context, without it of all."""
-        self.ensure_one()
         self.check_access("read")
         kind = self.env.context.get("bridge_kind")
         lines = self.line_ids.filtered(lambda line: not kind or line.kind == kind)
@@ -119,17 +118,16 @@ class BillingBridge(models.TransientModel):
         labels = dict(lines._fields["kind"]._description_selection(self.env))
         action["name"] = labels.get(kind, action["name"])
         action["domain"] = [("id", "in", lines.contract_id.ids)]
-        return action
+        return self._with_path(f"billing-bridge-{kind or 'contracts'}", action)
 
     def action_open_details(self):
         """Open the rows of the bridge."""
-        self.ensure_one()
         self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.billing_bridge_line_action"
         )
-        action["domain"] = [("bridge_id", "=", self.id)]
-        return action
+        action["domain"] = [("bridge_id", "in", self.ids)]
+        return self._with_path("billing-bridge-rows", action)
 
     def _get_days(self):
         """Return the last days of the two months."""

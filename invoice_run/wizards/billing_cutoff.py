@@ -33,12 +33,18 @@ class BillingCutoff(models.TransientModel):
         lines.search([("cutoff_id", "=", self.id)]).unlink()
         rows = self.env["billing.cutoff.rows"]._get_rows(self.company_id, self.date)
         lines.create([self._prepare_line_vals(row) for row in rows])
+        return self.action_view_rows()
+
+    def action_view_rows(self):
+        """Open what was computed, without computing it again."""
+        self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.billing_cutoff_line_action"
         )
-        action["domain"] = [("cutoff_id", "=", self.id)]
-        action["context"] = {"billing_cutoff_id": self.id}
-        return action
+        action["domain"] = [("cutoff_id", "in", self.ids)]
+        # the address names this report also where no button opened the list
+        action["context"] = {"billing_cutoff_id": self.id, "active_id": self.id}
+        return self._with_path("billing-cutoff-rows", action)
 
     def action_post(self):
         """Book the cut-off: the month-end entry, and its reversal on the next day.

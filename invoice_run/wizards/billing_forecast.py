@@ -52,11 +52,19 @@ class BillingForecast(models.TransientModel):
         amounts = {key: coin.round(amount) for key, amount in self._get_amounts().items() if amount}
         self._create_rows("month", amounts)
         self.note = self._get_left_out()
+        action = self.action_view_rows()
+        return self._say(self.note, action) if self.note else action
+
+    def action_view_rows(self):
+        """Open what was computed, without computing it again."""
+        self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(
             "invoice_run.billing_forecast_line_action"
         )
-        action["domain"] = [("forecast_id", "=", self.id)]
-        return self._say(self.note, action) if self.note else action
+        action["domain"] = [("forecast_id", "in", self.ids)]
+        # the address names this report also where no button opened the list
+        action["context"] = {"active_id": self.id}
+        return self._with_path("billing-forecast-rows", action)
 
     def _say(self, message, action):
         """Return an action that shows ``message`` until somebody closes it, then ``action``."""

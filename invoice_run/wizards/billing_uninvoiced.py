@@ -13,7 +13,7 @@ from ..models.base.states import CONTRACT_BILLED
 
 
 class BillingUninvoiced(models.TransientModel):
-    """What no run ever invoices: days without a contract, contracts and usage that none selects."""
+    """What no run ever invoices: days without a contract, and what no schedule selects."""
 
     _name = "billing.uninvoiced"
     _description = "Never Invoiced"
@@ -48,6 +48,7 @@ class BillingUninvoiced(models.TransientModel):
         rows = [
             *self._get_vacancies(),
             *self._get_unselected_contracts(unread),
+            *self._get_unselected_orders(unread),
             *self._get_payerless_usage(),
         ]
         report.line_ids.create([{"report_id": self.id, **row} for row in rows])
@@ -76,7 +77,7 @@ class BillingUninvoiced(models.TransientModel):
         if not unread:
             return False
         return self.env._(
-            "The selection of these schedules cannot be read, so their contracts are listed: "
+            "The selection of these schedules cannot be read, so what they select is listed: "
             "%(schedules)s. Open their scenario: it says why.",
             schedules=", ".join(unread),
         )
@@ -133,7 +134,7 @@ class BillingUninvoiced(models.TransientModel):
         """
         domain = self._get_scope() & Domain("state", "in", CONTRACT_BILLED)
         domain &= Domain("next_invoicing_date", "<=", self.date_to)
-        selected = self._get_selected_domain(unread)
+        selected = self._get_selected_domain(self.env["billing.contract"], unread)
         contracts = self.env["billing.contract"].search(domain & ~selected)
         amounts = self._get_due_amounts(contracts)
         for contract in contracts:
@@ -150,8 +151,11 @@ class BillingUninvoiced(models.TransientModel):
                 "amount": amounts[contract.id],
             }
 
-    def _get_selected_domain(self, unread):
-        """Return the contracts that a schedule in force selects, whatever is due."""
+    def _get_selected_domain(self, source, unread):
+        """Return the records of ``source`` that a schedule in force selects up to the last day.
+
+        :param unread: schedules whose selection cannot be read are added to this list
+        """
         schedules = self.env["invoice.run.schedule"].search(
             [
                 ("company_id", "=", self.company_id.id),
@@ -161,17 +165,17 @@ class BillingUninvoiced(models.TransientModel):
         )
         domains = []
         for schedule in schedules:
-            if schedule.scenario_id._get_source()._name != "billing.contract":
+            if schedule.scenario_id._get_source()._name != source._name:
                 continue
-            domain = self._get_schedule_domain(schedule)
+            domain = self._get_schedule_domain(source, schedule)
             if domain is None:
                 unread.append(schedule.reference)
             else:
                 domains.append(domain)
         return Domain.OR(domains)
 
-    def _get_schedule_domain(self, schedule):
-        """Return the contracts that the runs of ``schedule`` select; None: nobody can say."""
+    def _get_schedule_domain(self, source, schedule):
+        """Return what the runs of ``schedule`` select; None: nobody can say."""
         run = self.env["invoice.run"].new(
             {
                 "company_id": self.company_id.id,
@@ -182,7 +186,7 @@ class BillingUninvoiced(models.TransientModel):
         )
         if schedule.scenario_id._get_selection_error(run):
             return None
-        return self.env["billing.contract"]._get_run_scope_domain(run)
+        return source._get_run_selection_domain(run)
 
     def _get_due_amounts(self, contracts):
         """Return {contract id: untaxed amount due up to the last day, in company currency}."""
@@ -194,6 +198,39 @@ class BillingUninvoiced(models.TransientModel):
                 for _key, amount in contract._get_forecast(self.date_to, self.date_to, claims):
                     amounts[contract.id] += forecast._convert(amount, contract.currency_id)
         return amounts
+
+    # ------------------------------------------------------------------
+    # Orders that nothing selects
+    # ------------------------------------------------------------------
+
+    def _get_unselected_orders(self, unread):
+        """Yield the values of a row for each order to invoice that is in no run or schedule.
+
+        :param unread: see :meth:`_get_selected_domain`
+        """
+        source = self.env["sale.order"]
+        domain = self._get_scope("billing_cluster_id") & self._get_open_order_domain()
+        domain &= ~self._get_selected_domain(source, unread)
+        forecast = self.env["billing.forecast"].new({"company_id": self.company_id.id})
+        orders = source.search(domain, order="date_order, id")
+        orders._read_invoiceable_ahead()
+        for order in orders:
+            day = order._get_run_date()
+            yield {
+                "kind": "order",
+                "order_id": order.id,
+                "partner_id": order.partner_invoice_id.id,
+                "cluster_id": order.billing_cluster_id.id,
+                "date_from": day,
+                "date_to": day,
+                "amount": forecast._convert(order._get_untaxed_to_invoice(), order.currency_id),
+            }
+
+    def _get_open_order_domain(self):
+        """Return the orders of or before the last day with something to invoice, in no run."""
+        orders = self.env["sale.order"]
+        conditions = orders._get_open_conditions(self.company_id, self.date_to)
+        return Domain.AND(conditions.values()) & orders._get_unclaimed_domain()
 
     # ------------------------------------------------------------------
     # Usage that nobody pays
@@ -230,6 +267,7 @@ class BillingUninvoicedLine(models.TransientModel):
         [
             ("vacancy", "Days without contract"),
             ("contract", "Contract in no schedule"),
+            ("order", "Order in no schedule"),
             ("usage", "Usage that nobody pays"),
         ],
         "What",
@@ -238,6 +276,7 @@ class BillingUninvoicedLine(models.TransientModel):
     cluster_id = fields.Many2one("billing.cluster", ondelete="cascade")
     asset_id = fields.Many2one("billing.asset", ondelete="cascade")
     contract_id = fields.Many2one("billing.contract", ondelete="cascade")
+    order_id = fields.Many2one("sale.order", "Sales Order", ondelete="cascade")
     usage_id = fields.Many2one("billing.usage", ondelete="cascade")
     partner_id = fields.Many2one("res.partner", "Customer", ondelete="cascade")
     date_from = fields.Date("From")
@@ -250,7 +289,7 @@ class BillingUninvoicedLine(models.TransientModel):
     )
 
     def action_open_record(self):
-        """Open the asset, contract or usage item that this row is about."""
+        """Open the asset, contract, order or usage item that this row is about."""
         self.ensure_one()
         self.check_access("read")
         record = self[self._get_record_field()]
@@ -259,7 +298,12 @@ class BillingUninvoicedLine(models.TransientModel):
 
     @api.model
     def _get_record_fields(self):
-        return {"vacancy": "asset_id", "contract": "contract_id", "usage": "usage_id"}
+        return {
+            "vacancy": "asset_id",
+            "contract": "contract_id",
+            "order": "order_id",
+            "usage": "usage_id",
+        }
 
     def _get_record_field(self):
         return self._get_record_fields()[self.kind]

@@ -10,6 +10,7 @@ from . import billing_usage
 from . import billing_contract_metering
 from . import billing_contract_commitment
 from . import billing_contract_history
+from . import billing_contract_renewal
 from . import invoice_run_stale_triggers
 from . import product_pricelist
 from . import billing_contract_money

@@ -1,4 +1,5 @@
 from . import invoice_run_document_send
+from . import invoice_run_document_way
 from . import account_move_send
 from . import ir_actions_report
 from . import ir_mail_server

@@ -1,6 +1,7 @@
 from dateutil.relativedelta import relativedelta
 
 from odoo import api, models
+from odoo.exceptions import UserError
 from odoo.tools import format_date
 
 from ...engine import cycles
@@ -53,6 +54,35 @@ class InvoiceRun(models.Model):
             amounts[month] += amount
         return [company.currency_id.round(amount) for amount in amounts.values()]
 
+    @api.model
+    def action_view_month(self, kind, number):
+        """Open what a bar of the chart stands for.
+
+        :param kind: ``invoiced`` by runs, or ``planned``: in runs and not invoiced yet
+        :param number: of the month, from 1 to 12: each is once in the chart
+        :raises UserError: there is no such bar
+        """
+        self.check_access("read")
+        company, today = self.env.company, self.env.company._get_invoice_run_today()
+        get_domain = {
+            "invoiced": self._get_invoiced_domain,
+            "planned": self._get_planned_domain,
+        }.get(str(kind))
+        month = next((month for month in self._get_months(today) if month.month == number), None)
+        if get_domain is None or month is None:
+            raise UserError(self.env._("The chart has no such month. Reload the page."))
+        name = format_date(self.env, month, date_format="MMM yyyy")
+        action = {
+            "type": "ir.actions.act_window",
+            "name": name,
+            "display_name": name,
+            "res_model": "account.move" if kind == "invoiced" else "invoice.run.document",
+            "views": [(False, "list"), (False, "form")],
+            "domain": get_domain(company, month, month + relativedelta(months=1)),
+            "context": {"create": False},
+        }
+        return self._with_path(f"billing-chart-{kind}-{number}", action)
+
     def _get_months(self, today):
         first = today.replace(day=1)
         return [first + relativedelta(months=n) for n in range(-MONTHS_BACK, MONTHS_AHEAD + 1)]
@@ -79,15 +109,12 @@ class InvoiceRun(models.Model):
         """Return months, their names and what runs invoiced or claim in each, untaxed."""
         company = self.env.company
         months = self._get_months(today)
-        domain = [("company_id", "=", company.id), ("state", "=", "posted")]
-        domain += [("invoice_run_id", "!=", False), ("invoice_date", ">=", months[0])]
-        domain += [("invoice_date", "<", months[-1] + relativedelta(months=1))]
+        domain = self._get_invoiced_domain(company, months[0], months[-1] + relativedelta(months=1))
         rows = self.env["account.move"]._read_group(
             domain, ["invoice_date:month"], ["amount_untaxed_signed:sum"]
         )
         amounts, planned = dict(rows), self._get_planned(company, months)
         return {
-            "company": company.id,
             "currency": company.currency_id.name,
             "months": [format_date(self.env, day, date_format="MMM yyyy") for day in months],
             "days": [str(day) for day in months],
@@ -96,11 +123,28 @@ class InvoiceRun(models.Model):
             "planned": [planned.get(day, 0.0) for day in months],
         }
 
+    def _get_invoiced_domain(self, company, begin, end):
+        """Return the invoices of runs from ``begin`` until the day before ``end``."""
+        return [
+            ("company_id", "=", company.id),
+            ("state", "=", "posted"),
+            ("invoice_run_id", "!=", False),
+            ("invoice_date", ">=", begin),
+            ("invoice_date", "<", end),
+        ]
+
+    def _get_planned_domain(self, company, begin, end):
+        """Return the documents without an invoice from ``begin`` until the day before ``end``."""
+        return [
+            ("company_id", "=", company.id),
+            ("state", "in", DOCUMENT_OPEN),
+            ("invoice_date", ">=", begin),
+            ("invoice_date", "<", end),
+        ]
+
     def _get_planned(self, company, months):
         """Return {first of month: untaxed amount} that runs hold without an invoice yet."""
-        domain = [("company_id", "=", company.id), ("state", "in", DOCUMENT_OPEN)]
-        domain += [("invoice_date", ">=", months[0])]
-        domain += [("invoice_date", "<", months[-1] + relativedelta(months=1))]
+        domain = self._get_planned_domain(company, months[0], months[-1] + relativedelta(months=1))
         rows = self.env["invoice.run.document"]._read_group(
             domain, ["invoice_date:month"], ["company_amount_untaxed:sum"]
         )

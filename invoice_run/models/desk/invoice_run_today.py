@@ -3,6 +3,7 @@ from dateutil.relativedelta import relativedelta
 from odoo import api, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
+from odoo.tools import format_date
 
 from ..base.states import CONTRACT_BILLED
 
@@ -54,7 +55,7 @@ class InvoiceRun(models.Model):
             "display_name": finding["label"],
             "domain": list(finding["domain"]),
             # no default filter on top, so that the list shows what was counted
-            "context": {"create": False},
+            "context": {"create": False, **finding.get("context", {})},
         }
         return self._with_path(f"billing-today-{key}".replace("_", "-"), action)
 
@@ -68,7 +69,11 @@ class InvoiceRun(models.Model):
         self.check_access("write")
         finding = self._get_finding(key)
         records = self.env[finding["model"]].search(finding["domain"])
-        solve = {"generate": self._solve_generate, "no_way": self._solve_no_way}.get(key)
+        solve = {
+            "generate": self._solve_generate,
+            "no_way": self._solve_no_way,
+            "ending": self._solve_ending,
+        }.get(key)
         if not solve or not finding.get("solve") or not records:
             raise UserError(self.env._("Nothing is left to do here. Reload the page."))
         return solve(records)
@@ -82,7 +87,7 @@ class InvoiceRun(models.Model):
         """Return {key: finding} of what this user may see and solve, most urgent first.
 
         A finding is a dict: ``model``, ``domain``, ``action`` (external id of the action that
-        lists the records), ``level``, ``label``, ``hint`` and perhaps ``solve``.
+        lists the records), ``level``, ``label``, ``hint`` and perhaps ``solve`` and ``context``.
         """
         company = Domain("company_id", "=", self.env.company.id)
         today = self.env.company._get_invoice_run_today()
@@ -287,8 +292,10 @@ class InvoiceRun(models.Model):
                 **contracts,
                 "level": "info",
                 "domain": active & ending,
+                "context": {"billing_ending": True},
                 "label": self.env._("Contracts that end within %(days)s days", days=ENDING_DAYS),
-                "hint": self.env._("Renew a contract by moving or clearing its end."),
+                "hint": self.env._("Open them and press “Renew” where a contract goes on."),
+                **self._get_renewal(active & ending),
             },
             "due": {
                 **contracts,
@@ -298,6 +305,26 @@ class InvoiceRun(models.Model):
                 "hint": self.env._("The next run takes them, or invoice them now."),
             },
         }
+
+    @api.model
+    def _get_renewal(self, domain):
+        """Return what one click renews: a single contract, named with its new end.
+
+        Of several, some may end because they were terminated: each has its button in the list.
+        """
+        contracts = self.env["billing.contract"]
+        if not contracts.has_access("write"):
+            return {}
+        contract = contracts.search(domain, limit=2)
+        if len(contract) != 1:
+            return {}
+        hint = self.env._(
+            "%(contract)s ends on %(end)s. “Renew” moves its end to %(renewed)s.",
+            contract=" ".join(filter(None, (contract.name, contract.title))),
+            end=format_date(self.env, contract.date_end),
+            renewed=format_date(self.env, contract._get_renewed_end()),
+        )
+        return {"hint": hint, "solve": self.env._("Renew")}
 
     @api.model
     def _get_payerless_domain(self):
@@ -337,6 +364,11 @@ class InvoiceRun(models.Model):
     def _solve_generate(self, runs):
         runs.action_generate_amounts()
         return self.env._("Amounts are being generated. Runs: %(count)s.", count=len(runs))
+
+    @api.model
+    def _solve_ending(self, contracts):
+        contracts.action_renew()
+        return contracts._get_renewed_text()
 
     @api.model
     def _solve_no_way(self, documents):

@@ -1,6 +1,7 @@
 from odoo import api, models
 from odoo.exceptions import AccessError
 from odoo.fields import Domain
+from odoo.tools import format_date
 
 from ..base.states import DOCUMENT_OPEN, DOCUMENT_SENDABLE, SEND_DONE
 
@@ -46,10 +47,23 @@ class InvoiceRunReadiness(models.AbstractModel):
             self._find_sender(runs),
             self._find_no_email(runs),
             self._find_no_address(runs),
-            self._find_overdue(runs),
+            *self._find_overdue(runs),
             *self._find_first_time(runs.company_id),
         ]
         return [finding for finding in findings if finding]
+
+    @api.model
+    def _get_date_findings(self, runs):
+        """Return what is wrong with the dates of ``runs`` while they have no amounts."""
+        late = runs.filtered(lambda run: run._is_due_before_sent())
+        if not late:
+            return []
+        text = self.env._(
+            "The due date, %(date)s, comes before customers can have their invoices. Choose a "
+            "later one before the amounts are generated.",
+            date=format_date(self.env, late[0].due_date),
+        )
+        return [self._prepare("due_date", "warning", text)]
 
     def _prepare(self, code, level, text, *buttons):
         buttons = [list(button) for button in buttons]
@@ -208,13 +222,35 @@ class InvoiceRunReadiness(models.AbstractModel):
         return self._prepare("sender", "danger", text, *self._get_company_buttons())
 
     def _find_overdue(self, runs):
-        count = runs._count_overdue()
+        to_create, created = runs._count_overdue()
+        findings = []
+        if to_create:
+            findings.append(self._prepare_overdue(runs, to_create))
+        if created:
+            text = self.env._(
+                "Invoices that have not been sent are past their due date. Documents: %(count)s. "
+                "Customers get them with that date; for a later one, reverse them and invoice the "
+                "periods again.",
+                count=created,
+            )
+            findings.append(self._prepare("overdue_invoices", "warning", text))
+        return findings
+
+    def _prepare_overdue(self, runs, count):
         text = self.env._(
-            "Due dates have passed already. Documents: %(count)s. Choose a later invoice date or "
-            "due date for a run before its amounts are generated.",
+            "Invoices will be due before customers can have them. Documents: %(count)s.",
             count=count,
         )
-        return count and self._prepare("overdue", "warning", text)
+        if not any(run._may_be_redated() for run in runs):
+            advice = self.env._(
+                "For a later date, exclude them: the next run invoices them with its own."
+            )
+            return self._prepare("overdue", "warning", f"{text} {advice}")
+        advice = self.env._(
+            "With today as invoice date, due dates count from today; an approval is withdrawn."
+        )
+        buttons = [("today", self.env._("Use Today's Date"))] if runs.has_access("write") else []
+        return self._prepare("overdue", "warning", f"{text} {advice}", *buttons)
 
     # ------------------------------------------------------------------
     # Buttons
@@ -236,6 +272,7 @@ class InvoiceRunReadiness(models.AbstractModel):
             "email": lambda: runs._decide_sending("email"),
             "print": lambda: runs._decide_sending("print"),
             "leave": lambda: runs._decide_sending("none"),
+            "today": lambda: runs.filtered(lambda run: run._may_be_redated())._date_today(),
             "see_unset": lambda: self._open_customers(self._get_unset_domain(runs)),
             "see_no_email": lambda: self._open_customers(self._get_no_email_domain(runs)),
             "see_no_address": lambda: self._open_customers(self._get_no_address_domain(runs)),

@@ -1,9 +1,9 @@
 from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools import SQL
+from odoo.tools import SQL, format_date
 
-from ..base.states import DOCUMENT_OPEN, RUN_STARTED
+from ..base.states import DOCUMENT_OPEN, RUN_STARTED, RUN_WAITING
 
 
 class InvoiceRun(models.Model):
@@ -18,12 +18,15 @@ class InvoiceRun(models.Model):
 
     def _compute_readiness(self):
         for run in self:
-            has_documents = run.state in RUN_STARTED and run.document_count
-            run.readiness = run._get_readiness() if has_documents else False
+            run.readiness = run._get_readiness()
 
     def _get_readiness(self):
         """Return the findings about these runs as their form shows them, or False."""
-        findings = self.env["invoice.run.readiness"]._get_run_findings(self)
+        service = self.env["invoice.run.readiness"]
+        if any(run.state in RUN_STARTED and run.document_count for run in self):
+            findings = service._get_run_findings(self)
+        else:
+            findings = service._get_date_findings(self)
         return bool(findings) and {"run_ids": self.ids, "findings": findings}
 
     def action_ask_send(self):
@@ -112,13 +115,48 @@ class InvoiceRun(models.Model):
     # Due dates
     # ------------------------------------------------------------------
 
+    def _is_due_before_sent(self):
+        """Whether the due date of this run, which has no amounts yet, comes before its invoices."""
+        if not self.due_date or self.state not in (*RUN_WAITING, "submitted"):
+            return False
+        day = self.company_id._get_invoice_run_today()
+        if self.state in RUN_WAITING and self.activation_date:
+            day = max(day, self.activation_date)
+        return self.due_date < day and not self._is_dated_later()
+
+    def _may_be_redated(self):
+        """Whether this run has amounts and no invoices, so that all can get another date."""
+        return self.state in ("amounts", "approved") and not self._has_invoices()
+
+    def _date_today(self):
+        """Give these runs today as their invoice date; due dates follow, approvals are withdrawn.
+
+        :raises AccessError: the user may not change the runs
+        :raises UserError: a run has invoices, or is being worked on
+        """
+        self.check_access("write")
+        self._check_not_busy()
+        for run in self:
+            run._check_amounts_renewable()
+            run._note_prepared()
+            today = run.company_id._get_invoice_run_today()
+            due_date = run.due_date and today + (run.due_date - run.invoice_date)
+            run._set_dates(today, due_date)
+            run._withdraw_approval()
+            date = format_date(self.env, today)
+            run.message_post(body=self.env._("Invoice date of all documents: %(date)s.", date=date))
+
     def _count_overdue(self):
-        """Return how many invoices of these runs are due before anybody can have them."""
+        """Return how many invoices of these runs are due before anybody can have them.
+
+        :return: those that are to be created, and those that are created and not sent
+        """
         domain = self.env["invoice.run.readiness"]._get_unsent_domain(self)
-        return sum(
-            runs._count_overdue_of_day(domain, company._get_invoice_run_today())
-            for company, runs in self.grouped("company_id").items()
-        )
+        to_create = created = 0
+        for company, runs in self.grouped("company_id").items():
+            counts = runs._count_overdue_of_day(domain, company._get_invoice_run_today())
+            to_create, created = to_create + counts[0], created + counts[1]
+        return to_create, created
 
     def _count_overdue_of_day(self, domain, today):
         domain &= Domain("run_id", "in", self.ids) & Domain("amount_total", ">", 0)
@@ -135,6 +173,5 @@ class InvoiceRun(models.Model):
             ["payment_term_id", "invoice_date:day"],
             ["__count"],
         )
-        return Document.search_count(fixed | created) + sum(
-            count for term, date, count in by_term if term._get_last_due_date(date) < today
-        )
+        late = sum(count for term, date, count in by_term if term._get_last_due_date(date) < today)
+        return Document.search_count(fixed) + late, Document.search_count(created)

@@ -585,10 +585,14 @@ class InvoiceRun(models.Model):
 
     def _set_invoice_date(self, invoice_date):
         """Give the run and the documents without invoice their final invoice date."""
-        if self.invoice_date == invoice_date:
-            return
         schedule = self.schedule_id
         due_date = invoice_date + schedule._get_due_distance() if schedule.due_date else False
+        self._set_dates(invoice_date, due_date)
+
+    def _set_dates(self, invoice_date, due_date):
+        """Give the run and the documents without invoice these dates; due: False, by the terms."""
+        if self.invoice_date == invoice_date:
+            return
         self._write_engine({"invoice_date": invoice_date, "due_date": due_date})
         # sudo: documents belong to the engine
         documents = self.sudo()._get_documents([("move_id", "=", False)])

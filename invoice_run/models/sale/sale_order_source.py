@@ -43,16 +43,9 @@ class SaleOrder(models.Model):
 
         Orders of or before the target date, by the day of the order in the company.
         """
-        company = run.company_id
-        end = company._get_invoice_run_day_start(run.target_date, 1)
-        conditions = {
-            "company": Domain("company_id", "=", company.id),
-            "state": Domain("state", "=", "sale"),
-            "to_invoice": Domain("invoice_status", "=", "to invoice"),
-            "dates": Domain("date_order", "<", end),
-        }
+        conditions = self._get_open_conditions(run.company_id, run.target_date)
         if run.skip_before:
-            begin = company._get_invoice_run_day_start(run.skip_before)
+            begin = run.company_id._get_invoice_run_day_start(run.skip_before)
             conditions["skipped"] = Domain("date_order", ">=", begin)
         clusters = run.cluster_ids or run.scenario_id.cluster_ids
         if clusters:
@@ -60,13 +53,25 @@ class SaleOrder(models.Model):
         return conditions | run._get_source_conditions()
 
     @api.model
+    def _get_open_conditions(self, company, last_day):
+        """Return {code: domain} of the orders up to ``last_day`` that have something to invoice."""
+        end = company._get_invoice_run_day_start(last_day, 1)
+        return {
+            "company": Domain("company_id", "=", company.id),
+            "state": Domain("state", "=", "sale"),
+            "to_invoice": Domain("invoice_status", "=", "to invoice"),
+            "dates": Domain("date_order", "<", end),
+        }
+
+    @api.model
+    def _get_unclaimed_domain(self):
+        """Return the orders that no run holds."""
+        return Domain("run_line_ids", "not any", Domain("is_claimed", "=", True))
+
+    @api.model
     def _get_run_conditions(self, run):
         # EXTENDS 'invoice.run.source'
-        held = Domain("is_claimed", "=", True)
-        return {
-            **self._get_selection_conditions(run),
-            "claimed": Domain("run_line_ids", "not any", held),
-        }
+        return {**self._get_selection_conditions(run), "claimed": self._get_unclaimed_domain()}
 
     @api.model
     def _get_run_domain(self, run):
@@ -114,6 +119,27 @@ class SaleOrder(models.Model):
             for vals in line._prepare_invoice_lines_vals_list(**options):
                 if vals.get("display_type", "product") == "product":
                     yield line, vals
+
+    def _read_invoiceable_ahead(self):
+        """Read at once what ``_get_invoiceable_lines`` would have read order by order."""
+        self.order_line.fetch(["tax_ids", "invoice_lines"])
+        self.order_line.invoice_lines.fetch(["is_downpayment", "account_id"])
+
+    def _get_untaxed_to_invoice(self):
+        """Return what a run would invoice now of this order, untaxed, in its currency."""
+        AccountTax = self.env["account.tax"]
+        base_lines = [
+            line._prepare_base_line_for_taxes_computation(
+                quantity=vals["quantity"],
+                price_unit=vals.get("price_unit", 0.0),
+                discount=vals.get("discount", 0.0),
+                extra_tax_data=vals.get("extra_tax_data"),
+            )
+            for line, vals in self._get_run_invoice_lines()
+        ]
+        AccountTax._add_tax_details_in_base_lines(base_lines, self.company_id)
+        AccountTax._round_base_lines_tax_details(base_lines, self.company_id)
+        return sum(one["tax_details"]["total_excluded_currency"] for one in base_lines)
 
     def _get_run_document_records(self, invoice_vals):
         """Return the records that decide on which document this order is invoiced.

@@ -8,7 +8,6 @@ import {formatFloat} from "@web/core/utils/numbers";
 import {getCustomColor} from "@web/core/colors/colors";
 import {loadBundle} from "@web/core/assets";
 import {registry} from "@web/core/registry";
-import {serializeDate} from "@web/core/l10n/dates";
 import {standardActionServiceProps} from "@web/webclient/actions/action_service";
 import {useService} from "@web/core/utils/hooks";
 
@@ -96,36 +95,17 @@ export class InvoiceRunDashboard extends Component {
     }
 
     openMonth(index) {
-        return this.openMonthList(index, "account.move", [
-            ["invoice_run_id", "!=", false],
-            ["state", "=", "posted"],
-        ]);
+        return this.openMonthList("invoiced", index);
     }
 
     openPlanned(index) {
-        return this.openMonthList(index, "invoice.run.document", [
-            ["state", "in", ["to_do", "failed"]],
-        ]);
+        return this.openMonthList("planned", index);
     }
 
-    openMonthList(index, model, domain) {
-        const {months, days, company} = this.state.figures;
-        const first = DateTime.fromISO(days[index]);
-        return this.action.doAction({
-            type: "ir.actions.act_window",
-            name: months[index],
-            res_model: model,
-            views: [
-                [false, "list"],
-                [false, "form"],
-            ],
-            domain: [
-                ...domain,
-                ["company_id", "=", company],
-                ["invoice_date", ">=", serializeDate(first)],
-                ["invoice_date", "<=", serializeDate(first.endOf("month"))],
-            ],
-        });
+    /** The server says the list and its address, by which Back and a reload find it again. */
+    async openMonthList(kind, index) {
+        const {month} = DateTime.fromISO(this.state.figures.days[index]);
+        return this.open(await this.orm.call("invoice.run", "action_view_month", [kind, month]));
     }
 
     drawChart() {

@@ -54,7 +54,8 @@ export class RunReview extends Component {
             // Totals and fingerprint are those before the latest change.
             isHeaderOld: false,
         });
-        this.renewHeader = useDebounced(() => this.load(), HEADER_DELAY);
+        this.loads = 0;
+        this.renewHeader = useDebounced(() => this.startHeader(), HEADER_DELAY);
         this.search = useDebounced((search) => this.setQuery({search}), 300);
         useSetupAction({getLocalState: () => this.getLocalState()});
         onWillStart(() => this.start());
@@ -93,8 +94,18 @@ export class RunReview extends Component {
 
     async start() {
         Object.assign(this.state, this.props.state);
+        // The fingerprint reads every amount of the run: the first rows do not wait for it.
+        this.state.isHeaderOld = true;
+        await this.load(true);
+        this.startHeader();
+    }
+
+    async startHeader() {
         await this.load();
-        this.env.config.setDisplayName?.(_t("Review of %s", this.state.run.reference));
+        const {reference} = this.state.run;
+        if (reference) {
+            this.env.config.setDisplayName?.(_t("Review of %s", reference));
+        }
     }
 
     /**
@@ -103,6 +114,7 @@ export class RunReview extends Component {
      */
     async load(onlyRows = false) {
         const {offset, filters, search} = this.state;
+        const number = ++this.loads;
         const {fingerprint, ...found} = await this.orm.call(RUN, "get_review", [[this.runId]], {
             offset,
             filters: [...filters],
@@ -110,6 +122,13 @@ export class RunReview extends Component {
             limit: PAGE_SIZE,
             only_rows: onlyRows,
         });
+        if (number !== this.loads) {
+            // Other rows were asked for meanwhile: fingerprint and rows come together once more.
+            if (!onlyRows) {
+                this.renewHeader();
+            }
+            return;
+        }
         Object.assign(this.state, found);
         if (!onlyRows) {
             this.fingerprint = fingerprint;

@@ -156,7 +156,7 @@ tours.add("invoice_run_review_address", {
         countRows(3),
         {
             content: "Nothing to tick, nothing to approve",
-            trigger: `body:not(:has(.o_invoice_run_review_approve)) ${ROW} .o_check input:disabled`,
+            trigger: `body:has(.o_invoice_run_review_table tfoot):not(:has(.o_invoice_run_review_approve)) ${ROW} .o_check input:disabled`,
         },
     ],
 });
