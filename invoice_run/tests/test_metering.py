@@ -315,6 +315,57 @@ class TestMetering(MeteringCommon):
         self.assertEqual(self._make_invoices(run).amount_untaxed, 35.0)
         self.assertAmounts(self._run_all("2024-01-31"), [20.0])
 
+    def test_item_after_an_approval_that_is_withdrawn_is_of_its_period(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        other = self._make_metered(partner_id=self._make_partner("Other").id)
+        self._drive(other, d0105=5)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        run.with_user(self.reviewer).action_approve()
+        late = self._drive(contract, d0131=10)
+        self.assertFalse(run.stale_count)
+        run.with_user(self.reviewer).action_reject("more usage came")
+        self.assertEqual(run.line_ids.filtered("is_stale").contract_id, contract)
+        with self.assertRaisesRegex(UserError, "Recalculate"):
+            run.with_user(self.reviewer).action_approve()
+        run.action_renew_stale()
+        run._process_queue()
+        amount = run.line_ids.filtered(lambda line: line.contract_id == contract)
+        self.assertEqual((amount.amount, amount.late_number), (55.0, 0))
+        self.assertEqual(late.state, "planned")
+        self.assertEqual(sum(self._make_invoices(run).mapped("amount_untaxed")), 60.0)
+        self.assertFalse(self._run_all("2024-01-31").document_ids)
+
+    def test_item_after_an_approval_comes_with_what_is_recalculated(self):
+        """Another customer changed: the approval goes, and with it what kept the item out."""
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        other = self._make_metered(partner_id=self._make_partner("Other").id)
+        usage = self._drive(other, d0105=5)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        run.with_user(self.reviewer).action_approve()
+        self._drive(contract, d0131=10)
+        run.action_renew_stale()
+        self.assertEqual(run.state, "approved")
+        usage.quantity = 6
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertEqual(sorted(run.line_ids.mapped("amount")), [6.0, 55.0])
+        self.assertFalse(run.stale_count)
+
+    def test_excluded_document_withdraws_the_approval_with_its_consequences(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        other = self._make_metered(partner_id=self._make_partner("Other").id)
+        self._drive(other, d0105=5)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        run.with_user(self.reviewer).action_approve()
+        self._drive(contract, d0131=10)
+        run.document_ids.filtered(lambda one: one.contract_ids == other).action_exclude()
+        stale = run.line_ids.filtered("is_stale")
+        # what was excluded has its own items, which are open again: nothing of it changed
+        self.assertEqual(stale.contract_id, contract)
+
     def test_changed_tariff_outdates_its_documents(self):
         contract = self._make_metered()
         self._drive(contract, d0105=25)

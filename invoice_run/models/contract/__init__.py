@@ -13,6 +13,7 @@ from . import billing_contract_history
 from . import billing_contract_renewal
 from . import invoice_run_stale_triggers
 from . import product_pricelist
+from . import product_price
 from . import billing_contract_money
 from . import billing_contract_timeline
 from . import billing_price_trace
