@@ -69,21 +69,6 @@ class MeteringCommon(InvoiceRunCommon):
         if move.state == "draft":
             move.action_post()
 
-    def test_reversed_period_is_rated_again_with_all_its_usage(self):
-        contract = self._make_metered()
-        usage = self._drive(contract, d0105=25)
-        move = self._run_all("2024-01-31").document_ids.move_id
-        usage |= self._drive(contract, d0130=10)
-        late = self._run_all("2024-01-31")
-        self._reverse(move)
-        self.assertEqual(usage.mapped("state"), ["open", "invoiced"])
-        run = self._run_all("2024-01-31")
-        self.assertAmounts(run, [35.0])
-        self.assertEqual(run.line_ids.usage_claim_ids.usage_id, usage[0])
-        self._reverse(late.document_ids.move_id)
-        self.assertAmounts(self._run_all("2024-01-31"), [20.0])
-        self.assertEqual(contract.amount_invoiced, 55.0)
-
     def _reverse(self, move):
         self._confirm(move)
         wizard = (
@@ -185,6 +170,21 @@ class TestMetering(MeteringCommon):
         [document] = self._run_all("2024-02-29").document_ids
         self.assertEqual(sorted(document.line_ids.mapped("amount")), [3.0, 20.0])
         self.assertEqual((document.date_from, document.date_to), self._span("02-01", "02-29"))
+
+    def test_reversed_period_is_rated_again_with_all_its_usage(self):
+        contract = self._make_metered()
+        usage = self._drive(contract, d0105=25)
+        move = self._run_all("2024-01-31").document_ids.move_id
+        usage |= self._drive(contract, d0130=10)
+        late = self._run_all("2024-01-31")
+        self._reverse(move)
+        self.assertEqual(usage.mapped("state"), ["open", "invoiced"])
+        run = self._run_all("2024-01-31")
+        self.assertAmounts(run, [35.0])
+        self.assertEqual(run.line_ids.usage_claim_ids.usage_id, usage[0])
+        self._reverse(late.document_ids.move_id)
+        self.assertAmounts(self._run_all("2024-01-31"), [20.0])
+        self.assertEqual(contract.amount_invoiced, 55.0)
 
     def test_late_credit_gives_the_difference_back(self):
         contract = self._make_metered()

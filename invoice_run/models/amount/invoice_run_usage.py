@@ -85,6 +85,32 @@ class InvoiceRunLine(models.Model):
         )
         self.env["invoice.run.usage"].invalidate_model()
         metered.invalidate_recordset(["usage_claim_ids"])
+        metered._serialize_pools()
+
+    def _serialize_pools(self):
+        """Have one transaction at a time create amounts that depend on others of their contract.
+
+        Each counts the others that it sees. The row of the contract is written as it is, so that
+        PostgreSQL repeats a transaction that began before another one's end.
+
+        :raises psycopg2.errors.SerializationFailure: another one has created some meanwhile
+        """
+        pools = self.filtered(lambda line: line.tariff_id.tier_scope == "contract")
+        if not pools:
+            return
+        self.env.cr.execute(
+            SQL(
+                """
+                WITH locked AS (
+                    SELECT id FROM billing_contract WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+                )
+                UPDATE billing_contract contract SET write_date = contract.write_date
+                  FROM locked WHERE locked.id = contract.id
+                """,
+                pools.contract_id.ids,
+            ),
+            log_exceptions=False,
+        )
 
     def _follow_usage_claims(self, is_claimed):
         """Claim or release the items of these amounts, as the amounts are."""

@@ -39,6 +39,7 @@ class InvoiceRunLine(models.Model):
         lines = self.sudo().search(domain)
         lines.write({"is_stale": True})
         lines.document_id.write({"is_stale": True})
+        lines.filtered("is_claimed")._mark_sharing_stale()
 
     @api.model
     def _mark_unrated(self, runs):

@@ -193,13 +193,22 @@ class InvoiceRunDocument(models.Model):
             sum(lines.mapped("rated_quantity")) for lines in (change.here, change.before)
         )
         if quantity == before:
-            return self._with_rest([], change)
+            return self._get_shared_reasons(change)
         text = self.env._(
             "usage %(before)s → %(now)s",
             before=self._format_number(before),
             now=self._format_number(quantity),
         )
         return [self._new_reason("usage", text, change.amount - change.last)]
+
+    def _get_shared_reasons(self, change):
+        """Return why the same usage costs another amount: others reached the bands with it."""
+        if change.here.tariff_id != change.before.tariff_id:
+            return self._with_rest([], change)
+        if set(change.here.tariff_id.mapped("tier_scope")) != {"contract"}:
+            return self._with_rest([], change)
+        text = self.env._("usage of other price lines")
+        return [self._new_reason("usage_shared", text, change.amount - change.last)]
 
     def _get_late_reasons(self, change):
         if change.here:
