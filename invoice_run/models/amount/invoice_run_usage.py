@@ -85,9 +85,8 @@ class InvoiceRunLine(models.Model):
         )
         self.env["invoice.run.usage"].invalidate_model()
         metered.invalidate_recordset(["usage_claim_ids"])
-        metered._serialize_pools()
 
-    def _serialize_pools(self):
+    def _serialize_shared(self):
         """Have one transaction at a time create amounts that depend on others of their contract.
 
         Each counts the others that it sees. The row of the contract is written as it is, so that
@@ -95,8 +94,11 @@ class InvoiceRunLine(models.Model):
 
         :raises psycopg2.errors.SerializationFailure: another one has created some meanwhile
         """
+        bounds = [("contract_id", "in", self.contract_id.ids), ("bound_scope", "=", "contract")]
+        contracts = self.env["billing.contract.line"].search(bounds).contract_id
         pools = self.filtered(lambda line: line.tariff_id.tier_scope == "contract")
-        if not pools:
+        contracts |= pools.contract_id
+        if not contracts:
             return
         self.env.cr.execute(
             SQL(
@@ -107,7 +109,7 @@ class InvoiceRunLine(models.Model):
                 UPDATE billing_contract contract SET write_date = contract.write_date
                   FROM locked WHERE locked.id = contract.id
                 """,
-                pools.contract_id.ids,
+                contracts.ids,
             ),
             log_exceptions=False,
         )

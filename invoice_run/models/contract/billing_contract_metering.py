@@ -25,7 +25,15 @@ AGGREGATES = {
 #: Models whose quantities are not those of the invoice line: packages, steps, values.
 NO_SINGLE_PRICE = (tariff.PACKAGE, tariff.STAIRSTEP, tariff.PERCENTAGE)
 #: Fields that decide which usage items belong to a metered price line.
-METER_FIELDS = {"is_metered", "product_id", "meter_code", "date_start", "date_end", "contract_id"}
+METER_FIELDS = {
+    "is_metered",
+    "bound_scope",
+    "product_id",
+    "meter_code",
+    "date_start",
+    "date_end",
+    "contract_id",
+}
 
 
 class Pool(NamedTuple):
@@ -115,6 +123,8 @@ class BillingContractLine(models.Model):
     def _onchange_is_metered(self):
         if self.is_metered:
             self.price_interval = "period"
+        else:
+            self.bound_scope = "line"
 
     @api.constrains("tariff_id", "is_metered", "minimum_amount", "maximum_amount")
     def _check_tariff(self):
@@ -144,6 +154,10 @@ class BillingContractLine(models.Model):
                     line=self.name,
                 )
             )
+
+    def _is_meter(self):
+        """Whether usage items are of this line."""
+        return self.is_metered and not self._bounds_contract()
 
     def _has_own_price(self):
         """Whether this line is charged repeatedly at its own price: no tariff, not by usage."""
@@ -301,8 +315,8 @@ class BillingContractLine(models.Model):
         return rated * (1 - periods.exact(self.discount) / 100)
 
     def _get_committed_price(self):
-        """Return what a metered line charges at least in a whole period."""
-        return periods.exact(self.minimum_amount)
+        """Return what a metered line charges at least in a whole period, whatever others do."""
+        return periods.exact(0 if self._bounds_contract() else self.minimum_amount)
 
     def _get_aggregate(self):
         """Return by what the price of this metered line goes, see ``AGGREGATES``."""
@@ -671,7 +685,7 @@ class BillingContract(models.Model):
     def _get_metered_due(self, terms, claims, run):
         """Yield (price line, span) of the usage that ``run`` invoices: periods, then late usage."""
         skip, target = run.skip_before or None, run.target_date
-        for line in self.line_ids.filtered("is_metered"):
+        for line in self.line_ids.filtered(lambda line: line._is_meter()):
             claimed = claims[line.id]
             for span in line._get_metered_spans(terms, claimed, target, skip):
                 yield line, span
@@ -766,7 +780,8 @@ class BillingUsage(models.Model):
         precompute=True,
         check_company=True,
         ondelete="restrict",
-        domain="[('contract_id', '=', contract_id), ('is_metered', '=', True)]",
+        domain="[('contract_id', '=', contract_id), ('is_metered', '=', True), "
+        "('bound_scope', '=', 'line')]",
         help="The items of a price line by usage are invoiced together, at its price, when the "
         "billing period is over.",
     )
@@ -794,7 +809,7 @@ class BillingUsage(models.Model):
 
         Items that another customer pays are invoiced to that customer, at their own price.
         """
-        metered = self.contract_id.line_ids.filtered("is_metered")
+        metered = self.contract_id.line_ids.filtered(lambda line: line._is_meter())
         payer = self.partner_id.commercial_partner_id
         if payer != self.contract_id.commercial_partner_id:
             return metered.browse()
@@ -836,7 +851,7 @@ class BillingUsage(models.Model):
     def _check_contract_line(self):
         for usage in self.filtered("contract_line_id"):
             contract = usage.contract_line_id.contract_id
-            is_same = usage.contract_id == contract and usage.contract_line_id.is_metered
+            is_same = usage.contract_id == contract and usage.contract_line_id._is_meter()
             if not is_same or usage.currency_id != contract.currency_id:
                 raise ValidationError(
                     self.env._(

@@ -294,9 +294,14 @@ class InvoiceRunLine(models.Model):
 
         Those of the same run were calculated together, those created later counted what was there.
         """
+        counting = self._find_counting_bounds() | self._find_counting_shares()
+        self._mark_stale(Domain("id", "in", counting.ids))
+
+    def _find_counting_shares(self):
+        """Return the open shares of pools that counted some of these."""
         shared = self.sudo().filtered(lambda amount: amount._is_of_pool())
         if not shared:
-            return
+            return self.sudo().browse()
         # sudo: the runs of others count as well
         others = self.sudo().search(
             Domain("contract_id", "in", shared.contract_id.ids)
@@ -306,13 +311,12 @@ class InvoiceRunLine(models.Model):
             & Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
         )
         changed = shared.grouped(lambda amount: (amount.contract_id, amount.tariff_id))
-        counting = others.filtered(
+        return others.filtered(
             lambda other: any(
                 other._has_counted(amount)
                 for amount in changed.get((other.contract_id, other.tariff_id), ())
             )
         )
-        self._mark_stale(Domain("id", "in", counting.ids))
 
     def _is_of_pool(self):
         """Whether this amount is the share of a price line that shares bands with others."""

@@ -135,7 +135,7 @@ class BillingPriceChange(models.AbstractModel):
         """Return why new values would do nothing: a tariff has the price, or usage the quantity."""
         if not vals or "product_id" in vals:
             return None
-        if line.is_metered and "quantity" in vals:
+        if line.is_metered and ("quantity" in vals or line._bounds_contract()):
             return price_change.METERED
         return price_change.TARIFF if line.tariff_id and "price_unit" in vals else None
 
