@@ -117,6 +117,7 @@ class TestContractMinimum(BoundsCommon):
         # all: 65 kilometres are 115.00, with 30.00 of rent above the minimum
         run = self._run_all("2024-01-31")
         self.assertEqual(sorted(run.line_ids.mapped("amount")), [-15.0, 60.0])
+        contract.invalidate_recordset(["amount_invoiced"])
         self.assertEqual(contract.amount_invoiced, 145.0)
 
     def test_it_waits_until_all_of_the_period_is_invoiced(self):
@@ -254,9 +255,37 @@ class TestContractMinimum(BoundsCommon):
         with self.assertRaisesRegex(ValidationError, "already been invoiced"):
             holder.bound_scope = "line"
 
+    def test_raised_prices_leave_it_alone(self):
+        contract = self._make_bounded({"product_id": self.product.id, "price_unit": 30.0})
+        wizard = (
+            self.env["billing.contract.change"]
+            .with_user(self.user)
+            .with_context(active_model="billing.contract", active_ids=contract.ids)
+            .create({"date": "2024-02-01", "change": "percentage", "percentage": 10})
+        )
+        wizard.action_apply()
+        self.assertEqual(len(contract.line_ids), 3)
+        # a higher minimum from a day on is another line
+        holder = self._get_holder(contract)
+        new = holder._change_from(self._date("2024-02-01"), {"minimum_amount": 200.0})
+        run = self._make_amounts(self._make_run("2024-02-29"))
+        self.assertEqual(self._get_bounds(run), [70.0, 167.0])
+        self.assertEqual(new.previous_line_id, holder)
+
     def test_customers_read_it(self):
-        texts = self._get_holder(self._make_bounded())._get_bound_texts()
-        self.assertEqual([text.replace("\xa0", " ") for text in texts], ["at least $ 100.00"])
+        bounds = {"minimum_amount": 100.0, "maximum_amount": 200.0, "commitment_amount": 1500.0}
+        contract = self._make_bounded(bounds=bounds)
+        texts = self._get_holder(contract)._get_bound_texts()
+        self.assertEqual(
+            [text.replace("\xa0", " ") for text in texts],
+            ["at least $ 100.00", "at most $ 200.00", "committed: $ 1,500.00 per Year"],
+        )
+        page = self.env["ir.qweb"]._render(
+            "invoice_run.portal_contract_prices", {"contract": contract}
+        )
+        for text in ("all prices", *texts):
+            self.assertIn(text, str(page))
+        self.assertNotIn("$ 0.00", str(page).replace("\xa0", " "))
 
     def test_what_is_still_to_invoice(self):
         contract = self._make_bounded()

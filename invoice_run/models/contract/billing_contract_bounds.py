@@ -102,9 +102,9 @@ class BillingContractLine(models.Model):
 
     def _check_bounds_alone(self):
         own = periods.Span(*self._get_own_days())
-        for other in (self.contract_id.line_ids - self).filtered(
-            lambda other: other._bounds_contract()
-        ):
+        # what this line replaces is ended the moment after, and then looked at itself
+        others = self.contract_id.line_ids - self - self.previous_line_id
+        for other in others.filtered(lambda other: other._bounds_contract()):
             first, last = other._get_own_days()
             begins_after = own.date_to and first > own.date_to
             if not begins_after and not (last and last < own.date_from):
