@@ -255,6 +255,21 @@ class TestContractMinimum(BoundsCommon):
         with self.assertRaisesRegex(ValidationError, "already been invoiced"):
             holder.bound_scope = "line"
 
+    def test_days_invoiced_elsewhere_have_no_minimum(self):
+        """What the other lines came to before Odoo is not known: nothing is charged for it."""
+        rent = {
+            "product_id": self.product.id,
+            "price_unit": 30.0,
+            "initial_invoiced_until": "2024-01-31",
+        }
+        with self.assertRaisesRegex(ValidationError, "elsewhere"), self.env.cr.savepoint():
+            self._make_bounded(rent)
+        bounds = {"minimum_amount": 100.0, "initial_invoiced_until": "2024-01-31"}
+        contract = self._make_bounded(rent, bounds=bounds)
+        self.assertEqual(self._get_bounds(self._make_amounts(self._make_run("2024-02-29"))), [70.0])
+        with self.assertRaisesRegex(ValidationError, "elsewhere"), self.env.cr.savepoint():
+            contract.line_ids[0].initial_invoiced_until = "2024-02-10"
+
     def test_raised_prices_leave_it_alone(self):
         contract = self._make_bounded({"product_id": self.product.id, "price_unit": 30.0})
         wizard = (

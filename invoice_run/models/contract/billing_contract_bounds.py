@@ -7,6 +7,7 @@ from typing import NamedTuple
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
 from odoo.fields import Domain
+from odoo.tools import format_date
 
 from ...engine import ledger, periods, tariff
 from ...engine.charge import get_charges
@@ -99,6 +100,29 @@ class BillingContractLine(models.Model):
                     )
                 )
             line._check_bounds_alone()
+
+    @api.constrains("bound_scope", "initial_invoiced_until", "date_start", "contract_id")
+    def _check_bounds_from_here(self):
+        """Refuse bounds for days of which something was invoiced elsewhere: nobody knows how much.
+
+        :raises ValidationError: names the day
+        """
+        for holder in self.contract_id.line_ids.filtered(lambda line: line._bounds_contract()):
+            counted = holder.contract_id.line_ids.filtered(lambda line: line._is_counted())
+            days = filter(None, counted.mapped("initial_invoiced_until"))
+            last, first = max(days, default=None), holder._get_first_day()
+            end = holder._get_last_day()
+            if last and first <= last and (not end or end >= first):
+                raise ValidationError(
+                    self.env._(
+                        "“%(line)s”: other price lines of contract %(contract)s were invoiced "
+                        "elsewhere until %(date)s. Enter that day on this line too: what was "
+                        "charged until then is not known here.",
+                        line=holder.name,
+                        contract=holder.contract_id.name,
+                        date=format_date(self.env, last),
+                    )
+                )
 
     def _check_bounds_alone(self):
         own = periods.Span(*self._get_own_days())

@@ -58,8 +58,8 @@ class BillingTariff(models.Model):
     )
     tier_scope = fields.Selection(
         [
-            ("line", "The usage of each price line"),
-            ("contract", "The usage of all price lines of a contract with this tariff"),
+            ("line", "Each price line by itself"),
+            ("contract", "All price lines of a contract together"),
         ],
         "Bands Are Reached By",
         required=True,
