@@ -1,4 +1,7 @@
-"""`./dev bench imports`: contracts from a file, as "Test", for good, and its first batch again."""
+"""`./dev bench imports`: contracts from a file, as "Test", for good, again, and with new prices.
+
+New prices: the first batch only.
+"""
 
 import argparse
 import json
@@ -27,7 +30,7 @@ def main(args: list[str]) -> int:
     rows = [
         (name, found[name]["seconds"], found[name]["batches"][0], found[name]["batches"][-1])
         + (round(found[name]["memory_mb"]),)
-        for name in ("test", "import", "again")
+        for name in ("test", "import", "again", "raised")
     ]
     bench_run.show(rows, ("", "seconds", "first batch", "last batch", "memory in MB"))
     return bench_run.end({"bench": "imports", "count": options.count, **found}, options.json)

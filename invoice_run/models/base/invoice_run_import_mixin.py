@@ -31,6 +31,8 @@ class InvoiceRunImportMixin(models.AbstractModel):
         # EXTENDS 'base': load() reports a refusal of many rows at the first of them, and then
         # goes row by row: only then does an error name the right row
         try:
+            if self._is_file_loaded():
+                self._read_loaded_ahead(data_list)
             return super()._load_records(data_list, update)
         except UserError as error:
             if len(data_list) > 1 and self._is_file_loaded():
@@ -42,16 +44,6 @@ class InvoiceRunImportMixin(models.AbstractModel):
         if self._is_file_loaded():
             vals_list = [self._prepare_loaded_vals(vals) for vals in vals_list]
         return super()._load_records_create(vals_list)
-
-    def _load_records_write(self, values):
-        # EXTENDS 'base': an empty cell cannot empty what must be filled in
-        if self._is_file_loaded():
-            values = {
-                name: value
-                for name, value in values.items()
-                if value is not False or not self._fields[name].required
-            }
-        return super()._load_records_write(values)
 
     @api.model
     def _is_file_loaded(self):

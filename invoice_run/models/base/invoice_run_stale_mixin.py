@@ -1,6 +1,8 @@
 from odoo import api, models
 from odoo.fields import Domain
 
+from .values import is_other_value
+
 
 class InvoiceRunStaleMixin(models.AbstractModel):
     """Marks amounts as changed when a field changes that they depend on."""
@@ -55,7 +57,4 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         return self.filtered(lambda record: any(record._is_changed(name, vals) for name in names))
 
     def _is_changed(self, name, vals):
-        self.ensure_one()
-        field = self._fields[name]
-        value = field.convert_to_record(field.convert_to_cache(vals[name], self), self)
-        return value != self[name]
+        return is_other_value(self, name, vals[name])
