@@ -22,6 +22,13 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         """Return the amounts that are calculated from these records."""
         raise NotImplementedError
 
+    def _filtered_in_amounts(self):
+        """Return those of these records that amounts may be calculated from, as they are now.
+
+        Only what is known without a query: by default, all of them.
+        """
+        return self
+
     @api.model_create_multi
     def create(self, vals_list):
         records = super().create(vals_list)
@@ -37,9 +44,12 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         own = {name for name in names if self._fields[name].company_dependent}
         changed = self._get_changed(vals, names - own)
         changed_own = self._get_changed(vals, own) - changed
+        noted = changed | changed_own
+        # before: what is written may take a record out of the runs
+        changed, changed_own = changed._filtered_in_amounts(), changed_own._filtered_in_amounts()
         result = super().write(vals)
         if self._prepares_runs:
-            self.env["billing.change"]._note(changed | changed_own)
+            self.env["billing.change"]._note(noted)
         Line = self.env["invoice.run.line"]
         if changed:
             Line._mark_stale(changed._get_stale_domain())
