@@ -31,7 +31,10 @@ def find_own_frame(frame):
 
 @tagged("post_install", "-at_install")
 class TestPlainFlows(InvoiceRunCommon):
-    """What Odoo does without any run costs no queries of this addon; a changed order, two; a quotation, one."""
+    """What Odoo does without any run costs no queries of this addon.
+
+    A changed order costs two, a quotation one.
+    """
 
     def setUp(self):
         super().setUp()
