@@ -24,6 +24,35 @@ class InvoiceRunImportMixin(models.AbstractModel):
         return None
 
     @api.model
+    def _find_external_ids(self, fields, data):
+        """Return {(model, external ID): id} of the sub-records that rows name and that exist.
+
+        Odoo looks each of them up on its own, by a query whose cost grows with the table.
+        """
+        module = self.env.context.get("module", "__import__")
+        found = {}
+        for number, path in enumerate(fields):
+            comodel = self._get_loaded_comodel(path)
+            if comodel is None:
+                continue
+            names = {str(row[number]) for row in data if row[number]}
+            names = [name if "." in name else f"{module}.{name}" for name in names]
+            # sudo: the import itself looks them up so
+            rows = self.env["ir.model.data"].sudo()._lookup_xmlids(names, comodel)
+            for _id, prefix, name, model, _res_id, _noupdate, row_id in rows:
+                if row_id and model == comodel._name:
+                    found[model, f"{prefix}.{name}"] = row_id
+        return found
+
+    @api.model
+    def _get_loaded_comodel(self, path):
+        """Return the model of the sub-records whose external IDs are in the column ``path``."""
+        name, _slash, rest = path.partition("/")
+        field = self._fields.get(name)
+        is_id = rest == "id" and field is not None and field.type == "one2many"
+        return self.env[field.comodel_name] if is_id else None
+
+    @api.model
     def _read_loaded_ahead(self, data_list):
         """Read all records together that rows of a file mean: they are compared one by one.
 

@@ -24,7 +24,8 @@ class InvoiceRunImportMixin(models.AbstractModel):
     @api.model
     def load(self, fields, data):
         # EXTENDS 'base'
-        records = self.with_context(invoice_run_looked_up=LookedUp())
+        found = LookedUp(self._find_external_ids(fields, data))
+        records = self.with_context(invoice_run_looked_up=found)
         return super(InvoiceRunImportMixin, records).load(fields, data)
 
     def _load_records(self, data_list, update=False):
