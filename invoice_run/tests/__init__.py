@@ -21,6 +21,7 @@ from . import test_forecast
 from . import test_grouping
 from . import test_guarded_paths
 from . import test_import
+from . import test_import_again
 from . import test_invariants
 from . import test_isolation
 from . import test_ledger
