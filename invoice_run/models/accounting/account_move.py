@@ -275,12 +275,14 @@ class AccountMove(models.Model):
 
         With it the database refuses a second invoice in force, see the unique indexes.
         """
-        for move in self:
-            given_back = bool(move._get_giving_back())
-            if move.billing_given_back != given_back:
-                move._write_engine({"billing_given_back": given_back})
-                lines = move.line_ids.filtered("invoice_run_line_id")
-                lines._write_engine({"billing_given_back": given_back})
+        changed = self.filtered(
+            lambda move: move.billing_given_back != bool(move._get_giving_back())
+        )
+        # first what is released: the others may take its place
+        for before, moves in sorted(changed.grouped("billing_given_back").items()):
+            lines = moves.line_ids.filtered("invoice_run_line_id")
+            moves._write_engine({"billing_given_back": not before})
+            lines._write_engine({"billing_given_back": not before})
         # the invoice that takes their place must not meet them
         self.flush_recordset(["billing_given_back", "state"])
         self.line_ids.flush_recordset(["billing_given_back", "parent_state"])

@@ -1,3 +1,5 @@
+from collections import defaultdict
+
 from odoo import models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
@@ -187,16 +189,20 @@ class AccountMoveLine(models.Model):
         :param credited: the invoice line of those that name none
         :raises UserError: more would be credited than was invoiced
         """
+        alike = defaultdict(self.browse)
         for line in self:
             vals = {"billing_credit_kind": answer.billing_credit_kind}
             origin = line.billing_credited_line_id or credited
             if not line.billing_credited_line_id and answer.billing_credit_kind != ledger.GOODWILL:
                 given_back = origin._get_given_back().get(origin.id, (0.0, 0.0))
                 origin._check_enough_left(line, given_back[0])
-                vals["billing_credited_line_id"] = origin.id
+                # the next of these lines is checked against it
+                line._write_engine({"billing_credited_line_id": origin.id})
             first, last = origin.billing_date_from, origin.billing_date_to
             if answer.billing_credit_kind == ledger.DAYS and first and last:
                 span = periods.Span(first, last)
                 part = span.clip(answer.billing_credit_from, answer.billing_credit_to) or span
                 vals.update(billing_date_from=part.date_from, billing_date_to=part.date_to)
-            line._write_engine(vals)
+            alike[tuple(vals.items())] += line
+        for vals, lines in alike.items():
+            lines._write_engine(dict(vals))
