@@ -1,4 +1,4 @@
-"""`./dev bench imports`: contracts from a file, as "Test", for good, and its first batch again."""
+"""`./dev bench imports`: contracts from a file: "Test", the import, its first batch again."""
 
 import argparse
 import json

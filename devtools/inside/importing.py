@@ -1,7 +1,7 @@
 """A file of contracts, read as the import page reads it: in batches, first as "Test".
 
-Each batch is a call of its own, as from the browser: with an empty cache, and committed where it
-was no test.
+Each batch is a call of its own, as from the browser: with an empty cache, and committed unless it
+is a test.
 """
 
 import csv
@@ -31,7 +31,7 @@ OPTIONS = {
 
 
 def main(env) -> None:
-    """The last line of the output is what each reading took; again, the first batch only."""
+    """Print, as the last line, what each reading took: test, import, the first batch again."""
     count = int(os.environ["BENCH_COUNT"])
     _make_names(env)
     env = _get_clerk(env)
@@ -63,7 +63,7 @@ def _get_clerk(env):
 
 
 def _make_file(count: int) -> bytes:
-    """Contracts of two lines: what belongs to the contract stands in the first row alone."""
+    """Write contracts of two lines; what belongs to the contract is in its first row only."""
     output = io.StringIO()
     rows = csv.writer(output)
     rows.writerow([*HEADERS, *(f"Price Lines/{name}" for name in LINE_HEADERS)])
@@ -76,7 +76,7 @@ def _make_file(count: int) -> bytes:
 
 
 def _read(env, content: bytes, is_test: bool, batches: int = 0) -> dict:
-    """Read the file batch by batch, or the first ones; seconds of each, memory of the process."""
+    """Read the file, or its first batches; return the seconds of each and the memory used."""
     vals = {"res_model": "billing.contract", "file": content, "file_name": "contracts.csv"}
     wizard = env["base_import.import"].create({**vals, "file_type": "text/csv"})
     preview = wizard.parse_preview(dict(OPTIONS))
