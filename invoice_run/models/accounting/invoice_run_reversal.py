@@ -8,7 +8,7 @@ AMOUNTS = ("amount_", "company_amount_")
 
 
 class InvoiceRun(models.Model):
-    """Take back what was invoiced: credit notes, after which the periods are billable again."""
+    """Reverse what was invoiced by credit notes, after which the periods are billable again."""
 
     _inherit = "invoice.run"
 
@@ -31,7 +31,7 @@ class InvoiceRunDocument(models.Model):
     def action_reverse(self):
         """Credit the confirmed invoices of these documents, as a run credits all of its own.
 
-        In any order; only what a later credit builds on cannot be taken back before it.
+        In any order, except that a later credit must be undone before what it builds on.
 
         :return: action that opens the credit notes
         :raises UserError: nothing is confirmed, or some invoices have credit notes already
@@ -62,7 +62,7 @@ class InvoiceRunDocument(models.Model):
         return credits._get_records_action(name=self.env._("Credit Notes"))
 
     def _give_settled_back(self):
-        """Give the periods back that these documents settled without an invoice.
+        """Release the periods that these documents settled without an invoice.
 
         :raises UserError: a later credit builds on one of them
         """
@@ -77,9 +77,9 @@ class InvoiceRunDocument(models.Model):
             )
 
     def _create_credit_documents(self):
-        """Return a new document of each credit note that takes these back, to send it like them.
+        """Create a document for each credit note of these documents, so that it is sent like them.
 
-        Once per credit note; not where the customer never got the invoice.
+        One per credit note, and none where the customer never got the invoice.
         """
         credits = self.move_id._get_giving_back()
         known = self.search([("move_id", "in", credits.ids)]).move_id

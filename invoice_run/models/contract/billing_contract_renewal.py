@@ -81,7 +81,7 @@ class BillingContract(models.Model):
         return renewal.next_end(self.date_start, self._get_term_start(), self.date_end)
 
     def _renew(self):
-        """Begin the next term on the day after the end, with what runs up to the end."""
+        """Begin the next term; lines that last to the present end last to the new one."""
         last = self.date_end
         lines = self.line_ids.filtered(
             lambda line: line.date_end == last and line.price_interval != "once"

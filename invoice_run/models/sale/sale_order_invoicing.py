@@ -9,7 +9,7 @@ class RunDocuments(dict):
 
 
 class SaleOrder(models.Model):
-    """The invoices of a run are created by ``_create_invoices``, with all that addons hang on it.
+    """A run creates invoices by ``_create_invoices``, with everything that addons add to it.
 
     The run only says which orders go on one invoice, and completes the values.
     """
