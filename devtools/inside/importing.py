@@ -68,7 +68,7 @@ def _get_clerk(env):
 
 
 def _get_stamps(env) -> list:
-    """What tells that a contract or a line was written, or that its chatter says anything new."""
+    """Return what changes when a contract or a line is written, or its chatter gets a message."""
     queries = (
         "SELECT count(*), max(write_date) FROM billing_contract",
         "SELECT count(*), max(write_date) FROM billing_contract_line",

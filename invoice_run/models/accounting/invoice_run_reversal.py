@@ -114,7 +114,7 @@ class InvoiceRunDocument(models.Model):
         return self.search(Domain("id", "in", self.ids) & domain)
 
     def _reverse_in_background(self):
-        """Have these documents reversed by the scheduled action; return an action to watch it.
+        """Let the scheduled action reverse these documents; return an action to watch it.
 
         :raises UserError: some invoices have credit notes already, or a run is being processed
         """

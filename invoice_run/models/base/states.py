@@ -59,7 +59,7 @@ DOCUMENT_TRANSITIONS = {
     "excluded": {"to_do", "released"},
     "held": {"to_do", "released"},
     "nothing": {"released"},
-    # by what Accounting does to the invoice: given back, in force again
+    # by what Accounting does to the invoice: credited, in force again
     "invoiced": {"released"},
     "released": {"invoiced"},
     "credit": {"released"},

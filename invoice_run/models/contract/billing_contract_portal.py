@@ -26,7 +26,7 @@ class BillingContract(models.Model):
         return super()._get_thread_with_access(thread_id, **kwargs)
 
     def write(self, vals):
-        # EXTENDS 'portal': links that the customer before was given end with him
+        # EXTENDS 'portal': links given to the earlier customer stop working
         before = {contract: contract.partner_id.commercial_partner_id for contract in self}
         result = super().write(vals)
         if METER_DATES.intersection(vals):

@@ -6,7 +6,7 @@ from ...engine import renewal
 from ...engine.periods import DAY
 from ..base.invoice_run_guarded import EngineValue
 
-#: In the context: the end that was shown to whoever renews, so that nobody renews twice.
+#: In the context: the end that the user saw, so that nobody renews twice.
 SHOWN_END = "billing_shown_end"
 
 

@@ -35,7 +35,7 @@ class InvoiceRunLine(models.Model):
             return
         domain &= Domain("is_stale", "=", False)
         domain &= Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
-        # sudo: whoever changes a customer need not see the runs that invoice him
+        # sudo: users who change a customer need not see the runs that invoice it
         lines = self.sudo().search(domain)
         lines.write({"is_stale": True})
         lines.document_id.write({"is_stale": True})
