@@ -297,7 +297,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
     def _make(self, model):
         """Return a record of ``model``: a new one, or one that the engine made.
 
-        A dialog belongs to whoever opened it: ``opener``.
+        A dialog belongs to the user who opened it: ``opener``.
         """
         made = {
             "invoice.run.document": self.waiting.document_ids,
