@@ -42,7 +42,7 @@ class Archive:
         return [line.split("|")[1].strip() for line in table.splitlines() if "|" in line]
 
     def get_closure(self, package: str) -> list[str]:
-        """The package and what it needs beyond what the machine has."""
+        """The package and those of its dependencies that the machine lacks."""
         plan = self._apt(
             "apt-get",
             *("-o", "Dir::State::status=/var/lib/dpkg/status"),
@@ -134,10 +134,10 @@ def _get_machine_sources(codename: str) -> list[tuple[str, str]]:
 
 
 def _choose_sources(listing: str, codename: str) -> list[tuple[str, str]]:
-    """Debian's own among all sources: others use its suite names with keys of their own.
+    """Debian's own sources: other archives use its suite names with keys of their own.
 
     A mirror of Debian is recognised by its address, which ends in debian or
-    debian-security by custom; without one like that, all count.
+    debian-security by custom. Where there is no such address, all sources count.
     """
     suites = (codename, f"{codename}-security", f"{codename}-updates")
     found = {tuple(line.split()) for line in listing.splitlines()}

@@ -45,7 +45,7 @@ def main(args: list[str]) -> int:
 
 
 def _measure(options) -> dict[str, list[dict]]:
-    """Each way once a round, one after the other: machines drift."""
+    """Measure every way in each round: the speed of a machine drifts over time."""
     space = bench_run.get_space()
     results = {name: [] for name in NAMES if name in options.only}
     with ExitStack() as stack:

@@ -1,4 +1,4 @@
-"""`./dev bench equality`: invoices in bulk are those of Odoo, with the charts of four countries.
+"""`./dev bench equality`: invoices created in bulk equal Odoo's own, in four countries.
 
 Too slow for the suite, whose `test_bulk_equality.py` does the same with a generic chart.
 """
@@ -48,5 +48,5 @@ def main(args: list[str]) -> int:
 
 
 def _is_good(result: dict) -> bool:
-    """Equal, and proven by invoices of which many were made in bulk."""
+    """Whether nothing differs, and many of the invoices compared were created in bulk."""
     return not result["differences"] and result["in_bulk"] >= LEAST_IN_BULK

@@ -11,7 +11,7 @@ from .shell import DevError, remove
 
 
 class MailBench:
-    """Runs functions of `devtools.inside`; what they send arrives in ``folder / "mail"``."""
+    """Runs functions of `devtools.inside`, whose mails arrive in ``folder / "mail"``."""
 
     def __init__(self, space: workspace.Workspace, database: str, folder: Path, **variables):
         self.space, self.database, self.folder = space, database, folder
@@ -34,11 +34,11 @@ class MailBench:
         return json.loads(result.read_text())
 
     def as_text(self) -> dict[str, str]:
-        """The variables as an environment takes them."""
+        """The variables as text, for the environment of a process."""
         return {key: str(value) for key, value in self.variables.items()}
 
     def check_mails(self, wanted: int) -> None:
-        """Only what arrived was sent."""
+        """Refuse a result unless as many mails arrived as were wanted."""
         arrived = sum(1 for _ in (self.folder / "mail").glob("*.eml"))
         if arrived != wanted:
             raise DevError(f"{arrived} mails arrived instead of {wanted}.")
@@ -46,7 +46,7 @@ class MailBench:
 
 @contextmanager
 def mailing(folder: Path) -> Iterator[MailBench]:
-    """A fresh database with Odoo's server, for what the PDFs load, and a mail server beside it."""
+    """A fresh database, Odoo's server (the PDFs load from it) and a mail server beside it."""
     remove(folder)
     mail = folder / "mail"
     mail.mkdir(parents=True)

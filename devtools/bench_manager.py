@@ -1,6 +1,6 @@
 """`./dev bench manager`: sales orders fetched, invoiced and mailed in the Invoice Manager.
 
-By the wizard's own methods, in the small steps that a browser asks for.
+The wizard's own methods are called in the small steps that a browser asks for.
 """
 
 import argparse

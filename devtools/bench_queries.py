@@ -1,6 +1,7 @@
-"""`./dev bench queries`: what ordinary work in Accounting and Sales costs more with our addons.
+"""`./dev bench queries`: what our addons add to the cost of ordinary work in Odoo.
 
-The same operations in a database without and in one with them; statements, not time.
+The same operations in Accounting and Sales run in a database without our addons and in one with
+them; what is counted is SQL statements, not time.
 """
 
 import argparse
@@ -45,6 +46,6 @@ def _measure(space, database: str) -> dict:
 
 
 def _show_more(name: str, without: dict, ours: dict) -> None:
-    """Print the statements that there are only with our addons, or more often."""
+    """Print the statements that occur only, or more often, with our addons."""
     for statement, count in (Counter(ours) - Counter(without)).items():
         print(f"{name}: {count}× {' '.join(statement.split())[:300]}")

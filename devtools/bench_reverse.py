@@ -1,4 +1,4 @@
-"""`./dev bench reverse`: a run is reversed, a confirmed credit note for each of its invoices."""
+"""`./dev bench reverse`: reverse a run by a confirmed credit note for each of its invoices."""
 
 import argparse
 

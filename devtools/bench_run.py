@@ -22,7 +22,7 @@ SCRIPT = "from devtools.inside import bench, {module}; bench.main(env, {module}.
 
 
 class Bench:
-    """One database that is prepared once, and copied for each measurement."""
+    """A database that is prepared once and copied for each measurement."""
 
     def __init__(self, space: workspace.Workspace, database: str, count: int, options: tuple):
         self.space, self.database, self.count, self.options = space, database, count, options
@@ -73,7 +73,7 @@ def finish(process: subprocess.Popen) -> dict:
 def prepared(space, kind: str, count: int) -> Iterator[Bench]:
     """A plain database with our addon or OCA's (`peers`), and what is to be invoiced.
 
-    `ours` is with turbo, `without` without it.
+    `ours` has the turbo addon, `without` has not.
     """
     name = databases.get_name(f"bench_{kind}_{os.getpid()}")
     addons = ["contract", "sale"] if kind == "peers" else ["invoice_run"]
@@ -113,7 +113,7 @@ def _get_peers() -> Path:
 
 
 def run_workers(bench: Bench, database: str, workers: int) -> dict:
-    """Several workers on one run; time from the first one's start to the last one's end."""
+    """Have several workers share one run; their time is from the first start to the last end."""
     if workers == 1:
         return bench.run("run_ours", database)
     result = work_together(bench, workers, "run_worker", "queue", database)
@@ -123,9 +123,9 @@ def run_workers(bench: Bench, database: str, workers: int) -> dict:
 def work_together(
     bench: Bench, workers: int, work: str, queue: str, database: str = "", **variables: str
 ) -> dict:
-    """Have processes call ``work`` at once, after ``queue`` was called; what they took together.
+    """Call ``queue``, then ``work`` in several processes at once; return what they took together.
 
-    Each says that it is ready, and waits for a signal.
+    Each process says that it is ready and waits for a signal.
     """
     processes = [bench.start(work, database, **variables) for _number in range(workers)]
     for process in processes:
@@ -186,7 +186,7 @@ def show(rows: list[tuple], head: tuple) -> None:
 
 
 def end(result: dict, as_json: bool) -> int:
-    """Say on what machine it was; with `--json` the last line is the result."""
+    """Name the machine; with `--json`, print the result as the last line."""
     result["machine"] = get_machine()
     print(" · ".join(f"{name} {value}" for name, value in result["machine"].items()))
     if as_json:

@@ -1,6 +1,6 @@
 """`./dev bench screens`: what the server needs to open, page, filter and group a large run.
 
-A run of 1,000 is invoiced, then its rows are copied; for the screens that is the same.
+A run of 1,000 invoices is carried out and its rows are copied: to the screens they look alike.
 """
 
 import argparse

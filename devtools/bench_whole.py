@@ -1,4 +1,4 @@
-"""`./dev bench whole`: contracts, from due to in the mail server, and stock Odoo on a sample.
+"""`./dev bench whole`: contracts from due to mailed, and stock Odoo on a sample.
 
 One worker and two take turns, each on a run of new contracts that goes from its amounts to its
 mails by itself; the mails that arrive are counted.

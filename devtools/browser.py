@@ -59,7 +59,7 @@ def prepare_browser(program: Path) -> None:
 
 
 def _link(name: str, program: Path) -> None:
-    """Point BIN/name at a program, without a moment in which there is none."""
+    """Point BIN/name at a program; at every moment there is one."""
     BIN.mkdir(parents=True, exist_ok=True)
     link = BIN / name
     if link.is_symlink() and link.readlink() == program:
@@ -90,7 +90,7 @@ def _unpack(home: Path) -> None:
 
 
 def _write_launcher(folder: Path, home: Path) -> None:
-    """The launcher names the place where the folder will be in the end."""
+    """Write the launcher; it names the place where the folder will be in the end."""
     libraries = apt.get_library_folders(folder / "root")
     libraries += [f"{path}/pulseaudio" for path in libraries]
     launcher = folder / "chromium"

@@ -99,14 +99,14 @@ def open_screen(page, job: dict, screen: dict) -> None:
 
 
 def take(page, path: Path) -> None:
-    """A picture with a palette: a third of the size, and hardly anybody sees the difference."""
+    """Take a picture with a palette: a third of the size, and the difference hardly shows."""
     image = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     path.parent.mkdir(parents=True, exist_ok=True)
     image.quantize(256, dither=Image.Dither.NONE).save(path, optimize=True)
 
 
 def ask_axe(page, source: str) -> list:
-    """What axe-core finds on the page: [rule, impact, element, what to do]."""
+    """Return what axe-core finds on the page: [rule, impact, element, what to do]."""
     page.evaluate(source)
     found = page.evaluate(ASK_AXE, [ODOOS_OWN, ODOOS_RULES])
     return [violation for violation in found if not is_theme(violation)]
@@ -137,7 +137,7 @@ def work(browser, job: dict) -> dict:
 
 
 def take_banner(browser, banner: dict) -> None:
-    """A picture of a page of ours, in which pictures taken before are shown."""
+    """Take a picture of a page of ours that shows pictures taken before."""
     page = browser.new_page(viewport={"width": 1120, "height": 560})
     page.goto(Path(banner["page"]).as_uri())
     take(page, Path(banner["picture"]))

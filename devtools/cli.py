@@ -25,7 +25,7 @@ USAGE = """\
 
 
 def main(args: list[str]) -> int:
-    """Carry out a command; what the user can act on is said without a traceback."""
+    """Carry out a command; errors that the user can act on have no traceback."""
     stop_on_signals()
     command = _COMMANDS.get(args[0] if args else "help")
     if command is None:

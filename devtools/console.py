@@ -6,7 +6,7 @@ QUIET = ("--no-http", "--log-level=warn")
 
 
 def main(scratch: bool) -> int:
-    """A shell on the terminal, or a script from standard input."""
+    """Open a shell on the terminal, or run a script from standard input."""
     space = workspace.prepare()
     if not scratch:
         name = databases.make_installed(space, "demo", demo=True, fresh=False)

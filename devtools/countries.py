@@ -82,7 +82,7 @@ is on.
 
 
 def main() -> int:
-    """Compare, print and write the table; whether anything differs."""
+    """Compare, print and write the table; return whether anything differs."""
     space = workspace.prepare()
     modules = sorted({module for _country, module in CHARTS.values()})
     with databases.plain_clone(space, "scratch") as database:

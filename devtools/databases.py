@@ -1,7 +1,7 @@
 """Databases: made once, cached, and cloned from then on.
 
     template_<key>  the base modules with their assets; cached for all clones
-    plain_<key>     nothing but what the addons depend on; cached for all clones
+    plain_<key>     only what the addons depend on; cached for all clones
     ready_<key>     the template with this repository's addons installed
     tests_<key>     the ready one with the records that every test class begins with
     peers_<key>     the plain one with our bridges and the contract modules that they come from
@@ -145,7 +145,7 @@ def _temporary(kind: str, get_source: Callable[[], str]) -> Iterator[str]:
 
 
 def make_installed(workspace: Workspace, kind: str, *, demo: bool, fresh: bool) -> str:
-    """A lasting database with the addons as they are now; its data are kept."""
+    """Create or update a lasting database with the present addons; its data are kept."""
     name = get_name(kind)
     stamp, wanted = STATE / f"{name}.installed", fingerprint(*_hash_addons())
     with _locked():
@@ -233,7 +233,7 @@ def _install_addons(
 
 
 def install(workspace: Workspace, database: str, modules, demo: bool = False, *options) -> str:
-    """Have Odoo install modules; what it said."""
+    """Have Odoo install modules; return what it wrote."""
     return workspace.odoo_run(
         *("-d", database, "-i", ",".join(modules), *options),
         "--with-demo" if demo else "--without-demo",
@@ -244,7 +244,7 @@ def install(workspace: Workspace, database: str, modules, demo: bool = False, *o
 
 
 def _show_warnings(output: str) -> None:
-    """What Odoo finds fault with in this repository's addons; nobody looks into a log."""
+    """Print what Odoo complains about in this repository's addons: nobody looks into a log."""
     lines = [line for line in output.splitlines() if not line.startswith("Running as user")]
     if lines:
         print("\n".join(lines), file=sys.stderr)
@@ -281,7 +281,7 @@ def _filestore(name: str) -> Path:
 
 
 def execute(database: str, sql: str) -> str:
-    """What a statement returns, a line for each row."""
+    """Execute a statement; return its rows, one line each."""
     return postgres.call(
         *("psql", "-X", "-q", "-At", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", sql),
         problem=f"{database} refused a statement",
@@ -371,7 +371,7 @@ def _restore(cached: Path, template: str) -> None:
 
 
 def _hash_addons() -> list[str]:
-    """What an installation depends on: every file but tests and translations."""
+    """Hash what an installation depends on: every file but tests and translations."""
     paths = [path for folder in addon_folders() for path in sorted(folder.rglob("*"))]
     return [_hash_file(path) for path in paths if path.is_file() and _is_installed(path)]
 
@@ -392,7 +392,7 @@ def _drop_others(kind: str, kept: str) -> None:
 
 
 def _drop_left_over() -> None:
-    """Drop what commands left that were stopped before they could tidy up."""
+    """Drop what was left by commands that were stopped before they could tidy up."""
     prefix = postgres.get_prefix()
     for name in _list():
         found = OF_A_PROCESS.match(name.removeprefix(prefix)) if name.startswith(prefix) else None

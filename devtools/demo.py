@@ -84,14 +84,14 @@ def _check_northwind(parser: argparse.ArgumentParser, options: argparse.Namespac
 
 
 def _get_kind(options: argparse.Namespace) -> str:
-    """What is carried out: the name of the module inside of Odoo, of its database and mails."""
+    """The kind of demo: it names the module in `inside/`, the database and the mails."""
     if not options.northwind:
         return "demo"
     return "northwind_sale" if options.source == "sale" else "northwind"
 
 
 def _carry_out(space, database: str, options, port: int, smtp_port: int) -> dict:
-    """Do the work inside of Odoo; what it did, with the emails that arrived."""
+    """Do the work inside of Odoo; return what it did, with the emails that arrived."""
     module = _get_kind(options)
     mail, output = MAIL / module, STATE / "result.json"
     output.unlink(missing_ok=True)

@@ -7,9 +7,9 @@
 * `engine/` is pure Python: of Odoo it imports tools only, and no model.
 * A model has one file in a room; a further one says in its docstring, or in that of its first
   class, what it keeps apart, in words of its own.
-* A state is written by `_set_state()` alone, that of sending by `_set_send_state()`.
+* A state is written only by `_set_state()`, the state of sending only by `_set_send_state()`.
 * `# EXTENDS` names another addon, never the one that the file belongs to.
-* Comments and docstrings say "invoice": a bill is a vendor's, and what a name says stands in code.
+* Comments and docstrings say "invoice": a bill is a vendor's. Names in backquotes keep their words.
 """
 
 import ast

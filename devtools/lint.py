@@ -1,4 +1,4 @@
-"""`./dev lint`: every checker says what it finds; one complaint fails the whole."""
+"""`./dev lint`: every checker reports what it finds; one complaint fails the command."""
 
 from collections.abc import Iterator
 from pathlib import Path

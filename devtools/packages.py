@@ -33,7 +33,7 @@ def main() -> int:
 
 
 def build_all(target: Path) -> list[Path]:
-    """Build the zip and the wheel of every addon into a folder; their paths."""
+    """Build the zip and the wheel of every addon into a folder; return their paths."""
     target.mkdir(parents=True, exist_ok=True)
     for folder in addon_folders():
         say(f"package {folder.name}")

@@ -21,7 +21,7 @@ CLONE_ID = hashlib.sha256(str(ROOT).encode()).hexdigest()[:8]
 
 
 def _get_cache() -> Path:
-    """The XDG rule: a relative XDG_CACHE_HOME is ignored."""
+    """The cache folder by the XDG rules: a relative XDG_CACHE_HOME is ignored."""
     configured = Path(os.environ.get("XDG_CACHE_HOME", ""))
     home = configured if configured.is_absolute() else Path.home() / ".cache"
     return home / PROJECT

@@ -57,7 +57,7 @@ def start() -> None:
 
 @contextmanager
 def real_settings() -> Iterator[None]:
-    """Statistics of tables are kept up as on a real server, and queries compiled."""
+    """Settings of a real server: statistics are kept up to date, queries are compiled."""
     if is_external():
         yield
         return
@@ -69,7 +69,7 @@ def real_settings() -> Iterator[None]:
 
 
 def stop() -> bool:
-    """Stop the clone's own server; whether there was one to stop."""
+    """Stop the clone's own server; return whether there was one."""
     if not (VENV / ".ok").exists() or not is_running():
         return False
     run([*_pg_ctl(), "-m", "fast", "-w", "stop"], problem="PostgreSQL did not stop")
@@ -172,7 +172,7 @@ def _pg_ctl() -> list:
 
 @cache
 def _as_server() -> list[str]:
-    """PostgreSQL refuses to run as root: then it runs as somebody else.
+    """The prefix that runs a command as another user where this is root: PostgreSQL refuses root.
 
     A user namespace needs no other user on the system and no change of owners;
     some containers forbid it, and there the server runs as `nobody`.

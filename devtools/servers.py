@@ -77,7 +77,7 @@ def odoo_server(
 def odoo_server_kept_alive(
     workspace: Workspace, database: str, port: int, crons: int
 ) -> Iterator[subprocess.Popen]:
-    """Yield Odoo's server, and a new one each time that it died; the caller waits for its end.
+    """Yield Odoo's server, and a new one whenever it dies; the caller waits for its end.
 
     Odoo itself starts anew when a worker has used up its time. This is for what it cannot survive,
     such as the end of the machine's memory. `./dev stop` ends it like Ctrl-C.
@@ -103,7 +103,7 @@ def choose_port() -> int:
 
 
 def refuse_second(database: str) -> None:
-    """Two servers, or a server and an update, would be in each other's way."""
+    """Refuse a second server, or an update beside a server: they would collide."""
     pid = _read_pid(PIDS / database)
     if pid:
         raise DevError(
@@ -113,7 +113,7 @@ def refuse_second(database: str) -> None:
 
 
 def stop() -> bool:
-    """End the servers that this clone started; whether there was one."""
+    """End the servers that this clone started; return whether there was one."""
     pids = [pid for path in PIDS.glob("*") if (pid := _read_pid(path))]
     for pid in pids:
         os.kill(pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Running programs, saying what happens, and failing with words that help."""
+"""Runs programs, reports progress, and fails with messages that help."""
 
 import fcntl
 import shlex
@@ -25,7 +25,7 @@ class DevError(Exception):
 
 
 def say(message: str) -> None:
-    """Progress goes to standard error, so that results can be piped."""
+    """Report progress, to standard error so that results can be piped."""
     print(f"[{time.monotonic() - _STARTED:4.0f}s] {message}", file=sys.stderr, flush=True)
 
 
@@ -46,7 +46,7 @@ def run(args, *, problem: str, advice: str = "", **options) -> str:
 
 
 def succeeds(args, **options) -> bool:
-    """Whether a program can be run and likes its arguments."""
+    """Whether a program can be run and accepts its arguments."""
     args = [str(arg) for arg in args]
     try:
         done = subprocess.run(
@@ -74,7 +74,7 @@ def _stop(number: int, _frame) -> None:
 
 
 def _refuse_when_stopping() -> None:
-    """The main thread may still tidy up; the others start nothing new."""
+    """Refuse to start anything new while stopping; the main thread may still tidy up."""
     if _stopping.is_set() and threading.current_thread() is not threading.main_thread():
         raise DevError("Stopped.")
 
@@ -84,7 +84,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def attend(args: list[str], **options) -> int:
-    """Run a program that has the terminal; its exit code.
+    """Run a program on the terminal; return its exit code.
 
     Ctrl-C is the program's business: pytest tidies up, a shell goes on.
     """
@@ -162,7 +162,7 @@ def remove(path: Path) -> None:
 
 
 def write_atomically(path: Path, text: str) -> None:
-    """A reader sees the old file or the new one, never half of it."""
+    """Write a file so that readers see the old one or the new one, never half of it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = path.with_name(f"{path.name}.{time.monotonic_ns()}")
     scratch.write_text(text)

@@ -41,7 +41,7 @@ def get_complaints() -> Iterator[str]:
 
 
 def compare(before: Schema, after: Schema, version: str, scripts: str) -> Iterator[str]:
-    """Yield what `before`, of this version, had and `after` has not, unless a script names it."""
+    """Yield what `before`, of this version, has and `after` lacks, unless a script names it."""
     for model in sorted(before.models - after.models):
         if not _is_named(scripts, model.replace(".", "_")):
             yield f"{model} was in {version}: its table needs a script in migrations/"
@@ -120,7 +120,7 @@ def parse_version(version: str) -> list[int]:
 
 
 def _get_version_complaints(release: releases.Release) -> Iterator[str]:
-    """The changelog describes the version of the main addon, and each has its scripts before it."""
+    """Yield where versions contradict the changelog, the scripts or the release."""
     version = _get_version(ROOT / "invoice_run")
     newest = re.findall(r"(?m)^## (\S+)", (ROOT / "CHANGELOG.md").read_text())[0]
     if newest != version:
@@ -142,7 +142,7 @@ def _get_version(folder: Path) -> str:
 
 
 def _read_files(folder: Path) -> dict[Path, bytes]:
-    """What is installed: Odoo upgrades an addon only where its version tells it to."""
+    """Read what is installed of an addon: Odoo upgrades it only when its version rises."""
     return {
         path.relative_to(folder): path.read_bytes()
         for path in folder.rglob("*")

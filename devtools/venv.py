@@ -74,7 +74,7 @@ def _make(stamp: Path) -> None:
 
 
 def _sync(uv: Path) -> None:
-    """From the cache alone if it has everything: then no network is needed."""
+    """Install from the cache alone if it has everything: then no network is needed."""
     command = [uv, "pip", "sync", "--quiet", "--python", PYTHON, "--require-hashes"]
     if succeeds([*command, "--offline", LOCK_FILE], env=_uv_env()):
         return

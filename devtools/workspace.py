@@ -84,7 +84,7 @@ class Workspace:
         )
 
     def call(self, args: list, **options) -> int:
-        """Run a program for the user, on the user's terminal; its exit code."""
+        """Run a program on the user's terminal; return its exit code."""
         env = {**self.env, **options.pop("env", {})}
         return attend([str(arg) for arg in args], env=env, cwd=ROOT, **options)
 
@@ -102,7 +102,7 @@ def prepare() -> Workspace:
 
 
 def _fetch() -> odoo_source.OdooSource:
-    """Downloads from Debian and from PyPI side by side; they wait for the network."""
+    """Download from Debian and PyPI in parallel: both mostly wait for the network."""
     with ThreadPoolExecutor() as pool:
         packages = pool.submit(venv.prepare)
         odoo = odoo_source.get_odoo()

@@ -22,7 +22,7 @@ DOCUMENT = 0x1D60 << 32
 def give_up(cr, *kinds):
     """Give up all locks of ``kinds`` that the connection of ``cr`` holds beyond a commit.
 
-    Only what it holds, each once, so nothing is unlocked in vain.
+    It asks what is held, so that nothing is unlocked twice or in vain.
     """
     cr.execute(
         SQL(

@@ -12,7 +12,7 @@ def post_init_hook(env):
 
 
 def uninstall_hook(env):
-    """Delete what Odoo leaves behind: users' records that know our models and fields by name.
+    """Delete what Odoo leaves behind: users' records that name our models and fields.
 
     These are saved searches, export templates and import mappings. A saved search on a field
     that is gone would raise an error.

@@ -8,9 +8,9 @@ MEMORY = "invoice_run.memory"
 
 @contextmanager
 def remembering(env):
-    """Within this, :func:`remember` asks once for what many records share.
+    """Inside this block, :func:`remember` looks up once what many records share.
 
-    For the time in which they are only read: what changes meanwhile is not seen.
+    For code that only reads: changes in between are not seen.
     """
     cache = env.cr.cache
     if MEMORY in cache:
@@ -25,9 +25,9 @@ def remembering(env):
 
 
 def remember(env, key, make):
-    """Return what ``make()`` returned the first time for ``key``; outside a memory, make it.
+    """Return what ``make()`` returned first for ``key``; outside of the block, call it each time.
 
-    :param key: hashable; all on which the result depends
+    :param key: hashable; everything on which the result depends
     """
     memory = env.cr.cache.get(MEMORY)
     if memory is None:
@@ -38,10 +38,10 @@ def remember(env, key, make):
 
 
 def assign(records, vals_list):
-    """Write values that differ from record to record, as computed fields are: in one update.
+    """Write values that differ from record to record in one update, as computed fields are.
 
-    For fields without inverse method or constraint, in models whose ``write`` has nothing to say
-    about them. What depends on the fields is computed again.
+    For fields without inverse method or constraint, in models whose ``write`` does nothing
+    with them. What depends on the fields is computed again.
     """
     names = set().union(*vals_list)
     fields_ = [records._fields[name] for name in names]

@@ -1,4 +1,4 @@
-"""What creation in bulk does itself instead of Odoo: fields, methods, and how it goes past them."""
+"""The fields and methods of Odoo that creation in bulk replaces, and how it bypasses them."""
 
 #: What creation in bulk puts into the values instead of having it computed, and by which method
 #: ``create`` would compute it. See ``invoice.run.bulk``.

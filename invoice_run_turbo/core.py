@@ -1,6 +1,6 @@
-"""The methods of Odoo that this addon repeats or goes past, as they were when they were read.
+"""The methods of Odoo that this addon repeats or bypasses, as they were when they were read.
 
-Where one of them is another one in the Odoo that runs, this addon stands aside for the step that it
+Where one of them differs in the Odoo that runs, this addon stands aside for the step that it
 belongs to, and Odoo's own way is used. ``tests/test_core.py`` says what to do about it.
 """
 

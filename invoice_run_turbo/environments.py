@@ -1,4 +1,4 @@
-"""The ORM changes its environment for each amount and each link: here they are kept meanwhile."""
+"""Keeps the environments that the ORM would create anew for each amount and each link."""
 
 from contextlib import contextmanager
 

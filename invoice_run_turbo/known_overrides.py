@@ -1,4 +1,4 @@
-"""What other addons override of that which bulk creation does itself, and is known to do no harm.
+"""Overrides, in other addons, of methods that bulk creation replaces, and known to do no harm.
 
 Read in Odoo's source, method by method: an addon that overrides one more of them is unknown again.
 ``devtools/tests/test_fast_path.py`` compares this list with the source of all addons of Odoo.

@@ -38,7 +38,7 @@ def main(env, function) -> None:
 
 
 def _make_basics(env, count: int):
-    """Products with the company's sales tax, and customers whom nobody invoiced before."""
+    """Create products with the company's sales tax, and customers without any invoice."""
     tax = env.company.account_sale_tax_id
     products = env["product.product"].create(
         [
@@ -154,14 +154,14 @@ def _make_oca_contracts(env, partners, products):
 
 
 def _warm_up(env):
-    """Read what every way needs once: two invoices, forgotten afterwards."""
+    """Fill the caches that every way needs: create two invoices, then roll them back."""
     moves = _create_plain(env, env["res.partner"].search([("name", "like", "Customer")], limit=2))
     moves._post(soft=False)
     env.cr.rollback()
 
 
 def _check(env, result: dict, count: int):
-    """Add what was made: a way that makes less is no faster."""
+    """Check the number of invoices and add it with their total: doing less is not being faster."""
     domain = [("move_type", "=", "out_invoice"), ("state", "=", "posted")]
     domain += [("invoice_date", "=", DATE)]
     [(invoices, total)] = env["account.move"]._read_group(
@@ -202,7 +202,7 @@ def run_reversal(env, count: int) -> dict:
 
 
 def run_amounts(env, count: int) -> dict:
-    """Amounts alone: what is due, claims, documents, taxes, comparison, checks, commits."""
+    """Only the amounts: what is due, claims, documents, taxes, comparison, checks, commits."""
     _warm_up(env)
     env.company.invoice_run_auto_approve = False
     run = env["invoice.run"].search([], limit=1)

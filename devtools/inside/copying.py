@@ -1,9 +1,10 @@
-"""Rows of one kind by the thousand: copies of what the engine has made."""
+"""Thousands of rows of one kind: copies of what the engine has created."""
 
 
 def vary_prices(env, count: int) -> dict:
-    """Each contract has prices of its own: of the same amount on the same day, Odoo looks for
-    invoices that were made twice, and among a hundred thousand equal ones it finds many.
+    """Give each contract prices of its own.
+
+    Odoo looks for duplicates among invoices of the same amount and day, and would find many.
     """
     env.cr.execute(
         "UPDATE billing_contract_line SET price_unit = price_unit + (contract_id % 9973) * 0.01"
@@ -13,7 +14,7 @@ def vary_prices(env, count: int) -> dict:
 
 
 def copy_contracts(env, contracts, times: int):
-    """More contracts of the same kind, each with a customer of its own; in a moment."""
+    """Create more contracts of the same kind, each with a customer of its own, quickly."""
     number = f"+ copy * {len(contracts)}"
     _copy_rows(
         [contracts.partner_id, contracts, contracts.line_ids],
@@ -31,7 +32,7 @@ def _get_customer(number: str) -> str:
 
 
 def _copy_rows(recordsets, expressions: dict, times: int):
-    """Copy rows; what they refer to among each other are the copies.
+    """Copy rows; references between them lead to the copies.
 
     :param expressions: {table: {column: SQL expression of a copy's value}}
     """
@@ -104,7 +105,7 @@ def make_large(env, count: int) -> dict:
 
 
 def _copy_taxes(env, lines, times: int):
-    """The copies of amounts have taxes, too."""
+    """Give the copies of amounts their taxes."""
     span = min(lines.ids), max(lines.ids)
     table, column = lines._fields["tax_ids"].relation, lines._fields["tax_ids"].column1
     values = {column: _get_shifted(column, span)}

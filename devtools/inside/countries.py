@@ -1,4 +1,4 @@
-"""Runs with the charts of accounts of many countries: what differs, and how documents fare.
+"""Runs with the charts of accounts of many countries: what differs, and which exports fail.
 
 For each chart random contracts are invoiced in both ways, as `equality` does it, and one ordinary
 invoice and one credit note are exported in the electronic format of the country, if it has one in
@@ -40,7 +40,7 @@ def main(env, charts: list[str]) -> None:
 
 
 def _get_name(code: str) -> str:
-    """The external name of a country in Odoo's data, which has one of its own for this one."""
+    """The external name of a country in Odoo's data, which calls the United Kingdom "uk"."""
     return {"GB": "uk"}.get(code, code.lower())
 
 
@@ -68,12 +68,12 @@ def _export(run) -> dict:
 
 
 def _add_bank(partner) -> None:
-    """An account of this partner: of a seller to be paid to, of a customer to be paid back to."""
+    """Give this partner a bank account, for payments to a seller or refunds to a customer."""
     partner.bank_ids = [Command.create({"acc_number": f"ACC{partner.id}"})]
 
 
 def _make_move(run, sign: int):
-    """The invoice, or credit note, of a run over one contract with the usual tax of the chart."""
+    """Return the invoice, or credit note, of a run over one contract with the chart's usual tax."""
     env, company = run.env, run.company_id
     partner = env["res.partner"].create(
         {

@@ -1,4 +1,4 @@
-"""Invoices in bulk against plain ones, with the charts of accounts of several countries.
+"""Compares invoices created in bulk with Odoo's own, with the charts of several countries.
 
 Random contracts over all sales taxes, fiscal positions and payment terms of a chart; every
 column of the invoices' rows is compared. Nothing is committed.
@@ -53,10 +53,10 @@ def _refuse_commit(cursor):
 
 
 def compare(env, chart: str, country: str, contracts: int, look: Callable | None = None) -> dict:
-    """Invoice random contracts of a new company in both ways; what differs.
+    """Invoice random contracts of a new company in both ways; return what differs.
 
     :param contracts: how many; a multiple of four
-    :param look: called with the run, it returns what else to tell of this chart
+    :param look: called with the run; returns what else there is to report about this chart
     """
     company = env["res.company"].create(
         {"name": f"Company {chart}", "country_id": env.ref(f"base.{country}").id}
@@ -108,7 +108,7 @@ def _make_contracts(env, company, count):
 
 
 def _make_basics(env, company) -> dict:
-    """What contracts are drawn from; an empty record leaves the choice to Odoo."""
+    """Return what random contracts choose from; an empty record leaves the choice to Odoo."""
     of_company = [("company_id", "=", company.id)]
     taxes = env["account.tax"].search([*of_company, ("type_tax_use", "=", "sale")])
     positions = env["account.fiscal.position"].search(of_company)

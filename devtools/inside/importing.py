@@ -68,7 +68,7 @@ def _get_clerk(env):
 
 
 def _get_stamps(env) -> list:
-    """What tells that a contract or a line was written, or that its chatter says anything new."""
+    """Return what changes when a contract or a line is written, or its chatter gets a message."""
     queries = (
         "SELECT count(*), max(write_date) FROM billing_contract",
         "SELECT count(*), max(write_date) FROM billing_contract_line",
@@ -79,7 +79,7 @@ def _get_stamps(env) -> list:
 
 
 def _make_file(count: int, price: int = 100) -> bytes:
-    """Contracts of two lines: what belongs to the contract stands in the first row alone."""
+    """Write contracts of two lines; what belongs to the contract is in its first row only."""
     output = io.StringIO()
     rows = csv.writer(output)
     rows.writerow([*HEADERS, *(f"Price Lines/{name}" for name in LINE_HEADERS)])
@@ -92,7 +92,7 @@ def _make_file(count: int, price: int = 100) -> bytes:
 
 
 def _read(env, content: bytes, is_test: bool, batches: int = 0) -> dict:
-    """Read the file batch by batch, or the first ones; seconds of each, memory of the process."""
+    """Read the file, or its first batches; return the seconds of each and the memory used."""
     vals = {"res_model": "billing.contract", "file": content, "file_name": "contracts.csv"}
     wizard = env["base_import.import"].create({**vals, "file_type": "text/csv"})
     env.cr.commit()

@@ -94,7 +94,7 @@ class Bench:
         return self.rows
 
     def _follow(self, manager, state) -> None:
-        """Look on until the work is done, as the browser does."""
+        """Ask for progress until the work is done, as the browser does."""
         for _number in range(LOOKS):
             if state["run"]["job"] == "none":
                 return

@@ -11,7 +11,7 @@ from odoo import sql_db
 
 @contextmanager
 def measured(env, result: dict, count: int):
-    """Time, statements and memory of what is done inside, per invoice where that says more.
+    """Measure time, statements and memory of a block, per invoice where that says more.
 
     ``cpu_seconds`` are those of this process, of the processes that it started, such as those that
     print, and of its database process: they say more than the time where others work on the same

@@ -54,7 +54,7 @@ def process(env, pipeline: Pipeline, day: date, grouped: bool):
 
 
 def _finish_work(manager) -> None:
-    """Do what the browser does while the user looks on; the rest as the scheduled action."""
+    """Work as the browser does while the user watches; then finish as the scheduled action."""
     state = None
     while (now := manager.action_work()) != state:
         state = now
@@ -86,7 +86,7 @@ def _get_scenario(env, grouped: bool):
 
 
 def load(env, folder: Path) -> None:
-    """Make the orders that are not there yet, confirmed on their day."""
+    """Create the missing orders, confirmed on their day."""
     partners = data.load_partners(env, data.read(folder, "customers"))
     products = data.load_products(env, data.read(folder, "products"))
     lines: dict[str, list] = {}
@@ -108,7 +108,7 @@ def load(env, folder: Path) -> None:
 
 
 def _confirm(orders) -> None:
-    """Confirm orders on the day on which they were made: Odoo would date them today."""
+    """Confirm orders on the day on which they were placed: Odoo would date them today."""
     days = {order: order.date_order for order in orders}
     orders.action_confirm()
     for order, day in days.items():

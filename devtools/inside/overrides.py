@@ -1,4 +1,4 @@
-"""What the addons of Odoo override of that which bulk creation does itself, read in their source.
+"""Finds, in the source of Odoo's addons, their overrides of methods that bulk creation replaces.
 
 All of them, installed or not: a database has a few, customers have others.
 """
@@ -22,7 +22,7 @@ COMPUTES = {"account.move": MOVE_COMPUTES, "account.move.line": LINE_COMPUTES}
 
 
 def main(env) -> None:
-    """The last line of the output: what nobody read, and what is listed but does not exist."""
+    """Print, as the last line, overrides that nobody has read and listed ones that are gone."""
     found = set(_find(env))
     known = {
         (name, module)

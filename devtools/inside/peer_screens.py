@@ -1,6 +1,6 @@
-"""Contracts and subscriptions of OCA's modules, looked at and taken over; the ids for the screens.
+"""Checks and takes over contracts and subscriptions of OCA's modules; returns the screens' ids.
 
-In the database with those modules.
+It runs in the database with those modules.
 """
 
 import os
@@ -18,7 +18,7 @@ CUSTOMERS = ("Harbour Consulting", "Maria Rossi", "Blue Door Bakery", "North Sta
 
 
 def work(env) -> dict:
-    """A dialog of each bridge after its check, and one contract that was taken over."""
+    """Prepare a dialog of each bridge after its check, and one contract that was taken over."""
     start = fields.Date.today().replace(day=1) - relativedelta(months=2)
     partners = env["res.partner"].create([{"name": name} for name in CUSTOMERS])
     products = env["product.product"].create(
@@ -53,7 +53,7 @@ def _look(env, source: str) -> int:
 
 
 def _make_contracts(env, partners, products, start):
-    """Three that are ready, one that becomes two, one that cannot be taken over."""
+    """Create three contracts that are ready, one that becomes two, and one that is refused."""
     rent, cleaning = products
     lines = [_line(rent, start), _line(cleaning, start, specific_price=80.0)]
     quarterly = _line(cleaning, start, recurring_rule_type="quarterly", specific_price=240.0)

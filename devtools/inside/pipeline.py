@@ -53,7 +53,7 @@ class Pipeline:
         self.seconds[name] = round(time.monotonic() - started, 2)
 
     def carry_out(self, runs) -> dict:
-        """All stages of these runs; what they did that was not done before."""
+        """Carry out all stages of these runs; return what was added."""
         before = runs.document_ids.filtered("move_id")
         self._step("submit", runs.filtered(lambda run: run.state in ("draft", "on_hold")), "submit")
         self._step("amounts", self._in_state(runs, "submitted"), "generate_amounts", queued=True)
@@ -77,7 +77,7 @@ class Pipeline:
                 runs._process_queue()
 
     def count(self, runs, before) -> dict:
-        """What these runs hold that was not there before, for the table."""
+        """Count what these runs hold that was not there before, for the table."""
         runs.invalidate_recordset()
         documents = runs.document_ids - before
         invoices = documents.move_id
@@ -109,7 +109,7 @@ def _round(amount: float) -> float:
 
 
 def main(env, work: Callable) -> None:
-    """Do some work as the administrator and leave its result for ./dev."""
+    """Do the work as the administrator and leave its result for ./dev."""
     connect(env)
     result = work(get_env(env))
     env.cr.commit()

@@ -1,6 +1,6 @@
 """What ordinary work in Accounting and Sales asks the database, statement by statement.
 
-Nothing in it has to do with a run: with our addons it should cost what it costs without them.
+None of it has to do with a run, so our addons should add nothing to its cost.
 Each operation begins with an empty cache, as a request does, and nothing is committed.
 """
 
@@ -48,7 +48,7 @@ def _make_user(env):
 
 
 class Work:
-    """One operation a method, in the order of ``OPERATIONS``: each goes on from those before."""
+    """One method for each operation, in the order of ``OPERATIONS``: each builds on the last."""
 
     def __init__(self, env):
         self.env = env
@@ -63,7 +63,7 @@ class Work:
         self.number = 0
 
     def measure(self, operation) -> Counter:
-        """Return the statements of ``operation``, without their numbers and texts."""
+        """Return the statements of ``operation``, with their numbers and texts left out."""
         self.env.flush_all()
         self.env.invalidate_all()
         cursor, found = self.env.cr, Counter()

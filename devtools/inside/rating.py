@@ -1,4 +1,4 @@
-"""Usage by the million, and the amounts that it comes to."""
+"""Creates usage items by the million and generates their amounts."""
 
 import os
 
@@ -12,7 +12,7 @@ BANDS = ((100, 1.0), (1000, 0.8), (0, 0.5))
 
 
 def make_usage(env, count: int) -> dict:
-    """One metered line a contract instead of three fixed ones, and items on the days of January."""
+    """Give each contract one metered line instead of three fixed ones, and usage in January."""
     lines = env["billing.contract.line"].search([], order="contract_id, id")
     metered = lines.browse().union(*(own[:1] for own in lines.grouped("contract_id").values()))
     (lines - metered).unlink()
@@ -52,7 +52,7 @@ def make_usage(env, count: int) -> dict:
 
 
 def run_rating(env, count: int) -> dict:
-    """Amounts alone, see :func:`bench.run_amounts`; every item is claimed."""
+    """Measure the amounts only, see :func:`bench.run_amounts`; every item must be claimed."""
     result = bench.run_amounts(env, count)
     [(claims,)] = env.execute_query(SQL("SELECT count(*) FROM invoice_run_usage WHERE is_claimed"))
     [(items,)] = env.execute_query(SQL("SELECT count(*) FROM billing_usage WHERE state='planned'"))

@@ -1,4 +1,4 @@
-"""Demo data in every state that a screen shows; the ids of what the screens open."""
+"""Prepares demo data in every state that a screen shows; returns the ids that screens open."""
 
 import os
 
@@ -160,7 +160,7 @@ def _hold_a_contract(env, run) -> None:
 
 
 def _make_differences(env, run) -> None:
-    """A price that went up, one with a nought too many, a tenant in the middle of the month."""
+    """Create variances: a price that rose, one with a zero too many, a start in mid-month."""
     env.ref("invoice_run.demo_contract_unit_1a_line_2").price_unit *= 1.03
     env.ref("invoice_run.demo_contract_unit_2a_line_1").price_unit *= 10
     newcomer = env.ref("invoice_run.demo_contract_unit_2b_new").copy(

@@ -37,7 +37,7 @@ def main(env) -> None:
 
 
 class _Nothing(BaseHTTPRequestHandler):
-    """Has no stylesheets, and says so at once."""
+    """Answers every request at once: there are no stylesheets."""
 
     def do_GET(self):
         self.send_error(404)

@@ -142,7 +142,7 @@ def _press(run, step: str) -> None:
 
 
 def _spoil(run, name: str) -> None:
-    """What people do to some documents, and Accounting to some invoices."""
+    """Change some documents as users do, and some invoices as Accounting does."""
     invoices = run.document_ids.move_id
     if name in ("Excluded", "Partly invoiced"):
         run.document_ids[0].action_exclude()
@@ -167,7 +167,7 @@ def _credit(invoice) -> None:
 
 
 def go_on(env) -> None:
-    """Finish every run from where it stands, then invoice the next month; say what came of it."""
+    """Finish every run from its present state, then invoice the next month; show the result."""
     env = env(user=env.ref("base.user_admin"))
     runs = env["invoice.run"].search([("state", "!=", "cancelled")], order="id")
     for run in runs:
@@ -181,7 +181,7 @@ def go_on(env) -> None:
 
 
 def _finish(run) -> None:
-    """Press what the run's state asks for until there is nothing left."""
+    """Press the button that suits the run's state until nothing is left to do."""
     following = {
         "draft": "submit",
         "on_hold": "submit",

@@ -1,4 +1,4 @@
-"""What `./dev bench whole` does inside of Odoo: contracts, from due to handed to the mail server.
+"""What `./dev bench whole` does inside of Odoo: contracts, from due to mailed.
 
 Each function gets `env` and how many contracts there are, and returns what it measured.
 """
@@ -60,7 +60,7 @@ def work(env, count: int) -> dict:
 
 
 def check(env, count: int) -> dict:
-    """A way that sends less is no faster."""
+    """Check that everything was sent: doing less is not being faster."""
     run = _get_run(env)
     assert run.sent_count == count, f"{run.sent_count} of {count} were sent"
     return {"sent": run.sent_count, "total": run.amount_total}

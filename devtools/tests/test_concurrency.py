@@ -1,6 +1,6 @@
 """People and workers on one run at once, as real processes on a database of their own.
 
-Who comes second waits, finds the work done, or is told so in words: never by a traceback.
+The second one waits, finds the work done, or gets a message that says so, never a traceback.
 """
 
 import json

@@ -236,7 +236,7 @@ def get_recipient(path):
 
 
 def send_and_die(space, database, day, where):
-    """Make the run of ``day``, kill the worker that sends it, and let the next one finish."""
+    """Create the run of ``day``, kill the worker that sends it, and let the next one finish."""
     script = MAKE_RUN + SENDER + START
     victim = start(space, database, script, DAY=day, WHERE=json.dumps(where))
     output, _errors = victim.communicate(timeout=240)
@@ -281,7 +281,7 @@ def test_killed_while_sending(space, database, sink):
 
 
 def test_network_breaks_off(space, database, sink):
-    """What a network has is not sent twice, and takes no mail of its chunk with it."""
+    """What a network has taken is not sent twice, and its failure affects no mail of its chunk."""
     day = "import os; os.environ['DAY'] = '2024-01-15'"
     script = (day, MAKE_RUN, SENDER, NETWORK, START, LATER, HANDED, SENT)
     network, result = ask(space, database, *script)
@@ -321,7 +321,7 @@ def test_two_workers_share(space, database, sink, tmp_path):
 
 
 def test_two_workers_killed(space, database, sink):
-    """At any instant: nothing twice, nothing lost, one unconfirmed a kill at most."""
+    """At any instant: nothing is sent twice or lost; each kill leaves one unconfirmed at most."""
     chance = random.Random(SEED)
     moments = [[chance.uniform(0.02, 1.0) for _worker in range(2)] for _round in range(ROUNDS)]
     script = f"MAKE_RUN = {MAKE_RUN!r}\n" + SENDER + READ + FORKED

@@ -1,4 +1,4 @@
-"""What can go wrong in ./dev without a network or a server being there."""
+"""What can go wrong in ./dev, tested without a network or a server."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The house rules find what they are for; that the addons keep them is checked by `./dev lint`."""
+"""The house rules find each breach; `./dev lint` checks that the addons keep them."""
 
 import pytest
 

@@ -158,14 +158,14 @@ def space(tmp_path):
 
 
 def ask(space, database, script):
-    """What a script shows, which it runs in an Odoo shell."""
+    """Run a script in an Odoo shell; return what it shows."""
     output = space.script(database, SHOW + SCHEMA + script, problem="The script failed")
     (line,) = [line for line in output.splitlines() if line.startswith("RESULT ")]
     return json.loads(line.removeprefix("RESULT "))
 
 
 def load(space, database, option):
-    """Install or upgrade the addon; what Odoo finds fault with."""
+    """Install or upgrade the addon; return what Odoo complains about."""
     output = space.odoo_run(
         *("-d", database, option, ADDON, "--without-demo"),
         *("--stop-after-init", "--no-http", "--log-level=warn"),

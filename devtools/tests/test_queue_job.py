@@ -1,6 +1,6 @@
 """Invoice runs by the job runner of OCA's queue_job: its own server with two web workers.
 
-The server has no cron thread: what is done, the runner had done.
+The server has no cron thread: everything that is done was started by the runner.
 """
 
 import json
@@ -148,7 +148,7 @@ def _choose_ports():
 
 
 def ask(space, database, folder):
-    """What is there after people pressed the buttons while the server is at work."""
+    """Press the buttons while the server is at work; return what there is afterwards."""
     try:
         output = space.script(database, PEOPLE, problem="It was not done", NOTES=folder / "notes")
     except DevError as error:

@@ -1,4 +1,4 @@
-"""OCA's cron and somebody who takes a contract over come to it at the same time.
+"""OCA's cron and a user who takes a contract over work on it at the same time.
 
 Two real processes, in both orders. A cron that began before the take-over was committed still sees
 the contract as one to be invoiced: the database refuses what it writes; repeated, it finds nothing

@@ -87,7 +87,7 @@ def test_the_release_left_runs_of_every_state(left_behind):
 
 
 def find_changes(before, after):
-    """What became of each value that is another one now, or gone: one example a column."""
+    """Return what became of each value that changed or is gone: one example per column."""
     changes = {}
     for table, rows in before.items():
         for key, row in rows.items():

@@ -1,4 +1,4 @@
-"""Without `invoice_run_turbo` all is done by Odoo's own methods: the same money, the same mails.
+"""Without `invoice_run_turbo` Odoo's own methods do the work: same money, same mails.
 
 Tests of the main addon run in a database without it. An upgrade from a version in which it was part
 of the main addon installs it, once.

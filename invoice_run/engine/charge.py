@@ -47,7 +47,7 @@ class Charge:
 
 @dataclass(frozen=True, slots=True)
 class NotBillable:
-    """Something due that cannot be invoiced before somebody has repaired or decided something."""
+    """Something due that cannot be invoiced until somebody has corrected or decided something."""
 
     #: Values of the ``invoice.run.exception``, without the run.
     exception: dict

@@ -22,7 +22,7 @@ REVENUE_SIGN = {DEFERRED: 1, ACCRUED: -1}
 
 
 class Split(NamedTuple):
-    """What is left of an invoiced amount after its credits, by what is earned of it."""
+    """What is left of an invoiced amount after its credits, split by what is earned."""
 
     deferred: Fraction
     earned: Fraction
@@ -31,7 +31,7 @@ class Split(NamedTuple):
 def split(billed: BilledLine, day: date, share: Share, coin: float) -> Split:
     """Split what is left of an invoice line into the days after ``day`` and those up to it.
 
-    As booked, so the rate is that of the invoice; the two add up to what is left.
+    Amounts are as booked, at the rate of the invoice; the two add up to what is left.
 
     :param day: last day of the accounting period, inclusive
     :param share: how the amount is spread over the days, see ``billing.ledger._get_share``
@@ -42,7 +42,7 @@ def split(billed: BilledLine, day: date, share: Share, coin: float) -> Split:
 
 
 def part_of(untaxed: float, part: Fraction, whole: Fraction, coin: float) -> Fraction:
-    """The share ``part`` ÷ ``whole`` of an untaxed amount, to the coin; all of it at most."""
+    """The share ``part`` ÷ ``whole`` of an untaxed amount, to the coin, at most all of it."""
     if part == whole:
         return exact(untaxed)
     return round_half_up(exact(untaxed) * part / whole, exact(coin))
@@ -71,7 +71,7 @@ class EntryLine:
     :param kind: of its rows
     :param account_id: None on the line of the deferred or accrued account
     :param balance: debit, credits negative
-    :param rows: numbers of the rows that it sums up; empty on a counterpart
+    :param rows: positions of the rows that it sums up; empty on a counterpart
     """
 
     kind: str
@@ -82,9 +82,9 @@ class EntryLine:
 
 
 def entry_lines(rows: Iterable[Row]) -> list[EntryLine]:
-    """The lines of the entry: revenue by account and analytic distribution, then what it becomes.
+    """The lines of the entry: revenue by account and analytic distribution, then the balances.
 
-    They add up to zero; lines of nothing are left out.
+    They add up to zero; lines of zero are left out.
     """
     lines: dict[tuple, EntryLine] = {}
     totals = dict.fromkeys(REVENUE_SIGN, Fraction())

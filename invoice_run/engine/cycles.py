@@ -1,4 +1,4 @@
-"""Dates of the runs of an invoice-run schedule: pure functions, no ORM, no I/O.
+"""Dates of the runs of a schedule: pure functions, no ORM, no I/O.
 
 Every date is computed from the first run's, never from the previous run's: the 31st comes
 back after February, and nothing drifts.
@@ -23,7 +23,7 @@ def last_of_month(day: date) -> date:
 
 
 def shift(day: date, cycle: str, number: int, keep_last_day: bool = False) -> date:
-    """``day`` moved by ``number`` cycles; a 31st becomes the last day of a shorter month.
+    """``day`` moved by ``number`` cycles; in a shorter month a 31st becomes the last day.
 
     :param keep_last_day: a last day of a month stays one (invoice and due dates)
     """
@@ -52,7 +52,7 @@ def activation_date(rule: str, period: Span, days_before: int) -> date | None:
 
     ``before_start``: ``days_before`` days before its period; ``first_of_month`` and
     ``fifth_of_month``: that day of the month after the one in which the period ends;
-    ``disabled``: None, only by hand.
+    ``disabled``: None, it is activated only by hand.
     """
     if rule == "before_start":
         return period.date_from - timedelta(days=days_before)

@@ -3,14 +3,14 @@
 How to use
 ----------
 A :class:`Clause` says what was agreed, a :class:`Series` what was published. :func:`due_dates` says
-on which days a price is adjusted, :func:`adjust` what it becomes on one of them.
+on which days a price is adjusted, :func:`adjust` how much it is then.
 
 How it works
 ------------
 All factors are exact fractions of the published figures, and a price is rounded once, at the end:
 1,000.00 × 111.56 ÷ 110.09 is 1,013.35 and not 1,000.00 × 1.0134. An index that is published on
 another base (2013 = 100, later 2020 = 100) is brought to one by the published factor between the
-two. What is not published is an error that names it, never a guess.
+two. A value that is not published is an error that names it, never a guess.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Series:
     def on_one_base(self, month: date, later: date) -> tuple[Value, Value]:
         """The values of two months on the same base: one that both have, else linked by factors.
 
-        Of several that both have the newest one.
+        Where both months have several bases in common, the newest one is taken.
 
         :raises NotPublished: one of the months has no value
         :raises NoFactor: no factor leads from one base to the other
@@ -154,7 +154,7 @@ class Clause:
 
 
 class Standing(NamedTuple):
-    """What was last applied.
+    """What was applied last.
 
     :param price: the price of one unit that is valid
     :param month: the month whose index belongs to it
@@ -182,7 +182,7 @@ class Adjustment(NamedTuple):
 
 
 def due_dates(clause: Clause, first: date, last: date | None) -> Iterator[date]:
-    """The days from ``first`` to ``last`` (inclusive, None: for ever) of an adjustment."""
+    """The days of adjustments from ``first`` to ``last`` (inclusive; None: without end)."""
     grid = Grid(clause.first_date, clause.every_months)
     index = max(0, grid.index(first))
     if grid.start(index) < first:
@@ -195,13 +195,13 @@ def due_dates(clause: Clause, first: date, last: date | None) -> Iterator[date]:
 def adjust(
     clause: Clause, series: Series, base_price: Fraction, last: Standing, day: date
 ) -> Adjustment:
-    """What the price becomes on ``day``.
+    """The price on ``day``, and how it came about.
 
     Both formulas compare with the last index applied to see whether the threshold is reached, and
     both bound the change against the price that is valid.
 
     :param base_price: the price agreed at first
-    :param last: what was last applied; before the first adjustment the price that is valid, and the
+    :param last: what was applied last; before the first adjustment the price that is valid, and the
         base month
     :raises NotPublished: an index that is needed is not known
     :raises NoFactor: a base year was changed and no factor is known
@@ -220,7 +220,7 @@ def adjust(
 
 
 def _bounded(price: Fraction, last: Fraction, clause: Clause) -> Fraction:
-    """``price``, no less and no more away from ``last`` than was agreed."""
+    """``price`` within the agreed limits of its change from ``last``."""
     if clause.floor is not None:
         price = max(price, last * (1 + clause.floor / 100))
     if clause.cap is not None:

@@ -1,7 +1,7 @@
 """What invoices in force charged, and what credits took back: plain rows, no ORM, no I/O.
 
-``billing.ledger`` (``models/ledger/``) reads the rows from the journal items; here is
-what they mean. Money is positive where it was invoiced and negative where it was credited,
+``billing.ledger`` (``models/ledger/``) reads the rows from the journal items; this module
+says what they mean. Money is positive where it was invoiced and negative where it was credited,
 whatever the type of the invoice. All dates are inclusive.
 """
 
@@ -108,8 +108,8 @@ class BilledLine:
         """Return the part for the days after ``day`` that was not credited.
 
         Never more than :meth:`left`. A credit for days counts for these days, one for the last
-        days counts from the last day back, a goodwill for none; one that nobody was asked
-        about is taken as one for the last days.
+        days counts from the last day back, a goodwill credit for none; a credit that nobody has
+        explained counts as one for the last days.
 
         :param share: how the amount is spread over the days, see ``billing.ledger._get_share``
         :param coin: smallest coin of ``measure``, default that of the invoice's currency
@@ -123,7 +123,7 @@ class BilledLine:
         return _between(after, self.left(measure))
 
     def is_released(self) -> bool:
-        """Whether nothing that it invoiced is invoiced any more."""
+        """Whether nothing of what it invoiced is still invoiced."""
         if self.entry.span:
             return not self.open_days()
         kinds = [credit.kind for credit in self.credits]
@@ -142,7 +142,7 @@ def _between(value: Fraction, limit: Fraction) -> Fraction:
 
 
 def _share_after(credit: LedgerEntry, day: date, share: Share) -> Fraction:
-    """Which share of ``credit`` is for the days after ``day``."""
+    """The share of ``credit`` that is for the days after ``day``."""
     if credit.kind == GOODWILL:
         return Fraction()
     if credit.kind in (LAST, UNASKED) or not credit.span:

@@ -4,7 +4,7 @@ How to use
 ----------
 Describe how a contract is invoiced with :class:`Terms`, then ask
 
-* :func:`due_spans`: which open days of one price line are to be invoiced up to a target
+* :func:`due_spans`: which open days of a price line are to be invoiced up to a target
   date, as a list of inclusive spans in order;
 * :func:`charge`: what such a span costs, to the smallest coin;
 * :func:`next_invoicing_date`: from which target date on there is something to invoice.
@@ -52,7 +52,7 @@ class Span(NamedTuple):
 
     @property
     def days(self) -> int:
-        """Number of days, both ends included."""
+        """Number of days, including both ends."""
         return (self.date_to - self.date_from).days + 1
 
     def clip(self, first: date | None, last: date | None) -> Span | None:

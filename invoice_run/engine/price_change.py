@@ -1,7 +1,7 @@
 """What a change of prices does, as plain values: no ORM, no I/O.
 
-A change is of one price line, from one day on. Whoever shows it, keeps it, writes it or tells the
-customer reads it from here; ``billing.price.change`` (``models/contract/``) calculates and
+A change is of one price line, from one day on. Screens, letters, notes and the code that applies it
+all read it from here; ``billing.price.change`` (``models/contract/``) calculates and
 applies it.
 """
 
@@ -116,7 +116,7 @@ class Total(NamedTuple):
 def total(
     changes: Iterable[PriceChange], rates: dict[int, Fraction], followers: Container[int] = ()
 ) -> Total:
-    """What is changed, added up; lines that are left out count nothing.
+    """What is changed, added up; lines that are left out do not count.
 
     :param rates: what one unit of each currency (by id) is worth in that of the total
     :param followers: ids of lines that take the place of another changed line later on: of them

@@ -57,7 +57,7 @@ class Standing(NamedTuple):
 
 
 def combine(standings: Iterable[Standing]) -> Standing | None:
-    """What lines that replaced each other charge together on one day; None: nothing is there."""
+    """What lines that replaced each other charge together on one day; None: nothing."""
     standings = list(standings)
     if len(standings) < 2:
         return standings[0] if standings else None
@@ -67,7 +67,7 @@ def combine(standings: Iterable[Standing]) -> Standing | None:
 def movements(
     before: Standing | None, after: Standing | None, coin: Fraction
 ) -> dict[str, Fraction]:
-    """What leads from ``before`` to ``after``, by kind; without what is 0.
+    """The movements from ``before`` to ``after``, by kind; those of 0 are left out.
 
     Quantity: the further pieces at the old price; price: the rest.
     """

@@ -1,4 +1,4 @@
-"""The report of a run as plain data: both the PDF and the spreadsheet are written from it."""
+"""The report of a run as plain data, from which the PDF and the spreadsheet are written."""
 
 from collections.abc import Callable, Iterable
 from typing import NamedTuple

@@ -51,7 +51,7 @@ class PagedCanvas(Canvas):
 
 
 class RegisterPdf:
-    """Writes a register into a PDF.
+    """Writes the report of a run into a PDF.
 
     :param format_amount: called with value and digits
     :param format_date: called with a date

@@ -1,4 +1,4 @@
-"""A register as spreadsheet. Rows go to disk as they come (`constant_memory`)."""
+"""The report of a run as a spreadsheet. Rows go to disk as they come (`constant_memory`)."""
 
 import io
 
@@ -11,7 +11,7 @@ WIDTHS = {"text": 22, "date": 12, "count": 10, "amount": 15}
 
 
 class RegisterXlsx:
-    """Writes a register into a spreadsheet: a sheet with the totals, then one for each list."""
+    """Writes a report into a spreadsheet: a sheet with the totals, then one for each list."""
 
     def __init__(self, register, totals_name):
         """:param totals_name: name of the first sheet"""

@@ -1,4 +1,4 @@
-"""Text of a scenario's rule to its value. Pure: no ORM, no I/O. All raise ValueError."""
+"""Parses the text of a scenario's rule. Pure: no ORM, no I/O. All raise ValueError."""
 
 import math
 from datetime import date, timedelta

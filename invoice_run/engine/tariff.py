@@ -21,7 +21,7 @@ All results are exact fractions. The caller rounds once, at the end, what is due
 whole (:func:`get_due`), so what several invoices charge for one period adds up to its rating.
 
 A quantity that was measured below zero is rated as zero: a period never pays the customer. What is
-given back belongs into the period in which it was charged, which is then rated anew.
+credited belongs to the period in which it was charged, which is then rated anew.
 """
 
 from __future__ import annotations
@@ -288,10 +288,10 @@ def bound(
 
 
 def get_due(total: Fraction, billed: Iterable[Fraction], coin: Fraction) -> Fraction:
-    """What is left to invoice of a period that costs ``total``; below zero: to give back.
+    """What is left to invoice of a period that costs ``total``; below zero: to credit.
 
-    The whole is rounded once; what was invoiced of it is what invoices said. So what is invoiced
-    of a period one after the other adds up to its rating.
+    The whole is rounded once, and what was invoiced of it is read from the invoices: so the
+    amounts invoiced for a period one after the other add up to its rating.
     """
     return round_half_up(total, coin) - sum(billed, ZERO)
 

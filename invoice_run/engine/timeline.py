@@ -46,6 +46,6 @@ def part_of(amount: Fraction, share: Share, part: Span, coin: Fraction) -> Fract
 
 
 def name_month(states: Iterable[str]) -> str:
-    """The state that names a month with all of these: what somebody has to look at first."""
+    """The one of these states that a month shows: that which needs attention first."""
     found = set(states)
     return next((state for state in STATES if state in found), "none")

@@ -1,8 +1,8 @@
 """The usage items of an invoice as a file that customers can calculate with: CSV or XLSX.
 
 Dates are dates and numbers are numbers, whatever the language: in CSV as 2024-01-31 and 12.5, with
-a semicolon between the columns, which spreadsheets of all countries take for one, and a byte order
-mark, by which they know that it is UTF-8.
+semicolons between the columns, which spreadsheets in all countries accept, and a byte order mark,
+by which they recognise UTF-8.
 """
 
 import csv

@@ -6,7 +6,7 @@ from .kept import KeptCommon
 
 
 class InvoiceRunCommon(KeptCommon):
-    """Partners, products and users of the real roles; makers of contracts and runs."""
+    """Partners, products and users of the real roles; helpers that create contracts and runs."""
 
     @classmethod
     def _make_records(cls):
@@ -56,7 +56,7 @@ class InvoiceRunCommon(KeptCommon):
 
     @classmethod
     def _make_contract(cls, lines=None, activate=True, **vals):
-        """Make an active contract; ``lines`` are price line values, default one at 100 a month."""
+        """Create an active contract; ``lines`` are price line values, default 100 a month."""
         vals.setdefault("partner_id", cls.debtor.id)
         vals.setdefault("company_id", cls.company.id)
         vals.setdefault("date_start", "2020-01-10")
@@ -79,7 +79,7 @@ class InvoiceRunCommon(KeptCommon):
 
     @classmethod
     def _make_run(cls, invoice_date, scenario=None, **vals):
-        """Make an ad hoc run of ``scenario`` (default: all contracts)."""
+        """Create an ad hoc run of ``scenario`` (default: all contracts)."""
         scenario = scenario or cls.scenario
         return cls.env["invoice.run"].create(
             {"scenario_id": scenario.id, "invoice_date": invoice_date, **vals}
@@ -93,9 +93,9 @@ class InvoiceRunCommon(KeptCommon):
         return run
 
     def _make_invoices(self, run, user=None):
-        """Approve ``run`` as reviewer and make its invoices; amounts must exist.
+        """Approve ``run`` as reviewer and create its invoices; amounts must exist.
 
-        What has changed since would be refused: it counts as approved before the change.
+        It counts as approved before any change of its contracts, which would be refused otherwise.
         """
         approved = run.with_user(self.reviewer)
         if approved.stale_count:

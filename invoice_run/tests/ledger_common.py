@@ -7,7 +7,7 @@ class LedgerCommon(InvoiceRunCommon):
     """What Accounting does to invoices of runs, and what the customer then owes."""
 
     def _bill(self, lines=None, date="2024-01-15", **vals):
-        """Bill a contract from 1 January 2024; return its confirmed invoice."""
+        """Invoice a contract from 1 January 2024; return its confirmed invoice."""
         vals.setdefault("date_start", "2024-01-01")
         self.contract = self._make_contract(lines, **vals)
         self.run = self._run_all(date)

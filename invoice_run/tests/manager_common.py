@@ -17,7 +17,7 @@ class ManagerCommon(InvoiceRunCommon):
         return self._work(manager, manager.action_fetch(vals))
 
     def _work(self, manager, state):
-        """Look on until nothing is queued, as the browser does."""
+        """Ask for progress until nothing is queued, as the browser does."""
         for _number in range(50):
             if not state["run"] or state["run"]["job"] == "none":
                 return state

@@ -33,7 +33,7 @@ OWN_OF_EACH = {
 
 
 class SaleRunCommon(InvoiceRunCommon):
-    """Makers of confirmed orders, and the comparison with what Sales itself would invoice."""
+    """Helpers that create confirmed orders, and compare with what Sales itself would invoice."""
 
     @classmethod
     def setUpClass(cls):
@@ -51,7 +51,7 @@ class SaleRunCommon(InvoiceRunCommon):
 
     @classmethod
     def _make_order(cls, lines=None, confirm=True, **vals):
-        """Make a confirmed order; ``lines`` are values, default two pieces at 10."""
+        """Create a confirmed order; ``lines`` are values, default two pieces at 10."""
         vals.setdefault("partner_id", cls.debtor.id)
         vals.setdefault("company_id", cls.company.id)
         order = cls.env["sale.order"].create(
@@ -71,7 +71,7 @@ class SaleRunCommon(InvoiceRunCommon):
 
     @classmethod
     def _make_twin(cls, order):
-        """Make an order like ``order``, in the same state."""
+        """Create an order like ``order``, in the same state."""
         twin = order.copy({"client_order_ref": order.client_order_ref})
         twin.action_confirm()
         twin.date_order = order.date_order
@@ -133,7 +133,7 @@ class SaleRunCommon(InvoiceRunCommon):
         )
 
     def _get_stored(self, record, names):
-        """Return {field: value} of all that is stored, but what is each one's own."""
+        """Return {field: value} of all stored fields that two equal records share."""
         result = {}
         for name, field in record._fields.items():
             if not field.store or not field.column_type or name in OWN_OF_EACH:

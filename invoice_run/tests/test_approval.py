@@ -86,7 +86,7 @@ class TestApproval(InvoiceRunCommon):
         run._process_queue()
 
     def _execute(self, query, *values):
-        """Change rows past everything that Odoo checks."""
+        """Change rows by SQL, so that Odoo checks nothing."""
         self.env.flush_all()
         self.env.cr.execute(query, values)
         self.env.invalidate_all(flush=False)
@@ -156,7 +156,7 @@ class TestApproval(InvoiceRunCommon):
 
     @contextmanager
     def _refused(self, count=1):
-        """What is changed inside past Odoo gets no invoice; the rest does."""
+        """What the block changes by SQL gets no invoice; the rest does."""
         self._approve()
         yield
         self._invoice()
@@ -376,7 +376,7 @@ class TestFourEyes(InvoiceRunCommon):
         return schedule
 
     def _submit(self, run):
-        """Have the scheduled action submit the run and make its amounts."""
+        """Have the scheduled action submit the run and generate its amounts."""
         self.env["invoice.run"].with_user(SUPERUSER_ID)._activate_due_runs()
         run.with_user(SUPERUSER_ID)._process_queue()
         self.assertEqual(run.state, "amounts")

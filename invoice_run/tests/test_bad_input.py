@@ -17,7 +17,7 @@ REFUSED = (UserError, ValueError)
 class BadInputCommon(InvoiceRunCommon):
     @contextmanager
     def assertRefused(self, message):
-        """What is done inside is refused with ``message``, and leaves nothing behind."""
+        """What the block does is refused with ``message`` and leaves nothing behind."""
         with mute_logger("odoo.sql_db"), self.assertRaisesRegex(REFUSED, message):
             try:
                 with self.env.cr.savepoint():

@@ -10,7 +10,7 @@ from .common import InvoiceRunCommon
 
 class BillingCommon(InvoiceRunCommon):
     def _propose(self, target, scenario=None, **vals):
-        """Make the amounts of an ad hoc run; they claim their days."""
+        """Generate the amounts of an ad hoc run; they claim their days."""
         return self._make_amounts(self._make_run(target, scenario, **vals))
 
     def _get_proposals(self, run):

@@ -17,7 +17,7 @@ class TestComparison(InvoiceRunCommon):
         self.assertEqual(document.is_outlier, outlier)
 
     def test_shared_customer_is_compared_within_the_company(self):
-        """Usage without contract is compared by customer, whom another company invoices as well."""
+        """Usage without contract is compared by customer, whom another company may invoice too."""
         other = self.setup_other_company()["company"]
         scenario = self._make_scenario("Other", source="usage", company_id=other.id)
         product = self._make_product("Usage", 7777.0)

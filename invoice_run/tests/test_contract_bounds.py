@@ -55,7 +55,7 @@ class BoundsCommon(MeteringCommon):
 @tagged("post_install", "-at_install")
 class TestContractMinimum(BoundsCommon):
     def test_what_is_missing_is_a_line_of_its_own(self):
-        """30.00 and 35.00 of usage are 65.00: 35.00 are missing of 100.00."""
+        """30.00 and 35.00 of usage are 65.00: 35.00 short of 100.00."""
         contract = self._make_bounded()
         self._drive(contract, d0105=25)
         run = self._make_amounts(self._make_run("2024-01-31"))
@@ -102,7 +102,7 @@ class TestContractMinimum(BoundsCommon):
         self.assertEqual(document.date_from, self._date("2024-02-01"))
 
     def test_late_usage_lowers_it(self):
-        """10 more are 20.00: as much less is missing."""
+        """10 more are 20.00, by which the shortfall is lower."""
         contract = self._make_bounded()
         self._drive(contract, d0105=25)
         self._run_all("2024-01-31")
@@ -172,7 +172,7 @@ class TestContractMinimum(BoundsCommon):
         self.assertEqual(self._get_bounds(self._run_all("2024-02-15")), [-2.0])
 
     def test_line_that_ends_early_raises_it(self):
-        """15.48 of the rent are given back: as much is missing then."""
+        """15.48 of the rent are credited, by which the shortfall is higher."""
         contract = self._make_bounded()
         self._run_all("2024-01-31")
         contract.line_ids[0].date_end = "2024-01-15"

@@ -64,7 +64,7 @@ class TestCorrections(InvoiceRunCommon):
                 self.assertAlmostEqual(sum(credits.mapped("amount_total")), total)
 
     def _credit_step_by_step(self, ends, total):
-        """Bill January and February; return the credit notes of the end moved to each of ``ends``.
+        """Invoice two months; return the credit notes as the end moves to each of ``ends``.
 
         :param total: of the invoice of February
         """

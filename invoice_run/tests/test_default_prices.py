@@ -6,7 +6,7 @@ from .common import InvoiceRunCommon
 
 @tagged("post_install", "-at_install")
 class TestDefaultPrices(InvoiceRunCommon):
-    """A price that nobody gave is Odoo's: currency, unit, pricelist, included taxes."""
+    """The default price is Odoo's: currency, unit, pricelist, included taxes."""
 
     @classmethod
     def setUpClass(cls):

@@ -226,7 +226,7 @@ class TestExplanation(ExplanationCommon):
         self.assertReasons(run, contract, ("author", "take the scenario over"))
 
     def _hide(self, model, user, domain):
-        """Let ``user`` see what ``domain`` says of ``model``, by a role of his own."""
+        """Let ``user`` see what ``domain`` says of ``model``, by a role of the user's own."""
         group = (
             self.env["res.groups"]
             .sudo()

@@ -398,7 +398,7 @@ class Walk:
         self._check_recomputed()
 
     def _check_credits(self):
-        """What was given back in full was given back to the cent."""
+        """What was credited in full was credited to the cent."""
         for line in self._get_lines():
             amounts = self._get_amounts(line)
             for amount in amounts.filtered(lambda one: one.superseded_by_id and not one.is_claimed):
@@ -464,7 +464,7 @@ class Walk:
             self.test.assertFalse(missed, self.show(f"line {line.id}: {sorted(missed)[:3]} …"))
 
     def finish(self):
-        """Bill the final state to its end and return the lines that have days."""
+        """Invoice the final state to its end and return the lines that have days."""
         test = self.test
         self.contract.write({"date_end": self.last, "billing_mode": "periodic"})
         self._close_documents()

@@ -9,7 +9,7 @@ from .ledger_common import LedgerCommon
 
 @tagged("post_install", "-at_install")
 class TestMirroredCredits(LedgerCommon):
-    """A correction is the mirror of the invoice line that it gives back."""
+    """A correction mirrors the invoice line that it credits."""
 
     def _get_mirror(self, move):
         """Return what the journal items of ``move`` come to, by account and tax."""
@@ -90,7 +90,7 @@ class TestMirroredCredits(LedgerCommon):
 
 @tagged("post_install", "-at_install")
 class TestCreditLinks(LedgerCommon):
-    """Wherever Odoo copies a line, it names what it gives back; nothing hangs."""
+    """Wherever Odoo copies a line, the copy names what it credits."""
 
     def _get_left(self):
         line = self.contract.line_ids

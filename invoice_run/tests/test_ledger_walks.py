@@ -96,7 +96,7 @@ class Bill:
         return part / self.of.cost(self.first, self.last, self.price)
 
     def to_give_back(self, end):
-        """What is to be given back when the days after ``end`` are not owed."""
+        """What is to be credited when the days after ``end`` are not owed."""
         amount = self.booked - cents(self.booked * self.share(end)) - sum(self.corrections)
         for kind, credit, days in self.credits:
             if kind == "last":
@@ -197,7 +197,7 @@ class LedgerWalk:
         return due
 
     def get_credits_due(self):
-        """Return [(invoice, last day kept, amount)] of what is to be given back now."""
+        """Return [(invoice, last day kept, amount)] of what is to be credited now."""
         result = []
         for bill in self.bills:
             end = self.get_end(bill.of)
@@ -294,7 +294,7 @@ class LedgerWalk:
         return START + timedelta(days=self.random.randrange((self.today - START).days + 60))
 
     def _get_day_to_end(self):
-        """Return a day, preferably one of days of which something was given back already."""
+        """Return a day, preferably one of days of which something was credited already."""
         credited = [
             bill
             for bill in self.bills

@@ -173,7 +173,7 @@ class TestAutomation(LifecycleCommon):
 
 @tagged("post_install", "-at_install")
 class TestActivities(LifecycleCommon):
-    """One activity for whom it concerns, while there is something to do; all in the chatter."""
+    """One activity for the user concerned, while there is something to do; all in the chatter."""
 
     @classmethod
     def setUpClass(cls):

@@ -54,7 +54,7 @@ class MeteringCommon(InvoiceRunCommon):
 
     @classmethod
     def _drive(cls, contract, **quantities):
-        """Make usage of ``contract``: {"d0105": 3} are three kilometres on 5 January."""
+        """Create usage of ``contract``: {"d0105": 3} are three kilometres on 5 January."""
         items = cls.env["billing.usage"]
         for day, quantity in quantities.items():
             items |= cls._make_usage(

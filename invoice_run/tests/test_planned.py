@@ -115,7 +115,7 @@ class TestPlannedPrices(InvoiceRunCommon):
         self.assertAmounts(run, [150.0])
 
     def test_correction_of_two_prices(self):
-        """The end of the contract gives back each part at its own price."""
+        """The end of the contract credits each part at its own price."""
         contract = self._make_ramp(("2024-01-16", 200.0))
         self._run_all("2024-01-15")
         contract.date_end = "2024-01-10"
@@ -207,7 +207,7 @@ class TestPlannedPrices(InvoiceRunCommon):
         self.assertEqual([reason["text"] for reason in changes[0].reasons], ["quantity 1 → 3"])
 
     def test_outdated_and_four_eyes(self):
-        """A planned price outdates the amounts, and who planned it prepared the run."""
+        """A planned price marks the amounts, and the user who planned it prepared the run."""
         contract = self._make_ramp()
         run = self._make_amounts(self._make_run("2024-01-15"))
         line = contract.line_ids.with_user(self.user)

@@ -285,7 +285,7 @@ class TestPortalRights(PortalCommon):
                 getattr(contract, action)()
 
     def test_portal_user_reads_no_settings_of_ours(self):
-        """Of what this addon adds to Odoo's models a customer reads what his invoices print."""
+        """Of what this addon adds to Odoo's models a customer reads what invoices print."""
         printed = {
             "account.move.billing_title",
             "account.move.line.billing_date_from",

@@ -209,7 +209,7 @@ class TestPriceUpdates(InvoiceRunCommon):
         self.assertEqual(len(contract.line_ids.price_ids), 1)
 
     def test_prepared_the_run(self):
-        """Whoever applies new prices has prepared what is invoiced at them."""
+        """The user who applies new prices has prepared what is invoiced at them."""
         self._apply(self._make_update(self._make_rent()))
         run = self._make_amounts(self._make_run("2024-01-15"), self.manager)
         self.assertTrue(run._get_prepared_by(self.user))

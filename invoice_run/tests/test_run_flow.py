@@ -307,7 +307,7 @@ class TestRunFlow(InvoiceRunCommon):
 
 @tagged("post_install", "-at_install")
 class TestClaims(InvoiceRunCommon):
-    """The database refuses to invoice a day twice; Accounting gives periods back."""
+    """The database refuses to invoice a day twice; Accounting releases periods."""
 
     def test_database_refuses_a_second_claim(self):
         self._make_contract(date_start="2024-01-01")

@@ -120,6 +120,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
         makers = {
             **self._get_contract_makers(),
             **self._get_price_makers(),
+            **self._get_index_makers(),
             **self._get_run_makers(),
             **self._get_dialog_makers(),
             **self._get_report_makers(),
@@ -150,7 +151,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
         }
 
     def _get_price_makers(self):
-        """Return {model: function that returns values} of tariffs, indexes and planned prices."""
+        """Return {model: function that returns values} of tariffs, planned prices, updates."""
         company = {"company_id": self.company.id}
         return {
             "billing.tariff": lambda: {
@@ -167,6 +168,18 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 "contract_line_id": self._make("billing.contract.line").id,
                 "date_from": "2030-01-01",
             },
+            "billing.price.update": lambda: {"name": "Prices 2025", **company},
+            "billing.price.update.line": lambda: {
+                "update_id": self._make("billing.price.update").id,
+                "contract_line_id": self.contract.line_ids[:1].id,
+                "date_from": "2030-01-01",
+            },
+        }
+
+    def _get_index_makers(self):
+        """Return {model: function that returns values} of indexes and their clauses."""
+        company = {"company_id": self.company.id}
+        return {
             "billing.index": lambda: {
                 "code": f"X{self.env['billing.index'].sudo().search_count([])}",
                 "name": "Prices",
@@ -189,12 +202,6 @@ class TestSecurityMatrix(InvoiceRunCommon):
                 "index_id": self._make("billing.index").id,
                 "base_month": "2024-01-01",
                 "first_date": "2025-01-01",
-            },
-            "billing.price.update": lambda: {"name": "Prices 2025", **company},
-            "billing.price.update.line": lambda: {
-                "update_id": self._make("billing.price.update").id,
-                "contract_line_id": self.contract.line_ids[:1].id,
-                "date_from": "2030-01-01",
             },
         }
 
@@ -290,7 +297,7 @@ class TestSecurityMatrix(InvoiceRunCommon):
     def _make(self, model):
         """Return a record of ``model``: a new one, or one that the engine made.
 
-        A dialog belongs to whoever opened it: ``opener``.
+        A dialog belongs to the user who opened it: ``opener``.
         """
         made = {
             "invoice.run.document": self.waiting.document_ids,

@@ -1,4 +1,4 @@
-"""Selection and rules of a scenario are read with the rights of whoever wrote them."""
+"""Selection and rules of a scenario are read with the rights of the user who wrote them."""
 
 from freezegun import freeze_time
 

@@ -16,7 +16,7 @@ from .sending_common import SendingCommon
 
 @tagged("post_install", "-at_install")
 class TestSending(SendingCommon):
-    """Mails really leave through SMTP, to whom they should and once."""
+    """Mails really leave through SMTP, once, to the right recipients."""
 
     def _get_pdf_text(self):
         [attachment] = self.inbox.mails[0].iter_attachments()

@@ -5,7 +5,7 @@ from .sending_common import SendingCommon
 
 @tagged("post_install", "-at_install")
 class TestSendingCredits(SendingCommon):
-    """Credit notes of a reversed run go to whom the invoices went, by the same way, once."""
+    """Credit notes of a reversed run go once to the recipients of the invoices, in the same way."""
 
     def _reverse(self, run):
         """Reverse as a user; return the documents of the credit notes."""

@@ -258,7 +258,7 @@ class TestSendingFaults(SendingCommon):
         self.assertEqual(run.job, "none")
 
     def test_connection_lost_while_handing_over(self):
-        """Perhaps it left: no retry sends it again, only a person who names it."""
+        """It may have left: no retry sends it again, only a person can."""
         lost = self._make_customer("Lost", "lost@example.com")
         run = self._make_run_to_send(lost, self.debtor)
         self.inbox.hang_up_on = "lost@example.com"

@@ -71,7 +71,7 @@ class TestSharedWalks(SharedCommon, BoundsCommon):
         self._run_all("2024-01-31")
 
     def _leave_out(self, random, contract, meters):
-        """Exclude one amount, calculate again what that outdates, invoice the rest."""
+        """Exclude one amount, recalculate what that marks, invoice the rest."""
         run = self._make_amounts(self._make_run("2024-01-31"))
         if not run.line_ids:
             return

@@ -279,7 +279,7 @@ class TestSharedBands(SharedCommon):
         self.assertRegex(run.document_ids.error, "on hold")
 
     def test_two_runs_hold_parts_of_one_period(self):
-        """What the second counted is released: it is outdated, the first is not."""
+        """What the second counted is released: the second is marked, the first is not."""
         contract = self._make_shared()
         self._use(contract, "M1", "01-05", 20)
         self._use(contract, "M2", "01-06", 30)

@@ -214,7 +214,7 @@ class TestTimeline(LedgerCommon):
 @tagged("post_install", "-at_install")
 @freeze_time("2020-02-15")
 class TestPortalTimeline(PortalCommon):
-    """The same months for the customer: what he owes, by name, and nothing inside."""
+    """The same months for the customer: invoices by name, and nothing internal."""
 
     def _get_months(self):
         self.contract.invalidate_recordset()

@@ -15,7 +15,7 @@ QUIET = (
 
 @tagged("post_install", "-at_install")
 class TestTrouble(LifecycleCommon):
-    """Work that stops for a reason that nobody foresaw: somebody is told, nothing is lost."""
+    """Work that stops for an unforeseen reason: somebody is told, and nothing is lost."""
 
     @mute_logger(*QUIET)
     def _run_cron_broken(self, job="amounts", text="disk is full"):

@@ -156,7 +156,7 @@ class UndoWalk(test_invariants.Walk):
         return super().check()
 
     def _check_money(self):
-        """What is invoiced, net of what was given back, is what the claims say."""
+        """What is invoiced, net of what was credited, is what the claims say."""
         moves = self._get_moves().filtered(lambda move: move.state != "cancel")
         invoices = moves.filtered(lambda move: move.move_type == "out_invoice")
         given_back = invoices.reversal_move_ids.filtered(

@@ -1,4 +1,4 @@
-"""Dialogs and reports belong to whoever opened them."""
+"""Dialogs and reports belong to the user who opened them."""
 
 from odoo.exceptions import AccessError
 from odoo.fields import Command
@@ -238,7 +238,7 @@ class TestNamesElsewhere(InvoiceRunCommon):
                     yield name, field
 
     def _get_answers(self, name, field):
-        """Return what a user of another company is told when he names a record, as text."""
+        """Return what a user of another company is told on naming a record, as text."""
         Model = self.env[name].with_user(self.stranger)
         record = self.secrets[field.comodel_name]
         spec = {field.name: {"fields": {"display_name": {}}}}

@@ -259,7 +259,7 @@ class BillingContractChange(models.TransientModel):
 
     @api.model
     def _get_left_out(self, changes):
-        """Return those that somebody may wonder about: not lines that are over by then."""
+        """Return the lines left out that users may wonder about, without those ended by then."""
         return [one for one in changes if one.reason and one.reason != price_change.ENDED]
 
     def _get_left_out_texts(self, changes):

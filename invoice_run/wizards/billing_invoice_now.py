@@ -183,7 +183,7 @@ class BillingInvoiceNow(models.TransientModel):
         return self._get_dialog()
 
     def _get_asked(self):
-        """Return what the user chose, of what decides on what is shown."""
+        """Return those choices of the user on which the contents of the dialog depend."""
         day = fields.Date.to_string(self.invoice_date)
         return [day, self.scenario_id.id, self.send_by]
 

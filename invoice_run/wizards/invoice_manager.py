@@ -59,7 +59,7 @@ class InvoiceManager(models.TransientModel):
         }
 
     def _check_mine(self):
-        """Refuse whoever has no role, or not in this company.
+        """Refuse users without a role, or without one in this company.
 
         :raises AccessError: says so
         """

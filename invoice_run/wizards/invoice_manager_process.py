@@ -89,7 +89,7 @@ class InvoiceManager(models.TransientModel):
     def action_work(self):
         """Carry out a small step of what is queued, and return the state.
 
-        Large work, and what another worker is on, is left to the background.
+        Large jobs, and those that another worker is on, are left to the background.
         """
         run = self._get_run()
         run.check_access("write")

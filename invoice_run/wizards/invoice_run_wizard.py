@@ -4,9 +4,9 @@ from odoo.models import LOG_ACCESS_COLUMNS
 
 
 class InvoiceRunWizard(models.AbstractModel):
-    """A dialog or report that belongs to whoever opened it.
+    """A dialog or report that belongs to the user who opened it.
 
-    Record rules of each such model keep everybody else off: nobody changes what a button does
+    Record rules of each such model keep all other users out: nobody can change what a button does
     that another user presses. Its subject is fixed when it is opened, and it points at
     nothing that its user may not read: Odoo shows the name of what a record points at to
     everybody who may read the record.

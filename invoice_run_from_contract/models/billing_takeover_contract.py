@@ -110,7 +110,7 @@ class BillingTakeoverContract(models.AbstractModel):
 
     @api.model
     def _get_payment_vals(self, plan):
-        """Return the payment method of a payment mode, where it has one account for sure."""
+        """Return the payment method of a payment mode, where that has a fixed journal."""
         if "payment_mode_id" not in plan.record._fields:
             return {}
         mode = plan.record.payment_mode_id
@@ -283,7 +283,7 @@ class BillingTakeoverContract(models.AbstractModel):
 
     @api.model
     def _is_variable(self, line, spans, scheduled):
-        """Whether a formula, of whatever addon, gives the quantity."""
+        """Whether a formula, of any addon, gives the quantity."""
         if "qty_type" in line._fields and line.qty_type == "variable":
             return True
         coming = zip(spans[:3], scheduled[:3], strict=True)
@@ -310,7 +310,7 @@ class BillingTakeoverContract(models.AbstractModel):
 
     @api.model
     def _add_texts(self, plan):
-        """Put notes to the lines with which they are printed; name what has no place here."""
+        """Add notes to the lines with which they are printed; report what has no place here."""
         rows = {row.key: row for row in plan.lines}
         previous, waiting = None, []
         for line in plan.record.contract_line_ids:

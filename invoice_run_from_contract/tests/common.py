@@ -53,7 +53,7 @@ class FromContractCommon(InvoiceRunCommon):
         return contract
 
     def _invoice_oca(self, contract, count, post=False):
-        """Have OCA's module make the next invoices."""
+        """Have OCA's module create the next invoices."""
         moves = self.env["account.move"]
         for _number in range(count):
             moves += contract._recurring_create_invoice()

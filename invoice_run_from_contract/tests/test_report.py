@@ -65,7 +65,7 @@ class TestReport(FromContractCommon):
         self.assertIn(f"{move.name} were credited", "".join(self._get_texts(report, "accept")))
 
     def test_started_without_invoices(self):
-        """Imported there with a next date: only somebody knows what was invoiced."""
+        """Imported there with a next date: a person has to say what was invoiced."""
         contract = self._make_oca(date_start="2022-01-01")
         contract.recurring_next_date = "2024-05-01"
         contract.contract_line_ids.recurring_next_date = "2024-05-01"

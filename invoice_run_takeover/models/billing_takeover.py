@@ -9,7 +9,7 @@ MANAGER = "invoice_run.invoice_run_group_manager"
 
 
 class BillingTakeover(models.Model):
-    """A contract of another module that was taken over, and how to take that back."""
+    """A contract of another module that was taken over, and how to undo that."""
 
     _name = "billing.takeover"
     _description = "Take-Over of a Contract"

@@ -60,7 +60,7 @@ class BillingTakeoverSource(models.AbstractModel):
 
     @api.model
     def _restart_record(self, record, values):
-        """Take :meth:`_stop_record` back."""
+        """Undo :meth:`_stop_record`."""
         record.active = values["active"]
 
     # ------------------------------------------------------------------
@@ -313,7 +313,7 @@ class BillingTakeoverSource(models.AbstractModel):
     def _lock(self, record):
         """Keep others, the other module's scheduled action too, off ``record``; read it anew.
 
-        :raises UserError: somebody else is at it just now
+        :raises UserError: somebody else is working on it
         """
         try:
             record.lock_for_update()

@@ -400,7 +400,7 @@ class TestBulkEquality(InvoiceRunCommon):
         )
 
     def _pretend_module(self, module, **limits):
-        """Have an addon with overrides that were read be installed."""
+        """Pretend that an addon with known overrides is installed."""
         known = Known(frozenset(), **limits)
         names = {**known_overrides.KNOWN_OVERRIDES, module: [known]}
         self.patch(known_overrides, "KNOWN_OVERRIDES", names)

@@ -68,7 +68,7 @@ class TestCore(InvoiceRunCommon):
     # ------------------------------------------------------------------
 
     def _change(self, *names):
-        """Have Odoo's methods be others than those that were read."""
+        """Pretend that Odoo's methods differ from those that were read."""
         changed = {name: core.REPEATED[name]._replace(hashes=("other",)) for name in names}
         self.patch(core, "REPEATED", {**core.REPEATED, **changed})
         self.patch(self.env.registry, "_invoice_run_changed", None)

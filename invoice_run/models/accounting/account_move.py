@@ -106,10 +106,10 @@ class AccountMove(models.Model):
             self._forget_credit_documents()
 
     def _get_moves_of_runs(self):
-        """Return those of these moves that invoice something of runs, or give it back.
+        """Return those of these moves that invoice something of runs, or credit it.
 
-        Every confirmation of any journal entry passes here. Moves and items are read by Odoo then
-        in any case, so of what has nothing to do with a run no query is asked; one of reversals.
+        Every confirmation of a journal entry passes here. Odoo has read moves and items by then, so
+        entries that have nothing to do with a run cost no query, and reversals cost one.
         """
         # sudo: whoever confirms an entry need not see the run that created the invoice
         moves = self.sudo()
@@ -142,7 +142,7 @@ class AccountMove(models.Model):
         return credits.with_env(self.env)
 
     def _touch(self):
-        """Let two transactions that credit these invoices at once not both succeed.
+        """Prevent two transactions that credit these invoices at once from both succeeding.
 
         The second one is repeated, and then sees what the first one left.
         """
@@ -166,14 +166,14 @@ class AccountMove(models.Model):
         return lines.search([("move_id", "in", self.ids), ("invoice_run_line_id", "!=", False)])
 
     def _forget_unsent_mails(self):
-        """Withdraw emails with these moves as they were; they are sent anew when confirmed."""
+        """Withdraw unsent emails of these moves; they are sent anew when confirmed."""
         # sudo: whoever changes an invoice need not see the run that created it
         documents = self.env["invoice.run.document"].sudo()
         domain = [("move_id", "in", self.ids), ("send_state", "=", "pending")]
         documents.search([*domain, ("send_message_id", "!=", False)])._forget_unsent_mails()
 
     def _forget_credit_documents(self):
-        """Do not send credit notes of a run that are deleted or cancelled before they left."""
+        """Do not send credit notes of a run that are deleted or cancelled before they were sent."""
         if not self:
             return
         # sudo: whoever cancels a credit note need not see the run that created it
@@ -201,7 +201,7 @@ class AccountMove(models.Model):
     def _get_document_to_follow(self):
         """Return the document of a run that this message sends.
 
-        Sent by somebody in Accounting, it is the run's mail if the run has still to send one.
+        A message that somebody sends in Accounting counts as the run's if that has yet to send one.
         """
         batch = self.env.context.get("invoice_run_batch")
         if batch:
@@ -271,9 +271,9 @@ class AccountMove(models.Model):
         )
 
     def _note_given_back(self):
-        """Note, for the database, which of these invoices no longer hold their amounts.
+        """Note, for the unique indexes, which of these invoices no longer hold their amounts.
 
-        With it the database refuses a second invoice in force, see the unique indexes.
+        By these, the database refuses a second invoice in force.
         """
         changed = self.filtered(
             lambda move: move.billing_given_back != bool(move._get_giving_back())
@@ -308,7 +308,7 @@ class AccountMove(models.Model):
     def _check_not_given_back(self):
         """Refuse to take back an invoice whose credit note released its periods.
 
-        The credit note alone would stay: the customer would get the money back twice.
+        Only the credit note would remain: the customer would get the money back twice.
 
         :raises UserError: names the credit note
         """

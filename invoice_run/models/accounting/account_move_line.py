@@ -89,7 +89,7 @@ class AccountMoveLine(models.Model):
         return lines.filtered(lambda line: any(line._is_other(name, vals[name]) for name in names))
 
     def _is_other(self, name, value):
-        """Whether ``value``, as given to ``write``, is another one than this line has."""
+        """Whether ``value``, as given to ``write``, differs from that of this line."""
         field = self._fields[name]
         new = field.convert_to_record(field.convert_to_cache(value, self), self)
         if field.type == "float":

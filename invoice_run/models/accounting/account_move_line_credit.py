@@ -52,9 +52,9 @@ class AccountMoveLine(models.Model):
         return {line_id: (float(total), float(days or 0)) for line_id, total, days in rows}
 
     def _check_credits_undone(self):
-        """Refuse to change or take away what a credit credits: the credit would refer to nothing.
+        """Refuse to change or remove what a credit credits: the credit would refer to nothing.
 
-        A goodwill stands on its own. Two credits that cancel each other out count as none.
+        A goodwill credit stands on its own. Two credits that cancel each other out count as none.
 
         :raises UserError: names invoice and credit
         """
@@ -97,7 +97,7 @@ class AccountMoveLine(models.Model):
             line._check_enough_left(mine, given_back.get(line.id, (0.0, 0.0))[0])
 
     def _takes_credit_back(self):
-        """Whether this line takes a credit back that somebody created by hand."""
+        """Whether this line undoes a credit that somebody created by hand."""
         reversed_lines = self.move_id.reversed_entry_id.line_ids
         credits = reversed_lines.filtered(
             lambda line: line.billing_credited_line_id == self.billing_credited_line_id
@@ -105,9 +105,9 @@ class AccountMoveLine(models.Model):
         return bool(credits) and not credits.invoice_run_line_id
 
     def _check_not_built_upon(self):
-        """Refuse to take back credits by hand when a run credited the rest of their line since.
+        """Refuse to undo credits by hand when a run has since credited the rest of their line.
 
-        It would have credited too little: the customer would owe days that are not invoiced.
+        The run would then have credited too little: the customer would owe days of no invoice.
 
         :raises UserError: names the credit by hand and the later one
         """
@@ -126,7 +126,7 @@ class AccountMoveLine(models.Model):
                 )
 
     def _check_enough_left(self, credits, given_back):
-        """Refuse ``credits`` of this line after which less than nothing would be left of it.
+        """Refuse ``credits`` of this line that exceed what is left of it.
 
         :param given_back: what other credits took, negative on an invoice
         """
@@ -160,14 +160,14 @@ class AccountMoveLine(models.Model):
         )
 
     def _is_money_back(self):
-        """Whether this line credits an invoice line, rather than taking a credit back."""
+        """Whether this line credits an invoice line, rather than undoing a credit."""
         origin = self.billing_credited_line_id
         return self._get_signed_subtotal() * origin._get_signed_subtotal() < 0
 
     def _get_unasked_credits(self):
-        """Return the confirmed lines that credit this invoice line, where nobody said why.
+        """Return the confirmed lines that credit this invoice line and whose reason nobody gave.
 
-        Lines that somebody added to a credit note of its invoice too: they name no line.
+        Also lines that somebody added to a credit note of its invoice: they name no line.
         """
         self.ensure_one()
         domain = Domain("parent_state", "=", "posted") & Domain("billing_credit_kind", "=", False)

@@ -86,7 +86,7 @@ def _freeze(distribution):
 
 
 class AccountMove(models.Model):
-    """The month-end entry of a cut-off: one a company and day, reversed on the next day.
+    """The month-end entry of a cut-off: one per company and day, reversed on the next day.
 
     A draft is recalculated when it is confirmed, if the ledger has changed by then. What it
     moves is in its details, line by line.
@@ -116,7 +116,7 @@ class AccountMove(models.Model):
 
     @api.model
     def _create_cutoff_entry(self, company, date):
-        """Return the entry of this cut-off as a draft that says what the ledger says now.
+        """Return the entry of this cut-off as a draft, with the amounts of the ledger as it is now.
 
         :raises UserError: an account is missing, the books are closed, nothing is to be booked,
             or the entry is posted already
@@ -129,7 +129,7 @@ class AccountMove(models.Model):
     def _open_cutoff_entry(self, company, date):
         """Return the draft of this cut-off that waits, or a new one, still without lines.
 
-        Whatever confirms it renews it, so that the amounts are computed once.
+        Its amounts are calculated when it is confirmed, and so only once.
 
         :raises UserError: the books are closed, or the entry is posted already
         """
@@ -169,7 +169,7 @@ class AccountMove(models.Model):
         return self.env["billing.cutoff.rows"].sudo()._get_rows(company, date)
 
     def _write_cutoff(self, rows):
-        """Write the lines and details that ``rows`` of the ledger create."""
+        """Write the lines and details that follow from ``rows`` of the ledger."""
         self.ensure_one()
         self._check_cutoff_accounts(rows)
         lines = cutoff.entry_lines(self._get_cutoff_row(row) for row in rows)
@@ -217,7 +217,7 @@ class AccountMove(models.Model):
         }
 
     def _renew_cutoff(self):
-        """Write these drafts anew where the ledger says something else than they do.
+        """Recalculate these drafts where the ledger has changed.
 
         :raises UserError: nothing is left to be booked
         """

@@ -14,9 +14,10 @@ class BillingCutoffRows(models.AbstractModel):
     """The amounts of a cut-off, from the ledger: the report shows and the entry books them.
 
     Deferred: what is left of each invoice line in force for the days after the date, as booked:
-    its account, analytic distribution and rate. Whatever became of the contract since: whoever
-    cancels it must credit what was invoiced. Accrued: what the days up to the date cost that no
-    invoice covers, at the contract's price and the rate of the date; usage up to the date too.
+    its account, analytic distribution and rate. It does not matter what became of the contract
+    since: what was invoiced must be credited when it is cancelled. Accrued: what the days up to
+    the date cost that no invoice covers, at the contract's price and the rate of the date, and
+    usage up to the date.
 
     Only entries confirmed with an accounting date up to the date count.
     """
@@ -75,7 +76,7 @@ class BillingCutoffRows(models.AbstractModel):
 
     @api.model
     def _get_usage(self, company, date):
-        """Return the items that are not on a confirmed invoice in time, or on one too early."""
+        """Return the items with no confirmed invoice by the date, or one before their own day."""
         late = Domain("state", "!=", "posted") | Domain("date", ">", date)
         open_items = Domain("state", "!=", "invoiced")
         open_items |= Domain("run_line_ids.move_line_ids.move_id", "any", late)
@@ -157,7 +158,7 @@ class BillingCutoffRows(models.AbstractModel):
     def _get_untaxed(self, line, terms, period, part):
         """Return what ``part`` of a billing period costs, without the taxes in its price.
 
-        As a share of what the invoice of the whole period would show.
+        It is a share of what the invoice of the whole period would show.
         """
         taxes = self._get_taxes(line)
         whole = line._get_charge_vals(terms, period, taxes)
@@ -219,7 +220,7 @@ class BillingCutoffRows(models.AbstractModel):
         return self._get_source(record)._get_run_document_records()["fiscal_position_id"]
 
     def _get_account(self, record):
-        """Return the revenue account that the invoice line would get, possibly none."""
+        """Return the revenue account that the invoice line would get; it may be empty."""
         source = self._get_source(record)
         position = self._get_position(record)
         return source._get_run_account(record.product_id, record.company_id, position)

@@ -12,7 +12,7 @@ REVERSE_AT_ONCE = 50
 
 
 class InvoiceRun(models.Model):
-    """Take back what was invoiced: credit notes, after which the periods are billable again."""
+    """Reverse what was invoiced by credit notes, after which the periods are billable again."""
 
     _inherit = "invoice.run"
 
@@ -76,7 +76,7 @@ class InvoiceRunDocument(models.Model):
     def action_reverse(self):
         """Credit the confirmed invoices of these documents, as a run credits all of its own.
 
-        In any order; only what a later credit builds on cannot be taken back before it. Many are
+        In any order, except that a later credit must be undone before what it builds on. Many are
         credited in the background.
 
         :return: action that opens the credit notes, or the runs where they are still to come
@@ -114,7 +114,7 @@ class InvoiceRunDocument(models.Model):
         return self.search(Domain("id", "in", self.ids) & domain)
 
     def _reverse_in_background(self):
-        """Have these documents reversed by the scheduled action; return an action to watch it.
+        """Let the scheduled action reverse these documents; return an action to watch it.
 
         :raises UserError: some invoices have credit notes already, or a run is being processed
         """
@@ -158,7 +158,7 @@ class InvoiceRunDocument(models.Model):
         return credits
 
     def _give_settled_back(self):
-        """Give the periods back that these documents settled without an invoice.
+        """Release the periods that these documents settled without an invoice.
 
         :raises UserError: a later credit builds on one of them
         """
@@ -175,9 +175,9 @@ class InvoiceRunDocument(models.Model):
             )
 
     def _create_credit_documents(self):
-        """Return a new document of each credit note that takes these back, to send it like them.
+        """Create a document for each credit note of these documents, so that it is sent like them.
 
-        Once per credit note; not where the customer never got the invoice.
+        One per credit note, and none where the customer never got the invoice.
         """
         self = self.filtered(lambda document: document.state != "credit")
         credits = self.move_id._get_giving_back()

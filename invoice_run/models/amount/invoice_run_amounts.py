@@ -33,7 +33,7 @@ class InvoiceRun(models.Model):
         return Partner.search([("id", "in", payers.ids)], order="name, id").with_env(self.env)
 
     def _get_done_payers(self, payers=None):
-        """Return the customers, of ``payers`` or all, with documents or exceptions of this run.
+        """Return the customers, among ``payers`` or all, with documents or exceptions of this run.
 
         Not those that are recalculated, which may have other documents.
         """
@@ -52,7 +52,7 @@ class InvoiceRun(models.Model):
         Tried for all at once; where that fails, customer by customer and contract by
         contract, so that one bad contract never stops the others.
 
-        :param look_again: raise when somebody claimed the same periods since this transaction
+        :param look_again: raise when somebody has claimed the same periods since this transaction
             began: the caller can look again in a new one
         :raises CLAIM_ERRORS: with ``look_again``
         """

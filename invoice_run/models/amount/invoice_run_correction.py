@@ -59,7 +59,7 @@ class InvoiceRunLine(models.Model):
     def _is_overbilled(self, last=None):
         """Whether days of this amount are to be credited: invoiced, and after the end of its line.
 
-        Not while an earlier credit of it waits for its invoice: that one is recalculated.
+        Not while an earlier credit of it waits for its invoice: then that credit is recalculated.
 
         :param last: see :meth:`_is_beyond_end`
         """
@@ -70,7 +70,7 @@ class InvoiceRunLine(models.Model):
     def _is_beyond_end(self, last=None):
         """Whether this amount claims days after the end of its price line.
 
-        :param last: the last day that the line would have (inclusive); default: that it has
+        :param last: the last day that the line would have (inclusive); default: that which it has
         """
         self.ensure_one()
         line = self.contract_line_id
@@ -313,7 +313,7 @@ class InvoiceRunLine(models.Model):
     def _get_billed_line(self, billed_lines):
         """Return which of ``billed_lines`` of the price line invoices this amount now, or None.
 
-        "Reverse and create invoice" leaves the line of before, which was given back.
+        "Reverse and create invoice" leaves the earlier line, which was credited, beside it.
         """
         mine = [billed for billed in billed_lines if billed.entry.amount_id == self.id]
         return next((billed for billed in reversed(mine) if not billed.is_released()), None)

@@ -135,7 +135,7 @@ class InvoiceRunLine(models.Model):
         return [self[name].id or 0 for name in names]
 
     def _release(self):
-        """Give the periods and items of these lines back: the next run proposes them again."""
+        """Release the periods and items of these lines: the next run proposes them again."""
         self.filtered("corrects_id")._release_corrections()
         lines = self.filtered(lambda line: line.is_claimed and not line.corrects_id)
         lines._check_not_superseded()
@@ -144,20 +144,20 @@ class InvoiceRunLine(models.Model):
         lines.flush_recordset(["is_claimed"])
         lines._follow_usage_claims(False)
         lines._update_sources()
-        # what was to be calculated again has outdated the others already
+        # amounts that wait to be recalculated have marked the others already
         lines.filtered(lambda line: not line.is_stale)._mark_sharing_stale()
 
     def _note_invoiced(self):
-        """Have the records of these amounts follow their new invoices.
+        """Update the records of these amounts from their new invoices.
 
-        Of some the invoice itself holds from now on what was claimed.
+        For some sources the invoice itself holds from now on what was claimed.
         """
         followed = self.filtered(lambda line: line._get_source()._source_follows_invoices)
         followed._release()
         (self - followed)._update_sources()
 
     def _update_sources(self):
-        """Have the records of these amounts follow a change of claims or invoices."""
+        """Update the records of these amounts after a change of claims or invoices."""
         for source in self._get_sources():
             self[source._source_record_field]._follow_claims()
         self._update_metered_usage()
@@ -169,7 +169,7 @@ class InvoiceRunLine(models.Model):
         self.move_line_ids.move_id._note_given_back()
 
     def _sync_claims(self):
-        """Claim or release what the invoices of these amounts say.
+        """Claim or release these amounts as their invoices say.
 
         An amount that was invoiced is claimed exactly while an invoice with it is in force,
         see ``account.move._is_billing``. Called after any change of such an invoice, so the
@@ -196,7 +196,7 @@ class InvoiceRunLine(models.Model):
         self.document_id._sync_state()
 
     def _check_not_superseded(self):
-        """Refuse to release an amount that was credited in part: the credit would hang.
+        """Refuse to release an amount that was credited in part: the credit would refer to nothing.
 
         :raises UserError: names what must be undone first
         """
@@ -265,7 +265,7 @@ class InvoiceRunLine(models.Model):
     def _get_source(self):
         """Return the source of this amount, as an empty recordset of its model.
 
-        By what it claims; where it claims nothing, by whose it is.
+        It is found by what the amount claims; where it claims nothing, by the record it belongs to.
         """
         self.ensure_one()
         sources = self.env["invoice.run.source"]._get_sources()
@@ -282,7 +282,7 @@ class InvoiceRunLine(models.Model):
         return [source for source in sources if source._name in names]
 
     def _get_source_record(self):
-        """Return the record of the source whose amount this is: one that people look for."""
+        """Return the record behind this amount that people look for: contract, order or item."""
         self.ensure_one()
         return self._get_source()._get_sought_record(self)
 
@@ -299,7 +299,7 @@ class InvoiceRunLine(models.Model):
         return result
 
     def _is_in_force(self):
-        """Whether the invoice of this amount still stands for it."""
+        """Whether this amount still has an invoice in force."""
         self.ensure_one()
         if self._get_source()._source_follows_invoices:
             # no claim is held any more once there is an invoice

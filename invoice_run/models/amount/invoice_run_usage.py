@@ -8,7 +8,7 @@ class InvoiceRunUsage(models.Model):
     The items of a metered price line are rated together, so an amount has as many as were used.
     The claim of the amount is the period of its price line, as of any other; that of each item is
     here: while ``is_claimed``, PostgreSQL refuses a second amount with the same item. It follows
-    the claim of the amount. It stays known which items an invoice charged after it was reversed.
+    the claim of the amount. Which items an invoice charged stays known after it was reversed.
     """
 
     _name = "invoice.run.usage"
@@ -35,8 +35,8 @@ class InvoiceRunLine(models.Model):
     """Amounts of metered price lines: one amount for all that was used in a period.
 
     The first amount of a period claims its days. Usage that comes later is invoiced with an amount
-    of its own, over the difference to what was invoiced. It claims no days but its number, by the
-    same constraint: of two runs that rate a period anew at the same time one has to look again.
+    of its own, over the difference to what was invoiced. It claims no days but a number, by the
+    same constraint: when two runs rate a period anew at once, one of them has to look again.
     """
 
     _inherit = "invoice.run.line"

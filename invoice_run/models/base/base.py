@@ -5,10 +5,10 @@ ADDONS = "invoice_run"
 
 
 class Base(models.AbstractModel):
-    """Names of our records, such as runs, scenarios and clusters, only for users who may read them.
+    """Hides the names of our records, such as runs and clusters, from users who may not read them.
 
     Odoo answers with the name of whatever id it is given, in a form that is being filled in and in
-    the message about companies that do not fit: names of other companies could be read so.
+    the message about companies that do not fit: so users could learn names of other companies.
     """
 
     _inherit = "base"
@@ -35,7 +35,7 @@ class Base(models.AbstractModel):
         return {**action, "path": address.sudo().path} if address else action
 
     def _hide_billing_names(self, values):
-        """Take the names out of ``values``, as a form gets them, that this user may not read."""
+        """Remove from ``values``, as a form gets them, the names that this user may not read."""
         for name, value in values.items():
             field = self._fields.get(name)
             if field is None or not field.relational:
@@ -49,7 +49,7 @@ class Base(models.AbstractModel):
 
     @api.model
     def _is_billing_hidden(self, field, ids):
-        """Whether ``field`` is about one of our models, and these ids not all are this user's."""
+        """Whether ``field`` refers to one of our models and this user may not read all the ids."""
         records = self.env[field.comodel_name]
         if records._original_module != ADDONS:
             return False
@@ -68,7 +68,7 @@ class Base(models.AbstractModel):
         )
 
     def _has_hidden_billing(self):
-        """Whether these records point at records of ours that their user may not read."""
+        """Whether these records refer to records of ours that their user may not read."""
         fields = [
             field
             for field in self._fields.values()

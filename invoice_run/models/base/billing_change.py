@@ -8,8 +8,8 @@ NOTED = "invoice_run.billing_change"
 class BillingChange(models.Model):
     """When a person last changed something that is invoiced, or how: for four eyes.
 
-    One row a person and record. ``write_uid`` knows the last person only, so the trace of one
-    would be gone with the next change of another.
+    One row per person and record. ``write_uid`` knows only the last person: a change by another
+    would cover the trace of the first.
     """
 
     _name = "billing.change"
@@ -30,7 +30,7 @@ class BillingChange(models.Model):
 
     @api.model
     def _note(self, records):
-        """Note that the present user changed ``records``; the engine and the system are nobody.
+        """Note that the present user changed ``records``; the engine and the system do not count.
 
         Written at the end of the transaction, or of a savepoint, as tracked values are: one
         statement however often people save. Before SQL reads the table, call :meth:`_write_noted`.

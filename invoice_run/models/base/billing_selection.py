@@ -17,7 +17,7 @@ class BillingSelection(models.AbstractModel):
     The engine works as superuser, so that the result does not depend on the user who presses the
     button; what is selected depends on the author of the conditions. Record rules count at each
     step of a path: without this a selection like "customers with an order above 1,000" would
-    tell of orders that its author cannot see. What the installation writes, such as the default
+    reveal orders that its author cannot see. What the installation writes, such as the default
     scenarios, is read with the record rules that hold for everybody, those of the companies.
     """
 
@@ -76,7 +76,7 @@ class BillingSelection(models.AbstractModel):
         return self.env.cr.execute(query)
 
     def _get_author(self):
-        """Return with whose rights these conditions are read: while typing, the user's own.
+        """Return the user whose rights these conditions have: while typing, the present one.
 
         :raises UserError: the author was archived or deleted
         """
@@ -106,7 +106,7 @@ class BillingSelection(models.AbstractModel):
         """Return ``domain`` as ``author`` can search for it.
 
         :param model: empty recordset of what is searched, in the company of the conditions
-        :raises UserError: the author may not read all that it leads to
+        :raises UserError: the author may not read everything that it leads to
         """
         model = model.with_user(author)
         try:
@@ -150,7 +150,7 @@ class BillingSelection(models.AbstractModel):
 
     @api.model
     def _get_membership(self, name, operator, values, rules):
-        """Return that one of the related records which ``rules`` let see is among ``values``.
+        """Return the condition that a related record that ``rules`` let see is among ``values``.
 
         False among them means: there is no such record at all.
         """

@@ -1,4 +1,4 @@
-"""Errors that are not about the record on which they come up."""
+"""Errors that are not caused by the record at which they occur."""
 
 import errno
 
@@ -38,7 +38,7 @@ OUTAGE_NUMBERS = {
 
 
 def is_outage(error):
-    """Whether ``error``, or what led to it, is an outage: nothing that a document could help.
+    """Whether ``error``, or its cause, is an outage, which has nothing to do with the document.
 
     The work stops then, its responsible user is told, and it resumes when the cause is gone.
     """

@@ -1,4 +1,4 @@
-"""Who may read the fields that this addon adds to Odoo's models, for ``groups=``."""
+"""The groups that may read the fields that this addon adds to Odoo's models, for ``groups=``."""
 
 #: Customers can read their suppliers' companies, but not how these invoice.
 INTERNAL = "base.group_user"

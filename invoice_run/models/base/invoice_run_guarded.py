@@ -9,8 +9,8 @@ ENGINE = object()
 class EngineValue:
     """A value that the engine gives to one of its fields with the rights of the user.
 
-    The licence is on the value, not in the context, so it is not handed down to what else is
-    created in the same call. An object, because over RPC nobody can send one.
+    The permission is in the value, not in the context, so it does not extend to other records
+    that the same call creates. It is an object because nobody can send one over RPC.
     """
 
     __slots__ = ("value",)
@@ -27,13 +27,13 @@ class InvoiceRunGuarded(models.AbstractModel):
 
     ``readonly`` protects a form, not the record: without this a user could approve a run, or
     open an invoiced item again, by writing its state. Every path ends in three methods:
-    ``create`` and ``write`` get what people, imports and commands nested in other records
-    say; ``default_get`` gets what their context and their own defaults say. The engine writes
+    ``create`` and ``write`` get the values of people, imports and commands nested in other
+    records; ``default_get`` gets those of their context and their own defaults. The engine writes
     as superuser, or by :class:`EngineValue`.
 
     A field says so itself: with ``engine=True`` only the engine writes it, and with
-    ``reserved_for=group`` only members of this group let it have anything but its own default.
-    Which value they may write is for the model to check, where it depends on the value. All
+    ``reserved_for=group`` only members of this group give it anything but its own default.
+    Where it depends on the value who may write it, the model checks. All
     fields of a model with ``_is_engine_model`` are the engine's, but for those that say
     ``engine=False``.
     """

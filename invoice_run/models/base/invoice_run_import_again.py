@@ -8,7 +8,7 @@ UNCOMPARED = {"binary", "properties", "properties_definition"}
 
 
 class InvoiceRunImportMixin(models.AbstractModel):
-    """A file that is imported again: of records that exist, what differs is written, no more."""
+    """A file that is imported again: only what differs is written to existing records."""
 
     _inherit = "invoice.run.import.mixin"
 
@@ -54,7 +54,7 @@ class InvoiceRunImportMixin(models.AbstractModel):
 
     @api.model
     def _read_loaded_ahead(self, data_list):
-        """Read all records together that rows of a file mean: they are compared one by one.
+        """Read together all records that the rows of a file mean; they are compared one by one.
 
         :raises AccessError: the user may not change one of them
         """
@@ -77,7 +77,7 @@ class InvoiceRunImportMixin(models.AbstractModel):
         """Return ``values`` of a row without the empty ones that leave a field as it is.
 
         As for a new record: an empty cell means what an empty field of the form means, see
-        :meth:`_prepare_loaded_vals`. And it cannot empty what must be filled in.
+        :meth:`_prepare_loaded_vals`. It cannot empty a required field.
         """
         return {
             name: value
@@ -86,7 +86,7 @@ class InvoiceRunImportMixin(models.AbstractModel):
         }
 
     def _get_loaded_difference(self, values, is_kept=False):
-        """Return what of ``values``, as a file gives them, this record does not say yet.
+        """Return those of ``values``, as a file gives them, that differ from this record's.
 
         Where anything changes, values that Odoo might compute from it are given again.
 
@@ -116,7 +116,7 @@ class InvoiceRunImportMixin(models.AbstractModel):
         return field.type != "one2many" and bool(field.compute or field.inverse)
 
     def _get_loaded_commands(self, name, commands, is_kept):
-        """Return what of the ``commands`` of a file for this record's ``name`` changes anything."""
+        """Return those ``commands`` of a file for this record's ``name`` that change something."""
         lines, left = self[name], []
         for command in commands:
             if command[0] == Command.LINK and command[1] in lines.ids:

@@ -5,7 +5,7 @@ from .ir_fields_converter import LookedUp
 
 
 class InvoiceRunImportMixin(models.AbstractModel):
-    """Records that come from files: a template, empty cells, and errors at the right row."""
+    """Records imported from files: a template, empty cells, and errors at the right row."""
 
     _name = "invoice.run.import.mixin"
     _description = "Record That Is Imported from Files"
@@ -48,7 +48,7 @@ class InvoiceRunImportMixin(models.AbstractModel):
 
     @api.model
     def _is_file_loaded(self):
-        """Whether :meth:`load` is at work, not the installation of a module."""
+        """Whether :meth:`load` is at work, as in an import, rather than plain ``create``."""
         return "_import_current_module" in self.env.context
 
     @api.model

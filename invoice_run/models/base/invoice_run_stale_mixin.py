@@ -12,6 +12,9 @@ class InvoiceRunStaleMixin(models.AbstractModel):
 
     #: Whether creating or changing such a record is preparing runs, see ``billing.change``.
     _prepares_runs = False
+    #: Whether amounts look such records up: then a new one concerns them, one that is deleted, and
+    #: a changed one also as it was before, when it may have concerned other amounts.
+    _is_looked_up = False
 
     @api.model
     def _get_stale_fields(self):
@@ -34,6 +37,7 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         records = super().create(vals_list)
         if self._prepares_runs:
             self.env["billing.change"]._note(records)
+        records._mark_looked_up()
         return records
 
     def write(self, vals):
@@ -45,6 +49,7 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         changed = self._get_changed(vals, names - own)
         changed_own = self._get_changed(vals, own) - changed
         noted = changed | changed_own
+        noted._mark_looked_up()
         # before: what is written may take a record out of the runs
         changed, changed_own = changed._filtered_in_amounts(), changed_own._filtered_in_amounts()
         result = super().write(vals)
@@ -57,6 +62,15 @@ class InvoiceRunStaleMixin(models.AbstractModel):
             company = Domain("company_id", "=", self.env.company.id)
             Line._mark_stale(company & Domain(changed_own._get_stale_domain()))
         return result
+
+    @api.ondelete(at_uninstall=False)
+    def _unlink_mark_looked_up(self):
+        self._mark_looked_up()
+
+    def _mark_looked_up(self):
+        """Mark the amounts that have looked these records up, or would now."""
+        if self and self._is_looked_up:
+            self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
 
     def _get_changed(self, vals, names):
         """Return the records in which ``vals`` gives one of the fields ``names`` another value.

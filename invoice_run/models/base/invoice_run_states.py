@@ -3,9 +3,9 @@ from odoo.exceptions import UserError
 
 
 class InvoiceRunStates(models.AbstractModel):
-    """Records of the engine with states: a table of transitions each, one method that writes.
+    """Records of the engine with states: a table of transitions and one method that writes them.
 
-    The table is asked on every path into the record, also by another addon's code: a step that
+    Every path to the record checks the table, that of another addon's code too: a transition that
     it does not name would leave claims, approvals or invoices behind that fit no state.
     """
 
@@ -36,7 +36,7 @@ class InvoiceRunStates(models.AbstractModel):
 
     @api.model
     def _check_transitions(self, records, name, state):
-        """Refuse ``state`` to those of ``records`` that are in one which it does not follow.
+        """Refuse ``state`` where one of ``records`` is in a state that it may not follow.
 
         :param records: these, or a list with ``None`` for a new one
         :param name: the field of the state

@@ -2,7 +2,7 @@ from odoo import models
 
 
 class LookedUp(dict):
-    """What the names of a file were found to be; a type of its own: no RPC context has one."""
+    """The records that names in a file mean, in a type of its own: no RPC context can hold one."""
 
 
 class IrFieldsConverter(models.AbstractModel):

@@ -1,7 +1,7 @@
-"""States that are asked for together, by their common meaning, and which may follow which.
+"""Groups of states by their common meaning, and the transitions between states.
 
-A technical value of a state stands here, in the declaration of its field, in SQL and in views;
-elsewhere in Python a name from here says what is meant.
+Technical values of states are written here, in the declaration of the field, in SQL and in views;
+other Python code uses the names of this module.
 """
 
 # ----------------------------------------------------------------------
@@ -59,7 +59,7 @@ DOCUMENT_TRANSITIONS = {
     "excluded": {"to_do", "released"},
     "held": {"to_do", "released"},
     "nothing": {"released"},
-    # by what Accounting does to the invoice: given back, in force again
+    # by what Accounting does to the invoice: credited, in force again
     "invoiced": {"released"},
     "released": {"invoiced"},
     "credit": {"released"},

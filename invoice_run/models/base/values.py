@@ -1,4 +1,4 @@
-"""Values as people, files and RPC give them, compared with those of a record."""
+"""Compares values given by people, files and RPC with those of a record."""
 
 
 def is_other_value(record, name, value):

@@ -577,7 +577,7 @@ class BillingContract(models.Model):
             )
 
     def action_activate(self):
-        """Bill the contract from now on."""
+        """Activate the contract: it is invoiced from now on."""
         self.check_access("write")
         empty = self.filtered(lambda contract: not contract.line_ids)
         if empty:
@@ -590,7 +590,7 @@ class BillingContract(models.Model):
         self.write({"state": "active"})
 
     def action_confirm_start(self):
-        """Say that a copy is invoiced from the start that it shows."""
+        """Confirm that a copy is invoiced from the start that it shows."""
         self.write({"is_start_open": False})
 
     def action_close(self):
@@ -598,11 +598,11 @@ class BillingContract(models.Model):
         self.write({"state": "closed"})
 
     def action_cancel(self):
-        """Never invoice the contract again."""
+        """Cancel the contract: it is never invoiced again."""
         self.write({"state": "cancelled"})
 
     def action_draft(self):
-        """Back to draft: not invoiced until it is activated again."""
+        """Set the contract back to draft: it is not invoiced until it is activated again."""
         self.write({"state": "draft"})
 
     def action_view_invoices(self):
@@ -669,7 +669,7 @@ class BillingContract(models.Model):
     def _collect_due(self, target):
         """Yield what a run with this target date would invoice, by the run's own code.
 
-        Contracts that may not be invoiced yield nothing, those that cannot an exception.
+        Contracts that may not be invoiced yield nothing, those that cannot be yield an exception.
         """
         billable = self.filtered(lambda contract: contract.state in CONTRACT_BILLED)
         claims = billable.line_ids._get_taken_spans()
@@ -776,9 +776,9 @@ class BillingContract(models.Model):
     def _get_mode_domain(self, mode, target):
         """Return the contracts that have days to invoice by the scenario's ``mode``.
 
-        Until a date or the end a contract is due from its first open day on. By periods its own
-        date says it where it is invoiced by periods anyway; of the others all open days are looked
-        at, because only their grid knows.
+        Until a date or the end, a contract is due from its first open day on. By periods, its next
+        invoicing date says so where the contract itself is invoiced by periods; the others are all
+        selected that have open days, because only their grid tells.
         """
         if mode != "periodic":
             return Domain("line_ids.next_period_from", "<=", target)
@@ -939,7 +939,7 @@ class BillingContract(models.Model):
     def _get_correction_charges(self, document):
         """Yield the credits of days that were invoiced beyond the end of their line.
 
-        On the next invoice of the contract, or, by setting, as a credit note of the invoice.
+        They go on the next invoice of the contract or, by setting, on a credit note of the invoice.
         """
         overbilled = self.line_ids._get_overbilled_lines().sorted("period_from")
         if not overbilled:
@@ -965,10 +965,10 @@ class BillingContract(models.Model):
             )
 
     def _get_correction_document(self, document, earlier, vals):
-        """Return what of the charge ``vals``, a credit of the amount ``earlier``, is its document.
+        """Return the document values of the charge ``vals``, which credits the amount ``earlier``.
 
-        Of its own: a credit note by setting, what was invoiced at a rate of its own, and what
-        only settles days with nothing left to credit.
+        It is a document of its own for a credit note by setting, for what was invoiced at another
+        rate, and for what only settles days with nothing left to credit.
         """
         move = self.env["account.move.line"].browse(vals["credited_line_id"]).move_id
         billed = move or earlier.document_id
@@ -990,7 +990,7 @@ class BillingContract(models.Model):
         return {"bucket": ("correction", self.id, 0), "document": shared, "joins": True}
 
     def _get_credited_partner_vals(self, partner):
-        """Return the address of a credit where another customer was invoiced than now."""
+        """Return the address of a credit where the customer invoiced then was another one."""
         today = self.partner_invoice_id or self.partner_id
         is_same = partner.commercial_partner_id == today.commercial_partner_id
         return {} if is_same else {"partner_id": partner.id}

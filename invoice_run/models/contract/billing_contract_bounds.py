@@ -37,16 +37,17 @@ class Counted(NamedTuple):
 
 
 def _is_of_term(vals):
-    """Whether these are the values of what is missing of the commitment of one line."""
+    """Whether these are the values of the true-up of one line's commitment."""
     return bool(vals.get("is_true_up"))
 
 
 class BillingContractLine(models.Model):
     """The price line that holds the bounds of its contract.
 
-    It has no price and no usage of its own: what it charges for a billing period is what the other
-    price lines lack of the minimum, or have above the maximum. It goes the way of lines by usage:
-    due when the period is over, calculated again when something of the period is invoiced later.
+    It has no price and no usage of its own: what it charges for a billing period is the amount by
+    which the other price lines miss the minimum or exceed the maximum. It is treated as lines by
+    usage are: due when the period is over, calculated again when something of the period is
+    invoiced later.
     """
 
     _inherit = "billing.contract.line"
@@ -103,7 +104,7 @@ class BillingContractLine(models.Model):
 
     @api.constrains("bound_scope", "initial_invoiced_until", "date_start", "contract_id")
     def _check_bounds_from_here(self):
-        """Refuse bounds for days of which something was invoiced elsewhere: nobody knows how much.
+        """Refuse bounds for days that were partly invoiced elsewhere: the amount is not known.
 
         :raises ValidationError: names the day
         """
@@ -204,7 +205,7 @@ class BillingContractLine(models.Model):
         }
 
     def _get_bound_note(self, used, bounded, before):
-        """Return how the amount came about, for the invoice line."""
+        """Return the explanation of the amount for the invoice line."""
         env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         parts = [env._("price lines: %(amount)s", amount=self._get_money_text(env, used))]
         price = self._get_money_text(env, bounded)
@@ -234,9 +235,9 @@ class BillingContractLine(models.Model):
         }
 
     def _get_bound_forecast(self, terms, spans):
-        """Yield what each of ``spans`` will come to beside the other lines, as these are foreseen.
+        """Yield what each of ``spans`` will come to, given the forecast of the other lines.
 
-        Without the taxes in their prices, as the forecast is.
+        Amounts are without the taxes in their prices, as in the forecast.
         """
         for span in spans:
             used = NOTHING
@@ -340,7 +341,7 @@ class BillingContract(models.Model):
                     yield span
 
     def _is_open_in(self, span, claims, here):
-        """Whether days of another line are neither invoiced nor in a run, or are to be renewed."""
+        """Whether days of another line are neither invoiced nor in a run, or wait for it."""
         taken = defaultdict(list)
         for vals in here:
             if not vals.get("corrects_id"):
@@ -367,9 +368,9 @@ class BillingContract(models.Model):
     def _get_used(self, span, here, with_terms=False):
         """Return what the lines that count come to in ``span``, invoiced before or ``here``.
 
-        What the invoices say; what was credited by hand stays credited.
+        It is what the invoices say; what was credited by hand stays credited.
 
-        :param with_terms: also what is missing of the commitments of single lines
+        :param with_terms: with the true-ups of the commitments of single lines
         """
         counted = [self._count_vals(vals) for vals in here if with_terms or not _is_of_term(vals)]
         amounts = self._find_counted(span)
@@ -408,9 +409,9 @@ class BillingContract(models.Model):
         )
 
     def _get_part_in(self, span, counted):
-        """Return which share of what is counted is for the days in ``span``.
+        """Return the share of what is counted that is for the days in ``span``.
 
-        As its price spreads it; usage and credits evenly over their days.
+        It is spread as its price spreads it, usage and credits evenly over their days.
         """
         whole = counted.span
         if whole.clip(*span) == whole:
@@ -423,7 +424,7 @@ class BillingContract(models.Model):
 
 
 class InvoiceRunLine(models.Model):
-    """The bounds of a contract count its other amounts: what becomes of these outdates them."""
+    """Amounts by the bounds of a contract count its others: a change of these marks them."""
 
     _inherit = "invoice.run.line"
 

@@ -13,7 +13,7 @@ FIRST_TRUE_UP = 5000
 class BillingContractLine(models.Model):
     """What a customer commits to over a term longer than a billing period.
 
-    When all of the term is invoiced, what is missing is an amount of its own, with the last period.
+    When the whole term is invoiced, the shortfall is an amount of its own, with the last period.
     Usage of the term that is reported later lowers it again.
     """
 
@@ -80,7 +80,7 @@ class BillingContractLine(models.Model):
         return [term for term in found if term]
 
     def _get_true_up(self, terms, term, amounts, fiscal_position, others=()):
-        """Yield what is missing of the commitment of ``term``, unless it is nothing.
+        """Yield the amount by which ``term`` falls short of its commitment, unless it is zero.
 
         :param amounts: what this run invoices of the term
         """
@@ -107,7 +107,7 @@ class BillingContractLine(models.Model):
             }
 
     def _get_true_up_note(self, commitment, used, before):
-        """Return how a true-up came about, for the invoice line."""
+        """Return the explanation of a true-up for the invoice line."""
         env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         text = env._(
             "Committed: %(commitment)s, usage came to %(used)s",

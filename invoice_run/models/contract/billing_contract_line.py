@@ -281,7 +281,7 @@ class BillingContractLine(models.Model):
     def _check_start_not_billed(self):
         """Refuse a start after days that were invoiced and not wholly credited.
 
-        Nobody would ever credit it: runs credit days after the end only.
+        They would never be credited: runs credit only days after the end.
 
         :raises ValidationError: names invoice and days, and says what to do
         """
@@ -357,7 +357,7 @@ class BillingContractLine(models.Model):
         return first
 
     def _get_first_day(self):
-        """Return the first day that we invoice: after what was invoiced elsewhere."""
+        """Return the first day that is invoiced here: after what was invoiced elsewhere."""
         first, _last = self._get_own_days()
         if self.initial_invoiced_until:
             first = max(first, self.initial_invoiced_until + periods.DAY)
@@ -384,10 +384,9 @@ class BillingContractLine(models.Model):
         return self._get_first_day() <= day and not (last and day > last)
 
     def _get_running_days(self):
-        """Return the first and last day for which this line charges something, False where none.
+        """Return the first and last day for which this line charges something, else False.
 
-        Of a cancelled contract only what was invoiced: the rest never is. Read ``invoiced_until``
-        first.
+        In a cancelled contract only what was invoiced counts. Read ``invoiced_until`` first.
         """
         contract = self.contract_id
         if self.price_interval == "once" or contract.state == "draft" or not contract.date_start:
@@ -466,8 +465,8 @@ class BillingContractLine(models.Model):
     def _get_taken_spans(self):
         """Return the days that nobody may invoice now: :meth:`_get_claimed_spans` and more.
 
-        As long as the credit of a day waits for its invoice it can be taken back, and the day
-        is invoiced as it was.
+        As long as the credit of a day waits for its invoice it can be undone, and the day is
+        invoiced as before.
         """
         spans = self._get_claimed_spans()
         credits = self.env["invoice.run.line"].search(
@@ -507,7 +506,7 @@ class BillingContractLine(models.Model):
     def _get_net_price(self, day):
         """Return the exact price of one unit of time, for the whole quantity, after discount.
 
-        Of a metered line what it charges at least.
+        For a metered line it is the least that it charges.
 
         :param day: on which it is valid
         """
@@ -583,8 +582,8 @@ class BillingContractLine(models.Model):
     def _get_share_of(self, entry):
         """Return how the amount of ``entry``, which covers days of this line, is spread over them.
 
-        By the function that calculated it, with its price; evenly where the terms of the
-        contract were changed since, so that it no longer gives the amount that was planned.
+        By the function that calculated it, with its price; evenly where the terms of the contract
+        have changed since, so that the function no longer gives the planned amount.
 
         :param entry: a :class:`ledger.LedgerEntry`
         :return: see ``ledger.Share``
@@ -608,7 +607,7 @@ class BillingContractLine(models.Model):
         return share
 
     def _get_arithmetic(self, units, span, price):
-        """Return how a prorated amount came about, for the invoice line."""
+        """Return the arithmetic of a prorated amount for the invoice line."""
         lang_env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         share = str(units)
         if units.denominator > 12:
@@ -631,7 +630,7 @@ class BillingContractLine(models.Model):
         return text if is_plain else text.replace(sign, currency.name)
 
     def _format_unit_price(self, env, price):
-        """Return the price of a unit with all of its decimals: 0.0125 is not one cent."""
+        """Return the price of a unit with all its decimals: 0.0125 is not one cent."""
         places = -Decimal(str(price)).normalize().as_tuple().exponent
         text = self._format_price(env, price)
         if places <= self.currency_id.decimal_places:
@@ -714,7 +713,7 @@ class BillingContractLine(models.Model):
         )
 
     def _get_billed_line_message(self, vals):
-        """Return why a line that is invoiced from its first day cannot change on it, and the way.
+        """Return why a line that is invoiced from its first day cannot change then, and what to do.
 
         :param vals: values that it would get; None: it would end
         """
@@ -739,7 +738,7 @@ class BillingContractLine(models.Model):
         )
 
     def _get_release_hints(self):
-        """Return what gives the days of this line back: by invoices, and by runs without one."""
+        """Return what would release the days of this line: credit notes, or steps in runs."""
         # sudo: users who edit a contract need not see the invoices
         amounts = self.run_line_ids.sudo().filtered(lambda amount: amount._is_held())
         documents = (
@@ -765,7 +764,7 @@ class BillingContractLine(models.Model):
         return hints or [self.env._("undo the run that settled it.")]
 
     def action_undo_change(self):
-        """Take back a change that was not invoiced yet: the replaced line goes on.
+        """Undo a change that was not invoiced yet: the replaced line goes on.
 
         :raises UserError: the line replaces none, or was invoiced
         """

@@ -10,7 +10,7 @@ SHOWN = 2
 
 
 class BillingContractLine(models.Model):
-    """What a price comes to, where it is entered: the first periods of this very contract."""
+    """An example beside each price as it is entered: the first periods of this very contract."""
 
     _inherit = "billing.contract.line"
 

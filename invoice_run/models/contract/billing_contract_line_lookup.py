@@ -65,7 +65,7 @@ class BillingContract(models.Model):
     _inherit = "billing.contract"
 
     def _split_unpriced(self, due):
-        """Return what can be invoiced, and exceptions of looked-up prices that are nowhere.
+        """Return what can be invoiced, and exceptions for looked-up prices that are not found.
 
         :param due: (price line, span) in order
         :return: ([(price line, span)], [values of exceptions])

@@ -107,7 +107,7 @@ class BillingContractLinePrice(models.Model):
         *(f"contract_line_id.price_ids.{name}" for name in ("date_from", *PARTS)),
     )
     def _compute_price(self):
-        """Take what this price does not change from the one before, whenever that changes."""
+        """Take from the price before what this one does not change, whenever that changes."""
         for price in self:
             before = price._get_price_before()
             # while it is typed: rows that exist stay, a new one begins as the price before it
@@ -191,7 +191,7 @@ class BillingContractLinePrice(models.Model):
 
     @api.model
     def _fill_in(self, vals_list):
-        """Return values that say what each price changes against the one before, by their days.
+        """Return values that say, in order of days, what each price changes against the one before.
 
         The rest follows the price before, also when that changes.
         """
@@ -226,7 +226,7 @@ class BillingContractLinePrice(models.Model):
         return sets
 
     def _note_change(self):
-        """Whoever plans a price changes the price line: its amounts are outdated, for four eyes."""
+        """Note a change of the price line, for four eyes, and mark its amounts as changed."""
         if self:
             self.env["billing.change"]._note(self.contract_line_id)
             self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
@@ -363,7 +363,7 @@ class BillingContractLine(models.Model):
         return planned.price_on(self._get_prices(), day)
 
     def _get_price_since(self, day):
-        """Return the first day of the price that is valid on ``day``, False where none is."""
+        """Return the first day of the planned price valid on ``day``, False where there is none."""
         planned_price = self._get_planned_on(day) if day else None
         return planned_price.date_from if planned_price else self.price_since
 
@@ -397,7 +397,7 @@ class BillingContractLine(models.Model):
         return dated
 
     def _get_planned_on(self, day):
-        """Return the planned price that is valid on ``day``; none: the line's own is."""
+        """Return the planned price that is valid on ``day``; empty where the line's own is."""
         begun = self.price_ids.filtered(lambda price: price.date_from and price.date_from <= day)
         return max(begun, key=lambda price: price.date_from, default=begun)
 
@@ -409,9 +409,9 @@ class BillingContractLine(models.Model):
         return [part for span in spans for part in planned.cut(span, prices)]
 
     def _give_planned_prices(self, other):
-        """Let ``other``, which replaces this line or comes back in its place, have later prices.
+        """Give the later planned prices to ``other``, which replaces this line or is restored.
 
-        Those that are valid only after its first day.
+        Later ones begin after the first day of ``other``.
         """
         first = other._get_own_days()[0]
         later = self.price_ids.filtered(lambda price: price.date_from > first)

@@ -55,7 +55,7 @@ class Rating(NamedTuple):
     :param measure: all that was measured in it, a ``tariff.Measure``
     :param total: what that costs, exact, within minimum and maximum
     :param billed: the amounts that hold some of it already, with what each invoiced
-    :param amount: what is left to invoice, to the coin; below zero: to give back
+    :param amount: what is left to invoice, to the coin; below zero: to credit
     :param pool: the :class:`Pool` of price lines that share the bands, else None
     """
 
@@ -189,7 +189,7 @@ class BillingContractLine(models.Model):
 
     @api.constrains("date_end", "contract_id")
     def _check_end_not_metered(self):
-        """Refuse an end before days whose usage was invoiced: no share of days is its credit.
+        """Refuse an end before days whose usage was invoiced: it cannot be credited by days.
 
         :raises ValidationError: names the days, and says what to do
         """
@@ -209,7 +209,7 @@ class BillingContractLine(models.Model):
                 )
 
     def _relink_usage(self, vals):
-        """Find the price lines of the usage anew where ``vals``, just written, decide on them."""
+        """Find the price lines of usage anew where ``vals``, just written, affect them."""
         if METER_FIELDS.intersection(vals):
             self.contract_id._link_usage()
 
@@ -237,7 +237,7 @@ class BillingContractLine(models.Model):
     def _get_late_spans(self, claimed, target, skip_before=None):
         """Return the periods of a metered line that are invoiced, and have open usage, in order.
 
-        As they were invoiced: the contract may have other periods since.
+        As they were invoiced: the contract may have got other periods since.
         """
         days = [
             day
@@ -319,7 +319,7 @@ class BillingContractLine(models.Model):
         return periods.exact(0 if self._bounds_contract() else self.minimum_amount)
 
     def _get_aggregate(self):
-        """Return by what the price of this metered line goes, see ``AGGREGATES``."""
+        """Return what the price of this metered line depends on, see ``AGGREGATES``."""
         return "value" if self.tariff_id.model == tariff.PERCENTAGE else self.aggregation
 
     def _get_measure(self, span):
@@ -430,7 +430,7 @@ class BillingContractLine(models.Model):
     def _get_billed_of(self, amounts, span):
         """Return {amount: what it invoiced, exact} of amounts of this line.
 
-        What the invoice says, where there is one; what was credited by hand stays credited.
+        It is what the invoice says, where there is one; what was credited by hand stays credited.
 
         :param span: the period that they are part of
         :raises UserError: one of them is in another currency, or of another period
@@ -532,7 +532,7 @@ class BillingContractLine(models.Model):
     # ------------------------------------------------------------------
 
     def _get_rating_note(self, rating, with_slices=True):
-        """Return how the amount came about, for the invoice line.
+        """Return the explanation of the amount for the invoice line.
 
         :param with_slices: the invoice line itself does not show quantity and price
         """
@@ -563,7 +563,7 @@ class BillingContractLine(models.Model):
         return "\n".join(parts)
 
     def _get_band_texts(self):
-        """Return what the tariff costs, one text a band, in the language of the environment."""
+        """Return what the tariff costs, one text per band, in the language of the environment."""
         texts = [self._get_band_text(tier) for tier in self.tariff_id.tier_ids.sorted("sequence")]
         if self.tariff_id.included_quantity:
             included = self._get_quantity_text(self.env, self.tariff_id.included_quantity)
@@ -700,7 +700,7 @@ class BillingContract(models.Model):
     def _get_late_domain(self, run):
         """Return the contracts with usage that came after its period was invoiced.
 
-        By their ids, mostly none: the others are found by the index of their dates.
+        As a domain of ids, mostly none, so that others are still found by the index of their dates.
         """
         self.env["billing.usage"].flush_model(["contract_line_id", "state", "date"])
         self.env["billing.contract.line"].flush_model(["invoiced_until", "is_metered"])
@@ -763,8 +763,8 @@ class BillingContract(models.Model):
     def _get_metered_charges(self, terms, claims, run, records, document):
         """Yield the charges of usage that ``run`` invoices of this contract.
 
-        In arrears with the other charges of its period; of contracts in advance, and where the
-        usage came late, with the newest invoice.
+        In arrears it joins the other charges of its period; in advance, and where the usage came
+        late, it joins the newest invoice.
         """
         position = records["fiscal_position_id"]
         due = defaultdict(list)
@@ -783,7 +783,7 @@ class BillingContract(models.Model):
     def _prepare_metered_charge(self, terms, span, vals, document, in_period=None):
         """Return the charge of ``vals``, an amount of ``span``.
 
-        :param in_period: it belongs to the invoice of its period; by default all but late usage
+        :param in_period: whether it joins the invoice of its period; by default unless it is late
         """
         if in_period is None:
             in_period = not vals["late_number"]
@@ -840,7 +840,7 @@ class BillingUsage(models.Model):
     def _get_meters(self):
         """Return the metered price lines of the contract with the code or product of this item.
 
-        Items that another customer pays are invoiced to that customer, at their own price.
+        Items of another customer are invoiced to that customer, at their own price.
         """
         metered = self.contract_id.line_ids.filtered(lambda line: line._is_meter())
         payer = self.partner_id.commercial_partner_id
@@ -853,7 +853,7 @@ class BillingUsage(models.Model):
         )
 
     def _get_metered_lines(self):
-        """Return the metered price lines that may rate this item on its day: one, or it is open."""
+        """Return the metered price lines that could rate this item; it needs exactly one."""
         return self._get_meters().filtered(lambda line: line._covers(self.date))
 
     def _get_metering_errors(self):
@@ -895,14 +895,14 @@ class BillingUsage(models.Model):
                 )
 
     def _mark_metered_stale(self):
-        """Mark the amounts that hold these items among others."""
+        """Mark the amounts that hold these items, possibly with others."""
         claims = Domain("usage_id", "in", self.ids) & Domain("is_claimed", "=", True)
         self.env["invoice.run.line"]._mark_stale(Domain("usage_claim_ids", "any", claims))
 
     def _mark_periods_stale(self):
         """Mark the amounts of the periods into which these items fall, unless they are approved.
 
-        What was approved is invoiced as it is; the items are then usage reported later.
+        Approved amounts are invoiced as they are; the items then count as usage reported later.
         """
         metered = self.filtered("contract_line_id")
         if metered:

@@ -12,9 +12,9 @@ RATES = {"amount_month": "price_month", "amount_year": "price_year"}
 class BillingContractLine(models.Model):
     """What a price line comes to per month and per year.
 
-    Stored is what does not depend on the day: the price per month and year, and the days on which
-    it counts. What is charged today is compared with the day when it is read, by the database
-    where sums of many lines are asked for: nothing has to be kept in step at midnight.
+    What does not depend on the day is stored: the price per month and year, and the days on which
+    it counts. Whether it is charged today is decided when it is read, by the database for sums of
+    many lines, so nothing has to be updated at midnight.
     """
 
     _inherit = "billing.contract.line"
@@ -134,7 +134,7 @@ class BillingContractLine(models.Model):
         return periods.exact(round(details["total_excluded"], 10))
 
     def _may_include_taxes(self):
-        """Whether a tax of this line may be in its price; most companies have none such."""
+        """Whether a tax of this line may be in its price; most companies have no such tax."""
         if self.tax_ids:
             return any(self.tax_ids.flatten_taxes_hierarchy().mapped("price_include"))
         company = self.company_id

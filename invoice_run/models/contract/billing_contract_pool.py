@@ -26,7 +26,7 @@ class BillingTariff(models.Model):
         lines._check_tariff()
 
     def _check_tier_scope_free(self, vals):
-        """Refuse that ``vals`` change the scope of bands by which usage was invoiced.
+        """Refuse a change by ``vals`` of the scope of bands by which usage was invoiced.
 
         Late usage of an invoiced period would be charged the difference of the scopes.
 
@@ -53,8 +53,8 @@ class BillingContractLine(models.Model):
 
     All that was measured by the lines with the tariff in a billing period enters the bands
     together. What is due is the rating of that sum, rounded once, less what was invoiced of it; the
-    lines that are invoiced now share it by what they measured anew. So, whatever is invoiced one
-    after the other, all of it together is the rating of the sum, to the coin. Lines that are not
+    lines that are invoiced now share it by what they measured anew. So the amounts
+    invoiced one after the other add up to the rating of the sum, to the coin. Lines that are not
     invoiced yet and not now (excluded, not over) do not count before they are.
     """
 
@@ -64,7 +64,7 @@ class BillingContractLine(models.Model):
         return self.is_metered and self.tariff_id.tier_scope == SHARED
 
     def _check_shared_bands(self):
-        """Refuse what a price line cannot have whose tariff is shared.
+        """Refuse settings that a price line with a shared tariff cannot have.
 
         :raises ValidationError: says why
         """
@@ -82,7 +82,7 @@ class BillingContractLine(models.Model):
     def _get_pool_period(self, terms, span):
         """Return the billing period in which ``span`` of this line enters the bands.
 
-        Of the contract as it is now; usage reported later may be of a longer one.
+        By the contract as it is now; usage reported later may belong to a longer period.
         """
         period = terms.grid.period(terms.grid.index(span.date_from))
         return period if span.clip(*period) == span else span
@@ -93,7 +93,7 @@ class BillingContractLine(models.Model):
     def _rate_share(self, span):
         """Return the :class:`Rating` of this line's part of ``span``, as if nothing were invoiced.
 
-        As it would be charged if all lines were invoiced together.
+        It is what would be charged if all lines were invoiced together.
         """
         lines = self.contract_id._get_pool_lines(self.tariff_id)
         days = {line: span.clip(line._get_first_day(), line._get_last_day()) for line in lines}
@@ -121,7 +121,7 @@ class BillingContractLine(models.Model):
         return tariff.split(due, weights, coin)
 
     def _get_pool_texts(self, env, rating):
-        """Return how the share of this line came about, for the invoice line."""
+        """Return the explanation of this line's share for the invoice line."""
         pool = rating.pool
         whole = env._(
             "all price lines of this tariff: %(quantity)s",
@@ -172,7 +172,7 @@ class BillingContract(models.Model):
         return ratings
 
     def _is_left_out(self, line, span, run):
-        """Whether somebody excluded this from ``run``, which is generating its amounts again."""
+        """Whether somebody excluded this from ``run``, whose amounts are being recalculated."""
         payers = run.renew_payer_ids & self.commercial_partner_id
         if not payers:
             return False
@@ -191,7 +191,7 @@ class BillingContract(models.Model):
     def _rate_pool(self, tariff_record, period, due):
         """Return {(price line, span): :class:`Rating`} of ``due``, what is invoiced of a pool now.
 
-        Nothing where a line is alone: it is rated as it would be by itself.
+        Empty where a line is alone: it is rated by itself.
         """
         held = self._get_pool_amounts(tariff_record, period, due)
         before = self._get_parts_before(held, due)
@@ -230,8 +230,8 @@ class BillingContract(models.Model):
     def _get_pool_amounts(self, tariff_record, period, due):
         """Return the amounts that hold usage of a pool in ``period``, and will be invoiced so.
 
-        What changed and waits is calculated again, and counts these: it does not count before.
-        Nor does what is settled of other periods than the present ones.
+        Amounts that have changed are recalculated, and count these, so they do not count here. Nor
+        do amounts of periods other than the present ones.
         """
         rated = [line for line, _span in due]
         lines = self._get_pool_lines(tariff_record)
@@ -282,7 +282,7 @@ class BillingContract(models.Model):
 
 
 class InvoiceRunLine(models.Model):
-    """An amount of a pool counts others: what becomes of them outdates it."""
+    """An amount of a pool counts others: a change of these marks it."""
 
     _inherit = "invoice.run.line"
 
@@ -290,7 +290,7 @@ class InvoiceRunLine(models.Model):
         return self.is_stale and self.document_id.state in DOCUMENT_OPEN
 
     def _mark_sharing_stale(self):
-        """Mark the amounts that counted these, which change or are released.
+        """Mark the amounts that counted these, which are changed or released.
 
         Those of the same run were calculated together, those created later counted what was there.
         """

@@ -26,7 +26,7 @@ class BillingContract(models.Model):
         return super()._get_thread_with_access(thread_id, **kwargs)
 
     def write(self, vals):
-        # EXTENDS 'portal': links that the customer before was given end with him
+        # EXTENDS 'portal': links given to the earlier customer stop working
         before = {contract: contract.partner_id.commercial_partner_id for contract in self}
         result = super().write(vals)
         if METER_DATES.intersection(vals):
@@ -70,7 +70,7 @@ class BillingContract(models.Model):
     def _get_portal_prices(self):
         """Return the prices as the customer sees them, those of one product in order of time.
 
-        Without lines that have no day left, because the contract ends before they would begin.
+        Lines that have no day because the contract ends before they begin are left out.
 
         :return: a dict for each: ``line``, ``rated`` (the line or its planned price: what has
             price, quantity, discount), ``note``, ``date_from`` and ``date_to`` (inclusive, None
@@ -89,9 +89,9 @@ class BillingContract(models.Model):
     def _get_portal_invoices(self):
         """Return what confirmed invoices charged its customer for this contract, newest first.
 
-        Those of an earlier customer, or of others who pay a part, are not for this customer to see.
+        Invoices of an earlier customer, or of others who pay a part, are not shown to this one.
 
-        Credit notes too, whoever created them: below zero.
+        Credit notes are included, whoever created them, below zero.
 
         :return: a dict for each of them: ``move``, ``date_from`` and ``date_to`` (inclusive),
             ``amount_untaxed`` of this contract alone, in its currency

@@ -6,7 +6,7 @@ from ...engine import renewal
 from ...engine.periods import DAY
 from ..base.invoice_run_guarded import EngineValue
 
-#: In the context: the end that was shown to whoever renews, so that nobody renews twice.
+#: In the context: the end that the user saw, so that nobody renews twice.
 SHOWN_END = "billing_shown_end"
 
 
@@ -81,7 +81,7 @@ class BillingContract(models.Model):
         return renewal.next_end(self.date_start, self._get_term_start(), self.date_end)
 
     def _renew(self):
-        """Begin the next term on the day after the end, with what runs up to the end."""
+        """Begin the next term; lines that last to the present end last to the new one."""
         last = self.date_end
         lines = self.line_ids.filtered(
             lambda line: line.date_end == last and line.price_interval != "once"

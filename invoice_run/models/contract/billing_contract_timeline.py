@@ -104,7 +104,7 @@ class BillingContract(models.Model):
     def _get_timeline_parts(self, first, last):
         """Return what became of the days of the price lines from ``first`` to ``last``.
 
-        Past the rights on invoices: the caller shows what the user may see of them.
+        Rights on invoices are not checked: the caller shows what the user may see.
 
         :param first: first day of a month
         :param last: last day of a month, inclusive
@@ -128,7 +128,7 @@ class BillingContract(models.Model):
     def _get_portal_timeline(self):
         """Return the months that the portal shows of this contract.
 
-        No id of anything inside, invoices that are confirmed and that the customer owes.
+        They contain no internal ids, and only confirmed invoices that the customer owes.
 
         :return: a list of dicts, one for each price line: ``name`` and ``months``, each with
             ``month``, ``state``, ``amount`` and ``moves`` (confirmed invoices, as superuser)
@@ -167,7 +167,7 @@ class BillingContract(models.Model):
         }
 
     def _get_portal_parts(self, part, moves, owned):
-        """Return ``part`` as the customer sees it: nothing of what others owe or that waits."""
+        """Return ``part`` as the customer sees it: without drafts and what others owe."""
         if not part.move_id or part.move_id in owned.ids:
             # the customer is not told why a contract waits
             state = "future" if part.state in ("paused", "open") else part.state
@@ -236,8 +236,8 @@ class BillingContractLine(models.Model):
     def _get_credited_parts(self, billed, credit, first, last):
         """Yield one credit, in the last month that it is about.
 
-        Released days are no longer invoiced: their money went with them and is not subtracted
-        again; where the line still has these days, their own state says what is with them.
+        Released days are no longer invoiced, so their amount is not subtracted again; where the
+        line still has these days, they have a state of their own.
         """
         span = credit.span or billed.entry.span
         day = span.date_to if span and self.price_interval != "once" else credit.accounting_date
@@ -296,7 +296,7 @@ class BillingContractLine(models.Model):
             return []
 
     def _get_open_state(self, part, due, today):
-        """Return what open days are: a month that a run would invoice today in part is due."""
+        """Return the state of open days: a month is due if a run would invoice part of it today."""
         if self.contract_id.billing_hold and part.date_to >= today.replace(day=1):
             return "paused"
         is_due = any(part.clip(*span) for span in due)

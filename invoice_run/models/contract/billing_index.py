@@ -105,7 +105,7 @@ class BillingIndexValue(models.Model):
 
 
 class BillingIndexFactor(models.Model):
-    """How values on one base lead to those on a later one."""
+    """The factor by which values on one base become values on a later one."""
 
     _name = "billing.index.factor"
     _description = "Change of Base Year"

@@ -29,8 +29,8 @@ TERMS = (
 class BillingIndexClause(models.Model):
     """How the price of a line, or of all lines of a contract, follows an index.
 
-    Its result is kept as planned prices of the lines, with the figures: as soon as an index is
-    published, for all days to come that it decides. A value that is revised later changes none.
+    Its results are stored as planned prices of the lines, with the figures behind them, as soon as
+    an index value is published. A value that is revised later changes no price.
     """
 
     _name = "billing.index.clause"
@@ -155,7 +155,7 @@ class BillingIndexClause(models.Model):
         return result
 
     def action_recalculate(self):
-        """Calculate anew what is not invoiced yet, by what is published now."""
+        """Recalculate prices that are not invoiced yet, by the values published now."""
         self.check_access("write")
         self._get_lines()._plan_anew()
 
@@ -184,7 +184,7 @@ class BillingIndexClause(models.Model):
         return lines.filtered(lambda line: line._get_index_clause() in self)
 
     def _apply(self):
-        """Plan the prices by these clauses and the published values; applied ones stay."""
+        """Plan the prices by these clauses and the published values; those already applied stay."""
         self._get_lines()._apply_index()
 
 
@@ -217,7 +217,7 @@ class BillingContract(models.Model):
     index_clause_ids = fields.One2many("billing.index.clause", "contract_id", "Index Clauses")
 
     def _split_waiting(self, due):
-        """Return what can be invoiced, and exceptions of the price lines that have no price yet.
+        """Return what can be invoiced, and exceptions for the price lines that have no price yet.
 
         :param due: (price line, span) in order
         :return: ([(price line, span)], [values of exceptions])
@@ -229,7 +229,7 @@ class BillingContract(models.Model):
     def _split_unpublished(self, due):
         """Return what can be invoiced, and exceptions that name the index that is missing.
 
-        A price line waits from the day on whose index is not published; the others go on.
+        A price line waits from the day whose index is not published; the others go on.
 
         :param due: (price line, span) in order
         :return: ([(price line, span)], [values of exceptions])
@@ -284,7 +284,7 @@ class BillingContractLine(models.Model):
     )
 
     def _get_index_clause(self):
-        """Return the clause that this line follows, possibly none.
+        """Return the clause that this line follows; it may be empty.
 
         Its own, or that of the line that it replaced; else the contract's.
         """
@@ -301,7 +301,7 @@ class BillingContractLine(models.Model):
     def _get_index_start(self, clause):
         """Return what ``clause`` starts from: the price, and the month whose index belongs to it.
 
-        A line that replaces another goes on with what that had, unless its price was agreed anew.
+        A line that replaces another goes on from that one, unless its price was agreed anew.
 
         :return: a :class:`indexation.Standing`
         """
@@ -320,7 +320,7 @@ class BillingContractLine(models.Model):
         return last.price_unit == self.price_unit
 
     def _get_index_rows(self):
-        """Return the planned prices that an index decided on, or was to."""
+        """Return the planned prices that an index decides, those that wait for it included."""
         return self.price_ids.filtered("index_month").sorted("date_from")
 
     def _get_last_month(self, clause):
@@ -390,7 +390,7 @@ class BillingContractLine(models.Model):
         return is_changed
 
     def _plan_adjusted(self, clause, day, found):
-        """Keep the price of this line by the clause on ``day``, with the figures.
+        """Store the price of this line on ``day`` by the clause, with the figures behind it.
 
         :param found: an :class:`indexation.Adjustment`
         """
@@ -421,13 +421,13 @@ class BillingContractLine(models.Model):
         )
 
     def _plan_anew(self):
-        """Recalculate the prices by index of days that are not invoiced yet."""
+        """Recalculate the indexed prices of days that are not invoiced yet."""
         self._forget_open_index()
         self.env["billing.change"]._note(self)
         self._apply_index()
 
     def _forget_open_index(self):
-        """Remove the prices by index of days that are not invoiced yet."""
+        """Remove the indexed prices of days that are not invoiced yet."""
         for line in self:
             until = line.invoiced_until
             rows = line._get_index_rows()

@@ -38,7 +38,7 @@ class BillingPriceChange(models.AbstractModel):
     def _get_proposed_date(self, lines):
         """Return the first day from which none of these lines is invoiced or in a run.
 
-        A change from then on credits nothing. Lines that end before count nothing.
+        A change from then on credits nothing. Lines that end before it do not count.
 
         :return: None where no line has an open day
         """
@@ -132,7 +132,7 @@ class BillingPriceChange(models.AbstractModel):
         return None
 
     def _get_rating_reason(self, line, vals):
-        """Return why new values would do nothing: a tariff has the price, or usage the quantity."""
+        """Return why new values have no effect: a tariff gives the price, or usage the quantity."""
         if not vals or "product_id" in vals:
             return None
         if line._bounds_contract():

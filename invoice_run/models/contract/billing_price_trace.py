@@ -18,7 +18,7 @@ MAX_DIGITS = 6
 
 
 class BillingContractLine(models.Model):
-    """Since when a price counts, and the trace of one that is overwritten."""
+    """The day from which a price counts, and the note about one that is overwritten."""
 
     _inherit = "billing.contract.line"
 
@@ -61,7 +61,7 @@ class BillingContractLine(models.Model):
                 line.price_since = first
 
     def _get_price_root(self):
-        """Return the first of the lines that replaced one another until this one."""
+        """Return the first of the lines that replaced one another down to this one."""
         return self.browse(self._get_replaced_ids()[-1:]) or self
 
     def _get_replaced_ids(self):
@@ -73,7 +73,7 @@ class BillingContractLine(models.Model):
 
     @api.onchange(*TRACED_FIELDS)
     def _onchange_price(self):
-        """Say what a new price does not do."""
+        """Warn about what a new price does not change."""
         line = self._origin
         if line.contract_id.state not in CONTRACT_BILLED or not line.invoiced_until:
             return None

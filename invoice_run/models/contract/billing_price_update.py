@@ -13,11 +13,11 @@ from ..base.states import CONTRACT_BILLED, PRICE_UPDATE_DECIDED, PRICE_UPDATE_TR
 
 
 class BillingPriceUpdate(models.Model):
-    """New prices of many price lines: proposed, looked through, approved, applied; and kept.
+    """New prices of many price lines: proposed, checked, approved, applied, and kept as a document.
 
-    From the first period of each line not invoiced yet, as a planned price: claims and lines
-    stay what they are, and it can be undone while nothing is invoiced at the new price. With
-    "credit" it counts from the day itself, as "Change from Date…" does.
+    The new price counts from the first period of each line that is not invoiced yet, as a planned
+    price: claims and lines stay, and it can be undone while nothing is invoiced at the new price.
+    With "credit" it counts from the day itself, as "Change from Date…" does.
     """
 
     _name = "billing.price.update"
@@ -224,7 +224,7 @@ class BillingPriceUpdate(models.Model):
         return vals_list
 
     def _get_first_new_day(self, line, taken):
-        """Return the first day of the new price: of a period not invoiced yet, or as it is said.
+        """Return the first day of the new price: that of an open period, or the one asked for.
 
         :param taken: days that are invoiced or claimed, as spans
         """
@@ -376,7 +376,7 @@ class BillingPriceUpdate(models.Model):
             update._set_state("applied", applied_date=fields.Datetime.now())
 
     def action_undo(self):
-        """Take the new prices back, while nothing is invoiced at them.
+        """Undo the new prices, while nothing is invoiced at them.
 
         :raises UserError: names a contract that is invoiced at the new price
         """
@@ -506,7 +506,7 @@ class BillingPriceUpdateLine(models.Model):
         )
 
     def _check_still_valid(self):
-        """Refuse lines whose price is another one than when the new one was proposed."""
+        """Refuse lines whose price has changed since the new one was proposed."""
         for line in self:
             valid = line.contract_line_id._get_price_on(line.date_from)
             if valid.price_unit != line.old_price_unit:

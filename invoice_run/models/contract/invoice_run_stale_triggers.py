@@ -1,4 +1,4 @@
-"""What changes open amounts: each record that an invoice is calculated from marks them."""
+"""Marks open amounts as changed whenever a record changes that an invoice is calculated from."""
 
 from odoo import api, models
 from odoo.fields import Domain

@@ -1,6 +1,6 @@
-"""Prices on the product itself that looked-up prices go by: sales price, cost, extra of a variant.
+"""Prices on the product on which looked-up prices are based: sales price, cost, variant's extra.
 
-Whether a pricelist goes by one of them is seen from the result: the price is looked up again.
+Whether a pricelist uses one of them is seen from the result: the price is looked up again.
 """
 
 from odoo import api, models
@@ -23,7 +23,7 @@ class InvoiceRunLine(models.Model):
 
     @api.model
     def _mark_repriced(self, products):
-        """Mark the amounts of ``products`` whose price was looked up and is another one now."""
+        """Mark the amounts of ``products`` whose price was looked up and has changed since."""
         # sudo: whoever changes a price need not see the contracts that follow it
         lines = self.env["billing.contract.line"].sudo()
         lines = lines.search(
@@ -41,7 +41,7 @@ class InvoiceRunLine(models.Model):
         self._mark_stale(Domain("id", "in", changed.ids))
 
     def _is_repriced(self):
-        """Whether the price of this amount, looked up again, is another one."""
+        """Whether the price of this amount differs when it is looked up again."""
         price = self.contract_line_id._get_net_price(self.billing_date_from)
         return abs(float(price) - self.net_price) > SAME_PRICE
 

@@ -1,4 +1,4 @@
-"""What changes prices that are looked up: pricelists and their rules."""
+"""Pricelists and their rules: a change of them marks the amounts whose price was looked up."""
 
 from odoo import api, models
 from odoo.fields import Domain
@@ -9,6 +9,8 @@ from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
 class ProductPricelist(models.Model):
     _name = "product.pricelist"
     _inherit = ["product.pricelist", "invoice.run.stale.mixin"]
+    # the customers of a country may have a new pricelist from now on
+    _is_looked_up = True
 
     @api.model
     def _get_stale_fields(self):
@@ -40,30 +42,11 @@ class ProductPricelist(models.Model):
             found |= last
         return found
 
-    @api.model_create_multi
-    def create(self, vals_list):
-        # the customers of a country may have a new pricelist from now on
-        pricelists = super().create(vals_list)
-        pricelists._mark_looked_up()
-        return pricelists
-
-    def write(self, vals):
-        self._get_changed(vals, self._get_stale_fields())._mark_looked_up()
-        return super().write(vals)
-
-    @api.ondelete(at_uninstall=False)
-    def _unlink_mark_looked_up(self):
-        self._mark_looked_up()
-
-    def _mark_looked_up(self):
-        """Mark the amounts whose price was looked up in these pricelists."""
-        if self:
-            self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
-
 
 class ProductPricelistItem(models.Model):
     _name = "product.pricelist.item"
     _inherit = ["product.pricelist.item", "invoice.run.stale.mixin"]
+    _is_looked_up = True
 
     @api.model
     def _get_stale_fields(self):
@@ -97,23 +80,3 @@ class ProductPricelistItem(models.Model):
         if all(item.product_tmpl_id for item in self):
             domain &= Domain("product_id.product_tmpl_id", "in", templates.ids)
         return domain
-
-    @api.model_create_multi
-    def create(self, vals_list):
-        items = super().create(vals_list)
-        items._mark_looked_up()
-        return items
-
-    def write(self, vals):
-        # what a rule priced before it was changed, too: its product or pricelist may be another
-        self._get_changed(vals, self._get_stale_fields())._mark_looked_up()
-        return super().write(vals)
-
-    @api.ondelete(at_uninstall=False)
-    def _unlink_mark_looked_up(self):
-        self._mark_looked_up()
-
-    def _mark_looked_up(self):
-        """Mark the amounts whose price these rules may have given, or may give."""
-        if self:
-            self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())

@@ -29,7 +29,7 @@ class SendBatch:
 
 
 class AccountMoveSend(models.AbstractModel):
-    """Sending of many invoices at once: same hooks and results, no failure stops the others."""
+    """Sends many invoices at once, by Odoo's own hooks; no failure stops the others."""
 
     _inherit = "account.move.send"
 
@@ -160,7 +160,7 @@ class AccountMoveSend(models.AbstractModel):
         return split_every(INVOICES_PER_PRINT, items, list)
 
     def _print_part(self, prepare, items):
-        """Print these by ``prepare``, unless too much hangs already; errors are noted on them."""
+        """Print these by ``prepare``, unless too many processes hang; errors are noted on them."""
         hangs = self._get_run_batch().hangs
         if len(hangs) > MOST_HUNG:
             self._set_pdf_error(items, hangs[-1])
@@ -195,7 +195,7 @@ class AccountMoveSend(models.AbstractModel):
     def _get_pdf_parts(self, items, error):
         """Return ``items`` in parts that are tried for themselves: halves, to find those that fail.
 
-        What hangs is found at once, one by one: each time takes long.
+        What hangs is looked for one by one at once, because each attempt takes long.
         """
         if not isinstance(error, PrintHangs):
             middle = len(items) // 2

@@ -115,8 +115,8 @@ class InvoiceRunDocument(models.Model):
     def write(self, vals):
         """Follow a change of the way of sending, as long as nothing was sent.
 
-        An earlier attempt is forgotten, so that nothing leaves by the old way. What perhaps left
-        stays as it is: only a person who names it sends it again.
+        An earlier attempt is forgotten, so that nothing leaves by the old way. Documents whose
+        delivery is unconfirmed stay as they are: only a person can send them again.
         """
         result = super().write(vals)
         if "send_action" in vals:
@@ -164,7 +164,7 @@ class InvoiceRunDocument(models.Model):
     def action_send(self):
         """Send these documents in the background: what is pending, and what failed, again.
 
-        Of those that perhaps left already, only what is named here goes out again.
+        Where delivery is unconfirmed, only documents named here are sent again.
 
         :raises UserError: none of them is to be sent
         """
@@ -218,7 +218,7 @@ class InvoiceRunDocument(models.Model):
         return self.filtered(lambda doc: doc.move_id in free)
 
     def _send_once(self, method):
-        """Send by ``method``; what a worker that stops has begun is not tried again by itself.
+        """Send by ``method``; what an interrupted worker began is not tried again automatically.
 
         A network is called at once, and its module may commit before our note: so "delivery
         unconfirmed" is committed beforehand, as ``mail.mail._note_hand_over`` does for mails.
@@ -256,10 +256,10 @@ class InvoiceRunDocument(models.Model):
 
     @contextmanager
     def _undo_on_error(self):
-        """Undo what was done in here when it fails; a network's module may commit in between.
+        """Undo this block when it fails, although a network's module may commit in between.
 
-        So it is no savepoint, which such a commit would end, but the transaction: a chunk is of
-        one way of sending and begins with nothing to lose. Tests have only the one transaction.
+        A savepoint would end with such a commit, so the transaction is rolled back: a chunk has
+        one way of sending and begins with nothing to lose. Tests have a single transaction.
         """
         if not self.env["invoice.run"]._can_commit():
             with self.env.cr.savepoint():
@@ -341,7 +341,7 @@ class InvoiceRunDocument(models.Model):
         )._prepare_retry()
 
     def _cancel_mails(self):
-        """Make sure that no unsent mail of these documents leaves later."""
+        """Ensure that no unsent mail of these documents leaves later."""
         mails = self._get_mails(["outgoing", "exception"])
         mails.cancel()
         # sudo: notifications of the customers' mails
@@ -379,8 +379,8 @@ class InvoiceRunDocument(models.Model):
     def _hand_over_mails(self, until=None):
         """Hand the queued mails to the mail server and note its answer on each document.
 
-        Each mail is committed on its own, before it is handed over ("perhaps sent") and after:
-        see ``mail.mail._note_hand_over``.
+        Each mail is committed on its own, before it is handed over ("delivery unconfirmed") and
+        after: see ``mail.mail._note_hand_over``.
 
         :param until: moment of ``time.monotonic()`` after which no further one is handed over
         :return: the documents whose mails stay queued, because the time was over
@@ -454,7 +454,7 @@ class InvoiceRunDocument(models.Model):
     def _set_send_failed(self, reason, state="failed"):
         """Note why it was not sent.
 
-        :param state: ``uncertain`` where it perhaps was
+        :param state: ``uncertain`` where it may have been
         """
         self._set_send_state(state, send_error=reason, send_asked=False, send_next_try=False)
 

@@ -7,7 +7,7 @@ UNDECIDED = "undecided"
 
 
 class InvoiceRunDocument(models.Model):
-    """The way of sending as documents are grouped and counted by it.
+    """The way of sending by which documents are grouped and counted.
 
     What nobody decided about has "Do not send" stored, so that nothing leaves: grouped by that,
     it would be counted under a decision.

@@ -18,7 +18,7 @@ PRINTS_PER_CHUNK = 50
 
 
 class InvoiceRunDocument(models.Model):
-    """On paper: the PDFs of many invoices in one file."""
+    """Printing: the PDFs of many invoices in one file."""
 
     _inherit = "invoice.run.document"
 
@@ -27,7 +27,7 @@ class InvoiceRunDocument(models.Model):
     )
 
     def action_print(self):
-        """Return one PDF of these documents, in the order of their numbers; also once more.
+        """Return one PDF of these documents, in the order of their numbers; it can be repeated.
 
         What waits to be printed counts as printed then; the state of others stays.
 

@@ -106,7 +106,7 @@ class InvoiceRun(models.Model):
         )
 
     def action_stop_sending(self):
-        """Hold back what has not left yet; it stays pending."""
+        """Stop sending what has not left yet; it stays pending."""
         self.check_access("write")
         # workers that share the run would begin one chunk after the other before this one
         self._wait_for_turn()
@@ -123,7 +123,7 @@ class InvoiceRun(models.Model):
         return Domain("run_id", "in", self.ids) & Domain("send_asked", "=", True)
 
     def _retry_sending(self):
-        """Try again exactly what failed; what perhaps left only a person sends again."""
+        """Try again exactly what failed; where delivery is unconfirmed, a person decides."""
         # sudo: documents belong to the engine
         documents = self.env["invoice.run.document"].sudo()
         failed = documents.search([("run_id", "in", self.ids), ("send_state", "=", "failed")])
@@ -155,7 +155,7 @@ class InvoiceRun(models.Model):
             self._queue_job("send")
 
     def _plan_sending(self):
-        """Set the moment of sending where the schedule says one."""
+        """Set the moment of sending where the schedule gives one."""
         schedule = self.schedule_id
         if self.send_after or schedule.send_when != "later":
             return

@@ -15,7 +15,7 @@ MAX_CONNECTIONS = 3
 
 
 class Answers(dict):
-    """Refusals of one hand-over; each is another one, for contexts are compared by value.
+    """Refusals of one hand-over; compared by identity, because contexts are compared by value.
 
     ``untried``: message ids of what certainly did not leave. ``left``: of what the mail server
     took, for a recipient at least. ``tried``: how many mails the mail server saw.

@@ -56,7 +56,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def action_view_month(self, kind, number):
-        """Open what a bar of the chart stands for.
+        """Open the records behind a bar of the chart.
 
         :param kind: ``invoiced`` by runs, or ``planned``: in runs and not invoiced yet
         :param number: of the month, from 1 to 12: each is once in the chart

@@ -245,7 +245,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _get_no_way_domain(self, today):
-        """Return the documents with an unpaid invoice that nobody said how to send."""
+        """Return the documents with an unpaid invoice and no decision on how to send it."""
         unpaid = Domain("state", "=", "posted") & Domain("is_move_sent", "=", False)
         unpaid &= Domain("payment_state", "in", ("not_paid", "partial"))
         return (
@@ -372,7 +372,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _solve_no_way(self, documents):
-        """Send invoices by email to these customers, from now on, where there is an address."""
+        """Send invoices to these customers by email from now on, where there is an address."""
         reachable = documents.filtered(lambda document: document.partner_id.email)
         if not reachable:
             raise UserError(

@@ -111,7 +111,7 @@ class InvoiceRunDocument(models.Model):
         return self.env._("Technical error, ask your administrator: %(error)s", error=text)
 
     def _get_constraint_text(self, error):
-        """Return what the model of the table says about the constraint that was hurt."""
+        """Return the model's own message about the constraint that was violated."""
         models_by_table = {model._table: name for name, model in self.env.registry.items()}
         model = self.env[models_by_table.get(error.diag.table_name, "base")]
         return model._sql_error_to_message(error)

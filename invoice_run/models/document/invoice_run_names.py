@@ -12,14 +12,14 @@ MAX_NAMES = 3
 
 
 class InvoiceRunDocument(models.Model):
-    """What an invoice is called where the schedule gives it no name."""
+    """The names of invoices to which the schedule gives none."""
 
     _inherit = "invoice.run.document"
 
     def _get_default_names(self):
         """Return what is invoiced and for which time, in the language of the customer.
 
-        The time is not said of what follows Odoo's own invoices: an order has none.
+        The time is left out for sources that follow Odoo's own invoices: an order has none.
         """
         self.ensure_one()
         document = self.with_context(lang=self.partner_id.lang or self.env.lang)

@@ -31,7 +31,7 @@ class InvoiceRun(models.Model):
         return self.invoice_state or self.scenario_id.invoice_state
 
     def _lock_rows(self):
-        """Wait for whoever works on these runs, and keep them until the end of the transaction.
+        """Wait until nobody works on these runs, and lock them until the end of the transaction.
 
         A worker that finishes must not overlook what is added to its work.
         """
@@ -40,7 +40,7 @@ class InvoiceRun(models.Model):
         self.env.execute_query(query)
 
     def _start_selected(self, documents):
-        """Have the invoices of ``documents`` created in the background; others are left alone.
+        """Create the invoices of ``documents``, and of no others, in the background.
 
         Added to the work on an earlier selection that is not finished.
 
@@ -101,7 +101,7 @@ class InvoiceRun(models.Model):
         return blocking.contract_ids
 
     def _close_if_done(self):
-        """Move on the runs with something invoiced and nothing left to invoice."""
+        """End the invoicing of runs that have invoices and nothing left to invoice."""
         Document = self.env["invoice.run.document"]
         for run in self.filtered(lambda run: run.state == "approved" and run.job == "none"):
             domain = Domain("run_id", "=", run.id)
@@ -316,7 +316,7 @@ class InvoiceRunDocument(models.Model):
         changed._update_large_credit()
 
     def _update_from_lines(self):
-        """Write all that these documents say about their amounts, after some came or went."""
+        """Update these documents after amounts were added or removed."""
         for document in self:
             lines = document.line_ids
             document.write(

@@ -35,7 +35,7 @@ class InvoiceRunLine(models.Model):
             return
         domain &= Domain("is_stale", "=", False)
         domain &= Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
-        # sudo: whoever changes a customer need not see the runs that invoice him
+        # sudo: users who change a customer need not see the runs that invoice it
         lines = self.sudo().search(domain)
         lines.write({"is_stale": True})
         lines.document_id.write({"is_stale": True})
@@ -77,9 +77,9 @@ class InvoiceRunDocument(models.Model):
     )
 
     def _detect_stale(self):
-        """Mark what changed without anybody writing it: orders, rates, what is left to credit.
+        """Mark what changed without being written: orders, rates, what is left to credit.
 
-        And documents that differ from what was approved.
+        Documents that differ from what was approved are marked as well.
         """
         self._detect_changed_sources()
         domain = Domain("id", "in", self.ids) & Domain("is_stale", "=", False)
@@ -96,7 +96,7 @@ class InvoiceRunDocument(models.Model):
         changed.write({"is_stale": True})
 
     def _get_stale_errors(self):
-        """Return that this document is outdated, where nothing more precise is known."""
+        """Return that this document has changed, where nothing more precise is known."""
         if not self.is_stale:
             return []
         return [
@@ -107,9 +107,9 @@ class InvoiceRunDocument(models.Model):
         ]
 
     def _detect_changed_sources(self):
-        """Mark those of these documents whose records changed in a way that nobody wrote down.
+        """Mark those of these documents whose records changed by computation.
 
-        Deliveries and invoices change what is to invoice of an order by computation.
+        Deliveries and invoices, for example, change what there is to invoice of an order.
         """
         domain = Domain("document_id", "in", self.ids) & Domain("is_stale", "=", False)
         sources = self.env["invoice.run.source"]._get_sources()
@@ -203,12 +203,12 @@ class InvoiceRun(models.Model):
         return self.env["res.partner"].union(*(payer for (payer,) in groups))
 
     def _get_open_documents(self):
-        """Return what this run has not invoiced yet."""
+        """Return the documents that this run has not invoiced yet."""
         domain = Domain("run_id", "=", self.id) & Domain("state", "in", DOCUMENT_OPEN)
         return self.env["invoice.run.document"].search(domain)
 
     def _remove_open_documents(self, payers):
-        """Delete what ``payers`` were not invoiced, but not what somebody excluded."""
+        """Delete the open documents of ``payers``, but not what somebody excluded."""
         domain = Domain("run_id", "=", self.id) & Domain("payer_id", "in", payers.ids)
         domain &= Domain("state", "in", (*DOCUMENT_OPEN, "held"))
         # sudo: amounts and documents belong to the engine
@@ -218,7 +218,7 @@ class InvoiceRun(models.Model):
         documents.unlink()
 
     def _note_renewed(self, payers):
-        """Note that these customers are renewed: in the link's table, for workers share the run."""
+        """Note that these customers are recalculated, without writing the run: workers share it."""
         if not self.renew_payer_ids & payers:
             return
         field = self._fields["renew_payer_ids"]
@@ -237,7 +237,7 @@ class InvoiceRun(models.Model):
     def _drop_excluded_charges(self, charges, payers):
         """Return ``charges`` of ``payers`` without what somebody excluded.
 
-        It does not come back by being renewed.
+        Recalculating does not bring it back.
         """
         excluded = self._get_excluded_keys(self.renew_payer_ids & payers)
         return [charge for charge in charges if self._get_charge_key(charge.line) not in excluded]
@@ -262,7 +262,8 @@ class InvoiceRun(models.Model):
     def _get_charge_key(self, vals):
         """Return what an amount with these values invoices: price line and first day, or item.
 
-        Where it claims nothing, as a second invoice line of one order line: whose it is.
+        An amount that claims nothing, such as a second invoice line of an order line, is known by
+        the record it belongs to.
         """
         source = self.env["invoice.run.source"]
         key = [vals.get(name) or 0 for name in source._get_claim_fields()]
@@ -272,11 +273,11 @@ class InvoiceRun(models.Model):
         return (*key, *own, vals["billing_date_from"])
 
     def _get_payers_in_renewal(self):
-        """Return the customers whose amounts are being renewed at this moment."""
+        """Return the customers whose amounts are being recalculated at this moment."""
         return self.renew_payer_ids if self.job == "amounts" else self.renew_payer_ids.browse()
 
     def _go_on_without(self, payers):
-        """Have the run go on without the amounts of ``payers``, which are not renewed."""
+        """Let the run go on without the amounts of ``payers``, which were not recalculated."""
         self._set_state("amounts", **self._prepare_no_renewal_vals())
         self._create_not_renewed(payers)
 

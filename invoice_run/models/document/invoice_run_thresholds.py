@@ -3,7 +3,7 @@ from odoo.fields import Domain
 
 
 class InvoiceRun(models.Model):
-    """What the limits of the company keep back."""
+    """Documents that the limits of the company hold back."""
 
     _inherit = "invoice.run"
 
@@ -15,9 +15,9 @@ class InvoiceRun(models.Model):
 
 
 class InvoiceRunDocument(models.Model):
-    """Minimum and maximum of what one invoice may come to, and of what it may give back.
+    """The minimum and maximum of an invoice, and the maximum of its credits.
 
-    A person looks at large credits: a mistyped end date gives years back.
+    A person checks large credits: a mistyped end date would credit years.
     """
 
     _inherit = "invoice.run.document"
@@ -80,7 +80,7 @@ class InvoiceRunDocument(models.Model):
         self.exists()._update_large_credit()
 
     def _get_limit_key(self):
-        """Return what documents must have in common to come on one invoice."""
+        """Return what documents must have in common to be put on one invoice."""
         names = self.run_id._get_document_key_fields()
         shared = (self[name] for name in names)
         return (self.payer_id, self.contract_ids, *shared, *self._get_source_key())
@@ -135,7 +135,7 @@ class InvoiceRunDocument(models.Model):
     def _gives_much_back(self):
         """Whether the credits of this document are above the company's limit.
 
-        Whatever else is on it: what is invoiced in their place must not hide them.
+        Other lines do not count: what is invoiced in place of the credits must not hide them.
         """
         self.ensure_one()
         credits = self.line_ids.filtered(lambda line: line._is_money_back())
@@ -158,9 +158,9 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     def _is_money_back(self):
-        """Whether this amount gives back what was invoiced, or is an item below zero.
+        """Whether this amount credits what was invoiced, or is an item below zero.
 
-        What Sales deducts of an order was paid before.
+        Down payments that Sales deducts were paid before, so they do not count.
         """
         self.ensure_one()
         source = self._get_source()

@@ -13,7 +13,7 @@ PACES = {}
 
 
 class JobLeft(Exception):
-    """What is left of a job is for later or for another worker; what was done is committed."""
+    """The rest of a job is left for later or for another worker; what was done is committed."""
 
 
 class InvoiceRunJob(models.AbstractModel):
@@ -77,7 +77,7 @@ class InvoiceRunJob(models.AbstractModel):
 
     @api.model
     def _is_idle(self, run, chunk):
-        """Whether ``chunk`` left nothing behind by which the next worker would pass it."""
+        """Whether ``chunk`` left no trace, so that the next worker would take it again."""
         return False
 
     @api.model

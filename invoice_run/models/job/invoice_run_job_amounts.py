@@ -47,7 +47,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
                 self._leave_to_others(run)
 
     def _check_selection(self, run):
-        """End the job with an exception where nothing can be selected before a repair.
+        """End the job with an exception where nothing can be selected until it is corrected.
 
         :raises JobLeft: it was ended
         """
@@ -65,7 +65,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
         raise JobLeft
 
     def _get_payer_share(self, run, count, start, before):
-        """Return of how many customers this worker creates the amounts in its next transaction.
+        """Return for how many customers this worker creates the amounts in its next transaction.
 
         :param count: how many there were to do when it looked
         :param start: how many of these are done, or taken by other workers
@@ -77,8 +77,8 @@ class InvoiceRunJobAmounts(models.AbstractModel):
     def _take_payers(self, run, payers):
         """Return those of ``payers`` that no other worker has or had, locked to the next commit.
 
-        The locks say that nobody is at work on them, and a look from outside of this
-        transaction, which may have begun before another worker finished, that nobody was.
+        The locks prove that nobody is at work on them. That nobody was is read outside of this
+        transaction, which may have begun before another worker finished.
         """
         if not run._can_commit():
             return payers

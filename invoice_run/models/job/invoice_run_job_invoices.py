@@ -24,7 +24,7 @@ class InvoiceRunJobInvoices(models.AbstractModel):
             yield documents
 
     def _take_documents(self, run, limit=None):
-        """Return the next documents to invoice, locked; those of other workers are not.
+        """Return the next documents to invoice, locked, without those that other workers have.
 
         Nor those that wait for a failed period, or for an earlier one that another worker has;
         nor those of a later invoice date while there are any of an earlier one.
@@ -64,7 +64,7 @@ class InvoiceRunJobInvoices(models.AbstractModel):
 
     @api.model
     def _finish(self, run):
-        """Move the run on; documents that wait for a repair keep it approved."""
+        """Move the run on; documents that wait for a correction keep it approved."""
         self._update_sequence_gaps(run)
         run._set_state("approved" if self._is_waiting(run) else "invoiced", job="none")
         run.message_post(

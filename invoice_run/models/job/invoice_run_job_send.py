@@ -39,8 +39,8 @@ class InvoiceRunJobSend(models.AbstractModel):
         """Yield what is done of one way of sending, next in the order of their ids.
 
         Each way is a chunk for itself: an error of one rolls back what is not committed, never
-        what another one queued. After the last one all is looked through again, for what other
-        workers gave back; what Odoo's own queue has in hand is looked at once.
+        what another one queued. After the last one it looks again for what other workers gave back,
+        and once at what Odoo's own queue is sending.
         """
         if run.send_after and run.send_after > fields.Datetime.now():
             self._wait(run, run.send_after)

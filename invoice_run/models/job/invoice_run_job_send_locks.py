@@ -8,7 +8,7 @@ from .invoice_run_job import JobLeft
 
 
 class InvoiceRunJobSend(models.AbstractModel):
-    """Whose a mail is, from "is being handed over" to the mail server's answer.
+    """The worker that a mail belongs to, from its hand-over to the mail server's answer.
 
     Both are committed, and so are the mails before and after: no lock of a transaction lasts that
     long. These are locks of the connection, which a worker that dies gives up: each document has
@@ -30,9 +30,10 @@ class InvoiceRunJobSend(models.AbstractModel):
 
     @contextmanager
     def _sending(self, run):
-        """Hold a part of the sending of this run, beyond the commit of each mail.
+        """Take part in sending this run, by a lock that outlives the commit of each mail.
 
-        False: somebody has it alone. At the end all is given back, documents too.
+        Yields False if another worker has it alone. At the end all locks are given up, also those
+        of documents.
         """
         cr = self.env.cr
         if not run._can_commit():
@@ -90,7 +91,7 @@ class InvoiceRunJobSend(models.AbstractModel):
         return documents.filtered(lambda document: document.id in free)
 
     def _give_back(self, run, documents):
-        """Let other workers have these documents; what was done with them is committed."""
+        """Give these documents back to other workers; what was done with them is committed."""
         if run._can_commit() and documents:
             self.env.execute_query(
                 SQL(

@@ -17,7 +17,7 @@ TAKE_OVER_MINUTES = 2
 
 
 class InvoiceRun(models.Model):
-    """Work that somebody watches: the Invoice Manager, or whoever is responsible.
+    """Work that a user watches, in the Invoice Manager or on the run's form.
 
     Its progress, and which process does it. What is queued while the user watches is carried out
     in small steps by the user's own requests, so it does not wait behind the large runs of the
@@ -37,7 +37,7 @@ class InvoiceRun(models.Model):
     )
 
     def get_progress(self):
-        """Return how far the work on this run is; cheap enough to be asked every second.
+        """Return the progress of the work on this run; cheap enough to be asked every second.
 
         :return: dict: ``job`` and its ``label``, ``state``, ``done`` of ``total`` (0: not known
             yet) ``unit``, and ``wait_until``, a moment in UTC or False
@@ -62,7 +62,7 @@ class InvoiceRun(models.Model):
         return [Document.search_count(domain) for domain in domains]
 
     def _notify_progress(self, **values):
-        """Tell the browsers at the next commit: of onlookers, and of the responsible user.
+        """Inform the browsers of onlookers and of the responsible user at the next commit.
 
         :param values: what the worker knows: customers ``left`` while amounts are created
         """

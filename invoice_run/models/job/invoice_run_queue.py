@@ -72,7 +72,7 @@ class InvoiceRun(models.Model):
         return job is not None and job._is_shared
 
     def _start_workers(self, moment=None):
-        """Have those that work in the background look at these runs: the scheduled actions.
+        """Start the scheduled actions that do background work on these runs.
 
         Override to have another queue carry out :meth:`_process_queue`.
 
@@ -83,7 +83,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _get_worker_crons(self):
-        """Return the scheduled actions that work on runs, but those that are switched off."""
+        """Return the scheduled actions that work on runs, except those that are switched off."""
         names = ["invoice_run_cron", *(f"invoice_run_cron_{number}" for number in (2, 3, 4))]
         crons = [self.env.ref(f"invoice_run.{name}", raise_if_not_found=False) for name in names]
         # sudo: scheduled actions are the administrator's; to wake them up is the button's work
@@ -129,7 +129,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _is_call_over(self):
-        """Whether Odoo calls once more in one go, though the time for all of these is over.
+        """Whether Odoo calls the action once more although the time for all its calls is over.
 
         It does so ten times, and ends a worker that takes too long for them.
         """
@@ -160,7 +160,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _begin_anew(self):
-        """Undo what another transaction got in the way of, and have it done again at once."""
+        """Roll back after a conflict with another transaction, and try again at once."""
         self.env.cr.rollback()
         self._commit_step(remaining=1)
 
@@ -256,7 +256,7 @@ class InvoiceRun(models.Model):
                     break
 
     def _with_engine(self):
-        """Return these runs such that the result is the same, whoever asked for it and how."""
+        """Return these runs in the engine's own context: the result is the same for all callers."""
         context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
         # as the scheduled action: whoever pressed a button neither follows it nor gets a copy
         context["mail_create_nosubscribe"] = True
@@ -267,20 +267,20 @@ class InvoiceRun(models.Model):
     def _wait_for_turn(self):
         """Wait for the chunks that workers have in hand; until the commit they begin no other.
 
-        Of a lock that several share somebody always has a part: without this a button or a form
-        would wait for the end of the whole job.
+        Workers overlap in a shared lock, so one of them always holds it: without this, a button or
+        a form would wait for the end of the whole job.
         """
         for run in self.sorted("id"):
             if run._is_job_shared():
                 self.env.execute_query(SQL("SELECT pg_advisory_xact_lock(%s)", GATE + run.id))
 
     def _wait_for_form(self):
-        """Have whoever saves a form wait for the workers; the engine has its own locks."""
+        """Make a user who saves a form wait for the workers; the engine has its own locks."""
         if not self.env.su:
             self._wait_for_turn()
 
     def _check_not_busy(self):
-        """Keep others off these runs until the end of the transaction, or say that one is busy.
+        """Lock these runs until the end of the transaction, or refuse because one is busy.
 
         Whoever changes a run as a whole takes its row first, as the workers do: nobody waits
         for a user who waits.
@@ -332,7 +332,7 @@ class InvoiceRun(models.Model):
         """Take the run after a commit; False when it is no longer ours to work on.
 
         Workers that share a job hold the run together; whoever changes it waits for their chunks,
-        and no worker begins another one before him: see :meth:`_wait_for_turn`.
+        and no worker begins another one before that: see :meth:`_wait_for_turn`.
         """
         self.invalidate_recordset()
         if not self._get_job(job)._is_shared:

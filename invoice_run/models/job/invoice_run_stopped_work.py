@@ -9,7 +9,7 @@ _logger = logging.getLogger(__name__)
 
 
 class InvoiceRun(models.Model):
-    """Work that stopped for a reason that nobody foresaw: somebody is told, nothing is lost.
+    """Work that stopped for an unforeseen reason: somebody is told, and nothing is lost.
 
     What was committed stays. The job stays queued: each run of the scheduled action tries again,
     until it succeeds or a person stops it.
@@ -25,7 +25,7 @@ class InvoiceRun(models.Model):
             run._drop_activity(ATTEND, run._get_trouble_summary())
 
     def _note_trouble(self, error):
-        """Keep why the work on this run stopped, and tell whoever is responsible; once an error.
+        """Note why the work on this run stopped, and tell the responsible user once per error.
 
         Called after a rollback; whatever happens here never stops the work on other runs.
         """
@@ -78,7 +78,7 @@ class InvoiceRun(models.Model):
     def _stop_work(self):
         """End the work, as far as it was asked for; the run goes on without the rest.
 
-        What was to be sent stays pending, customers who were to be recalculated are not in it.
+        Unsent invoices stay pending; customers whose amounts were to be recalculated are left out.
         """
         if self.job == "send":
             self._stop_sending()

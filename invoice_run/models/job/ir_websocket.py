@@ -6,7 +6,7 @@ CHANNEL = re.compile(r"invoice\.run_(\d+)")
 
 
 class IrWebsocket(models.AbstractModel):
-    """Whoever has a run open hears of its progress."""
+    """Sends the progress of a run to the users who have it open."""
 
     _inherit = "ir.websocket"
 

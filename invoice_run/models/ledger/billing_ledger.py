@@ -43,7 +43,7 @@ FOUND = SQL(
 
 
 class BillingLedger(models.AbstractModel):
-    """What was invoiced, as the invoices in force say: the only place that answers it.
+    """What was invoiced, according to the invoices in force: the only place to ask.
 
     What a run once approved is a plan; Accounting edits, credits, replaces and cancels. So
     whatever states an invoiced figure (corrections, cut-off, forecast, comparison, a contract's
@@ -59,7 +59,7 @@ class BillingLedger(models.AbstractModel):
       currencies, taxes, account, analytic distribution, what it credits;
     * :meth:`_get_billed_lines`: the same, a ``BilledLine`` for each invoice line, with its
       credits: what is left of it, and what of that is for the days after a date;
-    * :meth:`_get_billed_days`: the days that are invoiced, whatever was paid back for them;
+    * :meth:`_get_billed_days`: the days that are invoiced, also where money was credited for them;
     * :meth:`_get_totals`: untaxed sums, by currency, added up in the database;
     * :meth:`_get_amounts_invoiced`: untaxed sums of single amounts of runs;
     * :meth:`_get_share`: how the amount of an entry is spread over its days, for
@@ -76,9 +76,9 @@ class BillingLedger(models.AbstractModel):
 
     How it works
     ------------
-    An invoice line of a run names its amount (``invoice_run_line_id``). Every line that gives
-    something of it back (a credit note however it was created, a correction by a run, and what
-    takes these back) names the invoice line itself (``billing_credited_line_id``), so signs do
+    An invoice line of a run names its amount (``invoice_run_line_id``). Every line that
+    credits something of it (a credit note however it was created, a correction by a run, and
+    what undoes these) names the invoice line itself (``billing_credited_line_id``), so signs do
     the rest: what is left of a line is its amount plus those of all lines that name it. What a
     credit does to the days follows from what it is: a correction, or a credit note over the
     whole amount that releases the periods for invoicing; any other leaves them
@@ -235,7 +235,7 @@ class BillingLedger(models.AbstractModel):
 
     @api.model
     def _get_credits_by_hand(self, lines, date_from, date_to):
-        """Return what credit notes by hand gave back of price lines whose days stay invoiced.
+        """Return what credit notes by hand credited to price lines whose days stay invoiced.
 
         Neither what runs credited nor what is invoiced again: there the contract says what changed.
 

@@ -22,7 +22,7 @@ def get_columns(model, alias, names):
 
 
 class InvoiceRun(models.Model):
-    """Approval is of a content: what the reviewer saw is what may be invoiced.
+    """An approval covers a content: what the reviewer saw is what may be invoiced.
 
     The run has a fingerprint of its open documents and their amounts. The reviewer passes the one
     that was shown, and each document keeps the one that was approved, mixed with who approved and
@@ -51,8 +51,8 @@ class InvoiceRun(models.Model):
     def _get_fingerprint(self):
         """Return a text that changes with anything that an approval is about.
 
-        Hash, number of documents, total and moment: by the latter three a refusal says what is
-        different.
+        It holds a hash, the number of documents, the total and the moment; from the last three a
+        refusal says what is different.
         """
         self.ensure_one()
         condition = SQL(
@@ -235,7 +235,7 @@ class InvoiceRun(models.Model):
         return {"approved_by_id": False, "approved_date": False, "is_approval_asked": False}
 
     def _withdraw_approval(self, always=False):
-        """Take an approval back: the amounts are not those that were approved.
+        """Withdraw an approval: the amounts are not those that were approved.
 
         :param always: also where some invoices exist: the open documents changed
         """
@@ -260,7 +260,7 @@ class InvoiceRun(models.Model):
         self._write_engine({"approval_asked_by_id": False})
 
     def action_ask_reviewer(self):
-        """Ask whom to ask for the approval of this run.
+        """Open the question who is to approve this run.
 
         :raises UserError: nothing waits for approval
         """
@@ -458,7 +458,7 @@ class InvoiceRunLine(models.Model):
     def _get_content_fields(self):
         """Return the stored fields that an approval is about. An addon can extend the list.
 
-        In one order: another one is another fingerprint.
+        Always in the same order, which the fingerprint depends on.
         """
         names = [
             "amount",

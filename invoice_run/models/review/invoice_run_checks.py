@@ -11,7 +11,7 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     def _create_run_exceptions(self):
-        """Report what stands in the way of posting, and what other runs claim."""
+        """Report what prevents posting, and what other runs claim."""
         self.ensure_one()
         vals_list = [*self._get_lock_date_exceptions(), *self._get_journal_exceptions()]
         vals_list += [*self._get_skipped_exceptions(), *self._get_held_exceptions()]

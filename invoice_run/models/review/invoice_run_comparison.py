@@ -85,7 +85,7 @@ class InvoiceRunDocument(models.Model):
         return is_unusual or self.is_large_credit or self.is_above_max
 
     def action_accept(self):
-        """Note that the flags of these documents were looked at and are right.
+        """Note that the flags of these documents were checked and the amounts are right.
 
         Where invoices are automatic, those of an approved run go on.
 

@@ -3,7 +3,7 @@ from odoo.tools import format_date
 
 
 def is_readable(records):
-    """Whether whoever asks, for whom the engine reads ``records``, may read them as well."""
+    """Whether the user for whom the engine reads ``records`` may read them as well."""
     return bool(records) and records.sudo(False).has_access("read")
 
 
@@ -40,14 +40,14 @@ class InvoiceRunDocument(models.Model):
 
 
 class InvoiceRunException(models.Model):
-    """What an exception says to somebody who asks for its record."""
+    """What an exception tells a user who asks about its record."""
 
     _inherit = "invoice.run.exception"
 
     def _get_explanation(self):
         """Return code and message, with what to do where the message does not say it.
 
-        Of an error that nobody foresaw the text is not told: it may name anything.
+        The text of an unforeseen error is not shown: it may name anything.
         """
         self.ensure_one()
         if self.code == "error":

@@ -6,7 +6,7 @@ from ..base.states import DOCUMENT_BILLED
 
 
 class InvoiceRun(models.Model):
-    """A run as a whole against the previous run of its schedule."""
+    """Compares a run as a whole with the previous run of its schedule."""
 
     _inherit = "invoice.run"
 

@@ -113,7 +113,7 @@ class InvoiceRunException(models.Model):
 
 
 class InvoiceRun(models.Model):
-    """Nothing forgotten: due = invoiced + excluded + postponed + failed + nothing + to do.
+    """Reconciliation: due = invoiced + excluded + postponed + failed + nothing + to do.
 
     Counts and untaxed amounts in company currency, by aggregates over documents and exceptions.
     What was released after it was invoiced is shown separately.

@@ -20,7 +20,7 @@ NOT_COUNTED = (*DOCUMENT_NOT_IN_RUN, "credit")
 
 
 class InvoiceRun(models.Model):
-    """The register of a run: everything in it on paper, or in a spreadsheet.
+    """The run report: everything in a run as a PDF or a spreadsheet.
 
     All figures come from aggregates and from rows read by SQL in pieces; the documents are those
     that the user may read.
@@ -29,11 +29,11 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     def action_register_pdf(self):
-        """Download the register of this run as PDF."""
+        """Download the report of this run as a PDF."""
         return self._get_register_action("pdf")
 
     def action_register_xlsx(self):
-        """Download the register of this run as spreadsheet."""
+        """Download the report of this run as a spreadsheet."""
         return self._get_register_action("xlsx")
 
     def _get_register_action(self, kind):

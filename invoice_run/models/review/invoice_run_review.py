@@ -144,7 +144,7 @@ class InvoiceRun(models.Model):
         }
 
     def _get_review_approval(self):
-        """Return whether this user may approve the run now, and what keeps him from it."""
+        """Return whether this user may approve the run now, and if not, why."""
         waits = self.state == "amounts" and self.job == "none" and bool(self.document_count)
         is_reviewer = self.env.user._is_invoice_run_reviewer()
         reason = self._get_four_eyes_reason() if waits and is_reviewer else ""

@@ -255,7 +255,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _group_expand_state(self, states, domain):
-        """Show the open states in the order of the work, and of the others what is there."""
+        """Show all open states in the order of the work, and the others where they have runs."""
         order = [name for name, _label in self._fields["state"].selection]
         return [name for name in order if name in states or name in RUN_UNFINISHED[1:]]
 
@@ -525,7 +525,7 @@ class InvoiceRun(models.Model):
             )
 
     def _get_documents(self, domain, limit=None):
-        """Return the documents of these runs that ``domain`` selects, none of the others read."""
+        """Return the documents of these runs in ``domain``, without reading the others."""
         domain = Domain("run_id", "in", self.ids) & Domain(domain)
         return self.env["invoice.run.document"].search(domain, limit=limit)
 

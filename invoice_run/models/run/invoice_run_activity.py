@@ -75,7 +75,7 @@ class InvoiceRun(models.Model):
     # ------------------------------------------------------------------
 
     def _tell_responsible(self, summary, note=False, is_quiet=False):
-        """Have whoever is responsible look at the run, unless somebody watches it anyway.
+        """Ask the responsible user to look at the run, unless somebody watches it anyway.
 
         :param note: what to do, as HTML
         """
@@ -83,7 +83,7 @@ class InvoiceRun(models.Model):
             self._replace_activity(ATTEND, self.user_id, summary, note, is_quiet)
 
     def _tell_result(self):
-        """Tell whoever is responsible how the run ended: what failed, what is to be done.
+        """Tell the responsible user how the run ended: what failed, what is to be done.
 
         By email only where something is to be decided, or where nobody pressed the last button.
         """

@@ -63,7 +63,7 @@ class InvoiceRunException(models.Model):
         self.sudo().filtered("blocking_run_id").unlink()
 
     def action_ask_days(self):
-        """Open the question for which days the credit is that this exception is about."""
+        """Ask which days the credit behind this exception is for."""
         self.ensure_one()
         self.check_access("read")
         action = self.env["ir.actions.act_window"]._for_xml_id(

@@ -3,7 +3,7 @@ from odoo.tools import SQL
 
 
 class InvoiceRun(models.Model):
-    """The order in which runs need somebody, and what the phone shows first."""
+    """The order in which runs need attention, and what a phone shows first."""
 
     _inherit = "invoice.run"
 

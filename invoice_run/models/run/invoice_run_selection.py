@@ -51,7 +51,7 @@ class InvoiceRun(models.Model):
         return conditions
 
     def _get_stop_message(self):
-        """Return why this run as a whole can invoice nothing before a repair; None where it can."""
+        """Return why this run as a whole can invoice nothing until it is corrected, else None."""
         self.ensure_one()
         error = self.company_id._get_invoice_run_accounts_error()
         return error or self.scenario_id._get_selection_error(self)

@@ -109,7 +109,7 @@ class SaleOrder(models.Model):
 
     def _filtered_in_amounts(self):
         # EXTENDS 'invoice.run.stale.mixin': runs take confirmed orders, and whoever makes an order
-        # anything else outdates its amounts: nobody need ask for those of a quotation
+        # anything else marks its amounts; a quotation has none to ask for
         return self.filtered(lambda order: order.state == "sale")
 
     def _get_stale_domain(self):

@@ -9,7 +9,7 @@ class RunDocuments(dict):
 
 
 class SaleOrder(models.Model):
-    """The invoices of a run are created by ``_create_invoices``, with all that addons hang on it.
+    """A run creates invoices by ``_create_invoices``, with everything that addons add to it.
 
     The run only says which orders go on one invoice, and completes the values.
     """
@@ -73,7 +73,7 @@ class SaleOrder(models.Model):
         return super()._create_account_invoices(invoice_vals_list, final)
 
     def _create_invoices(self, grouped=False, final=False, date=None):
-        # EXTENDS 'sale': whoever invoices an order by hand outdates what runs calculated of it
+        # EXTENDS 'sale': an order invoiced by hand marks the amounts that runs have of it
         moves = super()._create_invoices(grouped=grouped, final=final, date=date)
         if not self._get_run_documents():
             self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())

@@ -2,7 +2,7 @@ from odoo import api, models
 
 
 class SaleOrderLine(models.Model):
-    """A change of an order outdates the amounts that a run created from it."""
+    """A change of an order marks the amounts that a run created from it."""
 
     _name = "sale.order.line"
     _inherit = ["sale.order.line", "invoice.run.stale.mixin"]

@@ -176,7 +176,7 @@ class BillingScenario(models.Model):
             yield rule, author or rule._get_author(), run._get_rule_domain(rule)
 
     def action_take_over(self):
-        """Have the selection and the rules read with the rights of this user from now on.
+        """From now on, read the selection and the rules with the rights of this user.
 
         :raises ValidationError: this user may not read what they lead to
         """

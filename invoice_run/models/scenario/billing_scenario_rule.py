@@ -216,7 +216,7 @@ class BillingScenarioRule(models.Model):
     def _get_named_records(self):
         """Return the empty recordset in which names are looked up, by whoever may see them.
 
-        The engine reads them as their author does, everybody else as himself.
+        The engine reads them with the rights of their author, other users with their own.
         """
         records = self.env[self._get_field().comodel_name]
         records = records.with_context(allowed_company_ids=self.company_id.ids)
@@ -341,7 +341,7 @@ class BillingScenarioRule(models.Model):
         self.scenario_id._check_domain()
 
     def _check_not_scheduled(self):
-        """Refuse to ask where nobody is there to answer.
+        """Refuse a question where nobody is there to answer it.
 
         :raises ValidationError: a schedule uses the scenario
         """

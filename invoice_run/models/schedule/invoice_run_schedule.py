@@ -377,7 +377,7 @@ class InvoiceRunSchedule(models.Model):
         return result
 
     def _is_approval_loosened(self, vals):
-        """Whether ``vals`` let runs do without an approval; anybody may ask for one."""
+        """Whether ``vals`` drop the approval of runs; any user may add it."""
         choice = vals.get("auto_approve", "no")
         return choice != "no" and any(choice != schedule.auto_approve for schedule in self)
 

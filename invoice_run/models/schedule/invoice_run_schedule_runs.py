@@ -66,7 +66,7 @@ class InvoiceRunSchedule(models.Model):
             schedule._create_runs(schedule._get_missing_numbers())
 
     def _serialize(self):
-        """Have a second user who creates the same runs wait, and then look again.
+        """Make a second user who creates the same runs wait, and then look again.
 
         The row is written, not only locked: to a transaction that waits for it, PostgreSQL reports
         a serialization failure, on which Odoo repeats the whole request.
@@ -184,7 +184,7 @@ class InvoiceRunSchedule(models.Model):
         return {run: run._get_scheduled_vals() for run in runs}
 
     def _update_waiting_runs(self, planned):
-        """Have runs that have not begun follow what these schedules say now.
+        """Update the runs that have not begun to what these schedules plan now.
 
         :param planned: {run: values that were planned before}
         """
@@ -239,7 +239,7 @@ class InvoiceRun(models.Model):
         return self.schedule_id._prepare_run_vals(self.number)
 
     def _follow_schedule(self, before):
-        """Take over what the schedule plans otherwise now; what a person changed here stays.
+        """Adopt what the schedule plans differently now; what a person changed here stays.
 
         :param before: what it planned before
         """

@@ -217,7 +217,7 @@ class ResCompany(models.Model):
 
     @api.model
     def _end_taking_mails(self):
-        """Let others count: what :meth:`_take_mails` allowed is committed, or not wanted."""
+        """Let other workers count: what :meth:`_take_mails` allowed is committed or not needed."""
         if self.env["invoice.run"]._can_commit():
             give_up(self.env.cr, MAILS)
 

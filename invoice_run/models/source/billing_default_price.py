@@ -2,7 +2,7 @@ from odoo import fields, models
 
 
 class BillingDefaultPrice(models.AbstractModel):
-    """A price that nobody gave: the one that Odoo would put on an order of this customer.
+    """The default price: the one that Odoo would put on an order of this customer.
 
     In the currency of the record, for its unit, by the customer's pricelist where pricelists
     are used, and for the taxes that the invoice will have, where the price includes some.

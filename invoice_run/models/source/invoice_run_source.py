@@ -285,7 +285,7 @@ class InvoiceRunSource(models.AbstractModel):
     # ------------------------------------------------------------------
 
     def _follow_claims(self):
-        """Have these records follow a change of their claims or of the invoices of these.
+        """Update these records after a change of their claims or of the invoices of these.
 
         By default nothing is stored on them.
         """
