@@ -49,6 +49,7 @@ from . import test_recurring
 from . import test_recurring_amounts
 from . import test_register
 from . import test_reports
+from . import test_reversal_job
 from . import test_review
 from . import test_rights
 from . import test_run_flow
