@@ -3,6 +3,7 @@
 from psycopg2 import errors as pg_errors
 
 from odoo.addons.invoice_run.engine.charge import get_charges
+from odoo.addons.invoice_run.memory import remembering
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import tagged
@@ -719,6 +720,62 @@ class TestMeters(MeteringCommon):
         [row] = [row for row in rows if row["contract_line_id"] == contract.line_ids.id]
         self.assertEqual((row["kind"], row["amount"]), ("accrued", 35))
 
+    def test_no_query_per_line_of_a_cutoff(self):
+        """What a hundred price lines measured is read as what two did."""
+        self._make_measured(2)
+        self._count_cutoff_queries()  # what Odoo remembers from now on
+        few = self._count_cutoff_queries()
+        self._make_measured(6)
+        self.assertLessEqual(self._count_cutoff_queries(), few)
+
+    def _make_measured(self, number):
+        """Make contracts by usage with two open periods, one of which is not over."""
+        for _number in range(number):
+            contract = self._make_metered(
+                date_start="2024-01-10", partner_id=self._make_partner("Driver").id
+            )
+            self._drive(contract, d0112=3, d0210=25, d0220=4)
+
+    def _count_cutoff_queries(self):
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        rows = self.env["billing.cutoff.rows"]._get_rows(self.company, self._date("2024-02-15"))
+        self.assertEqual({row["amount"] for row in rows}, {3, 35})
+        return self.env.cr.sql_log_count - before
+
+    def test_no_query_per_line_of_a_run(self):
+        """Late usage and commitments are read for all contracts of a chunk together."""
+        self._count_run_queries(2)  # what Odoo remembers from now on
+        few = self._count_run_queries(2)
+        self.assertLessEqual(self._count_run_queries(8), few)
+
+    def _count_run_queries(self, number):
+        """Return the queries for what a run finds due of new contracts, late and committed."""
+        contracts = self.env["billing.contract"]
+        for _number in range(number):
+            contracts |= self._make_metered(
+                {"commitment_amount": 400.0, "commitment_interval": "quarter"},
+                partner_id=self._make_partner("Driver").id,
+            )
+        for contract in contracts:
+            self._drive(contract, d0105=25)
+        self._run_all("2024-01-31")
+        for contract in contracts:
+            self._drive(contract, d0130=10)
+        run = self._make_run("2024-03-31")
+        payers = contracts.commercial_partner_id
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        with remembering(self.env):
+            charges, _exceptions = run._get_charges(payers)
+        count = self.env.cr.sql_log_count - before
+        amounts = sorted(charge.line["amount"] for charge in charges)
+        # late usage, two months without any, and what is missing of the commitment
+        self.assertEqual(amounts, sorted([20.0, 0.0, 0.0, 345.0] * number))
+        return count
+
     def test_forecast_counts_the_minimum(self):
         contract = self._make_metered({"minimum_amount": 50.0})
         terms = contract._get_billing_terms()
@@ -731,6 +788,19 @@ class TestMeters(MeteringCommon):
         self._drive(contract, d0105=25)
         charges = get_charges(contract._collect_due(self._date("2024-01-31")))
         self.assertEqual([charge.line["amount"] for charge in charges], [35.0])
+
+    def test_what_is_due_reads_no_item_that_a_line_rates(self):
+        """A contract can have a million of them; its form shows what is due."""
+        contract = self._make_metered()
+        rated = self._drive(contract, d0105=25)
+        own = self._make_usage(date="2024-01-07", contract_id=contract.id, price_unit=7.0)
+        self.env.flush_all()
+        self.env.invalidate_all()
+        charges = get_charges(contract._collect_due(self._date("2024-01-31")))
+        self.assertEqual([charge.line["amount"] for charge in charges], [35.0, 7.0])
+        read = own._fields["quantity"]._get_cache(self.env)
+        self.assertIn(own.id, read)
+        self.assertNotIn(rated.id, read)
 
 
 @tagged("post_install", "-at_install")

@@ -160,6 +160,8 @@ class TestInvoiceFields(InvoiceRunCommon):
         for name in ("billing_hold", "billing_hold_reason", "allow_invoice_grouping"):
             with self.subTest(name=name), self.assertRaises(AccessError):
                 self.debtor.with_user(clerk).write({name: True})
+        with self.assertRaises(AccessError):
+            self.debtor.with_user(clerk).billing_usage_annex = "csv"
         self.accountant.group_ids += self.env.ref("base.group_partner_manager")
         self.debtor.with_user(self.accountant).billing_hold = True
 

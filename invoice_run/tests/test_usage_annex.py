@@ -92,3 +92,35 @@ class TestUsageAnnex(MeteringCommon):
         self.assertIn("usage_page", text)
         self.assertIn("Car wash", text)
         self.assertNotIn("Not mine", text)
+
+    def test_the_customer_decides_before_the_scenario(self):
+        self.debtor.billing_usage_annex = "csv"
+        document = self._invoice(usage_annex="none")
+        [other] = document.run_id.document_ids - document
+        self.assertIn("Mine", "".join(self._get_lines(document)))
+        self.assertFalse(other.usage_annex_id)
+
+    def test_the_customer_wants_none(self):
+        self.debtor.write({"billing_usage_annex": "none", "billing_usage_page": "no"})
+        document = self._invoice(usage_annex="csv", has_usage_page=True)
+        [other] = document.run_id.document_ids - document
+        self.assertFalse(document.usage_annex_id)
+        self.assertIsNone(document._get_usage_page())
+        self.assertTrue(other.usage_annex_id)
+        self.assertTrue(other._get_usage_page())
+
+    def test_the_customer_wants_a_page(self):
+        self.debtor.billing_usage_page = "yes"
+        self.assertTrue(self._invoice().move_id._get_usage_page())
+
+    def test_another_company_asks_for_itself(self):
+        other = self.setup_other_company()["company"]
+        self.debtor.with_company(other).billing_usage_annex = "csv"
+        self.assertFalse(self._invoice().usage_annex_id)
+
+    def test_a_contact_of_a_company_gets_what_the_company_wants(self):
+        self.debtor.write({"is_company": True, "billing_usage_annex": "csv"})
+        office = self._make_partner("Office", parent_id=self.debtor.id, type="invoice")
+        self.scenario.invoice_state = "posted"
+        self._drive(self._make_metered(partner_id=office.id), d0105=12)
+        self.assertTrue(self._run_all("2024-01-31").document_ids.usage_annex_id)

@@ -47,8 +47,22 @@ class BillingCutoffRows(models.AbstractModel):
         for ids in split_every(BATCH, records.ids):
             batch = records.browse(ids)
             billed = self.env["billing.ledger"]._get_billed_lines(batch, as_of=date)
+            if batch._name == "billing.contract.line":
+                self._read_usage_ahead(batch, billed, date)
             for record in batch:
                 yield from collect(record, billed[record.id], company, date)
+
+    @api.model
+    def _read_usage_ahead(self, lines, billed, date):
+        """Read what those of ``lines`` by usage measured on open days, with one query for all."""
+        owed = lines.filtered(lambda line: line.contract_id.state in CONTRACT_BILLED)
+        pairs = set()
+        for line in owed.filtered("is_metered"):
+            terms = line.contract_id._get_billing_terms()
+            for period, part in self._get_open_parts(line, terms, billed[line.id], date):
+                pairs |= {(line, period), (line, part)}
+        if pairs:
+            lines._read_measures_ahead(list(pairs))
 
     @api.model
     def _get_lines(self, company, date):

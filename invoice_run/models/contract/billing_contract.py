@@ -673,15 +673,20 @@ class BillingContract(models.Model):
         """
         billable = self.filtered(lambda contract: contract.state in CONTRACT_BILLED)
         claims = billable.line_ids._get_taken_spans()
+        usage = billable._get_own_usage(target).grouped("contract_id")
         for contract in billable:
             run = contract._new_preview_run(target)
             yield from contract._collect_contract_charges(run, claims)
-            usage = contract.usage_ids.filtered(
-                lambda item: (
-                    item.state == "open" and item.date <= target and not item.contract_line_id
-                )
-            )
-            yield from usage._collect_charges(run)
+            yield from usage.get(contract._origin, self.env["billing.usage"])._collect_charges(run)
+
+    def _get_own_usage(self, target):
+        """Return the open usage items up to ``target`` that are invoiced at prices of their own.
+
+        Not those that price lines rate, of which a contract can have a million.
+        """
+        domain = Domain("contract_id", "in", self._origin.ids) & Domain("state", "=", "open")
+        domain &= Domain("date", "<=", target) & Domain("contract_line_id", "=", False)
+        return self.env["billing.usage"].search(domain)
 
     def _new_preview_run(self, target):
         """Return a run in memory that invoices this contract as it is set, up to ``target``."""

@@ -1,3 +1,4 @@
+from collections import defaultdict
 from fractions import Fraction
 
 from odoo import api, fields, models
@@ -61,13 +62,22 @@ class BillingContractLine(models.Model):
         """
         if not self.commitment_amount or not due:
             return
-        grid = terms.unit_grid(self.commitment_interval)
-        for index in sorted({grid.index(span.date_to) for span, _vals in due}):
-            term = grid.period(index).clip(self._get_first_day(), self._get_last_day())
-            spans = [span for span, _vals in due]
-            if term and not periods.open_spans(*term, [*claimed, *spans]):
+        spans = [span for span, _vals in due]
+        for term in self._get_committed_terms(terms, spans):
+            if not periods.open_spans(*term, [*claimed, *spans]):
                 amounts = [periods.exact(vals["amount"]) for span, vals in due if term.clip(*span)]
                 yield from self._get_true_up(terms, term, amounts, fiscal_position, others)
+
+    def _get_committed_terms(self, terms, spans):
+        """Return the terms of the commitment in which ``spans`` end, cut to the days of the line.
+
+        :param terms: billing terms of the contract
+        """
+        grid = terms.unit_grid(self.commitment_interval)
+        first, last = self._get_first_day(), self._get_last_day()
+        indexes = sorted({grid.index(span.date_to) for span in spans})
+        found = (grid.period(index).clip(first, last) for index in indexes)
+        return [term for term in found if term]
 
     def _get_true_up(self, terms, term, amounts, fiscal_position, others=()):
         """Yield what is missing of the commitment of ``term``, unless it is nothing.
@@ -75,7 +85,7 @@ class BillingContractLine(models.Model):
         :param amounts: what this run invoices of the term
         """
         coin = periods.exact(self.currency_id.rounding)
-        holding = self._find_holding_amounts([term])
+        holding = self._get_holding_amounts(term)
         billed = self._get_billed_of(holding, term)
         before = {one: value for one, value in billed.items() if one.late_number > FIRST_TRUE_UP}
         rated = [value for amount, value in billed.items() if amount not in before]
@@ -137,3 +147,24 @@ class BillingContractLine(models.Model):
             "is_metered": True,
             "is_true_up": True,
         }
+
+
+class BillingContract(models.Model):
+    """Which terms of commitments a run looks at."""
+
+    _inherit = "billing.contract"
+
+    def _find_committed_terms(self, run, due):
+        """Return (price line, term) of the commitments of which ``due`` is a part.
+
+        :param due: pairs (price line, span) that ``run`` invoices of these contracts
+        """
+        spans = defaultdict(list)
+        for line, span in due:
+            if line.commitment_amount:
+                spans[line].append(span)
+        return [
+            (line, term)
+            for line, own in spans.items()
+            for term in line._get_committed_terms(line.contract_id._get_billing_terms(run), own)
+        ]

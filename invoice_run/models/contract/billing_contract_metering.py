@@ -332,6 +332,13 @@ class BillingContractLine(models.Model):
         return measures[self.id, span]
 
     @api.model
+    def _read_measures_ahead(self, pairs):
+        """Remember what was measured in ``pairs`` (price line, span), read for all together."""
+        measures = self._read_measures(pairs)
+        for line, span in pairs:
+            remember(self.env, ("measure", line.id, span), lambda: measures)
+
+    @api.model
     def _read_measures(self, pairs, claimed=False):
         """Return {(line id, span): ``tariff.Measure``}, with one query for each aggregate.
 
@@ -372,18 +379,33 @@ class BillingContractLine(models.Model):
             yield keys[number - 1], tariff.Measure(periods.exact(quantity), count)
 
     def _get_holding_amounts(self, span):
-        """Return the amounts that hold days or usage of this line in ``span``."""
+        """Return the amounts that hold days or usage of this line in ``span``, and its true-ups."""
         amounts = remember(
             self.env, ("holding", self.id, span), lambda: self._find_holding_amounts([span])
         )
         return amounts.filtered(
             lambda amount: (
                 amount.contract_line_id == self
-                and not amount.is_true_up
                 and amount.period_from <= span.date_to
                 and amount.period_to >= span.date_from
             )
         )
+
+    def _read_holding_ahead(self, pairs):
+        """Remember the amounts that hold days of ``pairs`` (price line, span), and their invoices.
+
+        Read for all of these lines together.
+        """
+        holding = self._find_holding_amounts([span for _line, span in pairs])
+        holding.document_id.fetch(["currency_id"])
+        by_line = holding.grouped("contract_line_id")
+        for line, span in pairs:
+            amounts = by_line.get(line, holding.browse())
+            remember(self.env, ("holding", line.id, span), lambda found=amounts: found)
+        held = self.browse().union(*by_line)
+        billed = self.env["billing.ledger"]._get_billed_lines(held) if held else {}
+        for line in held:
+            remember(self.env, ("billed lines", line.id), lambda: billed)
 
     def _find_holding_amounts(self, spans):
         """Return the amounts that hold usage of these lines within the days of ``spans``."""
@@ -396,6 +418,14 @@ class BillingContractLine(models.Model):
                 ("period_to", ">=", min(span.date_from for span in spans)),
             ]
         )
+
+    def _get_rated_amounts(self, span):
+        """Return the amounts that rated usage of this line in ``span``, without its true-ups."""
+        return self._get_holding_amounts(span).filtered(lambda amount: not amount.is_true_up)
+
+    def _get_billed_usage(self, span):
+        """Return {amount: what it invoiced, exact} of the amounts that rated usage of ``span``."""
+        return self._get_billed_of(self._get_rated_amounts(span), span)
 
     def _get_billed_of(self, amounts, span):
         """Return {amount: what it invoiced, exact} of amounts of this line.
@@ -422,12 +452,21 @@ class BillingContractLine(models.Model):
                     what=strange[0]._get_reference(),
                 )
             )
-        billed_lines = self.env["billing.ledger"]._get_billed_lines(self) if amounts else {}
+        billed_lines = self._get_ledger_lines() if amounts else []
         result = {}
         for amount in amounts:
-            billed = amount._get_billed_line(billed_lines.get(self.id, []))
+            billed = amount._get_billed_line(billed_lines)
             result[amount] = periods.exact(billed.entry.price_amount if billed else amount.amount)
         return result
+
+    def _get_ledger_lines(self):
+        """Return the :class:`ledger.BilledLine` of all that invoiced this line, oldest first."""
+        billed = remember(
+            self.env,
+            ("billed lines", self.id),
+            lambda: self.env["billing.ledger"]._get_billed_lines(self),
+        )
+        return billed[self.id]
 
     def _rate(self, terms, span, as_new=False):
         """Return the :class:`Rating` of ``span``, a billing period of this metered line.
@@ -447,7 +486,7 @@ class BillingContractLine(models.Model):
             periods.exact(self.maximum_amount) if self.maximum_amount else None,
             share,
         )
-        billed = {} if as_new else self._get_billed_of(self._get_holding_amounts(span), span)
+        billed = {} if as_new else self._get_billed_usage(span)
         return Rating(measure, total, billed, tariff.get_due(total, billed.values(), coin))
 
     def _get_metered_vals(self, rating, taxes=None):
@@ -706,17 +745,11 @@ class BillingContract(models.Model):
             found = late._find_billed_periods([day for some in days.values() for day in some])
             for line in late:
                 remember(self.env, ("billed periods", line.id), lambda: found)
-        pairs = [pair for contract in self for pair in contract._find_metered_due(run, claims)]
-        if not pairs:
-            return
-        measures = lines._read_measures(pairs)
-        holding = lines._find_holding_amounts([span for _line, span in pairs])
-        by_line = holding.grouped("contract_line_id")
-        for line, span in pairs:
-            remember(self.env, ("measure", line.id, span), lambda: measures)
-            amounts = by_line.get(line, holding.browse())
-            remember(self.env, ("holding", line.id, span), lambda found=amounts: found)
-        self._read_pools_ahead(run, pairs)
+        due = [pair for contract in self for pair in contract._find_metered_due(run, claims)]
+        if due:
+            lines._read_measures_ahead(due)
+            lines._read_holding_ahead([*due, *self._find_committed_terms(run, due)])
+            self._read_pools_ahead(run, due)
 
     def _find_metered_due(self, run, claims):
         """Return what :meth:`_get_metered_due` yields; nothing where terms are impossible."""

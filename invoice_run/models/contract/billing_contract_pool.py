@@ -179,7 +179,7 @@ class BillingContract(models.Model):
         excluded = remember(
             self.env, ("excluded", run.id, payers.id), lambda: run._get_excluded_keys(payers)
         )
-        held = line._get_holding_amounts(span)
+        held = line._get_rated_amounts(span)
         number = line._get_next_number(Rating(None, None, held, None)) if held else 0
         vals = {
             "contract_line_id": line.id,
@@ -214,7 +214,7 @@ class BillingContract(models.Model):
 
     def _get_own_billed(self, billed, line, span):
         """Return those of ``billed`` that hold usage of this line in ``span``."""
-        amounts = line._get_holding_amounts(span)
+        amounts = line._get_rated_amounts(span)
         return {amount: value for amount, value in billed.items() if amount in amounts}
 
     def _get_new_quantities(self, measures, own):

@@ -1,6 +1,7 @@
 from odoo import fields, models
 
 from ...engine import usage_annex
+from ..base.groups import ACCOUNTANTS
 
 
 class BillingScenario(models.Model):
@@ -20,6 +21,28 @@ class BillingScenario(models.Model):
     )
 
 
+class ResPartner(models.Model):
+    """What a customer wants of the usage behind its invoices, whatever the scenario says."""
+
+    _inherit = "res.partner"
+
+    billing_usage_annex = fields.Selection(
+        [("none", "Not sent"), ("csv", "CSV file"), ("xlsx", "Excel file")],
+        "Usage as a File",
+        company_dependent=True,
+        groups=ACCOUNTANTS,
+        help="The usage items of an invoice as a file: attached to the invoice and to its email, "
+        "and part of its electronic invoice. Empty: as the scenario says.",
+    )
+    billing_usage_page = fields.Selection(
+        [("yes", "Listed"), ("no", "Not listed")],
+        "Usage on the PDF",
+        company_dependent=True,
+        groups=ACCOUNTANTS,
+        help="Lists the usage items on a page after the invoice. Empty: as the scenario says.",
+    )
+
+
 class InvoiceRunDocument(models.Model):
     """The usage items of an invoice, for its customer: always those of this invoice."""
 
@@ -28,6 +51,16 @@ class InvoiceRunDocument(models.Model):
     usage_annex_id = fields.Many2one(
         "ir.attachment", "Usage as a File", readonly=True, copy=False, ondelete="set null"
     )
+
+    def _get_usage_annex_kind(self):
+        """Return which file the customer gets: ``none``, ``csv`` or ``xlsx``."""
+        payer = self.payer_id.with_company(self.company_id)
+        return payer.billing_usage_annex or self.run_id.scenario_id.usage_annex
+
+    def _wants_usage_page(self):
+        """Return whether the PDF lists the usage items: the customer decides, else the scenario."""
+        wanted = self.payer_id.with_company(self.company_id).billing_usage_page
+        return wanted == "yes" if wanted else self.run_id.scenario_id.has_usage_page
 
     def _get_usage_items(self):
         """Return the usage items behind this document, in order of their dates."""
@@ -40,7 +73,7 @@ class InvoiceRunDocument(models.Model):
 
         Of the invoice that they are on: a credit note of it has no page.
         """
-        if not self.run_id.scenario_id.has_usage_page or not self._get_usage_items():
+        if not self._wants_usage_page() or not self._get_usage_items():
             return None
         return {"header": self._get_usage_header(), "rows": self._get_usage_rows()}
 
@@ -74,7 +107,7 @@ class InvoiceRunDocument(models.Model):
     def _attach_usage_annex(self):
         """Attach the usage items to the new invoices of these documents, where that is wanted."""
         for document in self.filtered("move_id"):
-            kind = document.run_id.scenario_id.usage_annex
+            kind = document._get_usage_annex_kind()
             if kind != "none" and document._get_usage_items():
                 document.usage_annex_id = document._create_usage_annex(kind)
 
