@@ -200,6 +200,7 @@ def _get_peers(workspace: Workspace) -> str:
             clone(plain, name)
             # what others log is no fault of ours
             install(workspace, name, PEERS)
+            workspace.script(name, PREPARE_ASSETS, problem="The assets were not made")
             workspace.script(name, KEEP_RECORDS, problem="The records of the tests were not made")
         _drop_others("peers_", peers)
     return peers

@@ -12,6 +12,7 @@ MANAGER_ROW = ".o_invoice_manager_table tbody tr"
 MANAGER_DONE = ".o_invoice_manager_done"
 REVIEW = f"{ACTION}invoice_run_action/{{waiting}}/invoice-run-review"
 REVIEW_LINES = ".o_invoice_run_review_row:has(.o_invoice_run_reason) .o_lines >> nth=0"
+WIDE = (1440, 900)
 NARROW = (390, 844)
 TIMELINE_TAB = ".o_notebook a[name='timeline']"
 TIMELINE = ".o_invoice_run_timeline"
@@ -19,6 +20,11 @@ BRIDGE = ".o_invoice_run_bridge"
 INVOICE_NOW = ".o_form_view button[name='action_invoice_now'] >> nth=0"
 MORE_BUTTONS = ".o_statusbar_buttons_dropdown, .o_cp_action_menus button >> nth=0"
 CHANGE_PRICES = ".o_statusbar_buttons button:has-text('…')"
+TAKEOVER = "/odoo/action-invoice_run_takeover.billing_takeover"
+TAKEOVER_SIZES = (
+    ("", WIDE, ".o_data_row td[name='name'] >> nth=0"),
+    ("_narrow", NARROW, ".o_kanban_record:not(.o_kanban_ghost) >> nth=0"),
+)
 OTHER_INFO = ".o_notebook a[name='other_information']"
 
 
@@ -38,8 +44,9 @@ class Screen:
     login: str = "admin"
     until: str = ""  # what is waited for
     show: str = ""  # what is waited for and scrolled to the top
-    size: tuple[int, int] = (1440, 900)
+    size: tuple[int, int] = WIDE
     in_store: bool = False
+    with_peers: bool = False  # beside the modules that contracts are taken over from
 
 
 SCREENS = (
@@ -212,4 +219,27 @@ SCREENS = (
     Screen("portal_home", "/my/home", login="portal"),
     Screen("portal_contracts", "/my/contracts", login="portal"),
     Screen("portal_contract", "/my/contracts/{portal_contract}", login="portal", in_store=True),
+    *(
+        Screen(
+            f"takeover_{source}{suffix}",
+            f"{TAKEOVER}_wizard_action/{{{source}}}",
+            until=row,
+            size=size,
+            with_peers=True,
+        )
+        for source in ("contracts", "subscriptions")
+        for suffix, size, row in TAKEOVER_SIZES
+    ),
+    *(
+        Screen(
+            f"takeover_report{suffix}",
+            f"{TAKEOVER}_wizard_action/{{contracts}}",
+            clicks=(row,),
+            until=".modal [name='comparison'] tbody tr",
+            size=size,
+            with_peers=True,
+        )
+        for suffix, size, row in TAKEOVER_SIZES
+    ),
+    Screen("takeover_done", f"{TAKEOVER}_action/{{takeover}}", with_peers=True),
 )

@@ -11,7 +11,7 @@ from . import browser, node, workspace
 from .paths import ROOT, STATE
 from .screens import SCREENS
 from .shell import DevError, say
-from .stage import stage
+from .stage import stage, stage_with_peers
 
 PICTURES = ROOT / "docs" / "screenshots"
 STORE = ROOT / "invoice_run" / "static" / "description"
@@ -29,9 +29,13 @@ def main(args: list[str]) -> int:
     job = {"axe": node.get_modules() / "axe-core" / "axe.min.js"}
     if not options.check:
         job |= _get_folder(options.language)
-    with stage(space, options.language) as ready:
-        say(f"{len(screens)} screens")
-        found = ready.visit(screens, **job)
+    found = {}
+    for set_stage, with_peers in ((stage, False), (stage_with_peers, True)):
+        shown = tuple(screen for screen in screens if screen.with_peers == with_peers)
+        if shown:
+            with set_stage(space, options.language) as ready:
+                say(f"{len(shown)} screens")
+                found |= ready.visit(shown, **job)
     if not options.check:
         _publish(screens, options.language)
     return _report(found)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from . import browser, databases, servers, venv, workspace
 from .paths import ROOT, STATE
-from .screens import SCREENS, Screen
+from .screens import Screen
 from .shell import DevError, run, say
 
 CAMERA = Path(__file__).with_name("camera.py")
@@ -23,7 +23,7 @@ class Stage:
     ids: dict[str, int]
     language: str
 
-    def visit(self, screens: tuple[Screen, ...] = SCREENS, **job: object) -> dict[str, list]:
+    def visit(self, screens: tuple[Screen, ...], **job: object) -> dict[str, list]:
         """Open screens in the browser; what axe-core found on each, when it was asked."""
         shown = [self._fill(screen) for screen in screens]
         job = {
@@ -59,6 +59,24 @@ def stage(space: workspace.Workspace, language: str = "en_US") -> Iterator[Stage
     The browser must be there.
     """
     database = databases.make_installed(space, "screens", demo=True, fresh=True)
+    with _set(space, database, "screens", language) as ready:
+        yield ready
+    databases.drop(database)
+
+
+@contextmanager
+def stage_with_peers(space: workspace.Workspace, language: str = "en_US") -> Iterator[Stage]:
+    """The same beside the modules that contracts are taken over from."""
+    with (
+        databases.peers_clone(space, "scratch") as database,
+        _set(space, database, "peer_screens", language) as ready,
+    ):
+        yield ready
+
+
+@contextmanager
+def _set(space: workspace.Workspace, database: str, module: str, language: str) -> Iterator[Stage]:
+    """Serve a database after `work` of a module of `devtools.inside` has prepared it."""
     port, output = servers.choose_port(), STATE / "screens.json"
     output.unlink(missing_ok=True)
     mails = servers.mail_sink(space, STATE / "mail" / "screens")
@@ -66,7 +84,7 @@ def stage(space: workspace.Workspace, language: str = "en_US") -> Iterator[Stage
         say("demo data in every state")
         space.script(
             database,
-            "from devtools.inside import screens, pipeline; pipeline.main(env, screens.work)",
+            f"from devtools.inside import {module}, pipeline; pipeline.main(env, {module}.work)",
             problem="The demo data could not be prepared",
             DEMO_URL=f"http://127.0.0.1:{port}",
             DEMO_SMTP_PORT=smtp,
@@ -74,4 +92,3 @@ def stage(space: workspace.Workspace, language: str = "en_US") -> Iterator[Stage
             DEMO_LANGUAGE=language,
         )
         yield Stage(space, f"http://127.0.0.1:{port}", json.loads(output.read_text()), language)
-    databases.drop(database)

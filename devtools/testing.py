@@ -47,6 +47,7 @@ def _is_path(arg: str) -> bool:
 
 
 def _test_with_peers(space: workspace.Workspace, args: list[str]) -> int:
+    browser.prepare_browser(browser.fetch_browser())
     with databases.peers_clone(space, "test_peers") as database:
         say("tests with other contract modules")
         return _call_pytest(space, database, args)

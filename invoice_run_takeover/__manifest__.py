@@ -13,4 +13,5 @@
         "views/billing_takeover_views.xml",
         "views/billing_contract_views.xml",
     ],
+    "assets": {"web.assets_tests": ["invoice_run_takeover/static/tests/tours/**/*"]},
 }

@@ -186,6 +186,21 @@ def run_ours(env, count: int) -> dict:
     return _check(env, result, count)
 
 
+def run_reversal(env, count: int) -> dict:
+    """The run is reversed in the background: as many credit notes as it has invoices."""
+    run = env["invoice.run"].search([], limit=1)
+    result = {}
+    with measured(env, result, count):
+        run.action_reverse()
+        env.cr.commit()
+        _work(env)
+    credits = env["account.move"].search_count(
+        [("move_type", "=", "out_refund"), ("state", "=", "posted")]
+    )
+    assert credits == count, f"{credits} credit notes, {count} expected"
+    return result
+
+
 def run_amounts(env, count: int) -> dict:
     """Amounts alone: what is due, claims, documents, taxes, comparison, checks, commits."""
     _warm_up(env)

@@ -11,6 +11,7 @@ from .workers import (
     CONTRACTS,
     COUNT,
     INVOICES,
+    REVERSE,
     START,
     TO_INVOICE,
     WORK,
@@ -33,6 +34,36 @@ def test_killed_while_making_amounts_and_invoices(space, database):
         done = halfway["documents"] if what == "amounts" else halfway["invoices"]
         assert 0 < done < CONTRACTS, "some chunks are kept, the one that died is gone"
     assert_all_invoiced(result)
+
+
+COUNT_CREDITS = """
+import json
+env.cr.rollback()
+run = env['invoice.run'].search([], order='id', limit=1)
+credits = run.document_ids.filtered(lambda document: document.state == 'credit').move_id
+print(json.dumps({
+    'job': run.job, 'credits': credits.mapped('state'), 'of': len(credits.reversed_entry_id),
+    'notes': env['account.move'].search_count([('move_type', '=', 'out_refund')]),
+    'claims': env['invoice.run.line'].search_count([('is_claimed', '=', True)]),
+}))
+"""
+
+
+def test_killed_while_reversing(space, database):
+    space.script(database, TO_INVOICE + START, problem="There are no invoices")
+    victim = start(space, database, REVERSE + START, DIE="reverse 3")
+    output, _errors = victim.communicate(timeout=120)
+    assert victim.returncode == -signal.SIGKILL, output
+    halfway, result = ask(space, database, COUNT_CREDITS, WORK, COUNT_CREDITS)
+    assert halfway["job"] == "reverse"
+    assert 0 < halfway["notes"] == halfway["of"] == CONTRACTS - halfway["claims"] < CONTRACTS
+    assert result == {
+        "job": "none",
+        "credits": ["posted"] * CONTRACTS,
+        "of": CONTRACTS,
+        "notes": CONTRACTS,
+        "claims": 0,
+    }
 
 
 def test_two_workers_on_one_run(space, database):

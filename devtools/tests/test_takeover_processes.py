@@ -1,7 +1,8 @@
-"""OCA's cron comes to a contract while somebody is in the middle of taking it over.
+"""OCA's cron and somebody who takes a contract over come to it at the same time.
 
-Two real processes: the cron began before the take-over was committed, so it still sees the contract
-as one to be invoiced. The database refuses what it writes; repeated, it finds nothing to invoice.
+Two real processes, in both orders. A cron that began before the take-over was committed still sees
+the contract as one to be invoiced: the database refuses what it writes; repeated, it finds nothing
+to invoice. Where the cron has created its invoice and not committed yet, the take-over is refused.
 """
 
 import json
@@ -78,6 +79,38 @@ retrying(lambda: act(take_over), env)
 print('TRIES', len(tries))
 """
 )
+# The cron has invoiced, and commits only after the take-over was tried.
+CRON_FIRST = (
+    BOTH
+    + """
+env['contract.contract'].cron_recurring_create_invoice(Date.to_date('2024-01-15'))
+env.flush_all()
+(meeting / 'done').touch()
+wait('tried')
+env.cr.commit()
+(meeting / 'committed').touch()
+"""
+)
+MOVER_SECOND = (
+    BOTH
+    + f"""
+import json
+Takeover = env['billing.takeover']
+contract.contract_line_ids.mapped('name')
+(meeting / 'mover-looked').touch()
+wait('done')
+results = Takeover.take_over('{SOURCE}', contract.ids)
+env.cr.commit()
+found = {{'taken': Takeover.search_count([]), 'active': contract.active}}
+(meeting / 'tried').touch()
+wait('committed')
+env.cr.rollback()
+env.invalidate_all()
+results += Takeover.take_over('{SOURCE}', contract.ids)
+env.cr.commit()
+print(json.dumps({{**found, 'errors': [result['error'] for result in results]}}))
+"""
+)
 # The old module once more, then a run of ours: whoever is late finds nothing.
 RUN = """
 import json
@@ -111,3 +144,23 @@ def test_a_contract_that_is_taken_over_is_not_invoiced_by_a_late_cron(space, tmp
     assert found["old"] == []
     expected = [f"{month} {name}" for month in ("01", "02") for name in ("Care", "Rent")]
     assert found["ours"] == expected, json.dumps(found)
+
+
+def test_a_contract_that_is_invoiced_just_now_is_not_taken_over(space, tmp_path):
+    with databases.peers_clone(space, "scratch") as database:
+        space.script(database, MAKE, problem="The contract was not made")
+        workers = [
+            start(space, database, script, WHO=who, FIRST="cron", MEETING=str(tmp_path))
+            for who, script in (("cron", CRON_FIRST), ("mover", MOVER_SECOND))
+        ]
+        _cron, output = finish(*workers)
+        (found,) = ask(space, database, RUN)
+    tried = json.loads(output.splitlines()[-1])
+    refused, again = tried["errors"]
+    assert "is being changed or invoiced just now" in refused
+    assert (tried["taken"], tried["active"]) == (0, True), "nothing was written"
+    assert again == ""
+    assert not found["active"]
+    # each month once: January by the cron, whose invoice the take-over has read
+    assert found["old"] == ["01 Care", "01 Rent"], json.dumps(found)
+    assert found["ours"] == ["02 Care", "02 Rent"], json.dumps(found)

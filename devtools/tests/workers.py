@@ -20,7 +20,7 @@ env.cr.commit()
 # Small chunks, so that a worker can die in the middle of something.
 WORKER = """
 import json, os, signal, time
-for job in ('amounts', 'invoices'):
+for job in ('amounts', 'invoices', 'reverse'):
     type(env[f'invoice.run.job.{job}'])._chunk_size = 5
 Run, Move = type(env['invoice.run']), type(env['account.move'])
 calls = 0
@@ -37,7 +37,9 @@ def die_after(model, name, number):
     setattr(model, name, dying)
 if 'DIE' in os.environ:
     what, number = os.environ['DIE'].split()
-    model, name = {'amounts': (Run, '_create_amounts'), 'invoices': (Move, '_post')}[what]
+    model, name = {
+        'amounts': (Run, '_create_amounts'), 'invoices': (Move, '_post'), 'reverse': (Move, '_post')
+    }[what]
     die_after(model, name, int(number))
 def work():
     deadline = time.monotonic() + 120
@@ -55,6 +57,14 @@ INVOICES = (
 run = env['invoice.run'].search([], order='id', limit=1)
 run.action_approve()
 run.action_generate_invoices()
+"""
+)
+REVERSE = (
+    WORKER
+    + """
+from odoo.addons.invoice_run.models.accounting import invoice_run_reversal
+invoice_run_reversal.REVERSE_AT_ONCE = 1
+env['invoice.run'].search([], order='id', limit=1).action_reverse()
 """
 )
 # A person at a browser: Odoo repeats what another transaction got in the way of.

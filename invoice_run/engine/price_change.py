@@ -23,6 +23,7 @@ BILLED = "billed"  # all of its days are invoiced or claimed: nothing would be l
 EMPTY = "empty"  # nothing would be left of it, and nothing was invoiced
 TARIFF = "tariff"  # its price is that of a tariff
 METERED = "metered"  # its quantity is what is used
+BOUNDS = "bounds"  # it has no price, but the minimum or maximum of the contract
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,8 @@ How to use
 Describe the price list with :class:`Tariff` (:class:`Band` for each of its lines), then ask
 
 * :func:`rate`: what a quantity costs, exact;
+* :func:`rate_together`: what several price lines cost whose quantities enter the bands together,
+  and :func:`split`: who of them is charged how much of it;
 * :func:`get_slices`: the same, cut into the parts that people read ("10 × 1.00, then 1.50 …");
 * :func:`bound`: a minimum and a maximum per period, in proportion to the time;
 * :func:`true_up`: what is missing of a commitment at the end of its term.
@@ -24,10 +26,10 @@ given back belongs into the period in which it was charged, which is then rated 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from math import ceil
+from math import ceil, floor
 from typing import NamedTuple
 
 from .periods import round_half_up
@@ -197,6 +199,68 @@ def _get_graduated(bands: Iterable[Band], charged: Fraction) -> Iterable[Slice]:
 def _get_reached(bands: Iterable[Band], charged: Fraction) -> Band:
     """The band that holds the quantity."""
     return next(band for band in bands if band.up_to is None or charged <= band.up_to)
+
+
+# ---------------------------------------------------------------------------
+# Several price lines together
+# ---------------------------------------------------------------------------
+
+
+class Part(NamedTuple):
+    """What one price line measured, of several whose quantities enter the bands together.
+
+    :param measure: its own quantity
+    :param discount: the share of its price that is given away, from 0 to 1
+    """
+
+    measure: Measure
+    discount: Fraction = ZERO
+
+
+def get_sum(parts: Iterable[Part]) -> Measure:
+    """What all parts measured together."""
+    measures = [part.measure for part in parts]
+    quantity = sum((measure.quantity for measure in measures), ZERO)
+    return Measure(quantity, sum(measure.count for measure in measures))
+
+
+def rate_together(tariff: Tariff, parts: Sequence[Part]) -> Fraction:
+    """What the parts cost after discount, exact: the bands are entered by their sum.
+
+    Each unit of the sum costs the same on average, whoever used it first, so the order of the
+    parts decides nothing; each part's discount is taken off its share.
+    """
+    whole = get_sum(parts)
+    gross = rate(tariff, whole)
+    weights = [
+        part.measure.quantity if whole.quantity > 0 else part.measure.count for part in parts
+    ]
+    if not sum(weights):
+        return gross
+    kept = sum((w * (1 - part.discount) for w, part in zip(weights, parts, strict=True)), ZERO)
+    return gross * kept / sum(weights)
+
+
+def split(total: Fraction, weights: Sequence[Fraction], coin: Fraction) -> list[Fraction]:
+    """``total``, whole coins, in shares of whole coins by ``weights``, which add up to it.
+
+    By largest remainder: each share is its exact one rounded down, the coins that are left go to
+    those that lost most by that, the first of equal ones first. So no share is more than a coin
+    away from its exact one, and none is below zero while the total is not. Weights below zero
+    count as none; where there is no weight at all the first one has everything.
+    """
+    weights = [max(weight, ZERO) for weight in weights]
+    whole = sum(weights, ZERO)
+    if not whole:
+        return [total, *[ZERO] * (len(weights) - 1)]
+    coins = abs(total) / coin
+    exact_shares = [coins * weight / whole for weight in weights]
+    shares = [Fraction(floor(share)) for share in exact_shares]
+    lost = sorted(range(len(shares)), key=lambda number: shares[number] - exact_shares[number])
+    for number in lost[: int(coins - sum(shares))]:
+        shares[number] += 1
+    sign = -coin if total < 0 else coin
+    return [share * sign for share in shares]
 
 
 # ---------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from . import test_forecast
 from . import test_grouping
 from . import test_guarded_paths
 from . import test_import
+from . import test_import_again
 from . import test_invariants
 from . import test_isolation
 from . import test_ledger
@@ -48,6 +49,7 @@ from . import test_recurring
 from . import test_recurring_amounts
 from . import test_register
 from . import test_reports
+from . import test_reversal_job
 from . import test_review
 from . import test_rights
 from . import test_run_flow

@@ -31,6 +31,7 @@ NO_CONTENT = {
         "is_outlier",
         "is_selected",
         "is_stale",
+        "is_to_reverse",
         "last_amount",
         "line_ids",
         "move_id",

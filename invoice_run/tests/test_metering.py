@@ -70,21 +70,6 @@ class MeteringCommon(InvoiceRunCommon):
         if move.state == "draft":
             move.action_post()
 
-    def test_reversed_period_is_rated_again_with_all_its_usage(self):
-        contract = self._make_metered()
-        usage = self._drive(contract, d0105=25)
-        move = self._run_all("2024-01-31").document_ids.move_id
-        usage |= self._drive(contract, d0130=10)
-        late = self._run_all("2024-01-31")
-        self._reverse(move)
-        self.assertEqual(usage.mapped("state"), ["open", "invoiced"])
-        run = self._run_all("2024-01-31")
-        self.assertAmounts(run, [35.0])
-        self.assertEqual(run.line_ids.usage_claim_ids.usage_id, usage[0])
-        self._reverse(late.document_ids.move_id)
-        self.assertAmounts(self._run_all("2024-01-31"), [20.0])
-        self.assertEqual(contract.amount_invoiced, 55.0)
-
     def _reverse(self, move):
         self._confirm(move)
         wizard = (
@@ -186,6 +171,21 @@ class TestMetering(MeteringCommon):
         [document] = self._run_all("2024-02-29").document_ids
         self.assertEqual(sorted(document.line_ids.mapped("amount")), [3.0, 20.0])
         self.assertEqual((document.date_from, document.date_to), self._span("02-01", "02-29"))
+
+    def test_reversed_period_is_rated_again_with_all_its_usage(self):
+        contract = self._make_metered()
+        usage = self._drive(contract, d0105=25)
+        move = self._run_all("2024-01-31").document_ids.move_id
+        usage |= self._drive(contract, d0130=10)
+        late = self._run_all("2024-01-31")
+        self._reverse(move)
+        self.assertEqual(usage.mapped("state"), ["open", "invoiced"])
+        run = self._run_all("2024-01-31")
+        self.assertAmounts(run, [35.0])
+        self.assertEqual(run.line_ids.usage_claim_ids.usage_id, usage[0])
+        self._reverse(late.document_ids.move_id)
+        self.assertAmounts(self._run_all("2024-01-31"), [20.0])
+        self.assertEqual(contract.amount_invoiced, 55.0)
 
     def test_late_credit_gives_the_difference_back(self):
         contract = self._make_metered()
@@ -315,6 +315,57 @@ class TestMetering(MeteringCommon):
         self.assertFalse(run.stale_count)
         self.assertEqual(self._make_invoices(run).amount_untaxed, 35.0)
         self.assertAmounts(self._run_all("2024-01-31"), [20.0])
+
+    def test_item_after_an_approval_that_is_withdrawn_is_of_its_period(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        other = self._make_metered(partner_id=self._make_partner("Other").id)
+        self._drive(other, d0105=5)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        run.with_user(self.reviewer).action_approve()
+        late = self._drive(contract, d0131=10)
+        self.assertFalse(run.stale_count)
+        run.with_user(self.reviewer).action_reject("more usage came")
+        self.assertEqual(run.line_ids.filtered("is_stale").contract_id, contract)
+        with self.assertRaisesRegex(UserError, "Recalculate"):
+            run.with_user(self.reviewer).action_approve()
+        run.action_renew_stale()
+        run._process_queue()
+        amount = run.line_ids.filtered(lambda line: line.contract_id == contract)
+        self.assertEqual((amount.amount, amount.late_number), (55.0, 0))
+        self.assertEqual(late.state, "planned")
+        self.assertEqual(sum(self._make_invoices(run).mapped("amount_untaxed")), 60.0)
+        self.assertFalse(self._run_all("2024-01-31").document_ids)
+
+    def test_item_after_an_approval_comes_with_what_is_recalculated(self):
+        """Another customer changed: the approval goes, and with it what kept the item out."""
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        other = self._make_metered(partner_id=self._make_partner("Other").id)
+        usage = self._drive(other, d0105=5)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        run.with_user(self.reviewer).action_approve()
+        self._drive(contract, d0131=10)
+        run.action_renew_stale()
+        self.assertEqual(run.state, "approved")
+        usage.quantity = 6
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertEqual(sorted(run.line_ids.mapped("amount")), [6.0, 55.0])
+        self.assertFalse(run.stale_count)
+
+    def test_excluded_document_withdraws_the_approval_with_its_consequences(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        other = self._make_metered(partner_id=self._make_partner("Other").id)
+        self._drive(other, d0105=5)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        run.with_user(self.reviewer).action_approve()
+        self._drive(contract, d0131=10)
+        run.document_ids.filtered(lambda one: one.contract_ids == other).action_exclude()
+        stale = run.line_ids.filtered("is_stale")
+        # what was excluded has its own items, which are open again: nothing of it changed
+        self.assertEqual(stale.contract_id, contract)
 
     def test_changed_tariff_outdates_its_documents(self):
         contract = self._make_metered()

@@ -31,7 +31,10 @@ def find_own_frame(frame):
 
 @tagged("post_install", "-at_install")
 class TestPlainFlows(InvoiceRunCommon):
-    """What Odoo does without any run costs no queries of this addon; a changed order, two."""
+    """What Odoo does without any run costs no queries of this addon.
+
+    A changed order costs two, a quotation one.
+    """
 
     def setUp(self):
         super().setUp()
@@ -149,7 +152,9 @@ class TestPlainFlows(InvoiceRunCommon):
         order = self.assertCosts(lambda: orders.create(vals), expected=[note])
         line = Command.update(order.order_line.id, {"product_uom_qty": 3.0})
         lines = {"order_line": [line, Command.create({"product_id": self.product.id})]}
+        # a quotation is in no run
+        self.assertCosts(lambda: order.write(lines), expected=[note])
+        self.assertCosts(order.action_confirm, expected=[note])
         self.assertCosts(lambda: order.write(lines), expected=[stale, note])
-        self.assertCosts(order.action_confirm, expected=[stale, note])
         move = self.assertCosts(order._create_invoices, expected=[stale])
         self.assertCosts(move.action_post, move)

@@ -9,7 +9,7 @@ from odoo.addons.invoice_run.engine import periods, planned
 from odoo.addons.invoice_run.engine.planned import Price
 from odoo.exceptions import UserError
 from odoo.fields import Command
-from odoo.tests import BaseCase, freeze_time, tagged
+from odoo.tests import BaseCase, freeze_time, new_test_user, tagged
 
 from .common import InvoiceRunCommon
 from .test_charges import CENT, bills
@@ -376,6 +376,47 @@ class TestLookedUpPrices(InvoiceRunCommon):
         run = self._make_looked_up(pricelist)
         self.assertAmounts(run, [90.0])
         base.item_ids.fixed_price = 200.0
+        self.assertTrue(run.document_ids.is_stale)
+
+    def test_changed_sales_price_outdates_what_goes_by_it(self):
+        """A pricelist without a rule for the product falls back to its sales price."""
+        self.product.list_price = 100.0
+        run = self._make_looked_up(self._make_pricelist((False, 5, 90.0)))
+        self.assertAmounts(run, [100.0])
+        self.product.list_price = 100.0
+        self.product.standard_price = 7.0
+        self.assertFalse(run.stale_count)
+        # by somebody without rights over contracts and runs
+        keeper = new_test_user(
+            self.env,
+            "keeper",
+            groups="base.group_user,product.group_product_manager",
+            company_id=self.company.id,
+        )
+        self.product.with_user(keeper).lst_price = 120.0
+        self.assertTrue(run.document_ids.is_stale)
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertAmounts(run, [120.0])
+
+    def test_changed_sales_price_leaves_fixed_prices_alone(self):
+        run = self._make_looked_up(self._make_pricelist((False, 0, 90.0)))
+        self.product.list_price = 333.0
+        self.assertFalse(run.stale_count)
+
+    def test_changed_cost_outdates_what_goes_by_it(self):
+        self.product.standard_price = 50.0
+        rule = {"compute_price": "formula", "base": "standard_price", "price_markup": 20.0}
+        pricelist = self.env["product.pricelist"].create(
+            {"name": "Cost", "company_id": self.company.id, "item_ids": [Command.create(rule)]}
+        )
+        run = self._make_looked_up(pricelist)
+        self.assertAmounts(run, [60.0])
+        other = self.env["res.company"].create({"name": "Other"})
+        self.product.with_company(other).standard_price = 70.0
+        self.product.list_price = 333.0
+        self.assertFalse(run.stale_count)
+        self.product.standard_price = 60.0
         self.assertTrue(run.document_ids.is_stale)
 
     def test_no_price(self):

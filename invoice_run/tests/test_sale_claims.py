@@ -90,9 +90,17 @@ class TestSaleClaims(SaleRunCommon):
             lambda order: order.write({"order_line": [self._prepare_line({})]}),
             lambda order: order.write({"partner_invoice_id": self._make_partner("Other").id}),
             lambda order: self._make_down_payment(order, post=False),
+            lambda order: order.write({"state": "draft"}),
+            # as a form or an import writes it: when the lines are written the state is another one
+            lambda order: order.write(
+                {
+                    "order_line": [Command.update(order.order_line[0].id, {"price_unit": 12.0})],
+                    "state": "sent",
+                }
+            ),
         ]
         for change in changes:
-            order = self._make_order()
+            order = self._make_order([{}, {}])
             run = self._make_sale_amounts()
             self.assertFalse(run.document_ids.is_stale)
             order.write({"client_order_ref": "unimportant"})
@@ -101,6 +109,21 @@ class TestSaleClaims(SaleRunCommon):
             self.assertTrue(run.document_ids.is_stale)
             run.with_user(self.user).action_cancel()
             order._action_cancel()
+
+    def test_order_that_was_taken_back_stays_outdated(self):
+        """Changes of a quotation ask for no amounts: those of its time as an order are outdated."""
+        order = self._make_order([{}, {}])
+        run = self._make_sale_amounts()
+        order._action_cancel()
+        order.action_draft()
+        self.assertTrue(run.document_ids.is_stale)
+        order.order_line[0].price_unit = 12.0
+        order.action_confirm()
+        self.assertTrue(run.document_ids.is_stale)
+        self.assertTrue(all(run.line_ids.mapped("is_stale")))
+        run.with_user(self.user).action_renew_stale()
+        run._process_queue()
+        self.assertEqual(run.document_ids.amount_untaxed, 12.0 * 2 + 10.0 * 2)
 
     def test_cancelled_order_is_not_invoiced(self):
         order = self._make_order()

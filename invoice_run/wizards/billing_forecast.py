@@ -243,6 +243,9 @@ class BillingContractLine(models.Model):
         """Yield what each of ``spans`` will come to without the taxes in the price."""
         if not spans:
             return
+        if self._bounds_contract():
+            yield from self._get_bound_forecast(terms, spans)
+            return
         if self._may_include_taxes():
             yield from self._get_taxed_amounts(terms, spans)
             return

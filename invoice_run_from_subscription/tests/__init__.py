@@ -1,1 +1,2 @@
 from . import test_take_over
+from . import test_tours

@@ -126,7 +126,8 @@ class BillingTakeoverSource(models.AbstractModel):
         for line in plan.lines:
             if not 0 <= line.vals["discount"] <= 100:
                 text = self.env._(
-                    "“%(line)s”: a discount below 0 %% is a higher price. Change the two.",
+                    "“%(line)s”: its discount is below 0 %%, which makes the price higher. Enter "
+                    "that price there, without a discount.",
                     line=line.name,
                 )
                 plan.add(planning.STOP, text)

@@ -201,13 +201,17 @@ class BillingTakeoverRow(models.TransientModel):
             )
         )
         rows = Markup("").join(
-            Markup("<tr>%s%s</tr>")
-            % (self._format_invoice(pair["theirs"]), self._format_invoice(pair["ours"]))
+            Markup('<tr class="%s">%s%s</tr>')
+            % (
+                "table-warning" if pair["theirs"] != pair["ours"] else "",
+                self._format_invoice(pair["theirs"]),
+                self._format_invoice(pair["ours"]),
+            )
             for pair in pairs
         )
         return Markup(
-            '<table class="table table-sm w-auto"><thead><tr>%s</tr></thead>'
-            "<tbody>%s</tbody></table>"
+            '<div class="table-responsive" tabindex="0"><table class="table table-sm w-auto">'
+            "<thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>"
         ) % (head, rows)
 
     def _format_invoice(self, invoice):

@@ -353,18 +353,16 @@ class AccountMove(models.Model):
 
         :raises UserError: names the first of them and its credit note
         """
-        credited = self.filtered(lambda move: move._get_credits())
-        if credited:
+        domain = [("reversed_entry_id", "in", self.ids), ("state", "!=", "cancel")]
+        credits = self.search(domain, order="id")
+        if credits:
             raise UserError(
                 self.env._(
                     "%(count)s of the invoices already have credit notes (%(invoice)s: "
                     "%(credit)s). Cancel these credit notes, or select and reverse the other "
                     "documents.",
-                    count=len(credited),
-                    invoice=credited[0].display_name,
-                    credit=credited[0]._get_credits()[0].display_name,
+                    count=len(credits.reversed_entry_id),
+                    invoice=credits[0].reversed_entry_id.display_name,
+                    credit=credits[0].display_name,
                 )
             )
-
-    def _get_credits(self):
-        return self.reversal_move_ids.filtered(lambda credit: credit.state != "cancel")

@@ -1,10 +1,14 @@
-from odoo import models
+from odoo import fields, models
 from odoo.exceptions import UserError
+from odoo.fields import Domain
+from odoo.tools import SQL
 
 from ..base.states import SEND_DONE
 
 #: What the names of a document's amounts begin with.
 AMOUNTS = ("amount_", "company_amount_")
+#: Documents that are reversed while a user waits; more is background work.
+REVERSE_AT_ONCE = 50
 
 
 class InvoiceRun(models.Model):
@@ -15,25 +19,67 @@ class InvoiceRun(models.Model):
     def action_reverse(self):
         """Credit all confirmed invoices of these runs; their periods become billable again.
 
-        What was credited already is left alone.
+        What was credited already is left alone. Many are credited in the background.
 
-        :return: action that opens the credit notes
+        :return: action that opens the credit notes, or the runs where they are still to come
         :raises UserError: nothing is confirmed, or some invoices have credit notes already
         """
         self.check_access("write")
         self._check_not_busy()
         return self.document_ids._reverse()
 
+    def action_stop_reversing(self):
+        """Stop the background work that reverses; what has its credit note keeps it."""
+        self.check_access("write")
+        # after the chunk that the worker has in hand; it begins no other
+        query = SQL(
+            "SELECT id FROM invoice_run WHERE id = ANY(%s) ORDER BY id FOR UPDATE", self.ids
+        )
+        self.env.execute_query(query)
+        self.invalidate_recordset(["job"])
+        for run in self.filtered(lambda run: run.job == "reverse"):
+            run._stop_work()
+            run.message_post(body=self.env._("Reversing was stopped by hand."))
+
+    def _get_documents_to_reverse(self, **options):
+        """Return what the background work has still to reverse.
+
+        :param options: as for ``search``
+        """
+        # sudo: documents belong to the engine
+        documents = self.env["invoice.run.document"].sudo()
+        domain = [("run_id", "in", self.ids), ("is_to_reverse", "=", True)]
+        return documents.search(domain, **options)
+
+    def _queue_reversal(self, documents):
+        """Have ``documents`` of this run reversed in the background.
+
+        :raises UserError: the run is being processed otherwise
+        """
+        self._check_no_job()
+        self._get_documents_to_reverse()._write_engine({"is_to_reverse": False})
+        documents._write_engine({"is_to_reverse": True, "error": False})
+        self._queue_job("reverse")
+
 
 class InvoiceRunDocument(models.Model):
     _inherit = "invoice.run.document"
 
+    is_to_reverse = fields.Boolean(
+        "To Be Reversed",
+        readonly=True,
+        help="A user asked to reverse it, and the background work has not come to it yet.",
+    )
+
+    _to_reverse_idx = models.Index("(run_id) WHERE is_to_reverse")
+
     def action_reverse(self):
         """Credit the confirmed invoices of these documents, as a run credits all of its own.
 
-        In any order; only what a later credit builds on cannot be taken back before it.
+        In any order; only what a later credit builds on cannot be taken back before it. Many are
+        credited in the background.
 
-        :return: action that opens the credit notes
+        :return: action that opens the credit notes, or the runs where they are still to come
         :raises UserError: nothing is confirmed, or some invoices have credit notes already
         """
         self.check_access("write")
@@ -42,12 +88,12 @@ class InvoiceRunDocument(models.Model):
 
     def _reverse(self):
         self.env["account.move"].check_access("create")
-        billed = self.filtered(lambda document: document.state != "credit")
-        settled = billed.filtered(lambda document: document.state == "nothing")
-        moves = billed.move_id
-        credits = moves._reverse_to_bill_again() or moves._get_giving_back()
-        # sudo: documents belong to the engine
-        settled.sudo()._give_settled_back()
+        reversible = self._get_reversible()
+        if len(reversible) > REVERSE_AT_ONCE:
+            return reversible._reverse_in_background()
+        settled = self.filtered(lambda document: document.state == "nothing")
+        credits = self._give_back()
+        settled._tell_settled()
         if not credits and settled:
             return None
         if not credits:
@@ -58,8 +104,58 @@ class InvoiceRunDocument(models.Model):
                 )
             )
         # sudo: documents belong to the engine
-        billed.sudo()._create_credit_documents()._tell_run_of_credits()
+        self.sudo()._create_credit_documents()._tell_run_of_credits()
         return credits._get_records_action(name=self.env._("Credit Notes"))
+
+    def _get_reversible(self):
+        """Return those of these documents that hold periods, by an invoice or without one."""
+        confirmed = Domain("state", "=", "invoiced") & Domain("move_id.state", "=", "posted")
+        domain = confirmed | Domain("state", "=", "nothing")
+        return self.search(Domain("id", "in", self.ids) & domain)
+
+    def _reverse_in_background(self):
+        """Have these documents reversed by the scheduled action; return an action to watch it.
+
+        :raises UserError: some invoices have credit notes already, or a run is being processed
+        """
+        self.env["account.move.reversal"].check_access("create")
+        self.move_id._check_not_credited()
+        for run, documents in self.grouped("run_id").items():
+            run._queue_reversal(documents)
+        return self.run_id._get_records_action()
+
+    def _process_reversal(self):
+        """Reverse these documents; what cannot be reversed says why and stops no other."""
+        self._attempt("_reverse_asked", "_set_not_reversed")
+
+    def _reverse_asked(self):
+        self._refuse(
+            lambda document: (
+                document.state == "invoiced"
+                and document.move_id.state != "posted"
+                and self.env._("The invoice is no longer confirmed.")
+            )
+        )
+        self._give_back()
+        self._create_credit_documents()
+        self._write_engine({"is_to_reverse": False})
+
+    def _set_not_reversed(self, reason):
+        self._write_engine({"is_to_reverse": False, "error": reason})
+
+    def _give_back(self):
+        """Credit the invoices of these documents; release what they settled without an invoice.
+
+        :return: the credit notes that take these documents back
+        """
+        billed = self.filtered(lambda document: document.state != "credit")
+        settled = billed.filtered(lambda document: document.state == "nothing")
+        moves = billed.move_id
+        credits = moves._reverse_to_bill_again() or moves._get_giving_back()
+        # sudo: documents belong to the engine
+        settled.sudo()._give_settled_back()
+        billed.filtered("error")._write_engine({"error": False})
+        return credits
 
     def _give_settled_back(self):
         """Give the periods back that these documents settled without an invoice.
@@ -71,6 +167,8 @@ class InvoiceRunDocument(models.Model):
         lines.filtered(lambda line: not line.corrects_id)._release()
         lines.filtered("corrects_id")._release()
         self._set_state("released")
+
+    def _tell_settled(self):
         for run in self.run_id:
             run.message_post(
                 body=self.env._("Released without a credit note: nothing had been invoiced.")
@@ -81,6 +179,7 @@ class InvoiceRunDocument(models.Model):
 
         Once per credit note; not where the customer never got the invoice.
         """
+        self = self.filtered(lambda document: document.state != "credit")
         credits = self.move_id._get_giving_back()
         known = self.search([("move_id", "in", credits.ids)]).move_id
         vals_list = [

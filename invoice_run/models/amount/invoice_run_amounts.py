@@ -140,6 +140,7 @@ class InvoiceRun(models.Model):
             ]
         )
         lines._create_usage_claims()
+        lines._serialize_shared()
         lines.filtered("corrects_id")._claim()
         lines._update_sources()
 

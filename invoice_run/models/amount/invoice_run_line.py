@@ -144,6 +144,8 @@ class InvoiceRunLine(models.Model):
         lines.flush_recordset(["is_claimed"])
         lines._follow_usage_claims(False)
         lines._update_sources()
+        # what was to be calculated again has outdated the others already
+        lines.filtered(lambda line: not line.is_stale)._mark_sharing_stale()
 
     def _note_invoiced(self):
         """Have the records of these amounts follow their new invoices.

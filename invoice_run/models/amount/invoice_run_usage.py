@@ -86,6 +86,34 @@ class InvoiceRunLine(models.Model):
         self.env["invoice.run.usage"].invalidate_model()
         metered.invalidate_recordset(["usage_claim_ids"])
 
+    def _serialize_shared(self):
+        """Have one transaction at a time create amounts that depend on others of their contract.
+
+        Each counts the others that it sees. The row of the contract is written as it is, so that
+        PostgreSQL repeats a transaction that began before another one's end.
+
+        :raises psycopg2.errors.SerializationFailure: another one has created some meanwhile
+        """
+        bounds = [("contract_id", "in", self.contract_id.ids), ("bound_scope", "=", "contract")]
+        contracts = self.env["billing.contract.line"].search(bounds).contract_id
+        pools = self.filtered(lambda line: line.tariff_id.tier_scope == "contract")
+        contracts |= pools.contract_id
+        if not contracts:
+            return
+        self.env.cr.execute(
+            SQL(
+                """
+                WITH locked AS (
+                    SELECT id FROM billing_contract WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+                )
+                UPDATE billing_contract contract SET write_date = contract.write_date
+                  FROM locked WHERE locked.id = contract.id
+                """,
+                contracts.ids,
+            ),
+            log_exceptions=False,
+        )
+
     def _follow_usage_claims(self, is_claimed):
         """Claim or release the items of these amounts, as the amounts are."""
         metered = self.filtered(lambda line: line.is_metered and not line.is_true_up)

@@ -5,6 +5,7 @@ from . import billing_change
 from . import invoice_run_stale_mixin
 from . import ir_fields_converter
 from . import invoice_run_import_mixin
+from . import invoice_run_import_again
 from . import billing_selection
 from . import res_users
 from . import ir_attachment

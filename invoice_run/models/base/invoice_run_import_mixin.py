@@ -24,13 +24,16 @@ class InvoiceRunImportMixin(models.AbstractModel):
     @api.model
     def load(self, fields, data):
         # EXTENDS 'base'
-        records = self.with_context(invoice_run_looked_up=LookedUp())
+        found = LookedUp(self._find_external_ids(fields, data))
+        records = self.with_context(invoice_run_looked_up=found)
         return super(InvoiceRunImportMixin, records).load(fields, data)
 
     def _load_records(self, data_list, update=False):
         # EXTENDS 'base': load() reports a refusal of many rows at the first of them, and then
         # goes row by row: only then does an error name the right row
         try:
+            if self._is_file_loaded():
+                self._read_loaded_ahead(data_list)
             return super()._load_records(data_list, update)
         except UserError as error:
             if len(data_list) > 1 and self._is_file_loaded():
@@ -42,16 +45,6 @@ class InvoiceRunImportMixin(models.AbstractModel):
         if self._is_file_loaded():
             vals_list = [self._prepare_loaded_vals(vals) for vals in vals_list]
         return super()._load_records_create(vals_list)
-
-    def _load_records_write(self, values):
-        # EXTENDS 'base': an empty cell cannot empty what must be filled in
-        if self._is_file_loaded():
-            values = {
-                name: value
-                for name, value in values.items()
-                if value is not False or not self._fields[name].required
-            }
-        return super()._load_records_write(values)
 
     @api.model
     def _is_file_loaded(self):

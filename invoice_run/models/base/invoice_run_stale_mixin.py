@@ -1,6 +1,8 @@
 from odoo import api, models
 from odoo.fields import Domain
 
+from .values import is_other_value
+
 
 class InvoiceRunStaleMixin(models.AbstractModel):
     """Marks amounts as changed when a field changes that they depend on."""
@@ -20,6 +22,13 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         """Return the amounts that are calculated from these records."""
         raise NotImplementedError
 
+    def _filtered_in_amounts(self):
+        """Return those of these records that amounts may be calculated from, as they are now.
+
+        Only what is known without a query: by default, all of them.
+        """
+        return self
+
     @api.model_create_multi
     def create(self, vals_list):
         records = super().create(vals_list)
@@ -35,9 +44,12 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         own = {name for name in names if self._fields[name].company_dependent}
         changed = self._get_changed(vals, names - own)
         changed_own = self._get_changed(vals, own) - changed
+        noted = changed | changed_own
+        # before: what is written may take a record out of the runs
+        changed, changed_own = changed._filtered_in_amounts(), changed_own._filtered_in_amounts()
         result = super().write(vals)
         if self._prepares_runs:
-            self.env["billing.change"]._note(changed | changed_own)
+            self.env["billing.change"]._note(noted)
         Line = self.env["invoice.run.line"]
         if changed:
             Line._mark_stale(changed._get_stale_domain())
@@ -55,7 +67,4 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         return self.filtered(lambda record: any(record._is_changed(name, vals) for name in names))
 
     def _is_changed(self, name, vals):
-        self.ensure_one()
-        field = self._fields[name]
-        value = field.convert_to_record(field.convert_to_cache(vals[name], self), self)
-        return value != self[name]
+        return is_other_value(self, name, vals[name])

@@ -21,3 +21,9 @@ class IrFieldsConverter(models.AbstractModel):
             found[key] = super().db_id_for(model, field, subfield, value, savepoint)
         record_id, warnings = found[key]
         return record_id, list(warnings)
+
+    def _xmlid_to_record_id(self, xmlid, model):
+        # EXTENDS 'base': the external IDs of a file are looked up together
+        found = self.env.context.get("invoice_run_looked_up")
+        known = isinstance(found, LookedUp) and found.get((model._name, xmlid))
+        return known or super()._xmlid_to_record_id(xmlid, model)

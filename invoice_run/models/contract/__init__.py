@@ -8,13 +8,16 @@ from . import billing_index
 from . import billing_index_clause
 from . import billing_usage
 from . import billing_contract_metering
+from . import billing_contract_pool
 from . import billing_contract_commitment
 from . import billing_contract_history
 from . import billing_contract_renewal
 from . import invoice_run_stale_triggers
 from . import product_pricelist
+from . import product_price
 from . import billing_contract_money
 from . import billing_contract_timeline
+from . import billing_contract_bounds
 from . import billing_price_trace
 from . import billing_price_change
 from . import billing_price_update

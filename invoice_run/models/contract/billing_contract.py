@@ -848,7 +848,7 @@ class BillingContract(models.Model):
         open_lines = self.line_ids.filtered("next_period_from")
         for line in open_lines if self.state in CONTRACT_BILLED else ():
             errors += self._get_product_errors(line.product_id, records)
-            has_price = line.tariff_id or line.is_price_looked_up
+            has_price = line.tariff_id or line.is_price_looked_up or line._bounds_contract()
             errors += [] if has_price else self._get_price_errors(line)
         return list(dict.fromkeys(errors))
 
@@ -902,8 +902,8 @@ class BillingContract(models.Model):
             errors.append(message)
         return errors + document._get_credit_errors()
 
-    def _get_contract_charges(self, run, claims, records):
-        """Yield the charges of this contract in order of period, one-off ones with the first.
+    def _get_line_charges(self, run, claims, records):
+        """Yield the charges of the price lines in order of period, one-off ones with the first.
 
         :param records: see :meth:`_get_run_document_records`
         """

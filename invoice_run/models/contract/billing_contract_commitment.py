@@ -53,11 +53,12 @@ class BillingContractLine(models.Model):
                     )
                 )
 
-    def _get_true_ups(self, terms, claimed, due, fiscal_position):
+    def _get_true_ups(self, terms, claimed, due, fiscal_position, others=()):
         """Yield the values of the run lines that true up the terms which this run completes.
 
         :param claimed: days of this line that are invoiced or claimed
-        :param due: {span: values} of what this run invoices of this line
+        :param due: [(span, values)] of what this run invoices of this line
+        :param others: values of what it invoices of the other lines, where these count
         """
         if not self.commitment_amount or not due:
             return
@@ -65,7 +66,7 @@ class BillingContractLine(models.Model):
         for term in self._get_committed_terms(terms, spans):
             if not periods.open_spans(*term, [*claimed, *spans]):
                 amounts = [periods.exact(vals["amount"]) for span, vals in due if term.clip(*span)]
-                yield from self._get_true_up(terms, term, amounts, fiscal_position)
+                yield from self._get_true_up(terms, term, amounts, fiscal_position, others)
 
     def _get_committed_terms(self, terms, spans):
         """Return the terms of the commitment in which ``spans`` end, cut to the days of the line.
@@ -78,7 +79,7 @@ class BillingContractLine(models.Model):
         found = (grid.period(index).clip(first, last) for index in indexes)
         return [term for term in found if term]
 
-    def _get_true_up(self, terms, term, amounts, fiscal_position):
+    def _get_true_up(self, terms, term, amounts, fiscal_position, others=()):
         """Yield what is missing of the commitment of ``term``, unless it is nothing.
 
         :param amounts: what this run invoices of the term
@@ -86,17 +87,19 @@ class BillingContractLine(models.Model):
         coin = periods.exact(self.currency_id.rounding)
         holding = self._get_holding_amounts(term)
         billed = self._get_billed_of(holding, term)
-        rated = [value for amount, value in billed.items() if not amount.is_true_up]
-        before = [value for amount, value in billed.items() if amount.is_true_up]
+        before = {one: value for one, value in billed.items() if one.late_number > FIRST_TRUE_UP}
+        rated = [value for amount, value in billed.items() if amount not in before]
         share = periods.charge(
             terms, self.commitment_interval, self._get_counted_from(), term, periods.ONE, coin
         ).units
         commitment = periods.exact(self.commitment_amount)
         used = sum([*rated, *amounts], Fraction())
-        owed = tariff.true_up(commitment, share, [used], coin) - sum(before, Fraction())
+        if self._bounds_contract():
+            used += self.contract_id._get_used(term, others, with_terms=True)
+        owed = tariff.true_up(commitment, share, [used], coin) - sum(before.values(), Fraction())
         if owed:
-            note = self._get_true_up_note(commitment * share, used, before)
-            number = max(holding.filtered("is_true_up").mapped("late_number"), default=0)
+            note = self._get_true_up_note(commitment * share, used, list(before.values()))
+            number = max((one.late_number for one in before), default=0)
             yield {
                 **self._prepare_true_up_vals(terms, term, float(owed), fiscal_position),
                 "name": self._get_invoice_line_name(term, note),

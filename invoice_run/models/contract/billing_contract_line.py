@@ -236,6 +236,7 @@ class BillingContractLine(models.Model):
             "aggregation",
             "minimum_amount",
             "maximum_amount",
+            "bound_scope",
             "commitment_amount",
             "commitment_interval",
         }
@@ -533,6 +534,8 @@ class BillingContractLine(models.Model):
         :param taxes: taxes of the invoice line; without them what it shows is not sure
         """
         self.ensure_one()
+        if self._bounds_contract():
+            return self._get_bound_charge_vals(terms, span)
         if self.is_metered:
             return self._get_metered_vals(self._rate(terms, span, as_new=True), taxes)
         valid = self._get_price_on(span.date_from)

@@ -55,7 +55,8 @@ class BillingContractLine(models.Model):
     def _has_example(self):
         contract = self.contract_id
         is_complete = contract.date_start and contract.currency_id and contract.period_count > 0
-        return bool(is_complete and self.price_interval and self.price_interval != "once")
+        has_price = self.price_interval and self.price_interval != "once"
+        return bool(is_complete and has_price and not self._bounds_contract())
 
     def _get_example(self):
         """Return the first periods with their amounts, by the functions that invoice them."""

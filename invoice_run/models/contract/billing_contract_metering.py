@@ -25,7 +25,28 @@ AGGREGATES = {
 #: Models whose quantities are not those of the invoice line: packages, steps, values.
 NO_SINGLE_PRICE = (tariff.PACKAGE, tariff.STAIRSTEP, tariff.PERCENTAGE)
 #: Fields that decide which usage items belong to a metered price line.
-METER_FIELDS = {"is_metered", "product_id", "meter_code", "date_start", "date_end", "contract_id"}
+METER_FIELDS = {
+    "is_metered",
+    "bound_scope",
+    "product_id",
+    "meter_code",
+    "date_start",
+    "date_end",
+    "contract_id",
+}
+
+
+class Pool(NamedTuple):
+    """What a period of several price lines comes to whose usage enters the bands together.
+
+    :param measure: all that they measured, a ``tariff.Measure``
+    :param total: what that costs, exact
+    :param before: what was invoiced of it already, exact
+    """
+
+    measure: tariff.Measure
+    total: Fraction
+    before: Fraction
 
 
 class Rating(NamedTuple):
@@ -35,12 +56,14 @@ class Rating(NamedTuple):
     :param total: what that costs, exact, within minimum and maximum
     :param billed: the amounts that hold some of it already, with what each invoiced
     :param amount: what is left to invoice, to the coin; below zero: to give back
+    :param pool: the :class:`Pool` of price lines that share the bands, else None
     """
 
     measure: tariff.Measure
     total: Fraction
     billed: dict
     amount: Fraction
+    pool: Pool | None = None
 
 
 class BillingContractLine(models.Model):
@@ -100,6 +123,8 @@ class BillingContractLine(models.Model):
     def _onchange_is_metered(self):
         if self.is_metered:
             self.price_interval = "period"
+        else:
+            self.bound_scope = "line"
 
     @api.constrains("tariff_id", "is_metered", "minimum_amount", "maximum_amount")
     def _check_tariff(self):
@@ -118,6 +143,7 @@ class BillingContractLine(models.Model):
                     other=self.currency_id.name,
                 )
             )
+        self._check_shared_bands()
         if self.is_metered:
             return
         if self.tariff_id.model == tariff.PERCENTAGE or self.minimum_amount or self.maximum_amount:
@@ -128,6 +154,10 @@ class BillingContractLine(models.Model):
                     line=self.name,
                 )
             )
+
+    def _is_meter(self):
+        """Whether usage items are of this line."""
+        return self.is_metered and not self._bounds_contract()
 
     def _has_own_price(self):
         """Whether this line is charged repeatedly at its own price: no tariff, not by usage."""
@@ -285,8 +315,8 @@ class BillingContractLine(models.Model):
         return rated * (1 - periods.exact(self.discount) / 100)
 
     def _get_committed_price(self):
-        """Return what a metered line charges at least in a whole period."""
-        return periods.exact(self.minimum_amount)
+        """Return what a metered line charges at least in a whole period, whatever others do."""
+        return periods.exact(0 if self._bounds_contract() else self.minimum_amount)
 
     def _get_aggregate(self):
         """Return by what the price of this metered line goes, see ``AGGREGATES``."""
@@ -309,22 +339,23 @@ class BillingContractLine(models.Model):
             remember(self.env, ("measure", line.id, span), lambda: measures)
 
     @api.model
-    def _read_measures(self, pairs):
+    def _read_measures(self, pairs, claimed=False):
         """Return {(line id, span): ``tariff.Measure``}, with one query for each aggregate.
 
         :param pairs: (price line, span)
+        :param claimed: only of items that are invoiced, or in a run
         """
-        usage_fields = ["contract_line_id", "date", "quantity", "usage_key", "amount"]
+        usage_fields = ["contract_line_id", "date", "quantity", "usage_key", "amount", "state"]
         self.env["billing.usage"].flush_model(usage_fields)
         by_aggregate = defaultdict(list)
         for line, span in pairs:
             by_aggregate[line._get_aggregate()].append((line.id, span))
         measures = {}
         for aggregate, keys in by_aggregate.items():
-            measures.update(self._read_aggregate(AGGREGATES[aggregate], keys))
+            measures.update(self._read_aggregate(AGGREGATES[aggregate], keys, claimed))
         return measures
 
-    def _read_aggregate(self, aggregate, keys):
+    def _read_aggregate(self, aggregate, keys, claimed):
         """Yield ((line id, span), ``tariff.Measure``) of ``keys``, those pairs in a list."""
         rows = self.env.execute_query(
             SQL(
@@ -334,9 +365,11 @@ class BillingContractLine(models.Model):
                        AS span(line_id, first, last, number)
                   LEFT JOIN billing_usage usage ON usage.contract_line_id = span.line_id
                    AND usage.date BETWEEN span.first AND span.last
+                   AND (usage.state <> 'open' OR NOT %(claimed)s)
                  GROUP BY span.number
                 """,
                 aggregate=aggregate,
+                claimed=claimed,
                 lines=[line_id for line_id, _span in keys],
                 first=[span.date_from for _line_id, span in keys],
                 last=[span.date_to for _line_id, span in keys],
@@ -386,10 +419,13 @@ class BillingContractLine(models.Model):
             ]
         )
 
+    def _get_rated_amounts(self, span):
+        """Return the amounts that rated usage of this line in ``span``, without its true-ups."""
+        return self._get_holding_amounts(span).filtered(lambda amount: not amount.is_true_up)
+
     def _get_billed_usage(self, span):
         """Return {amount: what it invoiced, exact} of the amounts that rated usage of ``span``."""
-        amounts = self._get_holding_amounts(span)
-        return self._get_billed_of(amounts.filtered(lambda one: not one.is_true_up), span)
+        return self._get_billed_of(self._get_rated_amounts(span), span)
 
     def _get_billed_of(self, amounts, span):
         """Return {amount: what it invoiced, exact} of amounts of this line.
@@ -437,6 +473,8 @@ class BillingContractLine(models.Model):
 
         :param as_new: as if nothing of it were invoiced or claimed; also of a part of a period
         """
+        if as_new and self._shares_bands():
+            return self._rate_share(span)
         measure = self._get_measure(span)
         coin = periods.exact(self.currency_id.rounding)
         share = periods.charge(
@@ -475,7 +513,7 @@ class BillingContractLine(models.Model):
 
     def _get_single_price(self, rating, taxes):
         """Return quantity, price and discount where these alone give the amount, else None."""
-        if rating.billed or self.tariff_id.model in NO_SINGLE_PRICE:
+        if rating.billed or rating.pool or self.tariff_id.model in NO_SINGLE_PRICE:
             return None
         slices = tariff.get_slices(self._get_tariff(), rating.measure)
         if len(slices) > 1 or slices and slices[0].fee:
@@ -500,6 +538,8 @@ class BillingContractLine(models.Model):
         """
         env = self.with_context(lang=self.contract_id._get_invoice_lang()).env
         parts = [self._get_measure_text(env, rating)]
+        if rating.pool:
+            return "\n".join([*parts, *self._get_pool_texts(env, rating)])
         if self.tariff_id.included_quantity and not rating.billed:
             included = self._get_quantity_text(env, self.tariff_id.included_quantity)
             parts.append(env._("included: %(quantity)s", quantity=included))
@@ -528,6 +568,8 @@ class BillingContractLine(models.Model):
         if self.tariff_id.included_quantity:
             included = self._get_quantity_text(self.env, self.tariff_id.included_quantity)
             texts.insert(0, self.env._("included: %(quantity)s", quantity=included))
+        if self._shares_bands():
+            texts.append(self.env._("for all price lines of this tariff together"))
         return texts
 
     def _get_band_text(self, tier):
@@ -602,13 +644,16 @@ class BillingContractLine(models.Model):
     # Amounts
     # ------------------------------------------------------------------
 
-    def _prepare_metered_line_vals(self, terms, span, fiscal_position):
-        """Return the values of the run line that invoices the usage of ``span``, or more of it."""
+    def _prepare_metered_line_vals(self, terms, span, fiscal_position, rating=None):
+        """Return the values of the run line that invoices the usage of ``span``, or more of it.
+
+        :param rating: its :class:`Rating`, where that depends on other price lines
+        """
         contract = self.contract_id
         taxes = contract._get_run_taxes(
             self.tax_ids, self.product_id, contract.company_id, fiscal_position
         )
-        rating = self._rate(terms, span)
+        rating = rating or self._rate(terms, span)
         vals = self._get_metered_vals(rating, taxes)
         note = vals.pop("note")
         is_late = any(not amount.late_number for amount in rating.billed)
@@ -679,7 +724,7 @@ class BillingContract(models.Model):
     def _get_metered_due(self, terms, claims, run):
         """Yield (price line, span) of the usage that ``run`` invoices: periods, then late usage."""
         skip, target = run.skip_before or None, run.target_date
-        for line in self.line_ids.filtered("is_metered"):
+        for line in self.line_ids.filtered(lambda line: line._is_meter()):
             claimed = claims[line.id]
             for span in line._get_metered_spans(terms, claimed, target, skip):
                 yield line, span
@@ -704,6 +749,7 @@ class BillingContract(models.Model):
         if due:
             lines._read_measures_ahead(due)
             lines._read_holding_ahead([*due, *self._find_committed_terms(run, due)])
+            self._read_pools_ahead(run, due)
 
     def _find_metered_due(self, run, claims):
         """Return what :meth:`_get_metered_due` yields; nothing where terms are impossible."""
@@ -722,8 +768,10 @@ class BillingContract(models.Model):
         """
         position = records["fiscal_position_id"]
         due = defaultdict(list)
-        for line, span in self._get_metered_due(terms, claims, run):
-            vals = line._prepare_metered_line_vals(terms, span, position)
+        pairs = list(self._get_metered_due(terms, claims, run))
+        ratings = self._rate_pools(terms, pairs, run)
+        for line, span in pairs:
+            vals = line._prepare_metered_line_vals(terms, span, position, ratings.get((line, span)))
             due[line].append((span, vals))
             yield self._prepare_metered_charge(terms, span, vals, document)
         for line, billed in due.items():
@@ -765,7 +813,8 @@ class BillingUsage(models.Model):
         precompute=True,
         check_company=True,
         ondelete="restrict",
-        domain="[('contract_id', '=', contract_id), ('is_metered', '=', True)]",
+        domain="[('contract_id', '=', contract_id), ('is_metered', '=', True), "
+        "('bound_scope', '=', 'line')]",
         help="The items of a price line by usage are invoiced together, at its price, when the "
         "billing period is over.",
     )
@@ -793,7 +842,7 @@ class BillingUsage(models.Model):
 
         Items that another customer pays are invoiced to that customer, at their own price.
         """
-        metered = self.contract_id.line_ids.filtered("is_metered")
+        metered = self.contract_id.line_ids.filtered(lambda line: line._is_meter())
         payer = self.partner_id.commercial_partner_id
         if payer != self.contract_id.commercial_partner_id:
             return metered.browse()
@@ -835,7 +884,7 @@ class BillingUsage(models.Model):
     def _check_contract_line(self):
         for usage in self.filtered("contract_line_id"):
             contract = usage.contract_line_id.contract_id
-            is_same = usage.contract_id == contract and usage.contract_line_id.is_metered
+            is_same = usage.contract_id == contract and usage.contract_line_id._is_meter()
             if not is_same or usage.currency_id != contract.currency_id:
                 raise ValidationError(
                     self.env._(

@@ -60,6 +60,7 @@ class BillingContractLine(models.Model):
         "price_interval",
         "is_metered",
         "minimum_amount",
+        "bound_scope",
         "tariff_id.model",
         "tariff_id.included_quantity",
         "tariff_id.package_size",

@@ -135,6 +135,8 @@ class BillingPriceChange(models.AbstractModel):
         """Return why new values would do nothing: a tariff has the price, or usage the quantity."""
         if not vals or "product_id" in vals:
             return None
+        if line._bounds_contract():
+            return price_change.BOUNDS if {"quantity", "price_unit"} & vals.keys() else None
         if line.is_metered and "quantity" in vals:
             return price_change.METERED
         return price_change.TARIFF if line.tariff_id and "price_unit" in vals else None
@@ -278,6 +280,9 @@ class BillingPriceChange(models.AbstractModel):
             price_change.BILLED: lambda: line._get_billed_line_message(change.vals),
             price_change.EMPTY: lambda: line._get_whole_line_message(),
             price_change.METERED: lambda: self.env._("Its quantity is what is used."),
+            price_change.BOUNDS: lambda: self.env._(
+                "It has the minimum or maximum of the contract, and no price of its own."
+            ),
             price_change.TARIFF: lambda: self.env._(
                 "Its price is that of tariff %(tariff)s. Change the bands there, or choose another "
                 "tariff.",

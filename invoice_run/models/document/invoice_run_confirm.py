@@ -49,10 +49,7 @@ class InvoiceRun(models.Model):
     def _check_confirmable(self):
         if not self.draft_count:
             raise UserError(self.env._("%(run)s has no drafts to confirm.", run=self.reference))
-        if self.job != "none":
-            raise UserError(
-                self.env._("%(run)s is being processed. Try again later.", run=self.reference)
-            )
+        self._check_no_job()
 
 
 class InvoiceRunDocument(models.Model):

@@ -39,6 +39,31 @@ class InvoiceRunLine(models.Model):
         lines = self.sudo().search(domain)
         lines.write({"is_stale": True})
         lines.document_id.write({"is_stale": True})
+        lines.filtered("is_claimed")._mark_sharing_stale()
+
+    @api.model
+    def _mark_unrated(self, runs):
+        """Mark the amounts of ``runs`` whose periods have usage that they do not rate.
+
+        It was reported while they were approved. Without the approval it is of its period, not
+        late.
+        """
+        if not runs:
+            return
+        self.env["billing.usage"].flush_model(["contract_line_id", "date", "state"])
+        self.flush_model(["run_id", "contract_line_id", "is_metered", "period_from", "period_to"])
+        unrated = SQL(
+            """(
+            SELECT amount.id FROM invoice_run_line amount
+              JOIN billing_usage usage ON usage.contract_line_id = amount.contract_line_id
+               AND usage.date BETWEEN amount.period_from AND amount.period_to
+             WHERE amount.run_id = ANY(%s) AND amount.is_metered AND usage.state = 'open'
+               AND NOT EXISTS (SELECT FROM invoice_run_usage claim
+                                WHERE claim.line_id = amount.id AND claim.usage_id = usage.id)
+            )""",
+            runs.ids,
+        )
+        self._mark_stale(Domain("id", "in", unrated))
 
 
 class InvoiceRunDocument(models.Model):
@@ -153,9 +178,11 @@ class InvoiceRun(models.Model):
         for run in self:
             # sudo: amounts and documents belong to the engine
             run.sudo()._get_open_documents()._detect_stale()
-            payers = run._get_stale_payers()
-            if not payers or run.job != "none":
+            if not run._get_stale_payers() or run.job != "none":
                 continue
+            # the approval goes, and with it what kept later usage out
+            self.env["invoice.run.line"]._mark_unrated(run)
+            payers = run._get_stale_payers()
             run._check_amounts_state()
             run._note_prepared()
             run._remove_open_documents(payers)

@@ -89,6 +89,10 @@ class InvoiceRunJob(models.AbstractModel):
         raise NotImplementedError
 
     @api.model
+    def _withdraw(self, run):
+        """Forget what was asked for and is not done: somebody stops the job."""
+
+    @api.model
     def _count_progress(self, run):
         """Return how much is done and how much there is in all; 0: not known."""
         return 0, 0

@@ -300,6 +300,16 @@ class InvoiceRun(models.Model):
             )
         )
 
+    def _check_no_job(self):
+        """Refuse to begin background work while other work is queued.
+
+        :raises UserError: says that the run is being processed
+        """
+        if self.job != "none":
+            raise UserError(
+                self.env._("%(run)s is being processed. Try again later.", run=self.reference)
+            )
+
     def _take(self):
         """Keep all others off this run until the next commit; False where somebody is on it."""
         if self.try_lock_for_update(allow_referencing=True):

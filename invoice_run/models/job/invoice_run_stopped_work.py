@@ -84,6 +84,8 @@ class InvoiceRun(models.Model):
             self._stop_sending()
             return
         payers = self._get_payers_in_renewal()
+        if self.job != "none":
+            self._get_job()._withdraw(self)
         self._write_engine({"job": "none"})
         if payers:
             self._go_on_without(payers)

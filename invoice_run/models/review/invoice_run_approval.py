@@ -111,6 +111,7 @@ class InvoiceRun(models.Model):
             if run.state not in ("amounts", "approved") or run.invoice_count:
                 raise UserError(self.env._("%(run)s has no amounts to reject.", run=run.reference))
             run._set_state("amounts", **run._prepare_no_approval_vals())
+            self.env["invoice.run.line"]._mark_unrated(run)
             run.activity_unlink([APPROVE])
             run.message_post(body=self.env._("Rejected: %(reason)s", reason=reason))
             if run.approval_asked_by_id != run.user_id:
@@ -245,6 +246,7 @@ class InvoiceRun(models.Model):
             # invoices that are being created stop; other work goes on
             job = "none" if run.job == "invoices" else run.job
             run._set_state("amounts", job=job, **run._prepare_no_approval_vals())
+            self.env["invoice.run.line"]._mark_unrated(run)
             run.message_post(body=self.env._("The amounts changed: the approval is withdrawn."))
             if job == "none":
                 run._ask_for_approval()

@@ -139,7 +139,7 @@ class InvoiceRunDocument(models.Model):
         is_same = self.currency_id.is_zero(change.amount - change.last)
         if is_same or self.excluded_from_id:
             return []
-        kinds = ("line", "usage", "metered")
+        kinds = ("line", "usage", "metered", "bound")
         is_first = change.here and not change.is_known and change.kind in kinds
         if is_first:
             return [self._new_reason("first", self.env._("first invoice"), change.amount)]
@@ -193,13 +193,26 @@ class InvoiceRunDocument(models.Model):
             sum(lines.mapped("rated_quantity")) for lines in (change.here, change.before)
         )
         if quantity == before:
-            return self._with_rest([], change)
+            return self._get_shared_reasons(change)
         text = self.env._(
             "usage %(before)s → %(now)s",
             before=self._format_number(before),
             now=self._format_number(quantity),
         )
         return [self._new_reason("usage", text, change.amount - change.last)]
+
+    def _get_bound_reasons(self, change):
+        text = self.env._("minimum or maximum of the contract")
+        return [self._new_reason("bound", text, change.amount - change.last)]
+
+    def _get_shared_reasons(self, change):
+        """Return why the same usage costs another amount: others reached the bands with it."""
+        if change.here.tariff_id != change.before.tariff_id:
+            return self._with_rest([], change)
+        if set(change.here.tariff_id.mapped("tier_scope")) != {"contract"}:
+            return self._with_rest([], change)
+        text = self.env._("usage of other price lines")
+        return [self._new_reason("usage_shared", text, change.amount - change.last)]
 
     def _get_late_reasons(self, change):
         if change.here:
@@ -328,6 +341,8 @@ class InvoiceRunLine(models.Model):
             return "credit", versions[line]
         if line.price_interval == "once":
             return "once", line
+        if self.is_true_up and line._bounds_contract() and not self.late_number:
+            return "bound", versions[line]
         if self.is_true_up:
             return "once", self
         if self.is_metered:

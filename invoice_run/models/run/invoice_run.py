@@ -118,6 +118,7 @@ class InvoiceRun(models.Model):
             ("send", "Sending"),
             ("print", "Printing"),
             ("reprint", "Printing all again"),
+            ("reverse", "Reversing"),
         ],
         "Background Job",
         required=True,

@@ -107,6 +107,11 @@ class SaleOrder(models.Model):
             "state",
         }
 
+    def _filtered_in_amounts(self):
+        # EXTENDS 'invoice.run.stale.mixin': runs take confirmed orders, and whoever makes an order
+        # anything else outdates its amounts: nobody need ask for those of a quotation
+        return self.filtered(lambda order: order.state == "sale")
+
     def _get_stale_domain(self):
         # EXTENDS 'invoice.run.source': the ORM knows of a new order, without asking, that it has
         # no amounts; of any other it asks once

@@ -20,7 +20,13 @@ class SaleOrderLine(models.Model):
         return super().unlink()
 
     def _mark_order_stale(self):
-        self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
+        lines = self._filtered_in_amounts()
+        self.env["invoice.run.line"]._mark_stale(lines._get_stale_domain())
+
+    def _filtered_in_amounts(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        orders = self.order_id._filtered_in_amounts()
+        return self.filtered(lambda line: line.order_id in orders)
 
     @api.model
     def _get_stale_fields(self):

@@ -56,6 +56,17 @@ class BillingTariff(models.Model):
     round_up = fields.Boolean(
         "Whole Units", help="Started units count in full: 10.2 are charged as 11."
     )
+    tier_scope = fields.Selection(
+        [
+            ("line", "Each price line by itself"),
+            ("contract", "All price lines of a contract together"),
+        ],
+        "Bands Are Reached By",
+        required=True,
+        default="line",
+        help="Price lines of a contract that share the bands also share what is included; each is "
+        "charged its part of the price by its quantity.",
+    )
     active = fields.Boolean(default=True)
 
     _included_not_negative = models.Constraint(
@@ -70,7 +81,14 @@ class BillingTariff(models.Model):
     @api.model
     def _get_stale_fields(self):
         # EXTENDS 'invoice.run.stale.mixin'
-        return {"model", "included_quantity", "package_size", "round_up", "currency_id"}
+        return {
+            "model",
+            "included_quantity",
+            "package_size",
+            "round_up",
+            "tier_scope",
+            "currency_id",
+        }
 
     def _get_stale_domain(self):
         # EXTENDS 'invoice.run.stale.mixin'
@@ -81,6 +99,7 @@ class BillingTariff(models.Model):
         return super(BillingTariff, self._with_tiers()).create(vals_list).with_env(self.env)
 
     def write(self, vals):
+        self._check_tier_scope_free(vals)
         return super(BillingTariff, self._with_tiers()).write(vals)
 
     def _with_tiers(self):
