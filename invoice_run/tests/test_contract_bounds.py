@@ -1,7 +1,7 @@
 """Minimum, maximum and commitment of a whole contract."""
 
 from odoo.exceptions import UserError, ValidationError
-from odoo.tests import freeze_time, tagged
+from odoo.tests import Form, freeze_time, tagged
 
 from .test_metering import MeteringCommon
 
@@ -269,6 +269,21 @@ class TestContractMinimum(BoundsCommon):
         self.assertEqual(self._get_bounds(self._make_amounts(self._make_run("2024-02-29"))), [70.0])
         with self.assertRaisesRegex(ValidationError, "elsewhere"), self.env.cr.savepoint():
             contract.line_ids[0].initial_invoiced_until = "2024-02-10"
+
+    def test_entered_on_the_form_of_the_line(self):
+        """As its form saves it: what it cannot have is emptied."""
+        line = {"product_id": self.top_up.id, "is_metered": True, "price_interval": "period"}
+        contract = self._make_contract(
+            [{"price_unit": 30.0}, {**line, "tariff_id": self.tariff.id, "discount": 5}],
+            date_start="2024-01-01",
+            billing_timing="arrears",
+        )
+        line = contract.line_ids[-1].with_user(self.user)
+        with Form(line, "invoice_run.billing_contract_line_view_form") as form:
+            form.bound_scope = "contract"
+            form.minimum_amount = 100.0
+        self.assertFalse(line.tariff_id or line.discount)
+        self.assertEqual(self._get_bounds(self._make_amounts(self._make_run("2024-01-31"))), [70.0])
 
     def test_raised_prices_leave_it_alone(self):
         contract = self._make_bounded({"product_id": self.product.id, "price_unit": 30.0})
