@@ -390,13 +390,17 @@ tours.add("invoice_run_metered_line", {
             run: "click",
         },
         {
+            content: "The example follows",
+            trigger: ".o_field_widget[name='example_html']:contains('without any usage')",
+        },
+        {
             content: "At which tariff?",
             trigger: ".o_field_widget[name='tariff_id'] input",
             run: "edit Kilometres by Bands",
         },
         {
             content: "At this one",
-            trigger: ".o-autocomplete--dropdown-item > a:contains('Kilometres by Bands')",
+            trigger: ".o-autocomplete--dropdown-item:contains('Kilometres by Bands')",
             run: "click",
         },
         {
