@@ -1,6 +1,7 @@
 import csv
 import io
 
+from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools.misc import file_open
 
@@ -151,11 +152,50 @@ class TestImport(ImportCommon):
         self.assertIn("billing_contract_line", template["template"])
         self.env["billing.contract"].search([("name", "=", "CTR-00001")]).name = "CTR-X"
         self.env["billing.contract"].search([("name", "=", number)]).name = "CTR-00001"
+        tiers = [{"up_to": 100, "price_unit": 0.3}, {"sequence": 20, "price_unit": 0.2}]
+        tariff = self.env["billing.tariff"].create(
+            {
+                "name": "Electricity by bands",
+                "company_id": self.company.id,
+                "tier_ids": [Command.create(tier) for tier in tiers],
+            }
+        )
         result, _fields = self._upload_template("billing.contract.line")
         self.assertEqual(result["messages"], [])
         lines = self.env["billing.contract.line"].browse(result["ids"])
-        self.assertEqual(lines.mapped("price_interval"), ["month", "once"])
+        self.assertEqual(lines.mapped("price_interval"), ["month", "once", "period"])
+        self.assertEqual(lines.mapped("is_metered"), [False, False, True])
         self.assertEqual(lines.contract_id.name, "CTR-00001")
+        self.assertRecordValues(
+            lines[2],
+            [
+                {
+                    "tariff_id": tariff.id,
+                    "aggregation": "sum",
+                    "meter_code": "E-7",
+                    "minimum_amount": 10.0,
+                    "maximum_amount": 500.0,
+                }
+            ],
+        )
+        again, _fields = self._upload_template("billing.contract.line")
+        self.assertEqual((again["messages"], again["ids"]), ([], result["ids"]))
+
+    def test_faults_of_metered_rows_are_named(self):
+        """A tariff that does not exist, and a line by usage that is charged per month."""
+        self._make_contract(activate=False).name = "CTR-USAGE"
+        headers = ["Contract", "Product", "Per", "By Usage", "Tariff", "Measured As"]
+        rows = [
+            ["CTR-USAGE", "Electricity", "Billing period", "1", "No such tariff", "Sum"],
+            ["CTR-USAGE", "Electricity", "Month", "1", "", "Sum"],
+            ["CTR-USAGE", "Electricity", "Billing period", "1", "", "Average"],
+        ]
+        for row, text in zip(
+            rows, ("No such tariff", "charged per billing period", "Average"), strict=True
+        ):
+            result = self._upload_rows(row, headers=headers, model="billing.contract.line")
+            self.assertFalse(result["ids"])
+            self.assertIn(text, result["messages"][0]["message"])
 
     def test_templates_of_prices(self):
         """Index values, clauses and planned prices, after the contracts that they are about."""

@@ -228,6 +228,72 @@ class TestPriceUpdates(InvoiceRunCommon):
         mail = self.env["mail.mail"].search([("model", "=", contract._name)], limit=1)
         self.assertIn("103.00", mail.body_html)
 
+    def _approve_indexed(self, contract, **vals):
+        """Approve an update of ``contract`` by an index: 110.09 in January 2023, then 111.56."""
+        values = [("2023-01-01", 110.09), ("2023-12-01", 111.56)]
+        self.index = self.env["billing.index"].create(
+            {
+                "code": "CPI",
+                "name": "Consumer Prices",
+                "company_id": self.company.id,
+                "value_ids": [
+                    Command.create({"month": month, "value": value}) for month, value in values
+                ],
+            }
+        )
+        update = self._make_update(
+            contract,
+            method="index",
+            index_id=self.index.id,
+            base_month="2023-01-01",
+            index_month="2023-12-01",
+        )
+        update.line_ids.write(vals)
+        update.with_user(self.reviewer).action_approve()
+        return update
+
+    def _get_letter_texts(self, update, contract):
+        """Return what the email and the PDF of ``contract`` say, without no-break spaces."""
+        update.action_send_letters()
+        mail = self.env["mail.mail"].search([("res_id", "=", contract.id)], limit=1)
+        action = update.action_print_letters()
+        printed = self.env["ir.attachment"].search(
+            [("res_model", "=", update._name), ("res_id", "=", update.id)], limit=1
+        )
+        self.assertIn(str(printed.id), action["url"])
+        texts = mail.body_html, printed.raw.decode()
+        return [text.replace("\xa0", " ").replace("\u202f", " ") for text in texts]
+
+    @freeze_time("2024-01-10")
+    def test_letters_tell_the_calculation_by_an_index(self):
+        contract = self._make_rent(1000.0)
+        update = self._approve_indexed(contract)
+        # what is revised meanwhile changes neither the price nor what is told of it
+        self.index.value_ids[-1].value = 120.0
+        for text in self._get_letter_texts(update, contract):
+            self.assertIn("Index CPI Consumer Prices, January 2023: 110.09", text)
+            self.assertIn("Index CPI Consumer Prices, December 2023: 111.56", text)
+            self.assertIn("$ 1,000.00 × 111.56 ÷ 110.09 = 1,013.352711, rounded to 0.01", text)
+            self.assertIn("rounded to 0.01: $ 1,013.35", text)
+
+    @freeze_time("2024-01-10")
+    def test_letters_tell_it_in_the_language_of_the_customer(self):
+        self.env["res.lang"]._activate_lang("fr_FR")
+        contract = self._make_rent(1000.0)
+        contract.partner_id.lang = "fr_FR"
+        for text in self._get_letter_texts(self._approve_indexed(contract), contract):
+            self.assertIn("janvier 2023", text)
+            self.assertIn("111,56 ÷ 110,09", text)
+            self.assertIn("1 013,35", text)
+
+    @freeze_time("2024-01-10")
+    def test_letters_tell_no_calculation_that_does_not_give_the_price(self):
+        contract = self._make_rent(1000.0)
+        update = self._approve_indexed(contract, price_unit=1010.0)
+        for text in self._get_letter_texts(update, contract):
+            self.assertIn("1,010.00", text)
+            self.assertNotIn("110.09", text)
+
     def test_selection_that_cannot_be_read(self):
         update = self._make_update(self._make_rent())
         for text in ("[", "[('no_such_field', '=', 1)]", "__import__('os')"):

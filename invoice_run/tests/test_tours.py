@@ -228,6 +228,28 @@ class TestContractTours(HttpCase, InvoiceRunCommon):
         )
         self.env.invalidate_all()
         self.assertIn(103.0, self.contract.line_ids.price_ids.mapped("price_unit"))
+        mails = self.env["mail.mail"].search([("res_id", "=", self.contract.id)])
+        self.assertEqual(mails.recipient_ids, self.debtor)
+        self.assertIn("103.00", mails.body_html)
+
+    def test_tariff_and_a_line_by_usage(self):
+        self.start_tour(
+            "/odoo/action-invoice_run.billing_tariff_action/new",
+            "invoice_run_tariff",
+            login="run_manager",
+        )
+        tariff = self.env["billing.tariff"].search([("name", "=", "Kilometres by Bands")])
+        bands = [(tier.up_to, tier.price_unit) for tier in tariff.tier_ids.sorted("sequence")]
+        self.assertEqual(bands, [(100.0, 1.0), (0.0, 0.5)])
+        self.start_tour(
+            f"/odoo/action-invoice_run.billing_contract_action/{self.contract.id}",
+            "invoice_run_metered_line",
+            login="run_user",
+        )
+        self.env.invalidate_all()
+        line = self.contract.line_ids
+        self.assertEqual((line.tariff_id, line.is_metered), (tariff, True))
+        self.assertEqual((line.price_interval, line.minimum_amount), ("period", 50.0))
 
     def test_change_from_date(self):
         self._run_all(self.this_month - relativedelta(days=1))

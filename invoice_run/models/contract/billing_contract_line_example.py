@@ -21,6 +21,9 @@ class BillingContractLine(models.Model):
         "quantity",
         "discount",
         "price_interval",
+        "is_metered",
+        "minimum_amount",
+        "tariff_id",
         "date_start",
         "date_end",
         "price_ids.date_from",
@@ -66,7 +69,10 @@ class BillingContractLine(models.Model):
         rows = Markup().join(
             Markup("<li>%s</li>") % self._get_example_row(terms, span) for span in spans
         )
-        head = self.env._("The first periods of this contract at this price:")
+        if self.is_metered:
+            head = self.env._("The first periods of this contract, without any usage:")
+        else:
+            head = self.env._("The first periods of this contract at this price:")
         return Markup("<div>%s<ul class='mb-0'>%s</ul></div>") % (head, rows)
 
     def _get_first_spans(self, terms):

@@ -149,7 +149,7 @@ class BillingContractLine(models.Model):
             return dict(field._description_selection(self.env)).get(value, "")
         if name == "price_unit":
             return self._get_price_text(value)
-        return formatLang(self.env, value, digits=_get_digits(value, 2))
+        return formatLang(self.env, value, digits=get_digits(value, 2))
 
     def _get_side_text(self, price):
         """Return one side of a change in words: 2 × 100.00 € / Month.
@@ -158,14 +158,14 @@ class BillingContractLine(models.Model):
         """
         text = self._get_price_text(price.price_unit)
         if price.quantity != 1:
-            pieces = formatLang(self.env, price.quantity, digits=_get_digits(price.quantity, 0))
+            pieces = formatLang(self.env, price.quantity, digits=get_digits(price.quantity, 0))
             text = f"{pieces} × {text}"
         return f"{text} / {self._get_traced_text('price_interval', self.price_interval)}"
 
     def _get_price_text(self, price):
         """Return ``price`` in the currency of the contract, with all its decimals."""
         currency = self.currency_id
-        text = formatLang(self.env, price, digits=_get_digits(price, currency.decimal_places))
+        text = formatLang(self.env, price, digits=get_digits(price, currency.decimal_places))
         parts = (text, currency.symbol or currency.name)
         return "\N{NO-BREAK SPACE}".join(parts if currency.position == "after" else parts[::-1])
 
@@ -199,7 +199,7 @@ class BillingContract(models.Model):
         )
 
 
-def _get_digits(value, least):
+def get_digits(value, least):
     """Return how many decimals ``value`` needs, at least ``least``."""
     text = f"{value:.{MAX_DIGITS}f}".rstrip("0")
     return max(least, len(text.partition(".")[2]))

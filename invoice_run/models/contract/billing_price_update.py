@@ -3,13 +3,14 @@ from ast import literal_eval
 from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError, ValidationError
 from odoo.fields import Domain
-from odoo.tools import format_date
+from odoo.tools import format_date, formatLang
 
 from ...engine import indexation, periods, price_change
 from ...memory import assign, remembering
 from ..base.invoice_run_guarded import EngineValue
 from ..base.possible_dates import check_years
 from ..base.states import CONTRACT_BILLED, PRICE_UPDATE_DECIDED, PRICE_UPDATE_TRANSITIONS
+from .billing_price_trace import get_digits
 
 
 class BillingPriceUpdate(models.Model):
@@ -253,6 +254,7 @@ class BillingPriceUpdate(models.Model):
         if not reason:
             try:
                 vals["price_unit"] = self._get_new_price(line, day, valid)
+                vals |= self._prepare_index_vals()
             except (indexation.NotPublished, indexation.NoFactor):
                 reason = self.env._("The index of one of the months is not known.")
             if vals["price_unit"] < 0 <= valid.price_unit:
@@ -296,9 +298,19 @@ class BillingPriceUpdate(models.Model):
 
     def _get_index_percentage(self):
         """Return by how many percent the index changed between the two months, exact."""
-        series = self.index_id._get_series()
-        old, new = series.on_one_base(self.base_month, self.index_month)
+        old, new = self._get_index_values()
         return (new.number / old.number - 1) * 100
+
+    def _get_index_values(self):
+        """Return the values of both months on one base, see ``indexation.Series.on_one_base``."""
+        return self.index_id._get_series().on_one_base(self.base_month, self.index_month)
+
+    def _prepare_index_vals(self):
+        """Return the figures behind a new price: what was published when it was found."""
+        if self.method != "index":
+            return {}
+        old, new = self._get_index_values()
+        return {"old_index_value": float(old.number), "index_value": float(new.number)}
 
     # ------------------------------------------------------------------
     # Steps
@@ -400,9 +412,12 @@ class BillingPriceUpdate(models.Model):
         if self.state not in PRICE_UPDATE_DECIDED:
             raise UserError(self.env._("Letters tell approved prices: approve them first."))
         lines = self.line_ids.filtered(lambda line: line._is_changed_here())
-        return self.env["billing.price.change"]._get_letters(
+        letters = self.env["billing.price.change"]._get_letters(
             [line._get_price_change() for line in lines]
         )
+        for contract, own in lines.grouped("contract_id").items():
+            letters[contract.id]["updates"] = {one.contract_line_id.id: one.id for one in own}
+        return letters
 
     def action_send_letters(self):
         """Put a letter to each customer into the outgoing mail."""
@@ -457,6 +472,8 @@ class BillingPriceUpdateLine(models.Model):
     price_unit = fields.Float("New Price", engine=False, min_display_digits="Product Price")
     old_year = fields.Monetary("Old per Year")
     new_year = fields.Monetary("New per Year", compute="_compute_new_year", store=True)
+    old_index_value = fields.Float("Index Before", digits=False)
+    index_value = fields.Float("Index", digits=False)
     reason = fields.Char("Why Left Out")
     is_dropped = fields.Boolean("Leave Out", engine=False)
     price_id = fields.Many2one("billing.contract.line.price", "Planned Price", index=True)
@@ -503,6 +520,59 @@ class BillingPriceUpdateLine(models.Model):
             ),
             new=price_change.Price(quantity, self.price_unit, month, year),
             vals={"price_unit": self.price_unit},
+        )
+
+    def _get_calculation(self):
+        """Return how an index gave the new price, step by step, in the language of the records.
+
+        By the figures that were published when it was found. Nothing where it was typed instead:
+        what is told must give the price.
+        """
+        if not self.old_index_value or not self.index_value:
+            return []
+        update, line = self.update_id, self.contract_line_id
+        old_index, new_index = map(periods.exact, (self.old_index_value, self.index_value))
+        price = periods.exact(self.old_price_unit) * new_index / old_index
+        coin = line.currency_id.rounding
+        change = (new_index / old_index - 1) * 100
+        rounded = periods.raise_price(self.old_price_unit, change, update.price_step, coin)
+        if float(rounded) != self.price_unit:
+            return []
+        texts = [
+            self._get_index_text(update.base_month, self.old_index_value),
+            self._get_index_text(update.index_month, self.index_value),
+        ]
+        return [*texts, self._get_formula_text(float(price), update.price_step or coin)]
+
+    def _get_index_text(self, month, value):
+        index = self.update_id.index_id
+        return self.env._(
+            "Index %(index)s, %(month)s: %(value)s",
+            index=index.display_name,
+            month=format_date(self.env, month, date_format="MMMM y"),
+            value=self._get_index_number(value),
+        )
+
+    def _get_index_number(self, value):
+        digits = get_digits(value, self.update_id.index_id.decimals)
+        return formatLang(self.env, value, digits=digits)
+
+    def _get_formula_text(self, price, step):
+        """Return base price × new index ÷ old index, and the rounding where there is one."""
+        line = self.contract_line_id
+        values = {
+            "base": line._get_price_text(self.old_price_unit),
+            "new_index": self._get_index_number(self.index_value),
+            "old_index": self._get_index_number(self.old_index_value),
+            "price": line._get_price_text(self.price_unit),
+        }
+        if price == self.price_unit:
+            return self.env._("%(base)s × %(new_index)s ÷ %(old_index)s = %(price)s", **values)
+        return self.env._(
+            "%(base)s × %(new_index)s ÷ %(old_index)s = %(exact)s, rounded to %(step)s: %(price)s",
+            exact=formatLang(self.env, price, digits=6),
+            step=formatLang(self.env, step, digits=get_digits(step, 0)),
+            **values,
         )
 
     def _check_still_valid(self):

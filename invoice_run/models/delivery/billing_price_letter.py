@@ -23,24 +23,30 @@ class BillingContract(models.Model):
         nothing is said.
 
         :return: dict with ``date``, first day of the new prices, and ``rows``: ``name``, ``date``,
-            ``old`` and ``new`` (empty where the line ends) as text, and ``change``
+            ``old`` and ``new`` (empty where the line ends) as text, ``change``, and
+            ``calculation``: texts that say how an index gave the new price, mostly none
         """
         self.ensure_one()
         letter = self.env.context.get(LETTERS, {}).get(self.id) or {"date": None, "changes": []}
         return {
             "date": letter["date"],
-            "rows": [self._prepare_letter_row(change) for change in letter["changes"]],
+            "rows": [
+                self._prepare_letter_row(change, letter.get("updates", {}))
+                for change in letter["changes"]
+            ],
         }
 
-    def _prepare_letter_row(self, change):
+    def _prepare_letter_row(self, change, updates):
         # with the records' language: the line was read in another one
         line = self.env["billing.contract.line"].browse(change.line_id)
+        found = self.env["billing.price.update.line"].browse(updates.get(change.line_id))
         return {
             "name": (change.vals or {}).get("name") or line.name,
             "date": format_date(self.env, change.date_from),
             "old": line._get_side_text(change.old),
             "new": line._get_side_text(change.new) if change.vals else "",
             "change": change,
+            "calculation": found._get_calculation() if found else [],
         }
 
     def _send_price_letters(self, letters, template):

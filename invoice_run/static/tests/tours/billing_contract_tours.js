@@ -316,5 +316,111 @@ tours.add("invoice_run_price_update", {
             content: "It is applied",
             trigger: ".o_arrow_button_current:contains('Applied')",
         },
+        {
+            content: "Tell the customers",
+            trigger: "button[name='action_send_letters']",
+            run: "click",
+        },
+        {
+            content: "Yes, each of them",
+            trigger: ".modal-footer .btn-primary",
+            run: "click",
+        },
+        {
+            content: "The letters are in the outgoing mail",
+            trigger: ".o-mail-Message:contains('Letters in the outgoing mail: 1.')",
+        },
+    ],
+});
+
+// Bands of a tariff: 1.00 a kilometre up to 100, then 0.50.
+
+tours.add("invoice_run_tariff", {
+    steps: () => [
+        {
+            content: "Name the tariff",
+            trigger: ".o_field_widget[name='name'] input",
+            run: "edit Kilometres by Bands",
+        },
+        {
+            content: "Add the first band",
+            trigger: ".o_field_widget[name='tier_ids'] .o_field_x2many_list_row_add a",
+            run: "click",
+        },
+        {
+            content: "Up to 100",
+            trigger: ".o_selected_row [name='up_to'] input",
+            run: "edit 100 && press Tab",
+        },
+        {
+            content: "At 1.00",
+            trigger: ".o_selected_row [name='price_unit'] input",
+            run: "edit 1 && click .o_field_widget[name='tier_ids'] .o_field_x2many_list_row_add a",
+        },
+        {
+            content: "Above that at 0.50",
+            trigger:
+                ".o_field_widget[name='tier_ids'] .o_data_row:nth-child(2).o_selected_row [name='price_unit'] input",
+            run: "edit 0.5",
+        },
+        {
+            content: "Save the tariff",
+            trigger: ".o_form_button_save",
+            run: "click",
+        },
+        {
+            content: "It is saved",
+            trigger: ".o_form_view .o_form_saved",
+        },
+    ],
+});
+
+// The same contract: its price line goes by usage, at a tariff, and costs at least 50.00.
+
+tours.add("invoice_run_metered_line", {
+    steps: () => [
+        {
+            content: "Open the price line",
+            trigger: ".o_field_widget[name='line_ids'] .o_list_record_open_form_view button",
+            run: "click",
+        },
+        {
+            content: "By usage",
+            trigger: ".o_field_widget[name='is_metered'] input",
+            run: "click",
+        },
+        {
+            content: "The example follows",
+            trigger: ".o_field_widget[name='example_html']:contains('without any usage')",
+        },
+        {
+            content: "At which tariff?",
+            trigger: ".o_field_widget[name='tariff_id'] input",
+            run: "edit Kilometres by Bands",
+        },
+        {
+            content: "At this one",
+            trigger: ".o-autocomplete--dropdown-item:contains('Kilometres by Bands')",
+            run: "click",
+        },
+        {
+            content: "At least 50.00 a period",
+            trigger: ".o_field_widget[name='minimum_amount'] input",
+            run: "edit 50 && press Tab",
+        },
+        {
+            content: "The example shows what periods without usage cost",
+            trigger:
+                ".o_field_widget[name='example_html']:contains('without any usage'):contains('50.00')",
+        },
+        {
+            content: "Save the price line",
+            trigger: ".o_form_button_save",
+            run: "click",
+        },
+        {
+            content: "It is saved",
+            trigger: ".o_form_view .o_form_saved",
+        },
     ],
 });
