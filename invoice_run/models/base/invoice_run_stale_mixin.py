@@ -8,7 +8,7 @@ class InvoiceRunStaleMixin(models.AbstractModel):
     """Marks amounts as changed when a field changes that they depend on."""
 
     _name = "invoice.run.stale.mixin"
-    _description = "Record That Amounts Are Made From"
+    _description = "Record That Amounts Are Calculated From"
 
     #: Whether creating or changing such a record is preparing runs, see ``billing.change``.
     _prepares_runs = False
