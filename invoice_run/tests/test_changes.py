@@ -2,7 +2,7 @@ from datetime import date
 from fractions import Fraction
 
 from freezegun import freeze_time
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from psycopg2 import IntegrityError
 
@@ -13,6 +13,7 @@ from odoo.tools import mute_logger
 
 from .common import InvoiceRunCommon
 from .ledger_common import LedgerCommon
+from .properties import FIXED
 
 PRICES = st.decimals(0, 10_000, places=6)
 PERCENTAGES = st.decimals(-99, 100, places=3)
@@ -32,6 +33,7 @@ class TestRaisedPrice(BaseCase):
         self.assertEqual(self._raise(1000, 2.55, None, 1), 1026)
 
     @given(price=PRICES, percentage=PERCENTAGES)
+    @settings(**FIXED)
     def test_never_rounded_but_by_a_step_or_in_whole_coins(self, price, percentage):
         exact = Fraction(price) * (1 + Fraction(percentage) / 100)
         coin = Fraction(1, 100)
@@ -43,6 +45,7 @@ class TestRaisedPrice(BaseCase):
             self.assertLessEqual(abs(raised - exact), coin / 2)
 
     @given(price=PRICES, percentage=PERCENTAGES, step=st.sampled_from(["0.0001", "0.05", "1", "5"]))
+    @settings(**FIXED)
     def test_a_step_is_met(self, price, percentage, step):
         raised = periods.raise_price(price, percentage, step, 0.01)
         exact = Fraction(price) * (1 + Fraction(percentage) / 100)

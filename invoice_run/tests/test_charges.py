@@ -12,8 +12,8 @@ from odoo.addons.invoice_run.engine import periods
 from odoo.addons.invoice_run.engine.periods import DAY, Charge, Span, Terms
 from odoo.tests import BaseCase, tagged
 
+from .properties import FIXED
 from .test_periods import (
-    FIXED,
     SIXTY_YEARS,
     Case,
     cases,

@@ -9,7 +9,8 @@ from odoo.addons.invoice_run.engine import cycles
 from odoo.addons.invoice_run.engine.periods import DAY
 from odoo.tests import BaseCase, tagged
 
-from .test_periods import DATES, FIXED, day, days_of, each_day, months_later, span, spans
+from .properties import FIXED
+from .test_periods import DATES, day, days_of, each_day, months_later, span, spans
 
 MONTHS = {"monthly": 1, "quarterly": 3, "half_yearly": 6, "yearly": 12}
 DAYS = {"weekly": 7, "biweekly": 14}

@@ -13,7 +13,8 @@ from odoo.fields import Command
 from odoo.tests import BaseCase, tagged
 
 from .common import InvoiceRunCommon
-from .test_periods import FIXED, day
+from .properties import FIXED
+from .test_periods import day
 
 NUMBERS = st.decimals("50", "200", places=2).map(Fraction)
 PRICES = st.decimals("0.01", "5000", places=2).map(Fraction)

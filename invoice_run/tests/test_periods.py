@@ -12,7 +12,8 @@ from odoo.addons.invoice_run.engine import periods
 from odoo.addons.invoice_run.engine.periods import DAY, Span, Terms
 from odoo.tests import BaseCase, tagged
 
-FIXED = {"derandomize": True, "deadline": None, "database": None}
+from .properties import FIXED
+
 SIXTY_YEARS = 21_914
 
 day = date.fromisoformat

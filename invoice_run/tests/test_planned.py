@@ -12,8 +12,9 @@ from odoo.fields import Command
 from odoo.tests import BaseCase, freeze_time, new_test_user, tagged
 
 from .common import InvoiceRunCommon
+from .properties import FIXED
 from .test_charges import CENT, bills
-from .test_periods import FIXED, day, days_of, span
+from .test_periods import day, days_of, span
 
 
 def ramp(text):

@@ -9,7 +9,8 @@ from odoo.addons.invoice_run.engine import recurring
 from odoo.addons.invoice_run.engine.recurring import Standing
 from odoo.tests import BaseCase, tagged
 
-FIXED = {"derandomize": True, "deadline": None, "database": None}
+from .properties import FIXED
+
 INTERVALS = [*recurring.UNITS, "period"]
 COINS = [Fraction(1), Fraction(1, 100), Fraction(1, 1000), Fraction(1, 20)]
 prices = st.fractions(min_value=-10000, max_value=10000, max_denominator=1000)

@@ -8,7 +8,8 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import BaseCase, new_test_user, tagged
 
 from .common import InvoiceRunCommon
-from .test_periods import DATES, FIXED, day, months_later
+from .properties import FIXED
+from .test_periods import DATES, day, months_later
 
 
 @tagged("post_install", "-at_install")

@@ -11,7 +11,8 @@ from odoo.addons.invoice_run.engine.periods import round_half_up
 from odoo.addons.invoice_run.engine.tariff import Band, Measure, Tariff, TariffError
 from odoo.tests import BaseCase, tagged
 
-FIXED = {"derandomize": True, "deadline": None, "database": None}
+from .properties import FIXED
+
 #: EUR, JPY, KWD and Swiss cash.
 COINS = [Fraction(1, 100), Fraction(1), Fraction(1, 1000), Fraction(1, 20)]
 coins = st.sampled_from(COINS)

@@ -10,8 +10,8 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import BaseCase, tagged
 
+from .properties import FIXED
 from .test_metering import GRADUATED, MeteringCommon
-from .test_periods import FIXED
 
 CENT = Fraction(1, 100)
 BANDS = tariff.Tariff(

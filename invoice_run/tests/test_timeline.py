@@ -12,9 +12,9 @@ from odoo.exceptions import AccessError, UserError
 from odoo.tests import BaseCase, tagged
 
 from .ledger_common import LedgerCommon
+from .properties import FIXED
 from .test_portal import PortalCommon
 
-FIXED = {"derandomize": True, "deadline": None, "database": None}
 days = st.dates(date(2020, 1, 1), date(2026, 12, 31))
 
 
