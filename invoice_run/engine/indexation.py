@@ -115,7 +115,7 @@ class Clause:
     :param first_date: first day on which the price is adjusted
     :param base_month: month whose index belongs to the price agreed at first
     :param formula: ``base``: agreed price × new ÷ base index, as in Belgium; ``chain``: last
-        price × new ÷ the index of then, as in France
+        price × new ÷ the index at that time, as in France
     :param lag_months: how many months before the day of the adjustment the new index is of
     :param every_months: months from one adjustment to the next
     :param threshold: change of the index, in percent either way, below which nothing happens;

@@ -145,7 +145,7 @@ class TestSetup(InvoiceRunCommon):
             self._set_up()
 
     def test_only_reviewers_approve(self):
-        with self.assertRaisesRegex(UserError, "is no reviewer"):
+        with self.assertRaisesRegex(UserError, "is not a reviewer"):
             self._set_up(approver="other", reviewer_id=self.user.id)
 
     def test_company_without_accounts(self):

@@ -196,8 +196,8 @@ class BillingSetup(models.TransientModel):
             return self.env._("Choose the colleague who approves.")
         if not self.reviewer_id._is_invoice_run_reviewer():
             return self.env._(
-                "%(user)s is no reviewer of invoice runs: an administrator gives this role under "
-                "Settings ‣ Users.",
+                "%(user)s is not a reviewer of invoice runs: an administrator gives this role "
+                "under Settings ‣ Users.",
                 user=self.reviewer_id.name,
             )
         return None

@@ -284,8 +284,8 @@ class BillingUninvoicedLine(models.TransientModel):
     days = fields.Integer("Days Without Contract")
     amount = fields.Monetary(
         "Not Invoiced",
-        help="Untaxed, in company currency at today's rates; of days without "
-        "contract nobody knows it.",
+        help="Untaxed, in company currency at today's rates; it is not known "
+        "for days without a contract.",
     )
 
     def action_open_record(self):

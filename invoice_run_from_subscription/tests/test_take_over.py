@@ -92,7 +92,7 @@ class TestFromSubscription(FromSubscriptionCommon):
         with mute_logger("odoo.sql_db"):
             report = self._get_report(subscription)
         self.assertEqual(report["verdict"], "accept")
-        self.assertIn("cannot make its next invoice", report["findings"][-1]["text"])
+        self.assertIn("cannot create its next invoice", report["findings"][-1]["text"])
 
     def test_not_begun(self):
         subscription = self._make_subscription()

@@ -119,7 +119,7 @@ class BillingTakeover(models.Model):
         if name not in sources:
             raise UserError(
                 self.env._(
-                    "“%(name)s” is no module that contracts are taken over from. There are: "
+                    "“%(name)s” is not a module that contracts are taken over from. Available: "
                     "%(sources)s.",
                     name=name,
                     sources=", ".join(sources) or self.env._("none"),
@@ -240,8 +240,8 @@ class BillingTakeover(models.Model):
         if contracts.run_line_ids:
             raise UserError(
                 self.env._(
-                    "%(contracts)s: amounts were made, so the take-over can no longer be undone. "
-                    "Delete them in their run first; what was invoiced stays.",
+                    "%(contracts)s: amounts have been generated, so the take-over can no longer be "
+                    "undone. Delete them in their run first; what was invoiced stays.",
                     contracts=", ".join(contracts.filtered("run_line_ids").mapped("name")),
                 )
             )

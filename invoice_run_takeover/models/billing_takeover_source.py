@@ -237,9 +237,9 @@ class BillingTakeoverSource(models.AbstractModel):
         terms = periods.Terms(line.spans[0].date_from, count=line.count, unit=line.unit)
         span = planning.get_misfit(terms, line) or line.spans[0]
         return self.env._(
-            "“%(line)s”: the period from %(first)s to %(last)s is in no regular order with those "
-            "before it, so it would be invoiced for other days here. Periods that begin on the "
-            "29th, 30th or 31st move to an earlier day after February; take the contract over "
+            "“%(line)s”: the period from %(first)s to %(last)s does not follow regularly on "
+            "those before it, so it would be invoiced for other days here. Periods that begin on "
+            "the 29th, 30th or 31st move to an earlier day after February; take the contract over "
             "then, or change its next invoice to a day up to the 28th.",
             line=line.name,
             first=format_date(self.env, span.date_from),

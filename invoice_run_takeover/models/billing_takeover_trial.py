@@ -50,8 +50,8 @@ class BillingTakeoverTrial(models.AbstractModel):
                 text = self.env._("It cannot be invoiced here: %(reason)s", reason=reason)
             else:
                 text = self.env._(
-                    "The other module cannot make its next invoice, so there is nothing to compare "
-                    "with: %(reason)s",
+                    "The other module cannot create its next invoice, so there is nothing to "
+                    "compare with: %(reason)s",
                     reason=reason,
                 )
             self.env.invalidate_all(flush=False)

@@ -44,7 +44,7 @@ class ResConfigSettings(models.TransientModel):
             core.SEND: self.env._("sending"),
         }
         return self.env._(
-            "Off for %(steps)s: this version of Odoo does it otherwise than the fast path knows. "
-            "Look for a newer version of Invoice Run Turbo.",
+            "Off for %(steps)s: this version of Odoo works differently from what the fast path "
+            "expects. Look for a newer version of Invoice Run Turbo.",
             steps=", ".join(labels[step] for step in steps),
         )

@@ -270,7 +270,7 @@ class BillingContractLine(models.Model):
         "Present Price",
         compute="_compute_present_price",
         min_display_digits="Product Price",
-        help="Today's; of a line that has not begun yet its first price.",
+        help="Today's price; for a line that has not begun yet, its first.",
     )
     present_price_month = fields.Monetary(
         "Present Price per Month", compute="_compute_present_price", aggregator=None

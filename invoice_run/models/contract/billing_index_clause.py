@@ -59,7 +59,7 @@ class BillingIndexClause(models.Model):
     formula = fields.Selection(
         [
             ("base", "Base price × new index ÷ base index"),
-            ("chain", "Last price × new index ÷ index of then"),
+            ("chain", "Last price × new index ÷ index at that time"),
         ],
         required=True,
         default="base",

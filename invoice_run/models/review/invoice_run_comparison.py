@@ -39,8 +39,8 @@ class InvoiceRunDocument(models.Model):
     last_amount = fields.Monetary(
         "Last Time",
         readonly=True,
-        help="Untaxed amount of the last invoices that runs made for the same contracts, as they "
-        "are: with one-off charges and credits, whatever time they are for. In the currency of "
+        help="Untaxed amount of the last invoices that runs created for the same contracts, as "
+        "they are: with one-off charges and credits, whatever time they are for. In the currency of "
         "this one.",
     )
     variance = fields.Float(

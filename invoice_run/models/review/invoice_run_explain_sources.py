@@ -13,7 +13,7 @@ class BillingScenario(models.Model):
         """Return that ``writer`` does not see the record, as (code, message)."""
         message = self.env._(
             "Scenario %(scenario)s is read with the rights of %(user)s, who may not see it. Have "
-            "somebody who may take the scenario over.",
+            "somebody who may see it take the scenario over.",
             scenario=self.display_name,
             user=writer.name,
         )

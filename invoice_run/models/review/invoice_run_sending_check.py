@@ -60,7 +60,7 @@ class InvoiceRun(models.Model):
         self.check_access("read")
         solve = self.env["invoice.run.readiness"]._get_solutions(self).get(str(button))
         if not solve:
-            raise UserError(self.env._("This button is gone: reload the page."))
+            raise UserError(self.env._("This button no longer exists: reload the page."))
         return solve()
 
     # ------------------------------------------------------------------

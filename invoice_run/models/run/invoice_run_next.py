@@ -10,7 +10,7 @@ class InvoiceRun(models.Model):
     next_rank = fields.Integer(
         "Order of What Comes Next",
         compute="_compute_next_rank",
-        help="What was begun comes first, the oldest period on top; then what begins next; then "
+        help="What has begun comes first, the oldest period on top; then what begins next; then "
         "what is finished, the newest on top.",
     )
 
