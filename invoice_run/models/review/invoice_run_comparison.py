@@ -40,8 +40,8 @@ class InvoiceRunDocument(models.Model):
         "Last Time",
         readonly=True,
         help="Untaxed amount of the last invoices that runs created for the same contracts, as "
-        "they are: with one-off charges and credits, whatever time they are for. In the currency of "
-        "this one.",
+        "they are: with one-off charges and credits, whatever time they are for. In the currency "
+        "of this one.",
     )
     variance = fields.Float(
         "Change %",
