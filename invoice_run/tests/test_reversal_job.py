@@ -1,3 +1,5 @@
+from unittest.mock import patch
+
 from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 
@@ -115,6 +117,21 @@ class TestReversalInBackground(InvoiceRunCommon):
         self.run._process_queue()
         self.assertEqual(chosen.state, "released")
         self.assertEqual(set((self.documents - chosen).mapped("state")), {"invoiced"})
+
+    def test_what_was_asked_for_meanwhile_is_sent(self):
+        kept = self.documents[0]
+        kept.partner_id.email = "kept@example.com"
+        kept.with_user(self.user).send_action = "email"
+        Send = self.env.registry["invoice.run.job.send"]
+        # stopped first: nothing is reversed by that
+        for end in ("action_stop_reversing", "_process_queue"):
+            with self.subTest(end=end), patch.object(Send, "_process", return_value=False):
+                self.documents[1:4].with_user(self.user).action_reverse()
+                kept.with_user(self.user).action_send()
+                self.assertEqual(self.run.job, "reverse")
+                getattr(self.run, end)()
+                self.assertEqual(self.run.job, "send")
+                self.run.action_stop_sending()
 
     def test_selected_documents(self):
         chosen = self.documents[:3]

@@ -1,7 +1,6 @@
 from odoo import fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
-from odoo.tools import SQL
 
 from ..base.states import SEND_DONE
 
@@ -32,14 +31,12 @@ class InvoiceRun(models.Model):
         """Stop the background work that reverses; what has its credit note keeps it."""
         self.check_access("write")
         # after the chunk that the worker has in hand; it begins no other
-        query = SQL(
-            "SELECT id FROM invoice_run WHERE id = ANY(%s) ORDER BY id FOR UPDATE", self.ids
-        )
-        self.env.execute_query(query)
+        self._lock_rows()
         self.invalidate_recordset(["job"])
         for run in self.filtered(lambda run: run.job == "reverse"):
             run._stop_work()
             run.message_post(body=self.env._("Reversing was stopped by hand."))
+            run._queue_asked_sending()
 
     def _get_documents_to_reverse(self, **options):
         """Return what the background work has still to reverse.

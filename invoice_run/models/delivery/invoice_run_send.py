@@ -150,8 +150,11 @@ class InvoiceRun(models.Model):
             # credit notes of what was reversed wait for a person
             pending = self._get_pending_documents()
             self._ask_sending(pending.filtered(lambda document: document.state != "credit"))
+        self._queue_asked_sending()
+
+    def _queue_asked_sending(self):
+        """Send what somebody asked for while other work was done on this run."""
         if self.job == "none" and self._get_documents_to_send(limit=1):
-            # somebody asked for them while the others were being created
             self._queue_job("send")
 
     def _plan_sending(self):

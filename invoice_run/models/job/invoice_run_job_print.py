@@ -36,9 +36,7 @@ class InvoiceRunJobPrint(models.AbstractModel):
         # without those whose PDF failed
         self._get_documents(run)._print()
         run.write({"job": "none"})
-        if run._get_documents_to_send(limit=1):
-            # somebody asked for them while the others were being printed
-            run._queue_job("send")
+        run._queue_asked_sending()
 
     @api.model
     def _count_progress(self, run):
