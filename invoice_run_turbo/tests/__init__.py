@@ -2,6 +2,7 @@ from . import test_bulk_equality
 from . import test_core
 from . import test_kept
 from . import test_numbers
+from . import test_posting
 from . import test_rendering
 from . import test_sending
 from . import test_stylesheet
