@@ -3,6 +3,7 @@ from . import test_columns
 from . import test_core
 from . import test_kept
 from . import test_numbers
+from . import test_posting
 from . import test_rendering
 from . import test_sending
 from . import test_stylesheet
