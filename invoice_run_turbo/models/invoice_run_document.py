@@ -3,7 +3,6 @@ from odoo.addons.invoice_run.memory import remember
 
 from .. import core
 from ..environments import environments_kept
-from ..garbage import collected_later
 from ..mails import MailsKept
 from ..taxes import is_engine_known
 
@@ -14,7 +13,7 @@ class InvoiceRunDocument(models.Model):
 
     def _create_moves(self):
         # EXTENDS 'invoice_run'
-        with environments_kept(self), collected_later():
+        with environments_kept(self):
             return super()._create_moves()
 
     def _get_tax_summary(self, sign):

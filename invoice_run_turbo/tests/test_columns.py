@@ -1,4 +1,3 @@
-import gc
 from unittest.mock import patch
 
 from odoo.addons.invoice_run.tests.common import InvoiceRunCommon
@@ -6,7 +5,6 @@ from odoo.fields import Command
 from odoo.models import BaseModel
 from odoo.tests import tagged
 
-from ..garbage import collected_later
 from ..inserting import Insert
 from ..links import create_links
 
@@ -173,14 +171,3 @@ class TestColumns(InvoiceRunCommon):
         self.env.cr.execute("ALTER TABLE invoice_run_line ALTER discount SET DEFAULT 5")
         self.assertFalse(lines._is_inserted_by_columns())
         self.env.registry.clear_cache()
-
-    def test_garbage_waits_for_the_end_of_a_chunk(self):
-        self.addCleanup(gc.enable)
-        with self.assertRaises(ValueError), collected_later():
-            self.assertFalse(gc.isenabled())
-            raise ValueError
-        self.assertTrue(gc.isenabled())
-        gc.disable()
-        with collected_later():
-            pass
-        self.assertFalse(gc.isenabled(), "somebody else's choice stays")
