@@ -44,10 +44,16 @@ def get_column(field, model, rows, currencies):
     :param rows: values of the records, as ``_create`` gets them as "stored"
     :param currencies: {field of the currency: ``Currencies``}, kept for the other columns
     """
-    is_kept_once = field not in model.env._field_depends_context and not field.company_dependent
-    if is_kept_once and type(field) in PLAIN and not getattr(field, "translate", False):
+    is_of_value_alone = not (
+        field in model.env._field_depends_context
+        or field.company_dependent
+        or getattr(field, "translate", False)
+    )
+    if is_of_value_alone and type(field) in PLAIN:
         return Column(field, model, rows)
-    if is_kept_once and type(field) is fields.Monetary:
+    if is_of_value_alone and type(field) is fields.Html and not field.sanitize_overridable:
+        return HtmlColumn(field, model, rows)
+    if is_of_value_alone and type(field) is fields.Monetary:
         name = field.get_currency_field(model)
         if name not in currencies:
             currencies[name] = Currencies(model, model._fields[name], rows)
@@ -116,6 +122,15 @@ class MonetaryColumn(Column):
         value = float(key[-1] or 0.0)
         currency = self._currencies.get_cached(key[0])
         return currency.round(value) if value and currency else value
+
+
+class HtmlColumn(Column):
+    """A column of texts that are cleaned up; the cache gets them when they are asked for."""
+
+    def fill_cache(self, records):
+        pairs = zip(records, self._keys, strict=True)
+        absent = [record.id for record, key in pairs if key[-1] is ABSENT]
+        self.field._update_cache(records.browse(absent), None)
 
 
 class OtherColumn(Column):

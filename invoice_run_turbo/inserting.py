@@ -6,7 +6,7 @@ from operator import attrgetter
 
 from odoo import sql_db
 from odoo.orm.models import LOG_ACCESS_COLUMNS
-from odoo.tools import SQL, OrderedSet, clean_context
+from odoo.tools import SQL, OrderedSet, clean_context, unique
 
 from .columns import UnknownValueError, get_column
 
@@ -89,18 +89,27 @@ class Insert:
 
     def _update_inverses(self, field, values, records):
         """Add the records to what is known of the records that they link to."""
-        inverses = [
-            inverse._get_cache(records.env) for inverse in records.pool.field_inverses[field]
-        ]
-        if not inverses:
-            return
-        groups = defaultdict(list)
-        for id_, value in zip(records._ids, values, strict=True):
-            groups[value].append(id_)
-        for value, ids in groups.items():
+        env = records.env
+        for inverse in records.pool.field_inverses[field]:
+            cache = inverse._get_cache(env)
             # of a record in the database only what was read is kept up to date
-            if any(value in cache for cache in inverses):
-                field._update_inverses(records.browse(ids), value)
+            pairs = zip(records._ids, values, strict=True)
+            ids = [id_ for id_, value in pairs if value and value in cache]
+            if not ids:
+                continue
+            owner = env[inverse.model_name]
+            linked = records.browse(ids)
+            if field.type == "many2one_reference":
+                linked = linked.filtered(
+                    lambda record, owner=owner: record[field.model_field] == owner._name
+                )
+            groups = defaultdict(list)
+            field_cache = field._get_cache(env)
+            for id_ in linked.filtered_domain(inverse.get_comodel_domain(owner))._ids:
+                groups[field_cache[id_]].append(id_)
+            for value, found in groups.items():
+                cached = tuple(unique((*cache[value], *found)))
+                inverse._update_cache(owner.browse(value), cached)
 
     def _create_others(self, records):
         """Write links to many records, and whatever else has no column."""

@@ -46,6 +46,13 @@ class AccountMove(models.Model):
             protect(self, data_list, MOVE_COMPUTES)
         return super()._create(data_list)
 
+    def _compute_tax_country_id(self):
+        # EXTENDS 'account': a constraint calls this, which would write on new invoices as users do
+        if not self.env.context.get("invoice_run_bulk"):
+            return super()._compute_tax_country_id()
+        with self.env.protecting([self._fields["tax_country_id"]], self):
+            return super()._compute_tax_country_id()
+
     # ------------------------------------------------------------------
     # Chatter
     # ------------------------------------------------------------------
@@ -127,7 +134,7 @@ class AccountMove(models.Model):
             "outgoing_email_to": False,
             "attachment_ids": [],
         }
-        records._message_create(
+        records.with_context(invoice_run_bulk=True)._message_create(
             [
                 {
                     **common,

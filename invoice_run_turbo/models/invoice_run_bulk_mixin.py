@@ -7,10 +7,18 @@ from ..inserting import Insert
 
 #: Key of the cursor's cache, while records are inserted.
 DUMMIES = "invoice_run.dummies"
+#: Key of the cursor's cache, while values are completed: {(model, names given): defaults}.
+DEFAULTS = "invoice_run.defaults"
 #: Whose ``default_get`` adds nothing to a field that has no default.
 KNOWN_MODULES = {"account", "invoice_run", "invoice_run_turbo"}
 #: The context in which the ORM reads the currency of an amount.
 WITHOUT_PREFETCH = {"prefetch_fields": False}
+
+
+def _makes_default(field):
+    """Whether the default of a field is a function of somebody's, not a value."""
+    # Odoo wraps a value into a function of its own: Field._setup_attrs__
+    return field.inherited or field.default.__module__ != "odoo.orm.fields"
 
 
 class InvoiceRunBulkMixin(models.AbstractModel):
@@ -59,6 +67,45 @@ class InvoiceRunBulkMixin(models.AbstractModel):
             and not self._inherits
             and not self.env.execute_query(query)
         )
+
+    def _prepare_create_values(self, vals_list):
+        # EXTENDS 'base': what is missing is the same for all records of one kind
+        if not self._is_created_in_bulk():
+            return super()._prepare_create_values(vals_list)
+        cache = self.env.cr.cache
+        outer = cache.get(DEFAULTS)
+        cache[DEFAULTS] = {}
+        try:
+            return super()._prepare_create_values(vals_list)
+        finally:
+            cache[DEFAULTS] = outer
+
+    def _add_missing_default_values(self, values):
+        # EXTENDS 'base': default values that are declared as values, once for each set of names
+        known = self.env.cr.cache.get(DEFAULTS)
+        if known is None or not self._has_constant_defaults(values):
+            return super()._add_missing_default_values(values)
+        key = self._name, frozenset(values)
+        if key not in known:
+            complete = super()._add_missing_default_values(values)
+            known[key] = {name: complete[name] for name in complete if name not in values}
+        return {**known[key], **values}
+
+    def _has_constant_defaults(self, values):
+        """Whether what ``values`` leave open has the same defaults in each record."""
+        names = self._get_fields_with_default()
+        return (
+            bool(names)
+            and self._get_fields_with_made_default() <= values.keys()
+            and not self.env["ir.default"]._get_model_defaults(self._name)
+            and not any(key.startswith("default_") for key in self.env.context)
+        )
+
+    @tools.ormcache()
+    def _get_fields_with_made_default(self):
+        """Return the fields whose default value is made anew for each record."""
+        names = self._get_fields_with_default()
+        return {name for name in names if _makes_default(self._fields[name])}
 
     @api.model
     def default_get(self, fields):

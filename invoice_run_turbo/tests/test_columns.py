@@ -39,7 +39,7 @@ class TestColumns(InvoiceRunCommon):
         found = self._watch()
         self._make_invoices(self._make_amounts(self._make_run("2020-01-15")))
         names = {"account.move", "account.move.line", "invoice.run.document", "invoice.run.line"}
-        self.assertEqual(set(found), names)
+        self.assertEqual(set(found), names | {"mail.message"})
         self.assertEqual(len(found["account.move"]), 3)
 
     def test_cache(self):
@@ -119,6 +119,21 @@ class TestColumns(InvoiceRunCommon):
         self.env.flush_all()
         self.env.invalidate_all()
         self.assertEqual(lines.mapped("amount_untaxed"), [1.24, 1.0])
+
+    def test_defaults_that_are_made(self):
+        """Each record has its own; a value is the same for all."""
+        vals = {"name": "A", "product_id": self.product.id, "quantity": 1.0, "price_unit": 1.0}
+        lines = self._insert_amounts([vals] * 3)
+        self.assertEqual(lines.mapped("sequence"), [10, 10, 10])
+        numbers = iter(range(1, 100))
+        field = lines._fields["sequence"]
+        self.patch(field, "default", lambda _lines: next(numbers))
+        self.env.registry.clear_cache()
+        self.addCleanup(self.env.registry.clear_cache)
+        common = lines[0].copy_data()[0] | {"is_claimed": False}
+        common.pop("sequence")
+        made = lines.create([dict(common) for _line in range(3)])
+        self.assertEqual(len(set(made.mapped("sequence"))), 3)
 
     def test_a_value_of_an_unknown_kind(self):
         """Odoo's own way says what is wrong with it."""
