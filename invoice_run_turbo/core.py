@@ -38,6 +38,16 @@ def _rows(step, model, **methods):
     }
 
 
+def _convert(name, column, cache):
+    """Return the rows of a class of fields whose values are converted by :mod:`columns`."""
+    return _rows(
+        CREATE,
+        f"fields.{name}",
+        convert_to_column=(column, "Column"),
+        convert_to_cache=(cache, "Column"),
+    )
+
+
 #: {model.method: what repeats it}; ``fields`` stands for the classes of fields.
 REPEATED = {
     **_rows(
@@ -184,6 +194,36 @@ REPEATED = {
         CREATE,
         "fields.Monetary",
         convert_to_column_insert=("08a60b41a3d181cc", "InvoiceRunBulkMixin.new"),
+        convert_to_cache=("c9db10be0bf04126", "MonetaryColumn"),
+    ),
+    # values of these are converted once: nothing but the value decides
+    **_rows(
+        CREATE,
+        "fields.Field",
+        convert_to_column=("5515b09c8c36ea09", "Column"),
+        convert_to_column_insert=("4eedc37a9035bddf", "Column"),
+        convert_to_cache=("c74fb9f3d3a6231a", "Column"),
+        _update_cache=("b735270804c3d449", "Column.fill_cache"),
+    ),
+    **_convert("Boolean", "866161de2f577f52", "894e9e65b490458d"),
+    **_convert("Char", "1b543ddaeaf5e161", "fa06cf749e967e5c"),
+    **_convert("Date", "0f6b8b45aedf20ff", "bb8a6044a6d5d85e"),
+    **_convert("Datetime", "0f6b8b45aedf20ff", "a397130420b74499"),
+    **_convert("Float", "454c63c970788c52", "832b00c77da0e294"),
+    **_convert("Integer", "932beb41d47befb3", "594f200b9a166c03"),
+    **_convert("Many2one", "666a1d8b25f6b685", "54dbb49d1b90eed9"),
+    **_convert("Many2oneReference", "932beb41d47befb3", "f9b8b9917a7ed2a6"),
+    **_convert("Selection", "cbf8337200797353", "dae0f21eac9c6e5e"),
+    **_convert("Text", "1b543ddaeaf5e161", "fa06cf749e967e5c"),
+    **_rows(
+        CREATE,
+        "fields.Many2one",
+        _update_inverses=("c57c57aa3c88c35c", "Insert._update_inverses"),
+    ),
+    **_rows(
+        CREATE,
+        "fields.Many2oneReference",
+        _update_inverses=("1dfd5fc41daba0a1", "Insert._update_inverses"),
     ),
     **_rows(
         CONFIRM,
@@ -296,7 +336,8 @@ def get_hash(env, name):
 def _get_classes(env, owner, method):
     """Return the classes of Odoo's core that define ``method``."""
     if owner.startswith("fields."):
-        return [getattr(fields, owner.removeprefix("fields."))]
+        classes = getattr(fields, owner.removeprefix("fields.")).__mro__
+        return [cls for cls in classes if method in cls.__dict__][:1]
     if owner == "base":
         return [models.BaseModel]
     classes = [cls for cls in type(env[owner]).__mro__ if method in cls.__dict__]

@@ -1,4 +1,5 @@
 from . import test_bulk_equality
+from . import test_columns
 from . import test_core
 from . import test_kept
 from . import test_numbers
