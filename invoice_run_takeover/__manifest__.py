@@ -11,6 +11,7 @@
         "security/billing_takeover_rules.xml",
         "wizards/billing_takeover_wizard_views.xml",
         "views/billing_takeover_views.xml",
+        "views/billing_expected_invoice_views.xml",
         "views/billing_contract_views.xml",
     ],
     "assets": {"web.assets_tests": ["invoice_run_takeover/static/tests/tours/**/*"]},

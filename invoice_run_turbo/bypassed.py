@@ -143,6 +143,24 @@ CHATTER_METHODS = {
     "message_post",
 }
 
+#: What posting the messages that send invoices does itself, see ``posting.py``.
+POSTING_METHODS = {
+    "account.move": {
+        "_create_attachments_for_post",
+        "_message_compute_author",
+        "_message_compute_parent_id",
+        "_message_create",
+        "_message_subscribe",
+        "_notify_get_reply_to",
+        "_notify_thread",
+        "_notify_thread_by_email",
+        "_process_attachments_for_post",
+        "message_post",
+    },
+    "account.move.send": {"_send_mail"},
+    "mail.followers": {"_get_recipient_data"},
+}
+
 #: Links of which nearly each new invoice has one of its own: their companies are compared.
 OWN_LINKS = ("commercial_partner_id", "partner_id", "partner_shipping_id")
 

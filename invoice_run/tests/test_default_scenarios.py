@@ -23,12 +23,19 @@ class TestDefaultScenarios(SaleRunCommon):
         names = {self._get_default(key, company).name for key in self._get_keys()}
         self.assertEqual(len(names), len(self._get_keys()))
         for key in self._get_keys():
-            self.assertEqual(self._get_default(key, company).company_id, company)
+            scenario = self._get_default(key, company)
+            self.assertEqual(scenario.company_id, company)
+            self.assertEqual(scenario.author_id, self.env.ref("base.user_root"))
 
     def _get_keys(self):
         defaults = self.env["billing.scenario"]._get_default_scenarios()
         prefix = "invoice_run.scenario_"
         return [key.removeprefix(prefix) for key in defaults if key.startswith(prefix)]
+
+    def test_a_forged_context_does_not_spare_the_check(self):
+        forged = self.env["billing.scenario"].with_context(invoice_run_defaults=True)
+        with self.assertRaises(ValidationError):
+            forged.create({"name": "Bad", "domain": "[('nothing', '=', 1)]"})
 
     def test_a_new_branch_keeps_the_order_of_odoo(self):
         # Odoo loads the chart of accounts of a branch at the end of the transaction
@@ -87,6 +94,7 @@ class TestDefaultScenarios(SaleRunCommon):
         for key in self._get_keys():
             scenario = self._get_default(key)
             scenario.rule_ids._check_rule()
+            scenario._check_domain()
             self.assertTrue(scenario.description)
             try:
                 self.env["invoice.run.schedule"].create(

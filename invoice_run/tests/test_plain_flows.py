@@ -158,3 +158,22 @@ class TestPlainFlows(InvoiceRunCommon):
         self.assertCosts(lambda: order.write(lines), expected=[stale, note])
         move = self.assertCosts(order._create_invoices, expected=[stale])
         self.assertCosts(move.action_post, move)
+
+    def test_new_companies(self):
+        # scenarios, rules, external ids; users' own defaults of the first two; the system user
+        expected = ["billing_scenario_default._load_default_scenarios"] * 6
+        create = self.env["res.company"].create
+        self.assertCosts(lambda: create([{"name": "One"}]), expected=expected)
+        self.assertCosts(lambda: create([{"name": "Two"}, {"name": "Three"}]), expected=expected)
+
+    def test_a_pricelist(self):
+        vals = {"name": "Friends", "item_ids": [Command.create({"fixed_price": 5.0})]}
+        looked_up = "product_pricelist._get_stale_domain"
+        pricelist = self.assertCosts(
+            lambda: self.env["product.pricelist"].create(vals), expected=[looked_up] * 2
+        )
+
+        def put_last():
+            pricelist.write({"sequence": pricelist.sequence + 1})
+
+        self.assertCosts(put_last, expected=[looked_up] * 2)

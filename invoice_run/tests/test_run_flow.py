@@ -286,6 +286,26 @@ class TestRunFlow(InvoiceRunCommon):
         self.assertIn("Recalculate Changed", run.document_ids.error)
         self.assertFalse(run.invoice_ids)
 
+    def test_a_part_and_a_replacement_of_a_tax_mark_its_amounts(self):
+        vals = {"amount": 10, "type_tax_use": "sale", "company_id": self.company.id}
+        part, tax = self.env["account.tax"].create([{"name": name, **vals} for name in "ab"])
+        children = {"amount_type": "group", "children_tax_ids": [Command.set(part.ids)]}
+        group = self.env["account.tax"].create({**vals, **children, "name": "group"})
+        replacing = {"original_tax_ids": [Command.set(tax.ids)]}
+        replacement = self.env["account.tax"].create({**vals, **replacing, "name": "c"})
+        for changed, charged in ((part, group), (replacement, tax)):
+            contract = self._make_contract(
+                [{"tax_ids": [Command.set(charged.ids)]}],
+                date_start="2024-01-01",
+                partner_id=self._make_partner(charged.name).id,
+            )
+            run = self._make_amounts(self._make_run("2024-01-15"))
+            amounts = run.line_ids.filtered(lambda line: line.contract_id == contract)  # noqa: B023
+            changed.amount = 20
+            self.assertEqual(amounts.mapped("is_stale"), [True])
+            self.assertEqual((run.line_ids - amounts).filtered("is_stale"), run.line_ids.browse())
+            run.action_cancel()
+
     def test_other_amounts_than_approved_are_refused(self):
         """What nobody watches, here a change past the ORM, is seen when the invoice is made."""
         run, tax = self._make_taxed_run()

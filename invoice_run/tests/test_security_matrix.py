@@ -32,6 +32,7 @@ FORGED = dict.fromkeys(
         "invoice_run_batch",
         "invoice_run_bulk",
         "invoice_run_commit",
+        "invoice_run_defaults",
         "invoice_run_engine",
         "invoice_run_fingerprint",
         "invoice_run_hand_over",

@@ -9,6 +9,7 @@ from odoo.tests import HttpCase, tagged
 from odoo.tools import mute_logger
 from odoo.tools.translate import TranslationImporter
 
+from ..models.accounting import invoice_run_reversal
 from .common import InvoiceRunCommon
 from .sending_common import SendingCommon
 
@@ -33,6 +34,7 @@ class TestTours(HttpCase, SendingCommon):
             queue(runs, *args, **vals)
             runs._process_queue()
 
+        self.queue = queue
         self.enterContext(patch.object(model, "_queue_job", queue_and_do))
         self.enterContext(patch.object(IrMail_Server, "_disable_send", lambda server: False))
 
@@ -73,6 +75,17 @@ class TestTours(HttpCase, SendingCommon):
         self._check_one_mail("debtor@example.com", "found@example.com")
         self.assertEqual(set(run.document_ids.mapped("state")), {"released", "credit"})
         self.assertEqual(set(run.invoice_ids.mapped("payment_state")), {"reversed"})
+
+    def test_reversing_in_the_background_stopped(self):
+        self.patch(invoice_run_reversal, "REVERSE_AT_ONCE", 1)
+        run = self._make_run_to_send(
+            self._make_customer("Second", "second@example.com"), self.debtor
+        )
+        with patch.object(self.env.registry["invoice.run"], "_queue_job", self.queue):
+            self._open_run(run, "invoice_run_stop_reversing")
+        run._process_queue()
+        self.assertFalse(run.invoice_ids.reversal_move_ids)
+        self.assertEqual(set(run.document_ids.mapped("state")), {"invoiced"})
 
     def test_why_a_contract_is_not_in_the_run(self):
         contract = self._make_contract(

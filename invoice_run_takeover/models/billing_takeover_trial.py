@@ -98,16 +98,87 @@ class BillingTakeoverTrial(models.AbstractModel):
             contracts = self._create_contracts(env, source, plan)
             days = planning.get_due_days(plan.contracts)[:count]
             documents = self._make_documents(contracts, days[-1])
-            terms = {contract: contract._get_billing_terms() for contract in contracts}
-            by_day = documents.grouped(
-                lambda document: periods.next_invoicing_date(
-                    terms[document.contract_ids], document.date_from
-                )
-            )
-            invoices = [self._get_sum(day, by_day[day]) for day in sorted(by_day)]
+            invoices = self._get_sums(documents)
             savepoint.rollback()
         self.env.invalidate_all(flush=False)
         return invoices
+
+    @api.model
+    def _get_sums(self, documents):
+        """Return what ``documents`` invoice, by the day on which it is due, in order."""
+        terms = {contract: contract._get_billing_terms() for contract in documents.contract_ids}
+        by_day = documents.grouped(
+            lambda document: periods.next_invoicing_date(
+                terms[document.contract_ids], document.date_from
+            )
+        )
+        return [self._get_sum(day, by_day[day]) for day in sorted(by_day)]
+
+    # ------------------------------------------------------------------
+    # Contracts that are here already
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _try_contracts(self, days):
+        """Return what runs would invoice of contracts, drafts too, as if nothing held them.
+
+        :param days: {contract: day}; up to it, and the next invoice in any case. The contracts are
+            of one company.
+        :return: {id: invoices}, {id: why nothing can be invoiced}
+        """
+        invoices, reasons = {}, {}
+        with self.env.cr.savepoint() as savepoint:
+            # sudo: as a run invoices; it is rolled back
+            env = self.sudo().with_context(**SILENT).env
+            contracts = env["billing.contract"].union(*(one.with_env(env) for one in days))
+            contracts = self._activate(contracts, reasons)
+            until = {contract.id: day for contract, day in days.items()}
+            by_target = contracts.grouped(
+                lambda contract: max(
+                    filter(None, (contract.next_invoicing_date, until[contract.id]))
+                )
+            )
+            for target, some in by_target.items():
+                found, failed = self._try_run(some, target)
+                invoices.update(found)
+                reasons.update(failed)
+            savepoint.rollback()
+        self.env.invalidate_all(flush=False)
+        return invoices, reasons
+
+    @api.model
+    def _activate(self, contracts, reasons):
+        """Activate drafts; return what can be invoiced. ``reasons`` says why others cannot be."""
+        able = contracts.browse()
+        for contract in contracts:
+            try:
+                with self.env.cr.savepoint():
+                    if contract.state == "draft":
+                        contract.action_activate()
+            except UserError as error:
+                reasons[contract.id] = str(error)
+            else:
+                able |= contract
+        able.filtered("billing_hold").billing_hold = False
+        for payer in able.commercial_partner_id.with_company(able.company_id):
+            payer.allow_invoice_grouping = False
+        return able
+
+    @api.model
+    def _try_run(self, contracts, target):
+        """Return {id: invoices} and {id: why there are none} of one run."""
+        with self.env.cr.savepoint() as savepoint:
+            run = self._create_run(contracts, target)
+            run._generate_amounts(contracts.commercial_partner_id)
+            reasons = {
+                exception.contract_id.id: exception.message for exception in run.exception_ids
+            }
+            invoices = {
+                contract.id: self._get_sums(documents)
+                for contract, documents in run.document_ids.grouped("contract_ids").items()
+            }
+            savepoint.rollback()
+        return invoices, reasons
 
     @api.model
     def _get_sum(self, day, documents):

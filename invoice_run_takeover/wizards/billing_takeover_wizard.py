@@ -187,41 +187,39 @@ class BillingTakeoverRow(models.TransientModel):
         return Markup("").join(items)
 
     def _format_invoices(self, pairs):
+        """Return a table in which the invoices of both modules stand one above the other.
+
+        So it fits on a phone, and amounts are compared digit by digit.
+        """
         if not pairs:
             return False
+        titles = ("", self.env._("Due"), self.env._("Untaxed"), self.env._("Total"))
         head = Markup("").join(
-            Markup("<th>%s</th>") % text
-            for text in (
-                self.env._("Due There"),
-                self.env._("Untaxed"),
-                self.env._("Total"),
-                self.env._("Due Here"),
-                self.env._("Untaxed"),
-                self.env._("Total"),
-            )
-        )
-        rows = Markup("").join(
-            Markup('<tr class="%s">%s%s</tr>')
-            % (
-                "table-warning" if pair["theirs"] != pair["ours"] else "",
-                self._format_invoice(pair["theirs"]),
-                self._format_invoice(pair["ours"]),
-            )
-            for pair in pairs
+            Markup('<th scope="col" class="%s">%s</th>') % ("text-end" if number > 1 else "", title)
+            for number, title in enumerate(titles)
         )
         return Markup(
-            '<div class="table-responsive" tabindex="0"><table class="table table-sm w-auto">'
-            "<thead><tr>%s</tr></thead><tbody>%s</tbody></table></div>"
-        ) % (head, rows)
+            '<table class="table table-sm w-auto"><thead><tr>%s</tr></thead>%s</table>'
+        ) % (head, Markup("").join(map(self._format_pair, pairs)))
 
-    def _format_invoice(self, invoice):
+    def _format_pair(self, pair):
+        theirs, ours = pair["theirs"], pair["ours"]
+        return Markup('<tbody class="%s">%s%s</tbody>') % (
+            "table-warning" if theirs != ours else "",
+            self._format_invoice(self.env._("There"), theirs),
+            self._format_invoice(self.env._("Here"), ours),
+        )
+
+    def _format_invoice(self, place, invoice):
+        first = Markup('<th scope="row" class="fw-normal">%s</th>') % place
         if not invoice:
-            return Markup("<td>–</td>") * 3
-        cell = Markup('<td class="text-end">%s</td>')
-        return (
-            Markup("<td>%s</td>") % format_date(self.env, invoice["date"])
-            + cell % formatLang(self.env, invoice["untaxed"], digits=2)
-            + cell % formatLang(self.env, invoice["total"], digits=2)
+            return Markup('<tr>%s<td colspan="3">–</td></tr>') % first
+        amount = Markup('<td class="text-end">%s</td>')
+        return Markup("<tr>%s<td>%s</td>%s%s</tr>") % (
+            first,
+            format_date(self.env, invoice["date"]),
+            amount % formatLang(self.env, invoice["untaxed"], digits=2),
+            amount % formatLang(self.env, invoice["total"], digits=2),
         )
 
     def _take_over(self):

@@ -1,7 +1,9 @@
 from odoo import api, models, tools
+from odoo.tools import SQL
 
 from .. import core
 from ..environments import ENVIRONMENTS, environments_kept
+from ..inserting import Insert
 
 #: Key of the cursor's cache, while records are inserted.
 DUMMIES = "invoice_run.dummies"
@@ -33,9 +35,30 @@ class InvoiceRunBulkMixin(models.AbstractModel):
         cache[DUMMIES] = {}
         try:
             with environments_kept(self):
+                insert = self._is_inserted_by_columns() and Insert(self, data_list)
+                if insert and insert.is_known:
+                    return insert.insert()
                 return super()._create(data_list)
         finally:
             cache.pop(DUMMIES, None)
+
+    @tools.ormcache()
+    def _is_inserted_by_columns(self):
+        """Whether nothing but Odoo's own ``_create`` inserts these records.
+
+        No other addon, and no default of a column that somebody gave it in the database.
+        """
+        modules = self.env["invoice.run.bulk"]._get_modules(self._name, "_create")
+        query = SQL(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND atthasdef "
+            "AND NOT attisdropped AND attname != 'id'",
+            self._table,
+        )
+        return (
+            set(modules) <= {"invoice_run_turbo"}
+            and not self._inherits
+            and not self.env.execute_query(query)
+        )
 
     @api.model
     def default_get(self, fields):

@@ -4,6 +4,8 @@ from odoo.fields import Domain
 from odoo.tools import SQL
 from odoo.tools.safe_eval import safe_eval
 
+from .invoice_run_guarded import EngineValue
+
 #: Conditions on related records that name them by their ids, or say that there are none.
 MEMBERSHIP = ("in", "not in")
 HIERARCHY = ("child_of", "parent_of")
@@ -43,8 +45,10 @@ class BillingSelection(models.AbstractModel):
 
     @api.model_create_multi
     def create(self, vals_list):
+        author = {"author_id": EngineValue(self.env.uid)}
+        # one that is given is refused there
+        vals_list = [vals if vals.get("author_id") else {**vals, **author} for vals in vals_list]
         records = super().create(vals_list)
-        records._write_engine({"author_id": self.env.uid})
         self.env["billing.change"]._note(records._get_scenarios())
         return records
 

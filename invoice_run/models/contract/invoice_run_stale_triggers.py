@@ -62,12 +62,17 @@ class AccountTax(models.Model):
 
     def _get_stale_domain(self):
         # EXTENDS 'invoice.run.stale.mixin': also what the mapping to these taxes concerns
-        taxes = self | self.original_tax_ids | self._get_parent_taxes()
-        return [("tax_ids", "in", taxes.ids)]
+        return Domain("tax_ids", "in", self.ids) | Domain(
+            "tax_ids", "in", self._get_related_query()
+        )
 
-    def _get_parent_taxes(self):
-        """Return the taxes that these are a part of."""
-        return self.search([("children_tax_ids", "in", self.ids)])
+    def _get_related_query(self):
+        """Return the taxes that these are a part of or that they replace, for one statement."""
+        # sudo: whoever changes a tax need not see those of other companies; archived ones are
+        # still in amounts
+        taxes = self.sudo().with_context(active_test=False)
+        related = Domain("children_tax_ids", "in", self.ids)
+        return taxes._search(related | Domain("replacing_tax_ids", "in", self.ids))
 
 
 class ResPartner(models.Model):

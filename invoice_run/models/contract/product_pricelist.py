@@ -19,9 +19,11 @@ class ProductPricelist(models.Model):
 
     def _get_stale_domain(self):
         # EXTENDS 'invoice.run.stale.mixin'
-        lists = self | self._get_based_pricelists()
         # sudo: whoever changes a pricelist need not see the contracts that follow it
         amounts = self.env["invoice.run.line"].sudo().search(self._get_looked_up_domain())
+        if not amounts:
+            return Domain.FALSE
+        lists = self | self._get_based_pricelists()
         lines = amounts.contract_line_id.filtered(lambda line: line._get_followed_list() in lists)
         return [("contract_line_id", "in", lines.ids)]
 

@@ -1,6 +1,8 @@
 from odoo import api, models
 from odoo.fields import Command
 
+from ..base.invoice_run_guarded import ENGINE
+
 TEXTS = ("name", "description")
 
 
@@ -103,37 +105,66 @@ class BillingScenario(models.Model):
         }
 
     @api.model
-    def _create_default_scenarios(self, companies, prefix="invoice_run."):
-        """Give new ``companies`` the default scenarios whose key begins with ``prefix``.
+    def _create_default_scenarios(self, companies, prefix="invoice_run.", is_new=False):
+        """Give ``companies`` the default scenarios whose key begins with ``prefix``.
 
         Those that are known by their external id already are left as they are.
+
+        :param is_new: the companies are, so they have none of them yet
         """
-        for company in companies:
-            scenarios = self._load_default_scenarios(company, prefix)
-            for code, _name in self.env["res.lang"].get_installed():
+        wanted = self._get_default_rows(companies, prefix)
+        if not is_new:
+            self._drop_known(wanted)
+        scenarios = self._load_default_scenarios(wanted)
+        for code, _name in self.env["res.lang"].get_installed():
+            if scenarios and code != "en_US":
                 self.with_context(lang=code)._translate_default_scenarios(scenarios)
 
     @api.model
-    def _load_default_scenarios(self, company, prefix):
-        """Create what ``company`` misses; return {key: scenario} of that."""
+    def _get_default_rows(self, companies, prefix):
+        """Return {external id: (key, values)} of the default scenarios of ``companies``."""
         defaults = self.with_context(lang="en_US")._get_default_scenarios()
-        rows = {
-            key: {
-                "xml_id": f"{key}_{company.id}",
-                "values": {**vals, "company_id": company.id},
-                "noupdate": True,
-            }
+        return {
+            f"{key}_{company.id}": (key, {**vals, "company_id": company.id})
+            for company in companies
             for key, vals in defaults.items()
-            if key.startswith(prefix) and not self.env.ref(f"{key}_{company.id}", False)
+            if key.startswith(prefix)
         }
-        scenarios = self.with_context(lang="en_US")._load_records(list(rows.values()))
-        return dict(zip(rows, scenarios, strict=True))
+
+    @api.model
+    def _drop_known(self, wanted):
+        """Take out of ``wanted`` what exists."""
+        found = self.env["ir.model.data"]._lookup_xmlids(list(wanted), self)
+        for _id, addon, name, *_data, record_id in found:
+            if record_id:
+                del wanted[f"{addon}.{name}"]
+
+    @api.model
+    def _load_default_scenarios(self, wanted):
+        """Create what is ``wanted``; return {key: scenarios} of that.
+
+        In as few statements for several companies as for one. What they select is not tried here:
+        our tests try all of them, and a run tries its own.
+
+        :param wanted: see :meth:`_get_default_rows`
+        """
+        engine = self.with_context(lang="en_US", invoice_run_defaults=ENGINE)
+        created = self.browse(engine.create([vals for _key, vals in wanted.values()]).ids)
+        result, names = {}, []
+        for (xml_id, (key, _vals)), scenario in zip(wanted.items(), created, strict=True):
+            result[key] = result.get(key, self) | scenario
+            names.append({"xml_id": xml_id, "record": scenario, "noupdate": True})
+        # sudo: external ids are the system's
+        self.env["ir.model.data"].sudo()._update_xmlids(names)
+        return result
 
     @api.model
     def _translate_default_scenarios(self, scenarios):
-        """Write the texts of ``scenarios``, by key, in the language of the environment.
+        """Write the texts of ``scenarios`` in the language of the environment.
 
         A text that somebody wrote instead of the English one, or translated, stays.
+
+        :param scenarios: {key: scenario, or scenarios of several companies}
         """
         english = self.with_context(lang="en_US")._get_default_scenarios()
         defaults = self._get_default_scenarios()

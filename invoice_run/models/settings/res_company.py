@@ -157,7 +157,7 @@ class ResCompany(models.Model):
         companies = super().create(vals_list)
         # as superuser: users who create a company may have no right to configure its invoicing
         scenarios = self.env["billing.scenario"].with_user(SUPERUSER_ID)
-        scenarios._create_default_scenarios(companies, prefix="")
+        scenarios._create_default_scenarios(companies, prefix="", is_new=True)
         return companies
 
     def _get_invoice_run_cutoff_journal(self):

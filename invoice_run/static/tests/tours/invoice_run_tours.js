@@ -255,6 +255,27 @@ tours.add("invoice_run_repair_and_reverse", {
     ],
 });
 
+// Here the queue is worked off only after the tour.
+tours.add("invoice_run_stop_reversing", {
+    steps: () => [
+        ...clickMenuButton("action_reverse"),
+        confirmDialog(),
+        {
+            content: "The run shows how far it is",
+            trigger: ".o_form_view .o_invoice_run_progress:contains('0 of 2')",
+        },
+        ...clickMenuButton("action_stop_reversing"),
+        {
+            content: "It stopped, and says so",
+            trigger: ".o-mail-Message:contains('Reversing was stopped by hand.')",
+        },
+        {
+            content: "The run is at rest",
+            trigger: ".o_form_view:not(:has(.o_invoice_run_progress)) .o_form_statusbar",
+        },
+    ],
+});
+
 const FIRST_STEPS = ".o_invoice_run_first_steps";
 
 tours.add("invoice_run_first_use", {

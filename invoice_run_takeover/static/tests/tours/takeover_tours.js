@@ -47,11 +47,12 @@ function report(label) {
         },
         {
             content: "The next three invoices of both modules, side by side",
-            trigger: ".modal [name='comparison'] tbody tr:nth-child(3) td:nth-child(6)",
+            trigger:
+                ".modal [name='comparison'] tbody:nth-of-type(3) tr:nth-child(2) td:nth-child(4)",
         },
         {
             content: "No fourth one",
-            trigger: ".modal [name='comparison']:not(:has(tbody tr:nth-child(4)))",
+            trigger: ".modal [name='comparison']:not(:has(tbody:nth-of-type(4)))",
         },
         {
             content: "The first day that would be invoiced here",
