@@ -131,7 +131,7 @@ REPEATED = {
         _inverse_account_id=("de9a54be28dfff31", "BulkHead.get_income_account"),
         _compute_debit_credit=(
             "1f855e211687fd83",
-            "AccountMoveLine._prepare_bulk_precomputed_vals",
+            "AccountMoveLine._add_precomputed_values",
         ),
         _compute_balance=("36c23f6bf9aabd60", "InvoiceRunBulk._get_amounts"),
         _compute_amount_currency=("62daf13a5d3a78df", "InvoiceRunBulk._get_amounts"),
@@ -219,7 +219,7 @@ REPEATED = {
         convert_to_column_insert=("4eedc37a9035bddf", "Column"),
         convert_to_cache=("c74fb9f3d3a6231a", "Column"),
         _update_cache=("b735270804c3d449", "Column.fill_cache"),
-        _setup_attrs__=("e4f7baad97d787ea", "invoice_run_bulk_mixin._makes_default"),
+        _setup_attrs__=("e4f7baad97d787ea", "invoice_run_bulk_mixin._is_made"),
     ),
     **_convert("Html", "2d5335221ebb0e86", "6b64a3296b587c2a"),
     **_rows(CREATE, "fields.Html", _convert=("3a66e361e1d060f5", "HtmlColumn")),

@@ -11,14 +11,19 @@ DUMMIES = "invoice_run.dummies"
 DEFAULTS = "invoice_run.defaults"
 #: Whose ``default_get`` adds nothing to a field that has no default.
 KNOWN_MODULES = {"account", "invoice_run", "invoice_run_turbo"}
+#: Whose ``default_get`` adds what the cookies of a request say, the same for all its records.
+READS_REQUEST = {"utm"}
+#: {field: where its default is made}, of a setting: the same for all records.
+SAME_FOR_ALL = {"analytic_precision": "odoo.addons.analytic.models.analytic_mixin"}
 #: The context in which the ORM reads the currency of an amount.
 WITHOUT_PREFETCH = {"prefetch_fields": False}
 
 
-def _makes_default(field):
+def _is_made(field):
     """Whether the default of a field is a function of somebody's, not a value."""
     # Odoo wraps a value into a function of its own: Field._setup_attrs__
-    return field.inherited or field.default.__module__ != "odoo.orm.fields"
+    known = {"odoo.orm.fields", SAME_FOR_ALL.get(field.name)}
+    return field.inherited or field.default.__module__ not in known
 
 
 class InvoiceRunBulkMixin(models.AbstractModel):
@@ -93,19 +98,25 @@ class InvoiceRunBulkMixin(models.AbstractModel):
 
     def _has_constant_defaults(self, values):
         """Whether what ``values`` leave open has the same defaults in each record."""
-        names = self._get_fields_with_default()
+        made = self._get_fields_with_made_default()
         return (
-            bool(names)
-            and self._get_fields_with_made_default() <= values.keys()
+            made is not None
+            and made <= values.keys()
             and not self.env["ir.default"]._get_model_defaults(self._name)
             and not any(key.startswith("default_") for key in self.env.context)
         )
 
     @tools.ormcache()
     def _get_fields_with_made_default(self):
-        """Return the fields whose default value is made anew for each record."""
-        names = self._get_fields_with_default()
-        return {name for name in names if _makes_default(self._fields[name])}
+        """Return the fields whose default is made anew for each record.
+
+        None where an unknown addon gives defaults in another way.
+        """
+        modules = self.env["invoice.run.bulk"]._get_modules(self._name, "default_get")
+        if not (KNOWN_MODULES | READS_REQUEST).issuperset(modules):
+            return None
+        fields = self._fields.items()
+        return frozenset(name for name, field in fields if field.default and _is_made(field))
 
     @api.model
     def default_get(self, fields):
