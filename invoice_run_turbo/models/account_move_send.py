@@ -42,6 +42,8 @@ class TurboBatch(SendBatch):
         #: own, and those that are
         self.addresses = set(documents.partner_id.mapped("email_normalized")) - {False}
         self.known, self.aliases = set(), set()
+        #: {address of the sender: (id of the author, address)}
+        self.authors = {}
         #: messages that wait to be posted together; None: each is posted at once
         self.posts = None
 

@@ -122,8 +122,10 @@ class TestPosting(SendingCommon):
         run = self._make_run_of_kinds()
         count = len(run.document_ids)
         # from the address of a contact, and from that of nobody
+        self.env["ir.config_parameter"].set_param("auth_signup.invitation_scope", "b2c")
         for sender, has_author in ((self.clerk.email, True), ("nobody@example.com", False)):
             self.template.email_from = sender
+            self.env.flush_all()
             differences, rows = self._compare(run)
             self.assertFalse(differences)
             # and there was something to compare
@@ -134,6 +136,19 @@ class TestPosting(SendingCommon):
             self.assertEqual(authors, {self.clerk.partner_id.id if has_author else None})
             states = {row["send_state"] for row in rows["invoice_run_document"]}
             self.assertEqual(states, {"pending"})
+            signups = {row["signup_type"] for row in rows["res_partner"]}
+            self.assertEqual(signups, {"signup", None}, "users need not sign up")
+
+    def test_sender_of_two_contacts(self):
+        """Of two contacts with the sender's address Odoo takes one who follows the invoice."""
+        self._make_partner("Sender", "sender@example.com")
+        second = self._make_partner("Sender too", "sender@example.com")
+        self.template.email_from = "sender@example.com"
+        run = self._make_run_of_kinds()
+        run.document_ids[1].move_id.message_subscribe(second.ids)
+        differences, rows = self._compare(run)
+        self.assertFalse(differences)
+        self.assertEqual(len({row["author_id"] for row in rows["mail_message"]}), 4)
 
     def test_pictures_in_the_text(self):
         """Odoo changes the text where it shows what is attached."""
