@@ -123,8 +123,14 @@ class TestUsageInXml(MeteringCommon):
         }
 
     def test_cii_has_the_items_of_its_invoice(self):
+        seller = self.company.partner_id
+        seller.write({"email": "billing@example.com", "phone": "+32 2 1234567"})
+        bank = self.env["res.partner.bank"].create(
+            {"acc_number": "BE15001559627230", "partner_id": seller.id}
+        )
         [move, other] = self._invoice()
         move.ref = "BUYER-7"
+        (move | other).partner_bank_id = bank
         self._send([move, other], "facturx")
         for one in (move, other):
             annex = one.invoice_run_document_id.usage_annex_id
