@@ -116,6 +116,10 @@ class BulkHead:
             key, lambda: bulk._get_company_obstacles(self.company, self.move_type)
         )
 
+    def get_tax_key(self):
+        """Return what the tax engine knows of the invoice, but for the customer."""
+        return self.company.id, self.currency.id, self.rate, self.move_type
+
     def _get_rate(self):
         """See ``account.move._get_expected_currency_rate_at``."""
         key = ("rate", self.currency, self.company, self.date)

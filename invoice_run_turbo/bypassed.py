@@ -143,6 +143,24 @@ CHATTER_METHODS = {
     "message_post",
 }
 
+#: What posting the messages that send invoices does itself, see ``posting.py``.
+POSTING_METHODS = {
+    "account.move": {
+        "_create_attachments_for_post",
+        "_message_compute_author",
+        "_message_compute_parent_id",
+        "_message_create",
+        "_message_subscribe",
+        "_notify_get_reply_to",
+        "_notify_thread",
+        "_notify_thread_by_email",
+        "_process_attachments_for_post",
+        "message_post",
+    },
+    "account.move.send": {"_send_mail"},
+    "mail.followers": {"_get_recipient_data"},
+}
+
 #: Links of which nearly each new invoice has one of its own: their companies are compared.
 OWN_LINKS = ("commercial_partner_id", "partner_id", "partner_shipping_id")
 
@@ -156,15 +174,26 @@ def get_of_each_kind(records):
         if field.relational and field.check_company and name != "move_id"
     ]
 
-    def get_kind(record):
-        # sudo: as the check does
-        links = [record.sudo()[name] for name in names]
-        pairs = zip(names, links, strict=True)
-        ids = [(link.company_id if name in OWN_LINKS else link)._ids for name, link in pairs]
-        return record.company_id.id, *ids
+    # sudo: as the check does
+    columns = [_get_links(records.sudo(), name) for name in ("company_id", *names)]
+    kinds = {}
+    for id_, *kind in zip(records._ids, *columns, strict=True):
+        kinds.setdefault(tuple(kind), id_)
+    return records.browse(kinds.values())
 
-    kinds = records.grouped(get_kind).values()
-    return records.browse(kind.ids[0] for kind in kinds)
+
+def _get_links(records, name):
+    """Return, for each of these records, what it links to: of links of its own their company."""
+    field = records._fields[name]
+    cache = field._get_cache(records.env)
+    if any(id_ not in cache for id_ in records._ids):
+        records.mapped(name)  # read together
+    links = [cache[id_] for id_ in records._ids]
+    if name not in OWN_LINKS:
+        return links
+    owners = records.env[field.comodel_name].browse({link for link in links if link})
+    companies = {owner.id: owner.company_id.id for owner in owners}
+    return [companies.get(link) for link in links]
 
 
 def protect(model, data_list, names):

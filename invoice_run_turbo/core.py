@@ -38,6 +38,16 @@ def _rows(step, model, **methods):
     }
 
 
+def _convert(name, column, cache):
+    """Return the rows of a class of fields whose values are converted by :mod:`columns`."""
+    return _rows(
+        CREATE,
+        f"fields.{name}",
+        convert_to_column=(column, "Column"),
+        convert_to_cache=(cache, "Column"),
+    )
+
+
 #: {model.method: what repeats it}; ``fields`` stands for the classes of fields.
 REPEATED = {
     **_rows(
@@ -93,6 +103,7 @@ REPEATED = {
         _creation_message=("bd5d6b6a3033b051", "AccountMove._log_created"),
         _creation_subtype=("2accb916d433fe14", "AccountMove._log_created"),
         _message_post_after_hook=("5f6191feace97d44", "AccountMove._log_created"),
+        _compute_tax_country_id=("c75d6182512a3a49", "AccountMove._compute_tax_country_id"),
     ),
     **_rows(
         CREATE,
@@ -120,12 +131,12 @@ REPEATED = {
         _inverse_account_id=("de9a54be28dfff31", "BulkHead.get_income_account"),
         _compute_debit_credit=(
             "1f855e211687fd83",
-            "AccountMoveLine._prepare_bulk_precomputed_vals",
+            "AccountMoveLine._add_precomputed_values",
         ),
-        _compute_balance=("36c23f6bf9aabd60", "InvoiceRunBulk._set_amounts"),
-        _compute_amount_currency=("62daf13a5d3a78df", "InvoiceRunBulk._set_amounts"),
-        _compute_amount_residual=("150f428489e4a02a", "InvoiceRunBulk._set_amounts"),
-        _inverse_amount_currency=("5fa68994ec3946fb", "InvoiceRunBulk._set_amounts"),
+        _compute_balance=("36c23f6bf9aabd60", "InvoiceRunBulk._get_amounts"),
+        _compute_amount_currency=("62daf13a5d3a78df", "InvoiceRunBulk._get_amounts"),
+        _compute_amount_residual=("150f428489e4a02a", "InvoiceRunBulk._get_amounts"),
+        _inverse_amount_currency=("5fa68994ec3946fb", "InvoiceRunBulk._get_amounts"),
         _compute_totals=("de1f0f54126d2f28", "InvoiceRunBulk._get_tax_lines_vals"),
         _compute_epd_needed=("fcf18251b4e872f1", "InvoiceRunBulk._get_bulk_obstacles"),
         _compute_term_key=("11461724962b73d2", "InvoiceRunBulk._get_term_lines_vals"),
@@ -158,6 +169,16 @@ REPEATED = {
     ),
     **_rows(
         CREATE,
+        "account.tax",
+        _add_tax_details_in_base_line=("85175430e6a147a7", "taxes.is_engine_known"),
+        _get_tax_details=("c64c50facbb9cfbf", "taxes.is_engine_known"),
+        _round_base_lines_tax_details=("2fc397bfd7568d3e", "taxes.is_engine_known"),
+        _add_accounting_data_to_base_line_tax_details=("e451f23bff87f8bb", "taxes.is_engine_known"),
+        _prepare_tax_lines=("0983539426559b55", "taxes.is_engine_known"),
+        _get_tax_totals_summary=("975569dd6d3eb296", "taxes.is_engine_known"),
+    ),
+    **_rows(
+        CREATE,
         "mail.thread",
         create=("c36b46f3dc80c243", "AccountMove._log_created"),
         message_post=("08e7554d9529e210", "AccountMove._create_messages"),
@@ -179,11 +200,50 @@ REPEATED = {
         _add_precomputed_values=("d495b7706a93e04f", "InvoiceRunBulkMixin._create"),
         default_get=("d9350872d9dbd2fa", "InvoiceRunBulkMixin.default_get"),
         _prepare_create_values=("9755ba8934b962de", "AccountMove._add_precomputed_values"),
+        _add_missing_default_values=(
+            "525a584fccf3f7cd",
+            "InvoiceRunBulkMixin._add_missing_default_values",
+        ),
     ),
     **_rows(
         CREATE,
         "fields.Monetary",
         convert_to_column_insert=("08a60b41a3d181cc", "InvoiceRunBulkMixin.new"),
+        convert_to_cache=("c9db10be0bf04126", "MonetaryColumn"),
+    ),
+    # values of these are converted once: nothing but the value decides
+    **_rows(
+        CREATE,
+        "fields.Field",
+        convert_to_column=("5515b09c8c36ea09", "Column"),
+        convert_to_column_insert=("4eedc37a9035bddf", "Column"),
+        convert_to_cache=("c74fb9f3d3a6231a", "Column"),
+        _update_cache=("b735270804c3d449", "Column.fill_cache"),
+        _setup_attrs__=("e4f7baad97d787ea", "invoice_run_bulk_mixin._is_made"),
+    ),
+    **_convert("Html", "2d5335221ebb0e86", "6b64a3296b587c2a"),
+    **_rows(CREATE, "fields.Html", _convert=("3a66e361e1d060f5", "HtmlColumn")),
+    **_rows(CREATE, "fields.Char", convert_to_column_insert=("b79d9651a31642d6", "Column")),
+    **_convert("Boolean", "866161de2f577f52", "894e9e65b490458d"),
+    **_convert("Char", "1b543ddaeaf5e161", "fa06cf749e967e5c"),
+    **_convert("Date", "0f6b8b45aedf20ff", "bb8a6044a6d5d85e"),
+    **_convert("Datetime", "0f6b8b45aedf20ff", "a397130420b74499"),
+    **_convert("Float", "454c63c970788c52", "832b00c77da0e294"),
+    **_convert("Integer", "932beb41d47befb3", "594f200b9a166c03"),
+    **_convert("Many2one", "666a1d8b25f6b685", "54dbb49d1b90eed9"),
+    **_convert("Many2oneReference", "932beb41d47befb3", "f9b8b9917a7ed2a6"),
+    **_convert("Selection", "cbf8337200797353", "dae0f21eac9c6e5e"),
+    **_convert("Text", "1b543ddaeaf5e161", "fa06cf749e967e5c"),
+    **_rows(
+        CREATE,
+        "fields.Many2one",
+        _update_inverses=("c57c57aa3c88c35c", "Insert._update_inverses"),
+    ),
+    **_rows(
+        CREATE,
+        "fields.Many2oneReference",
+        _update_inverses=("1dfd5fc41daba0a1", "Insert._update_inverses"),
+        _record_ids_per_res_model=("f69fe37107f89374", "Insert._update_inverses"),
     ),
     **_rows(
         CONFIRM,
@@ -232,6 +292,24 @@ REPEATED = {
         _get_default_mail_template_id=("f309c6276e2311bb", "AccountMoveSend._render_in_batch"),
         _generate_and_send_invoices=("86192f77632992a3", "AccountMove.write"),
         _link_invoice_documents=("322b9329f2ba6822", "AccountMove.write"),
+        _send_mail=("67c7d68927dfb931", "AccountMoveSend._prepare_post_arguments"),
+        _send_mails=("387454b5dd60af44", "AccountMoveSend._post_mails"),
+    ),
+    **_rows(
+        SEND,
+        "mail.thread",
+        _create_attachments_for_post=("6b2573a62f3f120a", "Posting._attach"),
+        _message_compute_author=("60be0cc593f45824", "AccountMove._message_compute_author"),
+        _message_compute_parent_id=("189fd4f34370f1eb", "Posting._get_parents"),
+        _message_subscribe=("5ea00753badf6770", "Posting._subscribe_authors"),
+        _notify_get_reply_to=("e99c28447d571ad6", "Posting._prepare_values"),
+        _notify_thread_by_email=("a3f414924ca57f21", "Posting._queue_mails"),
+        _process_attachments_for_post=("7917b6b6a660c08a", "Posting._attach"),
+    ),
+    **_rows(
+        SEND,
+        "mail.followers",
+        _get_recipient_data=("2173372d829ec879", "Posting._get_recipient_data"),
     ),
     **_rows(SEND, "account.move", _check_balanced=("b41995836d116d8f", "AccountMove.write")),
     **_rows(
@@ -278,7 +356,8 @@ def get_hash(env, name):
 def _get_classes(env, owner, method):
     """Return the classes of Odoo's core that define ``method``."""
     if owner.startswith("fields."):
-        return [getattr(fields, owner.removeprefix("fields."))]
+        classes = getattr(fields, owner.removeprefix("fields.")).__mro__
+        return [cls for cls in classes if method in cls.__dict__][:1]
     if owner == "base":
         return [models.BaseModel]
     classes = [cls for cls in type(env[owner]).__mro__ if method in cls.__dict__]

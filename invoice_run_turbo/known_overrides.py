@@ -73,8 +73,11 @@ KNOWN_OVERRIDES = {
     "sale_project": [_know("account.move.line", "_compute_analytic_distribution")],
     # the day on which an order was delivered
     "sale_stock": [_know("account.move", "_compute_delivery_date")],
-    # messages sent as text messages; a creation message is a note
-    "sms": [_know("account.move", "_notify_thread", "message_post")],
+    # messages sent as text messages; a creation message is a note, and an invoice goes by email
+    "sms": [
+        _know("account.move", "_notify_thread", "message_post"),
+        _know("mail.followers", "_get_recipient_data"),
+    ],
     # vendor bills, and items for the cost of goods, which come with the confirmation
     "stock_account": [_know("account.move.line", "_compute_account_id", "_inverse_product_id")],
     # --- localisations -------------------------------------------------------------------------

@@ -10,7 +10,9 @@ from . import invoice_run_line
 from . import ir_actions_report
 from . import ir_mail_server
 from . import ir_qweb
+from . import mail_followers
 from . import mail_mail
+from . import mail_message
 from . import res_company
 from . import res_config_settings
 from . import res_partner

@@ -14,26 +14,37 @@ class AccountMoveLine(models.Model):
         # EXTENDS 'base': creation in bulk has all values, but for those that follow from others
         if self.env.context.get("invoice_run_bulk"):
             known = {self._fields[name] for name in (*LINE_COMPUTES, "product_id")}
+            moves, taxes = {}, {}
             for vals in vals_list:
-                vals.update(self._prepare_bulk_precomputed_vals(vals))
+                move_id, repartition = vals["move_id"], vals.get("tax_repartition_line_id")
+                if move_id not in moves:
+                    moves[move_id] = self._prepare_bulk_move_vals(move_id)
+                if repartition not in taxes:
+                    taxes[repartition] = self._prepare_bulk_tax_vals(repartition)
+                balance = vals["balance"]
+                vals.update(
+                    moves[move_id],
+                    debit=balance if balance > 0.0 else 0.0,
+                    credit=-balance if balance < 0.0 else 0.0,
+                    **taxes[repartition],
+                )
                 # no inverse method either: nothing was there before
                 vals["__precomputed__"] = known
         return super()._add_precomputed_values(vals_list)
 
-    def _prepare_bulk_precomputed_vals(self, vals):
-        move = self.env["account.move"].browse(vals["move_id"])
-        repartition = vals.get("tax_repartition_line_id")
-        tax = self.env["account.tax.repartition.line"].browse(repartition or []).tax_id
-        balance = vals["balance"]
+    def _prepare_bulk_move_vals(self, move_id):
+        """Return what an item has from its invoice."""
+        move = self.env["account.move"].browse(move_id)
         return {
             "journal_id": move.journal_id.id,
             "company_id": move.company_id.id,
             "company_currency_id": move.company_currency_id.id,
-            "tax_line_id": tax.id,
-            "tax_group_id": tax.tax_group_id.id,
-            "debit": balance if balance > 0.0 else 0.0,
-            "credit": -balance if balance < 0.0 else 0.0,
         }
+
+    def _prepare_bulk_tax_vals(self, repartition_id):
+        """Return what an item has from the repartition line of its tax, or from none."""
+        tax = self.env["account.tax.repartition.line"].browse(repartition_id or []).tax_id
+        return {"tax_line_id": tax.id, "tax_group_id": tax.tax_group_id.id}
 
     def _create(self, data_list):
         # EXTENDS 'base': what creation in bulk knows is not computed again

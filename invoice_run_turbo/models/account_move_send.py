@@ -1,11 +1,28 @@
 import logging
 
 from odoo import api, models
-from odoo.addons.invoice_run.models.delivery.account_move_send import SendBatch
+from odoo.addons.invoice_run.models.delivery.account_move_send import SENT_MESSAGE, SendBatch
 
 from .. import core
+from ..bypassed import POSTING_METHODS
+from ..posting import Post, Posting
 
 _logger = logging.getLogger(__name__)
+
+#: Bytes of attachments that wait to be written together; more are written earlier.
+MOST_BYTES = 20_000_000
+#: What Odoo says of each message that sends an invoice; with anything else it is posted alone.
+MAIL_ARGUMENTS = {
+    "attachments",
+    "author_id",
+    "body",
+    "email_from",
+    "model_description",
+    "notify_author_mention",
+    "partner_ids",
+    "subject",
+    "subtype_id",
+}
 
 
 class TurboBatch(SendBatch):
@@ -25,6 +42,10 @@ class TurboBatch(SendBatch):
         #: own, and those that are
         self.addresses = set(documents.partner_id.mapped("email_normalized")) - {False}
         self.known, self.aliases = set(), set()
+        #: {address of the sender: (id of the author, address)}
+        self.authors = {}
+        #: messages that wait to be posted together; None: each is posted at once
+        self.posts = None
 
 
 class AccountMoveSend(models.AbstractModel):
@@ -57,6 +78,91 @@ class AccountMoveSend(models.AbstractModel):
         if not core.is_as_read(self.env, core.PRINT):
             return super()._get_printed_together(items)
         return [items] if items else []
+
+    # ------------------------------------------------------------------
+    # Messages
+    # ------------------------------------------------------------------
+
+    @api.model
+    def _post_mails(self, send, moves_data):
+        # EXTENDS 'invoice_run': their rows are written together
+        batch = self._get_turbo_batch()
+        if batch is None or len(moves_data) < 2 or not self._is_posted_together():
+            return super()._post_mails(send, moves_data)
+        batch.posts = []
+        try:
+            result = super()._post_mails(send, moves_data)
+            self._post_waiting()
+        finally:
+            batch.posts = None
+        return result
+
+    @api.model
+    def _is_posted_together(self):
+        """Whether nothing changes how a message is posted but what was read."""
+        # what the message of a new invoice has in common with these counts as creating
+        if not all(core.is_as_read(self.env, step) for step in (core.CREATE, core.SEND)):
+            return False
+        registry = self.env.registry
+        if getattr(registry, "_invoice_run_posting", None) is None:
+            unknown = self.env["invoice.run.bulk"]._get_overridden_methods(POSTING_METHODS)
+            registry._invoice_run_posting = not any(unknown)
+        context = self.env.context
+        return (
+            registry._invoice_run_posting
+            and not self.env["account.move"]._mail_thread_customer
+            and not context.get("mail_post_autofollow")
+            and not context.get("mail_notify_force_send", True)
+            and not self.env.user._is_public()
+        )
+
+    @api.model
+    def _send_mail(self, move, mail_template, **kwargs):
+        # EXTENDS 'account': posted with the others
+        batch = self._get_turbo_batch()
+        # without an author, where the sender is nobody's address; None would be looked for
+        is_plain = set(kwargs) == MAIL_ARGUMENTS and None not in (
+            kwargs["author_id"],
+            kwargs["email_from"],
+        )
+        if batch is None or batch.posts is None or not is_plain:
+            return super()._send_mail(move, mail_template, **kwargs)
+        arguments = self._prepare_post_arguments(mail_template, kwargs)
+        move = move.with_context(
+            email_notification_allow_footer=True,
+            disable_attachment_import=True,
+            no_document=True,
+            invoice_run_message=SENT_MESSAGE,
+        )
+        batch.posts.append(Post(move._fallback_lang(), arguments))
+        waiting = [content for post in batch.posts for _name, content in post.attachments]
+        if sum(len(content or b"") for content in waiting) > MOST_BYTES:
+            self._post_waiting()
+        return None
+
+    @api.model
+    def _prepare_post_arguments(self, mail_template, kwargs):
+        """Return what ``account.move.send._send_mail`` hands to ``message_post``."""
+        return {
+            **kwargs,
+            "message_type": "comment",
+            "email_layout_xmlid": self._get_mail_layout(),
+            "email_add_signature": not mail_template,
+            "mail_auto_delete": mail_template.auto_delete,
+            "mail_server_id": mail_template.mail_server_id.id,
+            "reply_to_force_new": False,
+        }
+
+    @api.model
+    def _post_waiting(self):
+        batch = self._get_turbo_batch()
+        posts, batch.posts = batch.posts, []
+        if posts:
+            Posting(posts).run()
+
+    # ------------------------------------------------------------------
+    # Settings
+    # ------------------------------------------------------------------
 
     @api.model
     def _get_default_mail_template_id(self, move):

@@ -5,6 +5,7 @@ from .. import core
 from ..bulk import BulkCache, BulkHead
 from ..bypassed import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES
 from ..known_overrides import CORE, get_limited, is_known
+from ..taxes import get_key, is_engine_known
 
 #: What decides the next number of an invoice.
 NUMBERING_METHODS = (
@@ -284,14 +285,14 @@ class InvoiceRunBulk(models.AbstractModel):
     def _prepare_move_vals(self, vals, cache):
         """Return ``vals`` with all journal items and all that ``create`` would compute of them."""
         head = BulkHead(vals, cache)
-        base_lines, lines = [], []
+        product_lines, lines = [], []
         for _command, _id, line_vals in vals["invoice_line_ids"]:
             line = {**head.line_vals, **line_vals}
             lines.append(line)
             if not line.get("display_type"):
-                base_lines.append(self._prepare_product_line(line, head))
-        tax_vals = self._get_tax_lines_vals(base_lines, head)
-        lines += tax_vals
+                self._complete_product_line(line, head)
+                product_lines.append(line)
+        lines += self._get_tax_lines_vals(product_lines, head)
         totals = self._get_totals(lines)
         terms = self._get_term_lines_vals(totals, head, vals)
         result = {name: value for name, value in vals.items() if name != "invoice_line_ids"}
@@ -301,14 +302,17 @@ class InvoiceRunBulk(models.AbstractModel):
         result["line_ids"] = [Command.create(line) for line in [*lines, *terms]]
         return result
 
-    def _prepare_product_line(self, line, head):
-        """Complete the values of a product line; return its base line for the tax engine."""
+    def _complete_product_line(self, line, head):
+        """Complete the values of a product line, as the record would hold them."""
         cache = head.cache
         account = head.get_income_account(line["product_id"])
-        # as the record would hold them
         line.update({name: cache.round(name, line[name]) for name in ("quantity", "discount")})
         line.update(display_type="product", account_id=account.id)
         line["analytic_distribution"] = cache.get_distribution(line, account, head)
+
+    def _prepare_product_line(self, line, head):
+        """Return the base line of a product line for the tax engine."""
+        cache = head.cache
         return self.env["account.tax"]._prepare_base_line_for_taxes_computation(
             line,
             product_id=cache.browse("product.product", line["product_id"]),
@@ -316,7 +320,7 @@ class InvoiceRunBulk(models.AbstractModel):
             tax_ids=cache.get_taxes(line),
             currency_id=head.currency,
             partner_id=head.commercial_partner,
-            account_id=account,
+            account_id=head.get_income_account(line["product_id"]),
             analytic_distribution=line["analytic_distribution"],
             is_refund=head.is_refund,
             sign=head.sign,
@@ -325,42 +329,66 @@ class InvoiceRunBulk(models.AbstractModel):
             name=line["name"],
         )
 
-    def _get_tax_lines_vals(self, base_lines, head):
-        """Have Odoo's tax engine complete the base lines' values; return the tax lines'.
+    def _get_tax_lines_vals(self, lines, head):
+        """Complete the product lines' values by Odoo's tax engine; return the tax lines' values.
+
+        The engine is asked once for invoices whose lines are equal in all that it knows of them.
+        """
+        found = None
+        if is_engine_known(self.env):
+            key = ("taxes", *head.get_tax_key(), *(self._get_tax_key(line) for line in lines))
+            found = head.cache.get(key, lambda: self._compute_taxes(lines, head))
+        base_vals, tax_vals = found or self._compute_taxes(lines, head)
+        for line, vals in zip(lines, base_vals, strict=True):
+            line.update(vals)
+        partner = {"partner_id": head.commercial_partner.id}
+        return [{**head.line_vals, **vals, **partner} for vals in tax_vals]
+
+    def _get_tax_key(self, line):
+        """Return what the tax engine knows of a product line."""
+        names = ("product_id", "product_uom_id", "price_unit", "quantity", "discount", "account_id")
+        taxes = tuple(line["tax_ids"][0][2])
+        return (*(line[name] for name in names), taxes, get_key(line["analytic_distribution"]))
+
+    def _compute_taxes(self, lines, head):
+        """Return what the tax engine adds to the product lines, and the values of the tax lines.
 
         The calls of ``account.move._get_rounded_base_and_tax_lines``, ``_sync_tax_lines`` and,
         for the subtotals, ``account.move.line._compute_totals``.
         """
         AccountTax = self.env["account.tax"]
+        base_lines = [self._prepare_product_line(line, head) for line in lines]
         AccountTax._add_tax_details_in_base_lines(base_lines, head.company)
         AccountTax._round_base_lines_tax_details(base_lines, head.company)
         AccountTax._add_accounting_data_in_base_lines_tax_details(base_lines, head.company)
         found = AccountTax._prepare_tax_lines(base_lines, head.company)
+        base_vals = []
         for base_line, amounts in found["base_lines_to_update"]:
-            line = base_line["record"]
             details = base_line["tax_details"]
-            self._set_amounts(line, amounts, head)
-            line["tax_tag_ids"] = amounts["tax_tag_ids"]
-            line["price_subtotal"] = head.currency.round(details["total_excluded_currency"])
-            line["price_total"] = head.currency.round(details["total_included_currency"])
-        result = []
+            vals = self._get_amounts(base_line["record"]["account_id"], amounts, head)
+            vals["tax_tag_ids"] = amounts["tax_tag_ids"]
+            vals["price_subtotal"] = head.currency.round(details["total_excluded_currency"])
+            vals["price_total"] = head.currency.round(details["total_included_currency"])
+            base_vals.append(vals)
+        tax_vals = []
         for amounts in found["tax_lines_to_add"]:
-            line = {**head.line_vals, **amounts, "display_type": "tax", "sequence": 10000}
-            self._set_amounts(line, amounts, head)
-            result.append(line)
-        return result
+            vals = self._get_amounts(amounts["account_id"], amounts, head)
+            tax_vals.append({**amounts, **vals, "display_type": "tax", "sequence": 10000})
+        return base_vals, tax_vals
 
-    def _set_amounts(self, line, amounts, head):
+    def _get_amounts(self, account_id, amounts, head):
+        """Return the amounts of an item of this account, with the residual that it may have."""
         balance = head.company_currency.round(amounts["balance"])
         in_currency = head.currency.round(amounts["amount_currency"])
-        line.update(balance=balance, amount_currency=in_currency)
-        if head.cache.is_reconciled(line["account_id"]):
-            line.update(
+        vals = {"balance": balance, "amount_currency": in_currency}
+        if head.cache.is_reconciled(account_id):
+            vals.update(
                 amount_residual=balance,
                 amount_residual_currency=in_currency,
                 reconciled=head.company_currency.is_zero(balance)
                 and head.currency.is_zero(in_currency),
             )
+        return vals
 
     def _get_totals(self, lines):
         """Return the sums of ``account.move._compute_amount``, by kind, not signed."""
@@ -409,10 +437,9 @@ class InvoiceRunBulk(models.AbstractModel):
         base.update(discount_balance=0.0, discount_amount_currency=0.0)
         result = []
         for day, (balance, in_currency) in self._get_instalments(totals, head, vals).items():
-            line = {**base, "date_maturity": day}
             amounts = {"balance": balance, "amount_currency": in_currency}
-            self._set_amounts(line, amounts, head)
-            result.append(line)
+            amounts = self._get_amounts(base["account_id"], amounts, head)
+            result.append({**base, "date_maturity": day, **amounts})
         return result
 
     def _get_instalments(self, totals, head, vals):

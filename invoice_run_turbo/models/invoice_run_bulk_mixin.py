@@ -1,14 +1,29 @@
 from odoo import api, models, tools
+from odoo.tools import SQL
 
 from .. import core
 from ..environments import ENVIRONMENTS, environments_kept
+from ..inserting import Insert
 
 #: Key of the cursor's cache, while records are inserted.
 DUMMIES = "invoice_run.dummies"
+#: Key of the cursor's cache, while values are completed: {(model, names given): defaults}.
+DEFAULTS = "invoice_run.defaults"
 #: Whose ``default_get`` adds nothing to a field that has no default.
 KNOWN_MODULES = {"account", "invoice_run", "invoice_run_turbo"}
+#: Whose ``default_get`` adds what the cookies of a request say, the same for all its records.
+READS_REQUEST = {"utm"}
+#: {field: where its default is made}, of a setting: the same for all records.
+SAME_FOR_ALL = {"analytic_precision": "odoo.addons.analytic.models.analytic_mixin"}
 #: The context in which the ORM reads the currency of an amount.
 WITHOUT_PREFETCH = {"prefetch_fields": False}
+
+
+def _is_made(field):
+    """Whether the default of a field is a function of somebody's, not a value."""
+    # Odoo wraps a value into a function of its own: Field._setup_attrs__
+    known = {"odoo.orm.fields", SAME_FOR_ALL.get(field.name)}
+    return field.inherited or field.default.__module__ not in known
 
 
 class InvoiceRunBulkMixin(models.AbstractModel):
@@ -33,9 +48,75 @@ class InvoiceRunBulkMixin(models.AbstractModel):
         cache[DUMMIES] = {}
         try:
             with environments_kept(self):
+                insert = self._is_inserted_by_columns() and Insert(self, data_list)
+                if insert and insert.is_known:
+                    return insert.insert()
                 return super()._create(data_list)
         finally:
             cache.pop(DUMMIES, None)
+
+    @tools.ormcache()
+    def _is_inserted_by_columns(self):
+        """Whether nothing but Odoo's own ``_create`` inserts these records.
+
+        No other addon, and no default of a column that somebody gave it in the database.
+        """
+        modules = self.env["invoice.run.bulk"]._get_modules(self._name, "_create")
+        query = SQL(
+            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND atthasdef "
+            "AND NOT attisdropped AND attname != 'id'",
+            self._table,
+        )
+        return (
+            set(modules) <= {"invoice_run_turbo"}
+            and not self._inherits
+            and not self.env.execute_query(query)
+        )
+
+    def _prepare_create_values(self, vals_list):
+        # EXTENDS 'base': what is missing is the same for all records of one kind
+        if not self._is_created_in_bulk():
+            return super()._prepare_create_values(vals_list)
+        cache = self.env.cr.cache
+        outer = cache.get(DEFAULTS)
+        cache[DEFAULTS] = {}
+        try:
+            return super()._prepare_create_values(vals_list)
+        finally:
+            cache[DEFAULTS] = outer
+
+    def _add_missing_default_values(self, values):
+        # EXTENDS 'base': default values that are declared as values, once for each set of names
+        known = self.env.cr.cache.get(DEFAULTS)
+        if known is None or not self._has_constant_defaults(values):
+            return super()._add_missing_default_values(values)
+        key = self._name, frozenset(values)
+        if key not in known:
+            complete = super()._add_missing_default_values(values)
+            known[key] = {name: complete[name] for name in complete if name not in values}
+        return {**known[key], **values}
+
+    def _has_constant_defaults(self, values):
+        """Whether what ``values`` leave open has the same defaults in each record."""
+        made = self._get_fields_with_made_default()
+        return (
+            made is not None
+            and made <= values.keys()
+            and not self.env["ir.default"]._get_model_defaults(self._name)
+            and not any(key.startswith("default_") for key in self.env.context)
+        )
+
+    @tools.ormcache()
+    def _get_fields_with_made_default(self):
+        """Return the fields whose default is made anew for each record.
+
+        None where an unknown addon gives defaults in another way.
+        """
+        modules = self.env["invoice.run.bulk"]._get_modules(self._name, "default_get")
+        if not (KNOWN_MODULES | READS_REQUEST).issuperset(modules):
+            return None
+        fields = self._fields.items()
+        return frozenset(name for name, field in fields if field.default and _is_made(field))
 
     @api.model
     def default_get(self, fields):

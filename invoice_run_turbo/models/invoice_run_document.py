@@ -1,8 +1,10 @@
 from odoo import api, models
+from odoo.addons.invoice_run.memory import remember
 
 from .. import core
 from ..environments import environments_kept
 from ..mails import MailsKept
+from ..taxes import is_engine_known
 
 
 class InvoiceRunDocument(models.Model):
@@ -13,6 +15,28 @@ class InvoiceRunDocument(models.Model):
         # EXTENDS 'invoice_run'
         with environments_kept(self):
             return super()._create_moves()
+
+    def _get_tax_summary(self, sign):
+        # EXTENDS 'invoice_run': once for documents whose amounts are equal
+        if not self._are_taxes_remembered():
+            return super()._get_tax_summary(sign)
+        lines = self.line_ids
+        key = (
+            *("taxes", sign, self.company_id.id, self.currency_id.id, self._get_currency_rate()),
+            *(line._get_tax_key() for line in lines),
+        )
+
+        def compute():
+            summary, base_lines = super(InvoiceRunDocument, self)._get_tax_summary(sign)
+            return summary, [base_line["tax_details"] for base_line in base_lines]
+
+        summary, details = remember(self.env, key, compute)
+        pairs = zip(lines, details, strict=True)
+        return summary, [{"record": line, "tax_details": found} for line, found in pairs]
+
+    def _are_taxes_remembered(self):
+        """Whether the taxes of this document depend on its currency and amounts alone."""
+        return is_engine_known(self.env) and not self._is_tax_discounted()
 
     @api.model
     def _create_drafts(self, vals_list):

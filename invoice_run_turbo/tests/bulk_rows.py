@@ -1,4 +1,6 @@
-"""All that the database holds of invoices, to compare two ways of making them."""
+"""All that the database holds of invoices, to compare two ways of making or sending them."""
+
+import re
 
 from odoo.tools import SQL
 
@@ -6,6 +8,8 @@ from odoo.tools import SQL
 IGNORED = {
     *("id", "create_uid", "create_date", "write_uid", "write_date", "access_token", "message_id")
 }
+#: Random, wherever it stands.
+MESSAGE_ID = re.compile(r"<[^<>\s]*-openerp-[^<>\s]*>")
 OF_MESSAGES = """mail_message_id IN (
     SELECT id FROM mail_message WHERE model = 'account.move' AND res_id = ANY(%(ids)s))"""
 #: {table: (condition, order, {column: table whose row it names})}
@@ -31,10 +35,22 @@ TABLES = {
         "mail_message_id, id",
         {"mail_message_id": "mail_message"},
     ),
+    "mail_mail": (OF_MESSAGES, "mail_message_id, id", {"mail_message_id": "mail_message"}),
     "mail_notification": (
         OF_MESSAGES,
         "mail_message_id, res_partner_id",
-        {"mail_message_id": "mail_message"},
+        {"mail_message_id": "mail_message", "mail_mail_id": "mail_mail"},
+    ),
+    "ir_attachment": (
+        """res_model = 'mail.message' AND res_id IN (
+            SELECT id FROM mail_message WHERE model = 'account.move' AND res_id = ANY(%(ids)s))""",
+        "res_id, id",
+        {"res_id": "mail_message"},
+    ),
+    "invoice_run_document": (
+        "move_id = ANY(%(ids)s)",
+        "move_id, id",
+        {"move_id": "account_move", "send_message_id": "mail_message"},
     ),
     "mail_followers": (
         "res_model = 'account.move' AND res_id = ANY(%(ids)s)",
@@ -53,6 +69,14 @@ LINKS = {
     "account_account_tag_account_move_line_rel": ("account_move_line_id", "account_move_line"),
     "mail_followers_mail_message_subtype_rel": ("mail_followers_id", "mail_followers"),
     "mail_message_res_partner_rel": ("mail_message_id", "mail_message"),
+    "mail_mail_res_partner_rel": ("mail_mail_id", "mail_mail"),
+    "message_attachment_rel": ("message_id", "mail_message"),
+    "invoice_run_document_message_rel": ("invoice_run_document_id", "invoice_run_document"),
+}
+#: {column of a link table: table whose row it names too}
+OTHER_ENDS = {
+    "message_attachment_rel": {"attachment_id": "ir_attachment"},
+    "invoice_run_document_message_rel": {"mail_message_id": "mail_message"},
 }
 
 
@@ -73,8 +97,9 @@ def read_rows(moves):
     for table, (column, owner) in LINKS.items():
         query = f"SELECT * FROM {table} WHERE {column} = ANY(%(ids)s)"
         rows = _execute(moves, query, list(ranks[owner]))
+        owners = {column: owner, **OTHER_ENDS.get(table, {})}
         result[table] = sorted(
-            tuple(sorted(_normalize(row, {column: owner}, ranks).items())) for row in rows
+            tuple(sorted(_normalize(row, owners, ranks).items())) for row in rows
         )
     return result
 
@@ -85,7 +110,11 @@ def _execute(moves, query, ids):
 
 
 def _normalize(row, owners, ranks):
-    row = {name: value for name, value in row.items() if name not in IGNORED}
+    row = {
+        name: MESSAGE_ID.sub("<…>", value) if isinstance(value, str) else value
+        for name, value in row.items()
+        if name in owners or name not in IGNORED
+    }
     for column, table in owners.items():
         row[column] = row[column] and ranks[table][row[column]]
     return row

@@ -8,7 +8,7 @@ from odoo.fields import Command
 from odoo.models import BaseModel
 from odoo.tests import tagged
 
-from .. import known_overrides
+from .. import known_overrides, taxes
 from ..bulk import BulkCache
 from ..known_overrides import Known
 from .bulk_rows import get_differences, read_rows
@@ -270,6 +270,42 @@ class TestBulkEquality(InvoiceRunCommon):
         self.company.tax_calculation_rounding_method = "round_globally"
         self._make_contracts(2, 30)
         self._assert_equal()
+
+    def test_equal_lines(self):
+        """Their taxes are computed once, whoever gets the invoice; one that differs, by itself."""
+        split, on_top = self.taxes[3], self.taxes[7]
+        lines = [
+            {"tax_ids": [Command.set(split.ids)], "analytic_distribution": self.distributions[2]},
+            {"tax_ids": [Command.set(on_top.ids)], "price_unit": 33.333},
+        ]
+        vals = {"date_start": "2024-03-01", "billing_timing": "advance"}
+        for partner in self.partners[:6]:
+            self._make_contract(lines, partner_id=partner.id, **vals)
+        other = {**lines[0], "analytic_distribution": self.distributions[3]}
+        self._make_contract([other, lines[1]], partner_id=self.partners[6].id, **vals)
+        Bulk = self.env.registry["invoice.run.bulk"]
+        original, computed = Bulk._compute_taxes, []
+
+        def counting(bulk, lines, head):
+            computed.append(head.partner)
+            return original(bulk, lines, head)
+
+        self.patch(Bulk, "_compute_taxes", counting)
+        moves = self._assert_equal(least_bulk=1)
+        self.assertEqual(len(moves), 7)
+        self.assertEqual(len(computed), 2)
+        for move in moves:
+            items = move.line_ids.filtered("tax_line_id")
+            self.assertEqual(items.partner_id, move.commercial_partner_id)
+
+    def test_an_unread_part_of_the_tax_engine(self):
+        """Nothing is remembered then: it could depend on the customer."""
+        self.assertTrue(taxes.is_engine_known(self.env))
+        self.patch(taxes, "_get_unknown", lambda _env: [("_eval_tax_amount", "stranger")])
+        self.patch(self.env.registry, "_invoice_run_tax_engine", None)
+        self.assertFalse(taxes.is_engine_known(self.env))
+        run = self._make_amounts(self._make_run("2020-01-15"))
+        self.assertFalse(run.document_ids[:1]._are_taxes_remembered())
 
     def test_drafts(self):
         self.scenario.invoice_state = "draft"

@@ -335,6 +335,9 @@ class BillingContractLine(models.Model):
 
     def _get_own_days(self):
         """Return first and last day (inclusive, None = open-ended) of the line."""
+        return remember(self.env, ("own days", self._ids), self._find_own_days)
+
+    def _find_own_days(self):
         contract = self.contract_id
         first = max(filter(None, (contract.date_start, self.date_start)))
         # a cancelled contract owes nothing after its last day

@@ -7,7 +7,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tools import format_date
 
 from ...engine import periods, planned
-from ...memory import remembering
+from ...memory import remember, remembering
 from ..base.invoice_run_guarded import EngineValue
 from ..base.possible_dates import check_years
 
@@ -360,7 +360,8 @@ class BillingContractLine(models.Model):
         self.ensure_one()
         if self.is_price_looked_up:
             return self._look_up_price(day)
-        return planned.price_on(self._get_prices(), day)
+        prices = remember(self.env, ("prices", self._ids), self._get_prices)
+        return planned.price_on(prices, day)
 
     def _get_price_since(self, day):
         """Return the first day of the planned price valid on ``day``, False where there is none."""

@@ -229,8 +229,14 @@ class AccountMoveSend(models.AbstractModel):
         if self._get_run_batch() is None:
             return send(moves_data)
         return self._try_step(
-            lambda: send(moves_data), lambda error: self._handle_mail_error(moves_data, error)
+            lambda: self._post_mails(send, moves_data),
+            lambda error: self._handle_mail_error(moves_data, error),
         )
+
+    @api.model
+    def _post_mails(self, send, moves_data):
+        """Create the mails by ``send``, Odoo's own method; an addon may write them together."""
+        return send(moves_data)
 
     def _handle_mail_error(self, moves_data, error):
         """Try again one by one; what fails alone is noted."""
