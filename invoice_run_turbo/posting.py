@@ -204,9 +204,11 @@ class Posting:
 
     def _queue_mails(self):
         """Create the mails and their notifications, see ``_notify_thread_by_email``."""
-        prepared = [row for post in self.posts if post.by_email for row in self._render(post)]
-        if not prepared:
+        mailed = [post for post in self.posts if post.by_email]
+        if not mailed:
             return
+        self._prepare_signup(mailed)
+        prepared = [row for post in mailed for row in self._render(post)]
         env = self.env(context=clean_context(self.env.context))
         # sudo: as there
         mails = env["mail.mail"].sudo().create([mail_vals for mail_vals, _rows in prepared])
@@ -217,6 +219,22 @@ class Posting:
         ]
         # sudo: as there
         env["mail.notification"].sudo().create(notifications)
+
+    def _prepare_signup(self, posts):
+        """Have the customers ready to sign up by the links in their mails.
+
+        See ``res.partner.signup_get_auth_param``, which is called for each mail.
+        """
+        env = self.env
+        may_sign_up = env["res.users"]._get_signup_invitation_scope() == "b2c"
+        if not may_sign_up or not (env.user._is_internal() or env.is_admin()):
+            return
+        # sudo: as there
+        customers = env["res.partner"].sudo()
+        for post in posts:
+            partners = post.move._mail_get_partners(introspect_fields=False)
+            customers |= partners[post.move.id].sudo()
+        customers.filtered(lambda partner: not partner.user_ids).signup_prepare()
 
     def _render(self, post):
         """Yield the values of each mail of this message, and those of its notifications."""

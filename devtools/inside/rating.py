@@ -23,9 +23,14 @@ def make_usage(env, count: int) -> dict:
                 Command.create({"sequence": number, "up_to": up_to, "price_unit": price})
                 for number, (up_to, price) in enumerate(BANDS)
             ],
+            "tier_scope": "customer" if os.environ.get("BENCH_CUSTOMER") else "line",
         }
     )
     metered.write({"is_metered": True, "price_interval": "period", "tariff_id": tariff.id})
+    if os.environ.get("BENCH_BOUNDS"):
+        _add_minimums(metered)
+    if os.environ.get("BENCH_CUSTOMER"):
+        metered.contract_id.partner_id = metered[0].contract_id.partner_id
     env.flush_all()
     env.cr.execute(
         SQL(
@@ -40,7 +45,7 @@ def make_usage(env, count: int) -> dict:
               FROM billing_contract_line line
               JOIN billing_contract contract ON contract.id = line.contract_id,
                    generate_series(1, %s) AS item
-             WHERE line.is_metered
+             WHERE line.is_metered AND line.bound_scope = 'line'
             """,
             int(os.environ["BENCH_ITEMS"]),
         )
@@ -51,10 +56,29 @@ def make_usage(env, count: int) -> dict:
     return {}
 
 
+def _add_minimums(metered) -> None:
+    """Give each contract a minimum above what its usage costs."""
+    metered.create(
+        [
+            {
+                "contract_id": line.contract_id.id,
+                "product_id": line.product_id.id,
+                "name": "Minimum",
+                "is_metered": True,
+                "price_interval": "period",
+                "bound_scope": "contract",
+                "minimum_amount": 10000.0,
+            }
+            for line in metered
+        ]
+    )
+
+
 def run_rating(env, count: int) -> dict:
     """Measure the amounts only, see :func:`bench.run_amounts`; every item must be claimed."""
     result = bench.run_amounts(env, count)
     [(claims,)] = env.execute_query(SQL("SELECT count(*) FROM invoice_run_usage WHERE is_claimed"))
     [(items,)] = env.execute_query(SQL("SELECT count(*) FROM billing_usage WHERE state='planned'"))
-    assert claims == items and env["invoice.run.line"].search_count([]) == count, (claims, items)
+    wanted = env["billing.contract.line"].search_count([("is_metered", "=", True)])
+    assert claims == items and env["invoice.run.line"].search_count([]) == wanted, (claims, items)
     return {**result, "claims": claims}

@@ -183,50 +183,60 @@ with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.
     assert see(other).env['invoice.run.job.send']._try_lock(count)
     see(other).company_id._end_taking_mails()
 """
-# Two price lines share bands: whoever began before the other one's end has to look again.
+# Two price lines share bands, then two contracts of a customer: whoever began before the other
+# one's end has to look again.
 SHARED = """
 from odoo import SUPERUSER_ID, Command, api
 from odoo.addons.invoice_run.models.base.errors import RETRY_ERRORS
-contract = env['billing.contract'].search([], order='id', limit=1)
-product = contract.line_ids.product_id
-tariff = env['billing.tariff'].create({
-    'name': 'Shared', 'tier_scope': 'contract', 'company_id': contract.company_id.id,
-    'tier_ids': [Command.create({'price_unit': 1.0})]})
-contract = contract.copy({'date_start': '2024-01-01', 'line_ids': [
-    Command.create({'product_id': product.id, 'is_metered': True, 'price_interval': 'period',
-                    'tariff_id': tariff.id, 'meter_code': code}) for code in ('A', 'B')]})
-contract.action_activate()
+template = env['billing.contract'].search([], order='id', limit=1)
+product = template.line_ids.product_id
+def share(scope, *codes_of_contracts):
+    tariff = env['billing.tariff'].create({
+        'name': 'Shared', 'tier_scope': scope, 'company_id': template.company_id.id,
+        'tier_ids': [Command.create({'price_unit': 1.0})]})
+    contracts = env['billing.contract'].union(*(
+        template.copy({'date_start': '2024-01-01', 'line_ids': [
+            Command.create({'product_id': product.id, 'is_metered': True, 'meter_code': code,
+                            'price_interval': 'period', 'tariff_id': tariff.id})
+            for code in codes]})
+        for codes in codes_of_contracts))
+    contracts.action_activate()
+    return contracts
 run = env['invoice.run'].create({
     'scenario_id': env['billing.scenario'].search([('source', '=', 'contract')], limit=1).id,
     'invoice_date': '2024-01-31'})
+of_contract, of_customer = share('contract', 'AB'), share('customer', 'A', 'B')
 env.cr.commit()
 def see(cr):
     return api.Environment(cr, SUPERUSER_ID, {})['invoice.run'].browse(run.id)
-def create(cr, code):
+def create(cr, contracts, code):
     # as a run that invoices this line only
-    line = contract.with_env(see(cr).env).line_ids.filtered(lambda line: line.meter_code == code)
+    lines = contracts.with_env(see(cr).env).line_ids
+    line = lines.filtered(lambda line: line.meter_code == code)
+    contract = line.contract_id
     document = see(cr).env['invoice.run.document'].create({
         'run_id': run.id, 'payer_id': contract.commercial_partner_id.id,
         'partner_id': contract.partner_id.id, 'company_id': contract.company_id.id,
         'currency_id': contract.currency_id.id, 'invoice_date': '2024-01-31',
         'journal_id': contract._get_run_document_records()['journal_id'].id})
-    terms = line.contract_id._get_billing_terms()
+    terms = contract._get_billing_terms()
     vals = line._prepare_metered_line_vals(
         terms, terms.grid.period(0), see(cr).env['account.fiscal.position'])
     see(cr)._create_claimed_lines([{**vals, 'document_id': document.id}])
-with env.registry.cursor() as one, env.registry.cursor() as other:
-    one.execute('SELECT 1')
-    other.execute('SELECT 1')
-    create(one, 'A')
-    one.commit()
-    try:
-        create(other, 'B')
-    except RETRY_ERRORS:
-        other.rollback()
-    else:
-        raise AssertionError('it did not see what the other one created')
-    create(other, 'B')
-    other.commit()
+for contracts in (of_contract, of_customer):
+    with env.registry.cursor() as one, env.registry.cursor() as other:
+        one.execute('SELECT 1')
+        other.execute('SELECT 1')
+        create(one, contracts, 'A')
+        one.commit()
+        try:
+            create(other, contracts, 'B')
+        except RETRY_ERRORS:
+            other.rollback()
+        else:
+            raise AssertionError('it did not see what the other one created')
+        create(other, contracts, 'B')
+        other.commit()
 """
 RESULT = """
 import json

@@ -69,6 +69,7 @@ from . import test_sending
 from . import test_sending_credits
 from . import test_sending_faults
 from . import test_sources
+from . import test_tariff_customer
 from . import test_tariff_rating
 from . import test_timeline
 from . import test_today

@@ -1,5 +1,7 @@
 """Minimum, maximum and commitment of a whole contract."""
 
+from odoo.addons.invoice_run.engine.charge import get_charges
+from odoo.addons.invoice_run.memory import remembering
 from odoo.exceptions import UserError, ValidationError
 from odoo.tests import Form, freeze_time, tagged
 
@@ -77,6 +79,11 @@ class TestContractMinimum(BoundsCommon):
         run = self._run_all("2024-01-31")
         self.assertEqual(self._get_bounds(run), [0.0])
         self.assertEqual(contract.amount_invoiced, 215.0)
+        # it holds its period by a line of the invoice, which the customer need not read
+        move = run.document_ids.move_id
+        self.assertEqual(len(move.invoice_line_ids), 3)
+        printed = move._get_move_lines_to_report()
+        self.assertEqual(printed.mapped("price_subtotal"), [30.0, 185.0])
 
     def test_maximum_gives_back_what_is_above(self):
         contract = self._make_bounded(bounds={"maximum_amount": 50.0})
@@ -212,6 +219,28 @@ class TestContractMinimum(BoundsCommon):
         }
         self.assertEqual(list(found.values()), [14.52, 3.0, 30.87])
 
+    def test_foreseen_with_taxes_in_the_prices(self):
+        """121.00 with taxes are 100.00 without: 30.00 and 70.00, as the invoice says."""
+        tax = self.env["account.tax"].create(
+            {
+                "name": "Included",
+                "amount": 21,
+                "type_tax_use": "sale",
+                "price_include_override": "tax_included",
+                "company_id": self.company.id,
+            }
+        )
+        (self.product | self.top_up).taxes_id = tax
+        contract = self._make_bounded(
+            {"product_id": self.product.id, "price_unit": 36.3}, bounds={"minimum_amount": 121.0}
+        )
+        claims = contract.line_ids._get_taken_spans()
+        day = self._date("2024-01-31")
+        amounts = [amount for _key, amount in contract._get_forecast(day, day, claims)]
+        self.assertEqual(amounts, [30.0, 70.0])
+        [document] = self._run_all(day).document_ids
+        self.assertEqual(document.line_ids.mapped("amount_untaxed"), amounts)
+
     def test_why_it_is_more_than_last_time(self):
         contract = self._make_bounded()
         self._drive(contract, d0105=25, d0205=20)
@@ -316,6 +345,33 @@ class TestContractMinimum(BoundsCommon):
         for text in ("all prices", *texts):
             self.assertIn(text, str(page))
         self.assertNotIn("$ 0.00", str(page).replace("\xa0", " "))
+
+    def test_many_contracts_are_read_together(self):
+        """Neither a run nor a preview asks anything contract by contract."""
+        counts = {}
+        for number in (3, 9):
+            contracts = self.env["billing.contract"].union(
+                *(self._make_bounded() for _number in range(number))
+            )
+            for contract in contracts:
+                self._drive(contract, d0105=25)
+            for look in (self._look_by_run, self._look_by_preview):
+                self.env.flush_all()
+                self.env.invalidate_all()
+                before = self.env.cr.sql_log_count
+                charges = look(contracts)
+                counts.setdefault(look.__name__, []).append(self.env.cr.sql_log_count - before)
+                self.assertEqual(sum(charge.line["amount"] for charge in charges), 100.0 * number)
+        for few, many in counts.values():
+            self.assertLessEqual(many - few, 6, counts)
+
+    def _look_by_run(self, contracts):
+        run = self._make_run("2024-01-31", record_ids=contracts.ids)
+        with remembering(self.env):
+            return get_charges(contracts._collect_run_charges(run, contracts.partner_id))
+
+    def _look_by_preview(self, contracts):
+        return get_charges(contracts._collect_due(self._date("2024-01-31")))
 
     def test_what_is_still_to_invoice(self):
         contract = self._make_bounded()

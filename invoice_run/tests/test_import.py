@@ -1,7 +1,6 @@
 import csv
 import io
 
-from odoo.fields import Command
 from odoo.tests import tagged
 from odoo.tools.misc import file_open
 
@@ -38,7 +37,7 @@ class ImportCommon(InvoiceRunCommon):
         """Import a file; return the result and the field of each column."""
         wizard = (
             self.env["base_import.import"]
-            .with_user(self.user)
+            .with_user(self.manager if model == "billing.tariff" else self.user)
             .create(
                 {"res_model": model, "file": content, "file_name": "file", "file_type": mimetype}
             )
@@ -152,14 +151,8 @@ class TestImport(ImportCommon):
         self.assertIn("billing_contract_line", template["template"])
         self.env["billing.contract"].search([("name", "=", "CTR-00001")]).name = "CTR-X"
         self.env["billing.contract"].search([("name", "=", number)]).name = "CTR-00001"
-        tiers = [{"up_to": 100, "price_unit": 0.3}, {"sequence": 20, "price_unit": 0.2}]
-        tariff = self.env["billing.tariff"].create(
-            {
-                "name": "Electricity by bands",
-                "company_id": self.company.id,
-                "tier_ids": [Command.create(tier) for tier in tiers],
-            }
-        )
+        tariffs, _fields = self._upload_template("billing.tariff")
+        tariff = self.env["billing.tariff"].browse(tariffs["ids"][0])
         result, _fields = self._upload_template("billing.contract.line")
         self.assertEqual(result["messages"], [])
         lines = self.env["billing.contract.line"].browse(result["ids"])
@@ -180,6 +173,42 @@ class TestImport(ImportCommon):
         )
         again, _fields = self._upload_template("billing.contract.line")
         self.assertEqual((again["messages"], again["ids"]), ([], result["ids"]))
+
+    def test_tariff_template(self):
+        """A tariff with its bands; the second time, what differs and nothing else."""
+        result, _fields = self._upload_template("billing.tariff")
+        self.assertEqual(result["messages"], [])
+        tariffs = self.env["billing.tariff"].browse(result["ids"])
+        self.assertEqual(tariffs.mapped("model"), ["graduated", "package", "percentage"])
+        self.assertEqual(tariffs.mapped("tier_scope"), ["line", "customer", "line"])
+        self.assertRecordValues(
+            tariffs[0].tier_ids,
+            [
+                {"up_to": 100.0, "price_unit": 0.32, "flat_fee": 0.0},
+                {"up_to": 1000.0, "price_unit": 0.28, "flat_fee": 5.0},
+                {"up_to": 0.0, "price_unit": 0.24, "flat_fee": 0.0},
+            ],
+        )
+        self.assertEqual((tariffs[1].package_size, tariffs[1].round_up), (10.0, True))
+        self.assertEqual(tariffs[2].tier_ids.rate, 1.4)
+        contract = self._make_contract([{"tariff_id": tariffs[0].id, "quantity": 50}])
+        run = self._make_amounts(self._make_run("2020-01-10"))
+        self.assertAmounts(run, [9.6])
+        again, _fields = self._upload_template("billing.tariff")
+        self.assertEqual((again["messages"], again["ids"]), ([], result["ids"]))
+        self.assertFalse(run.stale_count)
+        headers = ["External ID", "Bands/External ID", "Bands/Price"]
+        row = ["tariff_electricity", "tariff_electricity_1", "0.5"]
+        self._upload_rows(row, headers=headers, model="billing.tariff")
+        self.assertEqual(tariffs[0].tier_ids.mapped("price_unit"), [0.5, 0.28, 0.24])
+        self.assertEqual(run.line_ids.filtered("is_stale").contract_id, contract)
+
+    def test_tariff_with_a_gap_is_refused(self):
+        headers = ["Name", "Bands/Sequence", "Bands/Up To", "Bands/Price"]
+        rows = [["Gap", "1", "100", "1"], ["", "2", "50", "2"]]
+        result = self._upload_rows(*rows, headers=headers, model="billing.tariff")
+        self.assertFalse(result["ids"])
+        self.assertIn("Tariff Gap", result["messages"][0]["message"])
 
     def test_faults_of_metered_rows_are_named(self):
         """A tariff that does not exist, and a line by usage that is charged per month."""

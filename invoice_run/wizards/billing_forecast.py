@@ -244,11 +244,15 @@ class BillingContractLine(models.Model):
         if not spans:
             return
         if self._bounds_contract():
-            yield from self._get_bound_forecast(terms, spans)
+            yield from map(self._get_bound_untaxed, self._get_bound_forecast(terms, spans))
             return
         if self._may_include_taxes():
             yield from self._get_taxed_amounts(terms, spans)
             return
+        yield from self._get_forecast_prices(terms, spans)
+
+    def _get_forecast_prices(self, terms, spans):
+        """Yield what each of ``spans`` will come to by the price, with the taxes in it."""
         coin = periods.exact(self.currency_id.rounding)
         interval, first = self.price_interval, self._get_counted_from()
         for span in spans:
@@ -259,6 +263,18 @@ class BillingContractLine(models.Model):
                 for part, price in zip(parts, prices, strict=True)
             ]
             yield float(sum(charge.amount for charge in charges))
+
+    def _get_bound_untaxed(self, amount):
+        """Return the amount of a line with bounds without the taxes in it."""
+        if not self._may_include_taxes():
+            return amount
+        contract = self.contract_id
+        position = contract._get_run_document_records()["fiscal_position_id"]
+        taxes = contract._get_run_taxes(
+            self.tax_ids, self.product_id, contract.company_id, position
+        )
+        vals = {"quantity": 1.0, "price_unit": amount, "amount": amount, "tax_ids": taxes.ids}
+        return contract._get_run_untaxed(vals, contract.currency_id)
 
     def _get_taxed_amounts(self, terms, spans):
         contract = self.contract_id

@@ -4,7 +4,7 @@ from markupsafe import Markup
 
 from odoo import models
 from odoo.addons.invoice_run.advisory_locks import NUMBERS
-from odoo.tools import SQL
+from odoo.tools import SQL, email_normalize
 
 from .. import core
 from ..bypassed import CHATTER_METHODS, MOVE_COMPUTES, MOVE_INVERSES, get_of_each_kind, protect
@@ -56,6 +56,27 @@ class AccountMove(models.Model):
     # ------------------------------------------------------------------
     # Chatter
     # ------------------------------------------------------------------
+
+    def _message_compute_author(self, author_id=None, email_from=None):
+        # EXTENDS 'mail': the sender of the mails of a batch is looked up once
+        batch = self.env["account.move.send"]._get_turbo_batch()
+        if batch is None or author_id is not None or not email_from:
+            return super()._message_compute_author(author_id, email_from)
+        author = batch.authors.get(email_from)
+        if author is None:
+            author = super()._message_compute_author(author_id, email_from)
+            # of several, Odoo prefers one who follows the invoice
+            if self._is_address_unique(email_from):
+                batch.authors[email_from] = author
+        return author
+
+    def _is_address_unique(self, email):
+        """Whether at most one contact has this address."""
+        address = email_normalize(email, strict=False)
+        # sudo: contacts of other companies count, too
+        partners = self.env["res.partner"].sudo().with_context(active_test=False)
+        domain = [("email_normalized", "=", address)]
+        return bool(address) and partners.search_count(domain, limit=2) < 2
 
     def _log_created(self):
         """Write the creation messages of these new invoices together.

@@ -42,6 +42,8 @@ class TurboBatch(SendBatch):
         #: own, and those that are
         self.addresses = set(documents.partner_id.mapped("email_normalized")) - {False}
         self.known, self.aliases = set(), set()
+        #: {address of the sender: (id of the author, address)}
+        self.authors = {}
         #: messages that wait to be posted together; None: each is posted at once
         self.posts = None
 
@@ -111,13 +113,18 @@ class AccountMoveSend(models.AbstractModel):
             and not self.env["account.move"]._mail_thread_customer
             and not context.get("mail_post_autofollow")
             and not context.get("mail_notify_force_send", True)
+            and not self.env.user._is_public()
         )
 
     @api.model
     def _send_mail(self, move, mail_template, **kwargs):
         # EXTENDS 'account': posted with the others
         batch = self._get_turbo_batch()
-        is_plain = set(kwargs) == MAIL_ARGUMENTS and kwargs["author_id"] and kwargs["email_from"]
+        # without an author, where the sender is nobody's address; None would be looked for
+        is_plain = set(kwargs) == MAIL_ARGUMENTS and None not in (
+            kwargs["author_id"],
+            kwargs["email_from"],
+        )
         if batch is None or batch.posts is None or not is_plain:
             return super()._send_mail(move, mail_template, **kwargs)
         arguments = self._prepare_post_arguments(mail_template, kwargs)

@@ -15,6 +15,13 @@ class ResPartner(models.Model):
             ranks[field, partner.id] = ranks.get((field, partner.id), 0) + n
         return None
 
+    def signup_prepare(self, signup_type="signup"):
+        # EXTENDS 'auth_signup': the customers of a batch are prepared together
+        batch = self.env["account.move.send"]._get_turbo_batch()
+        if batch and all(partner.signup_type == signup_type for partner in self):
+            return True
+        return super().signup_prepare(signup_type)
+
     @api.model
     def _increase_ranks(self, ranks):
         """Increase ranks, {(field, partner id): by how much}, with few calls."""

@@ -1,3 +1,4 @@
+from contextlib import contextmanager
 from unittest.mock import patch
 
 from freezegun import freeze_time
@@ -98,41 +99,56 @@ class TestPosting(SendingCommon):
     def _compare(self, run):
         """Queue them in both ways; return what differs and what was written."""
         moves = run.document_ids.move_id
-        savepoint = self.env.cr.savepoint()
-        self._change_core("account.move.send._send_mail")
-        self.assertEqual(self._queue(run), 0)
-        plain = read_rows(moves)
-        savepoint.close(rollback=True)
-        self._restore_core()
-        self.assertEqual(self._queue(run), len(moves))
-        bulk = read_rows(moves)
-        return get_differences(plain, bulk), bulk
+        rows = []
+        for is_plain in (True, False):
+            savepoint = self.env.cr.savepoint()
+            with self._changed_core(is_plain and "account.move.send._send_mail"):
+                self.assertEqual(self._queue(run), 0 if is_plain else len(moves))
+            rows.append(read_rows(moves))
+            savepoint.close(rollback=True)
+        return get_differences(*rows), rows[1]
 
-    def _change_core(self, name):
-        changed = {name: core.REPEATED[name]._replace(hashes=("other",))}
-        self._patches = [
+    @contextmanager
+    def _changed_core(self, name):
+        """Pretend that this method of Odoo, if any, differs from what was read."""
+        changed = {name: core.REPEATED[name]._replace(hashes=("other",))} if name else {}
+        with (
             patch.object(core, "REPEATED", {**core.REPEATED, **changed}),
             patch.object(self.env.registry, "_invoice_run_changed", None),
-        ]
-        for item in self._patches:
-            item.start()
-            self.addCleanup(item.stop)
-
-    def _restore_core(self):
-        for item in self._patches:
-            item.stop()
+        ):
+            yield
 
     def test_same_rows(self):
         run = self._make_run_of_kinds()
+        count = len(run.document_ids)
+        # from the address of a contact, and from that of nobody
+        self.env["ir.config_parameter"].set_param("auth_signup.invitation_scope", "b2c")
+        for sender, has_author in ((self.clerk.email, True), ("nobody@example.com", False)):
+            self.template.email_from = sender
+            self.env.flush_all()
+            differences, rows = self._compare(run)
+            self.assertFalse(differences)
+            # and there was something to compare
+            self.assertEqual(len(rows["mail_mail"]), count + 1)  # two with a user, one in an inbox
+            self.assertEqual(len(rows["ir_attachment"]), 2 * count)
+            self.assertIn("inbox", {row["notification_type"] for row in rows["mail_notification"]})
+            authors = {row["author_id"] for row in rows["mail_message"][-1:]}
+            self.assertEqual(authors, {self.clerk.partner_id.id if has_author else None})
+            states = {row["send_state"] for row in rows["invoice_run_document"]}
+            self.assertEqual(states, {"pending"})
+            signups = {row["signup_type"] for row in rows["res_partner"]}
+            self.assertEqual(signups, {"signup", None}, "users need not sign up")
+
+    def test_sender_of_two_contacts(self):
+        """Of two contacts with the sender's address Odoo takes one who follows the invoice."""
+        self._make_partner("Sender", "sender@example.com")
+        second = self._make_partner("Sender too", "sender@example.com")
+        self.template.email_from = "sender@example.com"
+        run = self._make_run_of_kinds()
+        run.document_ids[1].move_id.message_subscribe(second.ids)
         differences, rows = self._compare(run)
         self.assertFalse(differences)
-        # and there was something to compare
-        count = len(run.document_ids)
-        self.assertEqual(count, 8)
-        self.assertEqual(len(rows["mail_mail"]), count + 1)  # two with a user, one in an inbox
-        self.assertEqual(len(rows["ir_attachment"]), 2 * count)
-        self.assertIn("inbox", {row["notification_type"] for row in rows["mail_notification"]})
-        self.assertEqual(set(run.document_ids.mapped("send_state")), {"pending"})
+        self.assertEqual(len({row["author_id"] for row in rows["mail_message"]}), 4)
 
     def test_pictures_in_the_text(self):
         """Odoo changes the text where it shows what is attached."""

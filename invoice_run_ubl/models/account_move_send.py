@@ -9,6 +9,16 @@ from odoo.tools.pdf import NameObject, OdooPdfFileReader, OdooPdfFileWriter
 
 #: References to files that are part of the electronic invoice: its PDF is one.
 EMBEDDED = "*[local-name()='AdditionalDocumentReference'][*[local-name()='Attachment']]"
+#: What supporting documents of a CII invoice come after; core always has the parties.
+AGREEMENT = ".//{*}ApplicableHeaderTradeAgreement"
+BEFORE_FILES = (
+    "BuyerTradeParty",
+    "BuyerOrderReferencedDocument",
+    "ContractReferencedDocument",
+    "AdditionalReferencedDocument",
+)
+#: Code of documents that support an invoice, UNTDID 1001.
+SUPPORTING = "916"
 
 
 class AccountMoveSend(models.AbstractModel):
@@ -55,6 +65,35 @@ class AccountMoveSend(models.AbstractModel):
             },
         }
         references[-1].addnext(dict_to_xml(node, nsmap=tree.nsmap))
+        return etree.tostring(tree, xml_declaration=True, encoding="UTF-8")
+
+    def _hook_invoice_document_before_pdf_report_render(self, invoice, invoice_data):
+        # EXTENDS 'account_edi_ubl_cii': the CII of customers who get it; what core puts into the
+        # PDF of all others stays small, since their mail has the file
+        result = super()._hook_invoice_document_before_pdf_report_render(invoice, invoice_data)
+        values = invoice_data.get("ubl_cii_xml_attachment_values")
+        if values and invoice_data.get("invoice_edi_format") == "facturx":
+            annex = self._get_usage_annex(invoice)
+            if annex:
+                values["raw"] = self._embed_in_cii(values["raw"], annex)
+        return result
+
+    @api.model
+    def _embed_in_cii(self, content, annex):
+        """Return the XML with ``annex`` as a supporting document of the invoice (BG-24)."""
+        tree = etree.fromstring(content)
+        agreement = tree.find(AGREEMENT)
+        before = [one for one in agreement if etree.QName(one).localname in BEFORE_FILES]
+        names = {"ram": etree.QName(agreement).namespace}
+        node = etree.Element(f"{{{names['ram']}}}AdditionalReferencedDocument", nsmap=names)
+        for name, text in {
+            "IssuerAssignedID": annex.name,
+            "TypeCode": SUPPORTING,
+            "AttachmentBinaryObject": base64.b64encode(annex.raw).decode(),
+        }.items():
+            etree.SubElement(node, f"{{{names['ram']}}}{name}").text = text
+        node[-1].attrib.update({"mimeCode": annex.mimetype, "filename": annex.name})
+        before[-1].addnext(node)
         return etree.tostring(tree, xml_declaration=True, encoding="UTF-8")
 
     def _hook_invoice_document_after_pdf_report_render(self, invoice, invoice_data):

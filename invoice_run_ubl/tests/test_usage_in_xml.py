@@ -122,6 +122,32 @@ class TestUsageInXml(MeteringCommon):
             for one in files
         }
 
+    def test_cii_has_the_items_of_its_invoice(self):
+        seller = self.company.partner_id
+        seller.write({"email": "billing@example.com", "phone": "+32 2 1234567"})
+        bank = self.env["res.partner.bank"].create(
+            {"acc_number": "BE15001559627230", "partner_id": seller.id}
+        )
+        [move, other] = self._invoice()
+        move.ref = "BUYER-7"
+        (move | other).partner_bank_id = bank
+        self._send([move, other], "facturx")
+        for one in (move, other):
+            annex = one.invoice_run_document_id.usage_annex_id
+            tree = etree.fromstring(one.ubl_cii_xml_id.raw)
+            agreement = tree.find(".//{*}ApplicableHeaderTradeAgreement")
+            [node] = tree.findall(".//{*}AdditionalReferencedDocument")
+            # the last of those that core has, as the schema wants it
+            self.assertEqual(agreement[-1], node)
+            self.assertEqual(node.findtext("{*}IssuerAssignedID"), annex.name)
+            self.assertEqual(node.findtext("{*}TypeCode"), "916")
+            content = node.find("{*}AttachmentBinaryObject")
+            self.assertEqual(dict(content.attrib), {"mimeCode": "text/csv", "filename": annex.name})
+            self.assertEqual(base64.b64decode(content.text), annex.raw)
+        credit = move._reverse_moves([{"invoice_date": "2024-02-01"}], cancel=True)
+        self._send([credit], "facturx")
+        self.assertNotIn(b"AdditionalReferencedDocument", credit.ubl_cii_xml_id.raw)
+
     def test_factur_x_has_the_items_beside_its_xml(self):
         [move, _other] = self._invoice()
         annex = move.invoice_run_document_id.usage_annex_id

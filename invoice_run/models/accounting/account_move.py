@@ -69,6 +69,12 @@ class AccountMove(models.Model):
         for move in self:
             move.billing_contract_ids = move.invoice_line_ids.invoice_run_line_id.contract_id
 
+    def _get_move_lines_to_report(self):
+        # EXTENDS 'account': a minimum that was reached charges nothing, so nobody need read it; the
+        # line is on the invoice because the period is invoiced exactly while that is in force
+        lines = super()._get_move_lines_to_report()
+        return lines.filtered(lambda line: not line._is_idle_bound()) or lines
+
     def _get_usage_page(self):
         """Return what the PDF lists of usage, see ``invoice.run.document``; None: nothing."""
         # sudo: users who print an invoice, and customers, need not see the run that created it

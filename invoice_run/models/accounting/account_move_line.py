@@ -96,6 +96,16 @@ class AccountMoveLine(models.Model):
             return float_compare(self[name], new, precision_digits=9) != 0
         return self[name] != new
 
+    def _is_idle_bound(self):
+        """Whether this is the 0.00 of a minimum that was reached, or of a maximum that was not."""
+        self.ensure_one()
+        if self.display_type != "product" or not self.currency_id.is_zero(self.price_total):
+            return False
+        # sudo: users who print an invoice, and customers, need not see the run that created it
+        line = self.sudo()
+        amount = line.invoice_run_line_id or line.billing_credited_line_id.invoice_run_line_id
+        return amount.is_true_up
+
     def unlink(self):
         # EXTENDS 'account': a deleted invoice line releases its period
         # sudo: users who delete an invoice line need not see the run that created it

@@ -143,6 +143,7 @@ class InvoiceRun(models.Model):
         lines._serialize_shared()
         lines.filtered("corrects_id")._claim()
         lines._update_sources()
+        lines._settle_pools()
 
     # ------------------------------------------------------------------
     # Grouping

@@ -128,6 +128,7 @@ class InvoiceRunLine(models.Model):
             lines.invalidate_recordset(["is_claimed"])
             raise UserError(lines._get_claim_conflict_message()) from error
         lines._update_sources()
+        lines._update_unsettled()
 
     def _get_claimed_ids(self):
         """Return the ids of what this amount claims: claims are entered in their order."""
@@ -144,6 +145,7 @@ class InvoiceRunLine(models.Model):
         lines.flush_recordset(["is_claimed"])
         lines._follow_usage_claims(False)
         lines._update_sources()
+        lines._update_unsettled()
         # amounts that wait to be recalculated have marked the others already
         lines.filtered(lambda line: not line.is_stale)._mark_sharing_stale()
 

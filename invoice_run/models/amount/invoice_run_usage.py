@@ -1,5 +1,7 @@
-from odoo import fields, models
+from odoo import api, fields, models
 from odoo.tools import SQL
+
+from ..base.scopes import BY_CONTRACT, BY_CUSTOMER, SHARED
 
 
 class InvoiceRunUsage(models.Model):
@@ -87,29 +89,57 @@ class InvoiceRunLine(models.Model):
         metered.invalidate_recordset(["usage_claim_ids"])
 
     def _serialize_shared(self):
-        """Have one transaction at a time create amounts that depend on others of their contract.
+        """Have one transaction at a time create amounts that depend on others.
 
-        Each counts the others that it sees. The row of the contract is written as it is, so that
-        PostgreSQL repeats a transaction that began before another one's end.
+        Each counts those that it sees: of its contract, or of the customer whose contracts share
+        bands. The row of that is written as it is, so that PostgreSQL repeats a transaction that
+        began before another one's end.
 
         :raises psycopg2.errors.SerializationFailure: another one has created some meanwhile
         """
-        bounds = [("contract_id", "in", self.contract_id.ids), ("bound_scope", "=", "contract")]
+        bounds = [("contract_id", "in", self.contract_id.ids), ("bound_scope", "=", BY_CONTRACT)]
         contracts = self.env["billing.contract.line"].search(bounds).contract_id
-        pools = self.filtered(lambda line: line.tariff_id.tier_scope == "contract")
-        contracts |= pools.contract_id
-        if not contracts:
+        pools = self.filtered(lambda line: line.tariff_id.tier_scope in SHARED)
+        shared = pools.filtered(lambda line: (line.pool_key or "").startswith(f"{BY_CUSTOMER}/"))
+        customers = shared._get_pool_customers()
+        self._take_turns(contracts | pools.contract_id | shared._get_orphaned(customers))
+        self._take_turns(customers)
+
+    def _get_pool_customers(self):
+        """Return the customers whose contracts share the bands of these amounts."""
+        owners = {line._get_pool_owner() for line in self}
+        return self.env["res.partner"].browse(owners).exists()
+
+    def _get_pool_owner(self):
+        """Return the id of the customer whose contracts share bands."""
+        return int(self.pool_key.split("/")[1])
+
+    def _get_orphaned(self, customers):
+        """Return the contracts that share bands of these amounts whose customer was merged."""
+        lost = self.filtered(lambda line: line._get_pool_owner() not in customers.ids)
+        if not lost:
+            return self.env["billing.contract"]
+        # sudo: what others invoiced counts, whoever may read their runs
+        held = self.sudo().search([("pool_key", "in", lost.mapped("pool_key"))])
+        return held.contract_id.with_env(self.env)
+
+    @api.model
+    def _take_turns(self, records):
+        """Have this transaction repeated if another one has had ``records`` since it began."""
+        if not records:
             return
         self.env.cr.execute(
             SQL(
                 """
                 WITH locked AS (
-                    SELECT id FROM billing_contract WHERE id = ANY(%s) ORDER BY id FOR UPDATE
+                    SELECT id FROM %(table)s WHERE id = ANY(%(ids)s) ORDER BY id
+                       FOR NO KEY UPDATE
                 )
-                UPDATE billing_contract contract SET write_date = contract.write_date
-                  FROM locked WHERE locked.id = contract.id
+                UPDATE %(table)s record SET write_date = record.write_date
+                  FROM locked WHERE locked.id = record.id
                 """,
-                contracts.ids,
+                table=SQL.identifier(records._table),
+                ids=records.ids,
             ),
             log_exceptions=False,
         )

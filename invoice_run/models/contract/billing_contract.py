@@ -8,6 +8,7 @@ from odoo.tools import format_date
 
 from ...engine import periods
 from ...engine.charge import Charge, NotBillable
+from ...memory import remembering
 from ..base.possible_dates import check_years
 from ..base.states import CONTRACT_BILLED
 
@@ -672,10 +673,24 @@ class BillingContract(models.Model):
         Contracts that may not be invoiced yield nothing, those that cannot be yield an exception.
         """
         billable = self.filtered(lambda contract: contract.state in CONTRACT_BILLED)
-        claims = billable.line_ids._get_taken_spans()
         usage = billable._get_own_usage(target).grouped("contract_id")
-        for contract in billable:
-            run = contract._new_preview_run(target)
+        # not while the caller does something with them: what is remembered may change then
+        with remembering(self.env):
+            items = list(billable._collect_due_contracts(target, usage))
+        yield from items
+
+    def _collect_due_contracts(self, target, usage):
+        """Yield what :meth:`_collect_due` does, of contracts that are invoiced.
+
+        :param usage: {contract: its open items up to ``target``}
+        """
+        claims = self.line_ids._get_taken_spans()
+        runs = {company: self._new_preview_run(company, target) for company in self.company_id}
+        if self == self._origin:
+            for company, contracts in self.grouped("company_id").items():
+                contracts._read_metered_ahead(runs[company], claims)
+        for contract in self:
+            run = runs[contract.company_id]
             yield from contract._collect_contract_charges(run, claims)
             yield from usage.get(contract._origin, self.env["billing.usage"])._collect_charges(run)
 
@@ -688,9 +703,9 @@ class BillingContract(models.Model):
         domain &= Domain("date", "<=", target) & Domain("contract_line_id", "=", False)
         return self.env["billing.usage"].search(domain)
 
-    def _new_preview_run(self, target):
-        """Return a run in memory that invoices this contract as it is set, up to ``target``."""
-        company = self.company_id
+    @api.model
+    def _new_preview_run(self, company, target):
+        """Return a run in memory that invoices contracts as they are set, up to ``target``."""
         scenario = self.env["billing.scenario"].new({"company_id": company.id})
         return self.env["invoice.run"].new(
             {
@@ -807,6 +822,7 @@ class BillingContract(models.Model):
         claims = contracts.line_ids._get_taken_spans()
         contracts.line_ids.fetch(["tax_ids"])
         contracts._read_metered_ahead(run, claims)
+        contracts._read_customer_pools_ahead(run, claims)
         yield from contracts._collect_records(
             run, lambda contract: contract._collect_contract_charges(run, claims)
         )

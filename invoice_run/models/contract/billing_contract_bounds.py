@@ -1,6 +1,7 @@
 """A minimum, a maximum or a commitment of a whole contract: a price line that trues it up."""
 
 from collections import defaultdict
+from contextlib import suppress
 from fractions import Fraction
 from typing import NamedTuple
 
@@ -11,13 +12,13 @@ from odoo.tools import format_date
 
 from ...engine import ledger, periods, tariff
 from ...engine.charge import get_charges
+from ...memory import remember
+from ..base.scopes import BY_CONTRACT
 from ..base.states import CONTRACT_BILLED, DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
 from .billing_contract_commitment import FIRST_TRUE_UP
 from .billing_contract_metering import Rating
 from .billing_contract_timeline import Planned
 
-#: Scope of bounds that are those of all price lines of a contract.
-CONTRACT = "contract"
 NOTHING = Fraction()
 
 
@@ -157,7 +158,7 @@ class BillingContractLine(models.Model):
 
     def _bounds_contract(self):
         """Whether this line has the minimum, maximum or commitment of its contract."""
-        return self.bound_scope == CONTRACT
+        return self.bound_scope == BY_CONTRACT
 
     def _is_counted(self):
         """Whether what this line charges counts for the bounds of its contract."""
@@ -189,7 +190,7 @@ class BillingContractLine(models.Model):
 
         :param used: see :meth:`_rate_bounds`
         """
-        held = self._find_holding_amounts([span])
+        held = self._get_holding_amounts(span)
         held = held.filtered(lambda amount: amount.late_number < FIRST_TRUE_UP)
         billed = self._get_billed_of(held, span)
         amount, bounded = self._rate_bounds(terms, span, used, billed.values())
@@ -237,14 +238,14 @@ class BillingContractLine(models.Model):
     def _get_bound_forecast(self, terms, spans):
         """Yield what each of ``spans`` will come to, given the forecast of the other lines.
 
-        Amounts are without the taxes in their prices, as in the forecast.
+        With the taxes in the prices, as minimum and maximum are compared with prices.
         """
         for span in spans:
             used = NOTHING
             for line in self.contract_id.line_ids.filtered(lambda line: line._is_counted()):
                 part = span.clip(line._get_first_day(), line._get_last_day())
                 parts = list(terms.grid.cut(part)) if part else []
-                used += sum(map(periods.exact, line._get_forecast_amounts(terms, parts)), NOTHING)
+                used += sum(map(periods.exact, line._get_forecast_prices(terms, parts)), NOTHING)
             yield float(self._rate_bounds(terms, span, used)[0])
 
     def _get_bound_texts(self):
@@ -331,7 +332,8 @@ class BillingContract(models.Model):
             if not self._is_open_in(span, claims, here):
                 yield span
         days = [periods.Span(vals["billing_date_from"], vals["billing_date_to"]) for vals in here]
-        if claimed and days:
+        days = [one for one in days if any(span.clip(*one) for span in claimed)]
+        if days:
             billed = holder._find_holding_amounts(days).filtered(lambda one: not one.late_number)
             for amount in billed.sorted("period_from"):
                 span = periods.Span(amount.period_from, amount.period_to)
@@ -356,12 +358,28 @@ class BillingContract(models.Model):
 
     def _find_counted(self, span):
         """Return the amounts in force of the lines that count, of days in ``span``."""
+        found = remember(
+            self.env, ("counted", self.id, span), lambda: self._find_all_counted([span])
+        )
+        return found.filtered(
+            lambda amount: (
+                amount.contract_id == self
+                and amount.billing_date_from <= span.date_to
+                and amount.billing_date_to >= span.date_from
+            )
+        )
+
+    def _find_all_counted(self, spans):
+        """Return the amounts in force of the lines that count of these contracts, within ``spans``.
+
+        Also some of the days between these.
+        """
         counted = self.line_ids.filtered(lambda line: line._is_counted())
         in_force = Domain("is_claimed", "=", True) | Domain("superseded_by_id", "!=", False)
         return self.env["invoice.run.line"].search(
             Domain("contract_line_id", "in", counted.ids)
-            & Domain("billing_date_from", "<=", span.date_to)
-            & Domain("billing_date_to", ">=", span.date_from)
+            & Domain("billing_date_from", "<=", max(span.date_to for span in spans))
+            & Domain("billing_date_to", ">=", min(span.date_from for span in spans))
             & (in_force | Domain("is_applied", "=", True))
         )
 
@@ -374,8 +392,9 @@ class BillingContract(models.Model):
         """
         counted = [self._count_vals(vals) for vals in here if with_terms or not _is_of_term(vals)]
         amounts = self._find_counted(span)
-        lines = amounts.contract_line_id
-        billed = self.env["billing.ledger"]._get_billed_lines(lines) if lines else {}
+        billed = {}
+        if amounts:
+            billed = remember(self.env, ("counted ledger", self.id), self._read_counted_ledger)
         counted += [
             self._count_amount(amount, billed)
             for amount in amounts
@@ -383,6 +402,43 @@ class BillingContract(models.Model):
         ]
         shares = (one.money * self._get_part_in(span, one) for one in counted if one.money)
         return sum(shares, NOTHING)
+
+    def _read_counted_ledger(self):
+        """Return the :class:`ledger.BilledLine` of the lines that count of these contracts."""
+        counted = self.line_ids.filtered(lambda line: line._is_counted())
+        return self.env["billing.ledger"]._get_billed_lines(counted)
+
+    def _find_bounds_due(self, run, claims):
+        """Return (price line, span) of the bounds that can be due of these contracts."""
+        due = []
+        for line in self.line_ids.filtered(lambda line: line._bounds_contract()):
+            with suppress(ValueError):  # an exception of the run reports impossible dates
+                terms = line.contract_id._get_billing_terms(run)
+                skip = run.skip_before or None
+                spans = line._get_metered_spans(terms, claims[line.id], run.target_date, skip)
+                due += [(line, span) for span in spans]
+        return due
+
+    def _read_bounds_ahead(self, pairs):
+        """Remember what counts for bounds, and what its invoices say, read for all contracts.
+
+        :param pairs: (price line, period or term), of lines with bounds and others
+        """
+        spans = defaultdict(list)
+        for line, span in pairs:
+            if line._bounds_contract():
+                spans[line.contract_id].append(span)
+        if not spans:
+            return
+        contracts = self.browse().union(*spans)
+        found = contracts._find_all_counted([one for own in spans.values() for one in own])
+        billed = found.contract_id._read_counted_ledger()
+        by_contract = found.grouped("contract_id")
+        for contract, own in spans.items():
+            amounts = by_contract.get(contract, found.browse())
+            remember(self.env, ("counted ledger", contract.id), lambda: billed)
+            for span in own:
+                remember(self.env, ("counted", contract.id, span), lambda found=amounts: found)
 
     def _count_amount(self, amount, billed_lines):
         """Return an amount of a run as :class:`Counted`.
@@ -433,7 +489,7 @@ class InvoiceRunLine(models.Model):
         # sudo: the runs of others count as well
         lines = self.env["billing.contract.line"].sudo()
         holders = lines.search(
-            [("contract_id", "in", self.contract_id.ids), ("bound_scope", "=", CONTRACT)]
+            [("contract_id", "in", self.contract_id.ids), ("bound_scope", "=", BY_CONTRACT)]
         )
         if not holders:
             return self.browse()

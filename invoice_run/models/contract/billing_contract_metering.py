@@ -235,9 +235,10 @@ class BillingContractLine(models.Model):
         )
 
     def _get_late_spans(self, claimed, target, skip_before=None):
-        """Return the periods of a metered line that are invoiced, and have open usage, in order.
+        """Return the periods of a metered line that are invoiced and have something due, in order.
 
-        As they were invoiced: the contract may have got other periods since.
+        It is usage that was reported later, or what is to be settled with others. They are as they
+        were invoiced: the contract may have got other periods since.
         """
         days = [
             day
@@ -245,12 +246,14 @@ class BillingContractLine(models.Model):
             if any(span.date_from <= day <= span.date_to for span in claimed)
         ]
         billed = self._get_billed_periods(days) if days else []
-        return [
+        late = [
             span
             for span in billed
             if (not skip_before or span.date_to >= skip_before)
             and any(span.date_from <= day <= span.date_to for day in days)
         ]
+        unsettled = self._get_unsettled_spans(target, skip_before)
+        return sorted({*late, *unsettled}) if unsettled else late
 
     def _get_billed_periods(self, days):
         """Return this line's periods that are invoiced or claimed around ``days``, in order."""
@@ -568,7 +571,9 @@ class BillingContractLine(models.Model):
         if self.tariff_id.included_quantity:
             included = self._get_quantity_text(self.env, self.tariff_id.included_quantity)
             texts.insert(0, self.env._("included: %(quantity)s", quantity=included))
-        if self._shares_bands():
+        if self._shares_with_customer():
+            texts.append(self.env._("for all contracts with this tariff together"))
+        elif self._shares_bands():
             texts.append(self.env._("for all price lines of this tariff together"))
         return texts
 
@@ -599,11 +604,17 @@ class BillingContractLine(models.Model):
     def _get_measure_text(self, env, rating):
         measure = rating.measure
         quantity = self._get_quantity_text(env, measure.quantity)
+        before = self._get_quantity_before(rating)
+        if rating.billed and self._shares_bands() and before == float(measure.quantity):
+            return env._(
+                "Usage as invoiced: %(quantity)s. What was counted with it has changed",
+                quantity=quantity,
+            )
         if rating.billed:
             return env._(
                 "Usage reported later: %(quantity)s instead of %(before)s",
                 quantity=quantity,
-                before=self._get_quantity_text(env, self._get_quantity_before(rating)),
+                before=self._get_quantity_text(env, before),
             )
         return env._(
             "Usage: %(quantity)s (items: %(count)s)", quantity=quantity, count=measure.count
@@ -673,6 +684,7 @@ class BillingContractLine(models.Model):
             "analytic_distribution": self.analytic_distribution,
             "is_metered": True,
             "rated_quantity": float(rating.measure.quantity),
+            "pool_key": self._get_pool_key(terms, span),
             "late_number": self._get_next_number(rating) if is_late else 0,
         }
 
@@ -698,12 +710,13 @@ class BillingContract(models.Model):
 
     @api.model
     def _get_late_domain(self, run):
-        """Return the contracts with usage that came after its period was invoiced.
+        """Return the contracts with usage that came after its period was invoiced, or to settle.
 
         As a domain of ids, mostly none, so that others are still found by the index of their dates.
         """
         self.env["billing.usage"].flush_model(["contract_line_id", "state", "date"])
         self.env["billing.contract.line"].flush_model(["invoiced_until", "is_metered"])
+        self.env["invoice.run.line"].flush_model(["is_unsettled", "is_claimed"])
         rows = self.env.execute_query(
             SQL(
                 """
@@ -713,6 +726,10 @@ class BillingContract(models.Model):
                         WHERE usage.contract_line_id = line.id AND usage.state = 'open'
                           AND usage.date <= LEAST(line.invoiced_until, %(target)s)
                           AND line.invoiced_until IS NOT NULL)
+                 UNION
+                SELECT contract_id FROM invoice_run_line
+                 WHERE is_unsettled AND is_claimed AND company_id = %(company)s
+                   AND period_to <= %(target)s
                 """,
                 company=run.company_id.id,
                 target=run.target_date,
@@ -737,9 +754,13 @@ class BillingContract(models.Model):
         # one by one, because a bad contract must not stop the others
         if not lines or self.env.context.get("invoice_run_isolate"):
             return
+        bounds = self._find_bounds_due(run, claims)
         days = lines._read_usage_days(run.target_date)
+        shared = lines.filtered(lambda line: line._shares_bands())
+        unsettled = shared._find_unsettled_spans() if shared else {}
         for line in lines:
             remember(self.env, ("usage days", line.id, run.target_date), lambda: days)
+            remember(self.env, ("unsettled", line.id), lambda: unsettled)
         late = lines.browse(days)
         if late:
             found = late._find_billed_periods([day for some in days.values() for day in some])
@@ -748,7 +769,10 @@ class BillingContract(models.Model):
         due = [pair for contract in self for pair in contract._find_metered_due(run, claims)]
         if due:
             lines._read_measures_ahead(due)
-            lines._read_holding_ahead([*due, *self._find_committed_terms(run, due)])
+        if due or bounds:
+            terms = self._find_committed_terms(run, [*due, *bounds])
+            lines._read_holding_ahead([*due, *bounds, *terms])
+            self._read_bounds_ahead([*bounds, *terms])
             self._read_pools_ahead(run, due)
 
     def _find_metered_due(self, run, claims):
@@ -772,6 +796,8 @@ class BillingContract(models.Model):
         ratings = self._rate_pools(terms, pairs, run)
         for line, span in pairs:
             vals = line._prepare_metered_line_vals(terms, span, position, ratings.get((line, span)))
+            if line._settles_nothing(span, vals, run):
+                continue
             due[line].append((span, vals))
             yield self._prepare_metered_charge(terms, span, vals, document)
         for line, billed in due.items():

@@ -1,19 +1,22 @@
-"""Price lines of a contract that share the bands of a tariff: they are rated by their sum."""
+"""Price lines of a contract or customer that share the bands of a tariff: rated by their sum."""
 
 from collections import defaultdict
 from fractions import Fraction
 
-from odoo import api, models
+from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
 
 from ...engine import periods, tariff
+from ...engine.charge import get_charges
 from ...memory import remember
-from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN, DOCUMENT_SETTLED
+from ..base.scopes import BY_CUSTOMER, SHARED
+from ..base.states import CONTRACT_BILLED, DOCUMENT_LEFT_OUT, DOCUMENT_OPEN, DOCUMENT_SETTLED
 from .billing_contract_metering import Pool, Rating
 
-#: Scope of a tariff whose bands the price lines of a contract share.
-SHARED = "contract"
+#: In the context: contracts are looked at without the others of their customer. An object, because
+#: over RPC nobody can send one.
+ALONE = object()
 
 
 class BillingTariff(models.Model):
@@ -49,7 +52,7 @@ class BillingTariff(models.Model):
 
 
 class BillingContractLine(models.Model):
-    """What the price lines of a contract cost together, and what each of them is charged.
+    """What the price lines of a contract or customer cost together, and what each is charged.
 
     All that was measured by the lines with the tariff in a billing period enters the bands
     together. What is due is the rating of that sum, rounded once, less what was invoiced of it; the
@@ -61,14 +64,17 @@ class BillingContractLine(models.Model):
     _inherit = "billing.contract.line"
 
     def _shares_bands(self):
-        return self.is_metered and self.tariff_id.tier_scope == SHARED
+        return self.is_metered and self.tariff_id.tier_scope in SHARED
+
+    def _shares_with_customer(self):
+        return self.is_metered and self.tariff_id.tier_scope == BY_CUSTOMER
 
     def _check_shared_bands(self):
         """Refuse settings that a price line with a shared tariff cannot have.
 
         :raises ValidationError: says why
         """
-        if self.tariff_id.tier_scope != SHARED:
+        if self.tariff_id.tier_scope not in SHARED:
             return
         if not self.is_metered or self.minimum_amount or self.maximum_amount:
             raise ValidationError(
@@ -87,6 +93,26 @@ class BillingContractLine(models.Model):
         period = terms.grid.period(terms.grid.index(span.date_from))
         return period if span.clip(*period) == span else span
 
+    def _get_pool_key(self, terms, span):
+        """Return the name of the pool that ``span`` of this line enters; False without one.
+
+        What was invoiced of a period stays in its pool, and usage reported later enters that: also
+        where the contract has another customer or other periods since.
+        """
+        if not self._shares_bands():
+            return False
+        held = self._get_rated_amounts(span).filtered(
+            lambda amount: amount.pool_key and amount.tariff_id == self.tariff_id
+        )
+        return held[:1].pool_key or self._get_new_pool_key(self._get_pool_period(terms, span))
+
+    def _get_new_pool_key(self, period):
+        """Return the name of the pool of ``period`` of this line as its contract is now."""
+        record, scope = self.tariff_id, self.tariff_id.tier_scope
+        contract = self.contract_id
+        owner = contract.commercial_partner_id if scope == BY_CUSTOMER else contract
+        return f"{scope}/{owner._origin.id}/{record.id}/{period.date_from}/{period.date_to}"
+
     def _get_part(self, measure):
         return tariff.Part(measure, periods.exact(self.discount) / 100)
 
@@ -95,16 +121,47 @@ class BillingContractLine(models.Model):
 
         It is what would be charged if all lines were invoiced together.
         """
-        lines = self.contract_id._get_pool_lines(self.tariff_id)
+        lines = self._get_sharing_lines(span)
+        ratings = remember(
+            self.env, ("shares", lines._ids, span), lambda: self._rate_shares(lines, span)
+        )
+        return ratings.get(self) or self._rate_shares(self, span)[self]
+
+    def _rate_shares(self, lines, span):
+        """Return {price line: :class:`Rating`} of those of ``lines`` with days in ``span``."""
         days = {line: span.clip(line._get_first_day(), line._get_last_day()) for line in lines}
-        days = {line: part for line, part in days.items() if part}
-        measures = {line: line._get_measure(part) for line, part in days.items()}
+        measures = {line: line._get_measure(part) for line, part in days.items() if part}
         if len(measures) < 2:
             measures = {self: self._get_measure(span)}
         pool = self._get_pool([line._get_part(measure) for line, measure in measures.items()])
         shares = self._split_due(pool, [(line, one.quantity) for line, one in measures.items()])
-        amount = shares[list(measures).index(self)]
-        return Rating(measures[self], amount, {}, amount, pool)
+        return {
+            line: Rating(measures[line], share, {}, share, pool)
+            for line, share in zip(measures, shares, strict=True)
+        }
+
+    def _get_sharing_lines(self, span):
+        """Return the price lines that share bands with this one in ``span``, itself among them."""
+        if not self._shares_with_customer():
+            return self.contract_id._get_pool_lines(self.tariff_id)
+        period = self._get_pool_period(self.contract_id._get_billing_terms(), span)
+        key = self._get_new_pool_key(period)
+        return remember(self.env, ("sharing", key), lambda: self._find_sharing_lines(key, period))
+
+    def _find_sharing_lines(self, key, period):
+        contracts = self.contract_id._find_customer_contracts(
+            Domain("state", "in", CONTRACT_BILLED)
+        )
+        lines = (contracts | self.contract_id)._get_pool_lines(self.tariff_id)
+        return lines.filtered(lambda line: line._enters_pool(key, period))
+
+    def _enters_pool(self, key, period):
+        """Whether usage of this line in ``period`` enters this pool, by the contract as it is."""
+        try:
+            grid = self.contract_id._get_billing_terms().grid
+        except ValueError:  # impossible dates: the runs report it
+            return False
+        return self._get_new_pool_key(grid.period(grid.index(period.date_from))) == key
 
     def _get_pool(self, parts, before=Fraction()):
         whole = tariff.rate_together(self._get_tariff(), parts)
@@ -123,11 +180,10 @@ class BillingContractLine(models.Model):
     def _get_pool_texts(self, env, rating):
         """Return the explanation of this line's share for the invoice line."""
         pool = rating.pool
-        whole = env._(
-            "all price lines of this tariff: %(quantity)s",
-            quantity=self._get_quantity_text(env, pool.measure.quantity),
-        )
-        texts = [whole]
+        quantity = self._get_quantity_text(env, pool.measure.quantity)
+        texts = [env._("all price lines of this tariff: %(quantity)s", quantity=quantity)]
+        if self._shares_with_customer():
+            texts = [env._("all contracts with this tariff: %(quantity)s", quantity=quantity)]
         if self.tariff_id.included_quantity:
             included = self._get_quantity_text(env, self.tariff_id.included_quantity)
             texts.append(env._("included: %(quantity)s", quantity=included))
@@ -146,12 +202,12 @@ class BillingContractLine(models.Model):
 
 
 class BillingContract(models.Model):
-    """The pools of a contract: what is invoiced of them now, and what was before."""
+    """The pools of a contract or customer: what is invoiced of them now, and what was before."""
 
     _inherit = "billing.contract"
 
     def _get_pool_lines(self, tariff_record):
-        """Return the price lines of this contract that share the bands of this tariff."""
+        """Return the price lines of these contracts that share the bands of this tariff."""
         return self.line_ids.filtered(
             lambda line: line.is_metered and line.tariff_id == tariff_record
         )
@@ -164,12 +220,89 @@ class BillingContract(models.Model):
         pools = defaultdict(list)
         for line, span in pairs:
             if line._shares_bands() and not self._is_left_out(line, span, run):
-                period = line._get_pool_period(terms, span)
-                pools[line.tariff_id, period].append((line, span))
+                pools[line._get_pool_key(terms, span)].append((line, span))
         ratings = {}
-        for (tariff_record, period), due in pools.items():
-            ratings.update(self._rate_pool(tariff_record, period, due))
+        for key, own in pools.items():
+            rated = self._rate_pool_of(key, own, run)
+            ratings.update({pair: rated[pair] for pair in own if pair in rated})
         return ratings
+
+    # ------------------------------------------------------------------
+    # Contracts of one customer
+    # ------------------------------------------------------------------
+
+    def _rate_pool_of(self, key, own, run):
+        """Return {(price line, span): :class:`Rating`} of what ``run`` invoices of a pool.
+
+        :param own: (price line, span) of this contract
+        """
+        is_alone = self.env.context.get("invoice_run_pools") is ALONE
+        if is_alone or not own[0][0]._shares_with_customer():
+            return self._rate_pool(key, own)
+        payer = self.commercial_partner_id
+        pools = remember(
+            self.env, ("customer pools", run.id, payer.id), lambda: self._find_customer_pools(run)
+        )
+        pooled = pools.get(key, {})
+        if all(pair in pooled for pair in own):
+            # once for all contracts, in an order that does not depend on them
+            return remember(
+                self.env,
+                ("pool rating", run.id, payer.id, key),
+                lambda: self._rate_pool(key, list(pooled)),
+            )
+        others = [pair for pair in pooled if pair[0].contract_id != self._origin]
+        return self._rate_pool(key, [*own, *others])
+
+    def _find_customer_pools(self, run):
+        """Return what :meth:`_collect_customer_pools` says of all contracts of this customer."""
+        contracts = self._find_customer_contracts(self._get_run_domain(run))
+        claims = contracts.line_ids._get_taken_spans()
+        return contracts._collect_customer_pools(run, claims)
+
+    def _find_customer_contracts(self, domain):
+        """Return the contracts of this customer that share bands, in order."""
+        shared = Domain("is_metered", "=", True) & Domain("tariff_id.tier_scope", "=", BY_CUSTOMER)
+        domain &= Domain("company_id", "=", self.company_id.id)
+        domain &= Domain("commercial_partner_id", "=", self.commercial_partner_id.id)
+        return self.search(domain & Domain("line_ids", "any", shared), order="name, id")
+
+    def _collect_customer_pools(self, run, claims):
+        """Return {pool key: {(price line, span): True}} that ``run`` invoices of these contracts.
+
+        Each is calculated on its own first: what cannot be invoiced does not count for others, nor
+        does what somebody excluded.
+        """
+        lines = {line.id: line for line in self.line_ids}
+        alone = self.with_context(invoice_run_pools=ALONE)
+        items = alone._collect_records(
+            run, lambda contract: contract._collect_contract_charges(run, claims)
+        )
+        pools = defaultdict(dict)
+        for charge in get_charges(list(items)):
+            line = lines.get(charge.line.get("contract_line_id"))
+            if not charge.line.get("pool_key") or not line._shares_with_customer():
+                continue
+            span = periods.Span(charge.line["period_from"], charge.line["period_to"])
+            if not line.contract_id._is_left_out(line, span, run):
+                pools[charge.line["pool_key"]][line, span] = True
+        return pools
+
+    def _read_customer_pools_ahead(self, run, claims):
+        """Find the pools of the customers of these contracts, all that ``run`` invoices of them."""
+        if self.env.context.get("invoice_run_isolate"):
+            return
+        sharing = self.filtered(
+            lambda contract: any(line._shares_with_customer() for line in contract.line_ids)
+        )
+        if sharing:
+            pools = sharing._collect_customer_pools(run, claims)
+            for payer in sharing.commercial_partner_id:
+                remember(self.env, ("customer pools", run.id, payer.id), lambda: pools)
+
+    # ------------------------------------------------------------------
+    # What a pool comes to
+    # ------------------------------------------------------------------
 
     def _is_left_out(self, line, span, run):
         """Whether somebody excluded this from ``run``, whose amounts are being recalculated."""
@@ -188,12 +321,12 @@ class BillingContract(models.Model):
         }
         return run._get_charge_key(vals) in excluded
 
-    def _rate_pool(self, tariff_record, period, due):
+    def _rate_pool(self, key, due):
         """Return {(price line, span): :class:`Rating`} of ``due``, what is invoiced of a pool now.
 
         Empty where a line is alone: it is rated by itself.
         """
-        held = self._get_pool_amounts(tariff_record, period, due)
+        held = self._get_pool_amounts(key, due)
         before = self._get_parts_before(held, due)
         if len(due) + len(before) < 2:
             return {}
@@ -201,21 +334,27 @@ class BillingContract(models.Model):
         measures = {(one, span): one._get_measure(span) for one, span in due}
         parts = [one._get_part(measure) for (one, _span), measure in measures.items()]
         parts += [one._get_part(measure) for (one, _span), measure in before.items()]
-        billed = {}
-        for one, amounts in held.grouped("contract_line_id").items():
-            billed |= one._get_billed_of(amounts, period)
+        own = {(one, span): one._get_billed_usage(span) for one, span in due}
+        billed = self._get_billed_of_pool(held)
+        for values in own.values():
+            billed |= values
         pool = line._get_pool(parts, sum(billed.values(), Fraction()))
-        own = {pair: self._get_own_billed(billed, *pair) for pair in due}
-        shares = line._split_due(pool, self._get_new_quantities(measures, own))
+        news = self._get_new_quantities(measures, own)
+        if not any(quantity for _line, quantity in news):
+            news = [(one, measure.quantity) for (one, _span), measure in measures.items()]
+        shares = line._split_due(pool, news)
         return {
             pair: Rating(measures[pair], share, own[pair], share, pool)
             for pair, share in zip(due, shares, strict=True)
         }
 
-    def _get_own_billed(self, billed, line, span):
-        """Return those of ``billed`` that hold usage of this line in ``span``."""
-        amounts = line._get_rated_amounts(span)
-        return {amount: value for amount, value in billed.items() if amount in amounts}
+    def _get_billed_of_pool(self, held):
+        """Return {amount: what it invoiced, exact} of the amounts of a pool."""
+        billed = {}
+        for line, amounts in held.grouped("contract_line_id").items():
+            days = amounts.mapped("period_from"), amounts.mapped("period_to")
+            billed |= line._get_billed_of(amounts, periods.Span(min(days[0]), max(days[1])))
+        return billed
 
     def _get_new_quantities(self, measures, own):
         """Return (price line, what is measured and not invoiced yet) of what is due."""
@@ -227,28 +366,27 @@ class BillingContract(models.Model):
             for (line, span), measure in measures.items()
         ]
 
-    def _get_pool_amounts(self, tariff_record, period, due):
-        """Return the amounts that hold usage of a pool in ``period``, and will be invoiced so.
+    def _get_pool_amounts(self, key, due):
+        """Return the amounts that hold usage of a pool, and will be invoiced so.
 
-        Amounts that have changed are recalculated, and count these, so they do not count here. Nor
-        do amounts of periods other than the present ones.
+        Amounts that have changed are recalculated, and count these, so they do not count here.
         """
         rated = [line for line, _span in due]
-        lines = self._get_pool_lines(tariff_record)
-        found = remember(
-            self.env,
-            ("pool", self.id, period),
-            lambda: self.line_ids._find_holding_amounts([period]),
-        )
+        found = remember(self.env, ("pool", key), lambda: self._find_pool_amounts([key]))
         return found.filtered(
             lambda amount: (
-                amount.contract_line_id in lines
-                and not amount.is_true_up
-                and period.clip(amount.period_from, amount.period_to)
-                == (amount.period_from, amount.period_to)
+                amount.pool_key == key
                 and (amount.contract_line_id in rated or not amount._is_to_be_renewed())
             )
         )
+
+    @api.model
+    def _find_pool_amounts(self, keys):
+        """Return the amounts of runs that hold usage of these pools."""
+        # sudo: what others invoiced counts, whoever may read their runs
+        amounts = self.env["invoice.run.line"].sudo()
+        found = amounts.search([("pool_key", "in", list(keys)), ("is_claimed", "=", True)])
+        return found.with_env(self.env)
 
     def _get_parts_before(self, held, due):
         """Return {(price line, span): ``tariff.Measure``} of what is invoiced and not due again."""
@@ -265,26 +403,30 @@ class BillingContract(models.Model):
 
         :param pairs: (price line, span) that ``run`` invoices
         """
-        wanted = defaultdict(set)
-        for line, span in pairs:
-            if line._shares_bands():
-                terms = line.contract_id._get_billing_terms(run)
-                wanted[line.contract_id].add(line._get_pool_period(terms, span))
-        if not wanted:
+        keys = {
+            line._get_pool_key(line.contract_id._get_billing_terms(run), span)
+            for line, span in pairs
+            if line._shares_bands()
+        }
+        if not keys:
             return
-        lines = self.browse().union(*wanted).line_ids
-        holding = lines._find_holding_amounts(sorted(set().union(*wanted.values())))
-        by_contract = holding.grouped("contract_id")
-        for contract, spans in wanted.items():
-            own = by_contract.get(contract, holding.browse())
-            for period in spans:
-                remember(self.env, ("pool", contract.id, period), lambda found=own: found)
+        by_key = self._find_pool_amounts(keys).grouped("pool_key")
+        for key in keys:
+            own = by_key.get(key, self.env["invoice.run.line"])
+            remember(self.env, ("pool", key), lambda found=own: found)
 
 
 class InvoiceRunLine(models.Model):
     """An amount of a pool counts others: a change of these marks it."""
 
     _inherit = "invoice.run.line"
+
+    pool_key = fields.Char(
+        "Shared Bands",
+        readonly=True,
+        index="btree_not_null",
+        help="What usage entered the bands together: whose it is, the tariff, and the days.",
+    )
 
     def _is_to_be_renewed(self):
         return self.is_stale and self.document_id.state in DOCUMENT_OPEN
@@ -299,34 +441,20 @@ class InvoiceRunLine(models.Model):
 
     def _find_counting_shares(self):
         """Return the open shares of pools that counted some of these."""
-        shared = self.sudo().filtered(lambda amount: amount._is_of_pool())
+        shared = self.sudo().filtered("pool_key")
         if not shared:
             return self.sudo().browse()
         # sudo: the runs of others count as well
         others = self.sudo().search(
-            Domain("contract_id", "in", shared.contract_id.ids)
-            & Domain("tariff_id", "in", shared.tariff_id.ids)
+            Domain("pool_key", "in", shared.mapped("pool_key"))
             & Domain("id", "not in", self.ids)
             & Domain("is_stale", "=", False)
             & Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
         )
-        changed = shared.grouped(lambda amount: (amount.contract_id, amount.tariff_id))
+        changed = shared.grouped("pool_key")
         return others.filtered(
-            lambda other: any(
-                other._has_counted(amount)
-                for amount in changed.get((other.contract_id, other.tariff_id), ())
+            lambda other: (
+                other.id > min(changed[other.pool_key].ids)
+                or other.run_id in changed[other.pool_key].run_id
             )
         )
-
-    def _is_of_pool(self):
-        """Whether this amount is the share of a price line that shares bands with others."""
-        return self.is_metered and not self.is_true_up and self.tariff_id.tier_scope == SHARED
-
-    def _has_counted(self, amount):
-        """Whether this amount was calculated with ``amount``, of the same pool."""
-        if not self._is_of_pool() or self.run_id != amount.run_id and self.id < amount.id:
-            return False
-        terms = amount.contract_id._get_billing_terms()
-        span = periods.Span(amount.period_from, amount.period_to)
-        period = amount.contract_line_id._get_pool_period(terms, span)
-        return bool(period.clip(self.period_from, self.period_to))

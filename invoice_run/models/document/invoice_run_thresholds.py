@@ -1,6 +1,8 @@
 from odoo import api, fields, models
 from odoo.fields import Domain
 
+from ..base.scopes import BY_CUSTOMER
+
 
 class InvoiceRun(models.Model):
     """Documents that the limits of the company hold back."""
@@ -68,10 +70,13 @@ class InvoiceRunDocument(models.Model):
         low = self.company_id.invoice_run_min_amount
         small = self.browse()
         if low > 0:
-            # credits are never postponed: neither a credit note nor what corrects a claim
+            # credits are never postponed: neither a credit note nor what corrects a claim; nor is
+            # usage that shares of other documents count
             small = self.filtered(
                 lambda document: (
-                    0 < document.company_amount_total < low and not document.line_ids.corrects_id
+                    0 < document.company_amount_total < low
+                    and not document.line_ids.corrects_id
+                    and BY_CUSTOMER not in document.line_ids.tariff_id.mapped("tier_scope")
                 )
             )
         for documents in small.grouped(lambda document: document._get_limit_key()).values():

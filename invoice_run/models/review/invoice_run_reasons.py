@@ -5,6 +5,7 @@ from odoo import models
 from odoo.tools import formatLang
 
 from ...engine import periods
+from ..base.scopes import BY_CUSTOMER, SHARED
 
 #: Prices that are counted in days, whatever the months are long.
 PRICED_BY_DAY = ("day", "week")
@@ -209,14 +210,19 @@ class InvoiceRunDocument(models.Model):
         """Return why the same usage costs another amount: others reached the bands with it."""
         if change.here.tariff_id != change.before.tariff_id:
             return self._with_rest([], change)
-        if set(change.here.tariff_id.mapped("tier_scope")) != {"contract"}:
+        scopes = set(change.here.tariff_id.mapped("tier_scope"))
+        if not scopes.intersection(SHARED):
             return self._with_rest([], change)
         text = self.env._("usage of other price lines")
+        if BY_CUSTOMER in scopes:
+            text = self.env._("usage of other contracts")
         return [self._new_reason("usage_shared", text, change.amount - change.last)]
 
     def _get_late_reasons(self, change):
         if change.here:
             text = self.env._("usage reported later")
+            if not change.here.usage_claim_ids:
+                text = self.env._("usage that was counted with it has changed")
             return [self._new_reason("late", text, change.amount)]
         text = self.env._("usage reported later, last time")
         return [self._new_reason("late_before", text, -change.last)]

@@ -14,7 +14,7 @@ class BillingTariff(models.Model):
 
     _name = "billing.tariff"
     _description = "Tariff"
-    _inherit = "invoice.run.stale.mixin"
+    _inherit = ["invoice.run.stale.mixin", "invoice.run.import.mixin"]
     _order = "name, id"
     _check_company_auto = True
     _prepares_runs = True
@@ -60,12 +60,15 @@ class BillingTariff(models.Model):
         [
             ("line", "Each price line by itself"),
             ("contract", "All price lines of a contract together"),
+            ("customer", "All contracts of a customer together"),
         ],
         "Bands Are Reached By",
         required=True,
         default="line",
-        help="Price lines of a contract that share the bands also share what is included; each is "
-        "charged its part of the price by its quantity.",
+        help="Price lines that share the bands also share what is included; each is charged its "
+        "part of the price by its quantity. Of a customer, the contracts with the same billing "
+        "period count together. Example: 1.00 up to 10, then 2.00. 10 of one contract and 10 of "
+        "another cost 10.00 each by themselves, together 30.00: 15.00 each.",
     )
     active = fields.Boolean(default=True)
 
@@ -168,6 +171,7 @@ class BillingTariffTier(models.Model):
 
     _name = "billing.tariff.tier"
     _description = "Tariff Band"
+    _inherit = "invoice.run.import.mixin"
     _order = "tariff_id, sequence, id"
 
     tariff_id = fields.Many2one("billing.tariff", required=True, index=True, ondelete="cascade")

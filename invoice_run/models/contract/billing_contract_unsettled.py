@@ -1,0 +1,114 @@
+"""Invoiced shares of bands that counted usage which is not invoiced after all."""
+
+from contextlib import suppress
+from fractions import Fraction
+
+from odoo import api, fields, models
+from odoo.exceptions import UserError
+from odoo.fields import Domain
+
+from ...engine import periods, tariff
+from ...memory import remember
+from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
+
+
+class BillingContractLine(models.Model):
+    """The difference is due by itself where nothing else of the pool is.
+
+    A share that was invoiced stands: it was right when it was approved. What is invoiced next of
+    its pool settles the difference. Where nothing is (the other contract is on hold, was cancelled,
+    or is not invoiced by this run), it is an amount of its own of the lines that were invoiced.
+    """
+
+    _inherit = "billing.contract.line"
+
+    def _get_unsettled_spans(self, target, skip_before=None):
+        """Return the invoiced periods up to ``target`` whose shares have something to settle."""
+        if not self._shares_bands():
+            return []
+        found = remember(self.env, ("unsettled", self.id), self._find_unsettled_spans)
+        return [
+            span
+            for span in found.get(self.id, [])
+            if span.date_to <= target and (not skip_before or span.date_to >= skip_before)
+        ]
+
+    def _find_unsettled_spans(self):
+        """Return {line id: invoiced periods with something to settle} of these lines."""
+        # sudo: what others invoiced counts, whoever may read their runs
+        amounts = self.env["invoice.run.line"].sudo()
+        domain = Domain("contract_line_id", "in", self.ids) & Domain("is_unsettled", "=", True)
+        found = amounts.search(domain & Domain("is_claimed", "=", True))
+        return {
+            line.id: [periods.Span(one.period_from, one.period_to) for one in own]
+            for line, own in found.grouped("contract_line_id").items()
+        }
+
+    def _settles_nothing(self, span, vals, run):
+        """Whether ``vals``, an amount of ``span``, holds no new usage and comes to nothing."""
+        if not vals["late_number"] or vals["amount"]:
+            return False
+        days = self._get_open_usage_days(run.target_date)
+        return not any(span.date_from <= day <= span.date_to for day in days)
+
+
+class BillingContract(models.Model):
+    _inherit = "billing.contract"
+
+    @api.model
+    def _get_pool_difference(self, amounts):
+        """Return what is left to invoice of a pool when only ``amounts``, which hold it, count.
+
+        Nothing where some wait to be recalculated: they settle it.
+        """
+        line = amounts[0].contract_line_id
+        if line.tariff_id != amounts.tariff_id or any(one._is_to_be_renewed() for one in amounts):
+            return Fraction()
+        parts = [
+            one._get_part(measure)
+            for (one, _span), measure in self._get_parts_before(amounts, []).items()
+        ]
+        pool = line._get_pool(parts, sum(self._get_billed_of_pool(amounts).values(), Fraction()))
+        return tariff.get_due(pool.total, [pool.before], periods.exact(line.currency_id.rounding))
+
+
+class InvoiceRunLine(models.Model):
+    _inherit = "invoice.run.line"
+
+    is_unsettled = fields.Boolean(
+        "Share to Settle",
+        readonly=True,
+        help="Its share counted usage that was taken out of its run or whose invoice was reversed.",
+    )
+
+    _unsettled_idx = models.Index("(contract_line_id) WHERE is_unsettled")
+
+    def _update_unsettled(self):
+        """Note which invoiced shares are right no more after a change of these claims."""
+        keys = {amount.pool_key for amount in self.sudo() if amount.pool_key}
+        if not keys:
+            return
+        contracts = self.env["billing.contract"]
+        for amounts in contracts._find_pool_amounts(keys).sudo().grouped("pool_key").values():
+            invoiced = amounts.filtered(lambda amount: amount._is_invoiced_share())
+            if invoiced:
+                difference = Fraction()
+                with suppress(UserError):  # the next run that rates the pool says what is wrong
+                    difference = contracts._get_pool_difference(amounts)
+                invoiced._set_unsettled(bool(difference))
+
+    def _is_invoiced_share(self):
+        """Whether this amount holds a period, and is no longer part of what a run will invoice."""
+        waiting = (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT)
+        return not self.late_number and self.document_id.state not in waiting
+
+    def _set_unsettled(self, is_unsettled):
+        self.filtered(lambda one: one.is_unsettled != is_unsettled).is_unsettled = is_unsettled
+
+    def _settle_pools(self):
+        """Note that these new amounts settle what was left of their pools."""
+        keys = {amount.pool_key for amount in self if amount.pool_key}
+        if keys:
+            # sudo: those of other runs as well
+            domain = [("pool_key", "in", list(keys)), ("is_unsettled", "=", True)]
+            self.sudo().search(domain)._set_unsettled(False)
