@@ -77,6 +77,7 @@ def get_complaints(root: Path = ROOT) -> Iterator[str]:
         found = [*_get_doubles(models), *_get_late_parents(addon, models)]
         found += _get_state_writers(models)
         found += _get_unexplained_files(addon, models)
+        found += _get_forgotten_tests(addon)
         for path in paths:
             found += [(path, text) for text in _get_text_complaints(addon, path)]
         yield from (f"{path.relative_to(root)}: {text}" for path, text in found)
@@ -149,6 +150,15 @@ def _get_unexplained_files(addon: Path, models: list[Model]) -> Iterator[tuple[P
             ideas.add(idea)
             if number and not is_said:
                 yield path, f"say in its docstring what of {name} it keeps apart within {room}/"
+
+
+def _get_forgotten_tests(addon: Path) -> Iterator[tuple[Path, str]]:
+    """Yield tests that Odoo's own runner would not find."""
+    home = addon / "tests" / "__init__.py"
+    named = home.read_text().split() if home.exists() else ()
+    for path in sorted(addon.glob("tests/test_*.py")):
+        if path.stem not in named:
+            yield path, "import it in tests/__init__.py, or Odoo does not run it"
 
 
 def _get_idea(path: Path) -> str:

@@ -41,8 +41,15 @@ def test_other_models_and_other_methods_are_no_double(complain):
         "models/run/a.py": make_class("billing.thing", (), METHOD),
         "models/run/b.py": make_class("billing.other", (), METHOD),
         "tests/test_a.py": make_class("billing.thing", ["billing.thing"], METHOD),
+        "tests/__init__.py": "from . import test_a\n",
     }
     assert complain(files) == []
+
+
+def test_tests_that_odoo_does_not_find(complain):
+    files = {"tests/test_a.py": "", "tests/test_ab.py": ""}
+    (text,) = complain({**files, "tests/__init__.py": "from . import test_ab\n"})
+    assert "test_a.py: import it in tests/__init__.py" in text
 
 
 def test_rooms_depend_one_way(complain):

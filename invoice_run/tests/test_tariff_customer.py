@@ -1,5 +1,6 @@
 """Bands that all contracts of a customer share: together to the coin, whatever comes first."""
 
+from odoo.exceptions import ValidationError
 from odoo.fields import Command
 from odoo.tests import tagged
 
@@ -176,6 +177,63 @@ class TestCustomerBands(CustomerCommon):
         self.assertFalse(lines[0]._get_orphaned(one.partner_id))
         self.assertEqual(lines[0]._get_orphaned(one.partner_id.browse()), one | other)
 
+    def test_merged_customers_go_on_sharing(self):
+        """What one of them was invoiced counts for the other; what both were stays apart."""
+        twin = self._make_partner("Twin")
+        one, other = self._make_used(partner_id=twin.id)
+        self._run_all("2024-01-31", record_ids=one.ids)
+        self._run_all("2024-02-29")
+        self._use(one, "M1", "02-05", 20)
+        self._use(other, "M2", "02-06", 30)
+        reversed_ = other.run_line_ids.filtered(lambda amount: amount.amount == 45.0)
+        self._reverse(reversed_.document_id.move_id)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        self.assertAmounts(run, [45.0])
+        merge = self.env["base.partner.merge.automatic.wizard"]
+        merge._merge((twin | self.debtor).ids, twin)
+        self.assertTrue(run.stale_count)
+        self._renew(run)
+        # 85.00 less 25.00
+        self.assertAmounts(run, [60.0])
+        self._make_invoices(run)
+        run = self._run_all("2024-02-29")
+        self.assertEqual(self._get_by_contract(run, one, other), [25.0, 45.0])
+
+    def test_tariff_of_invoiced_usage_is_kept(self):
+        """Late usage would count in the bands of both tariffs."""
+        one, _other = self._make_used()
+        apart = self._make_metered({"meter_code": "M3"})
+        self._use(apart, "M3", "01-05", 20)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        second = self.shared.copy({"name": "Second"})
+        one.line_ids.tariff_id = second
+        self._renew(run)
+        self._make_invoices(run)
+        for contract, tariff in ((one, self.shared), (one, self.tariff), (apart, second)):
+            with self.subTest(tariff=tariff.name), self.assertRaises(ValidationError):
+                contract.with_user(self.user).line_ids.tariff_id = tariff
+
+    def test_currency_stays_that_of_the_tariff(self):
+        one, _other = self._make_two()
+        currency = self.env.ref("base.EUR")
+        currency.active = True
+        self.assertNotEqual(one.currency_id, currency)
+        for record in (one, self.shared):
+            with self.subTest(model=record._name), self.assertRaises(ValidationError):
+                record.currency_id = currency
+
+    def test_invoices_of_many_contracts_are_read_together(self):
+        """However many contracts a customer has, a reversal asks for their invoices once."""
+        for number in range(4):
+            contract = self._make_metered({"tariff_id": self.shared.id, "meter_code": number})
+            self._use(contract, str(number), "01-05", 10)
+        run = self._run_all("2024-01-31")
+        ledger = type(self.env["billing.ledger"])
+        asked, read = [], ledger._get_billed_lines
+        self.patch(ledger, "_get_billed_lines", lambda *args: asked.append(args[1]) or read(*args))
+        run.line_ids._update_unsettled()
+        self.assertEqual(asked, [run.line_ids.contract_line_id])
+
     def test_small_invoices_are_not_postponed(self):
         """Others have counted them: postponed, they would outdate these again and again."""
         self.company.invoice_run_min_amount = 40.0
@@ -299,6 +357,20 @@ class TestSettled(CustomerCommon):
         self.assertAmounts(self._run_all("2024-01-31"), [60.0])
         self.assertFalse(self._run_all("2024-01-31").document_ids)
 
+    def test_nobody_else_gets_the_difference(self):
+        """The contract has gone to another customer since: a person decides."""
+        self._bill_one()
+        self.other.billing_hold = True
+        self.one.partner_id = self._make_partner("Stranger")
+        run = self._run_all("2024-01-31")
+        self.assertFalse(run.document_ids)
+        [message] = run.exception_ids.filtered(lambda one: one.contract_id == self.one).mapped(
+            "message"
+        )
+        self.assertIn(f"was invoiced to {self.debtor.name}", message)
+        self.one.partner_id = self.debtor
+        self.assertAmounts(self._run_all("2024-01-31"), [-9.0])
+
     def test_usage_reported_later_settles_it_as_well(self):
         self._bill_one()
         self.other.billing_hold = True
@@ -330,6 +402,36 @@ class TestSettled(CustomerCommon):
         run.document_ids.with_user(self.user).action_exclude()
         self.assertTrue(self.own.line_ids.is_unsettled)
         self.assertAmounts(self._run_all("2024-01-31"), [-9.0])
+
+    def test_what_comes_back_outdates_a_settlement(self):
+        self._bill_one()
+        self.other.billing_hold = True
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        self.assertAmounts(run, [-9.0])
+        self.other.billing_hold = False
+        self.others.with_user(self.user).action_include()
+        self.assertTrue(run.line_ids.is_stale)
+        self._renew(run)
+        self.assertFalse(run.line_ids)
+        self.assertFalse(self.own.line_ids.is_unsettled)
+        self._make_invoices(self.run)
+        self.assertFalse(self._run_all("2024-01-31").document_ids)
+        self.assertEqual(self.one.amount_invoiced + self.other.amount_invoiced, 85.0)
+
+    def test_excluded_period_does_not_count_beside_its_late_usage(self):
+        """Its first invoice is reversed, what was reported later stays invoiced: 10."""
+        self._make_invoices(self.run)
+        self._use(self.other, "M2", "01-20", 10)
+        self._run_all("2024-01-31")
+        self._reverse(self.others.move_id)
+        self._use(self.one, "M1", "01-20", 10)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        first = run.document_ids.filtered(lambda document: document.contract_ids == self.other)
+        first.with_user(self.user).action_exclude()
+        self._renew(run)
+        self._make_invoices(run)
+        # 30 and 10 are 65.00
+        self.assertEqual(self.one.amount_invoiced + self.other.amount_invoiced, 65.0)
 
     def test_lines_of_one_contract_are_settled_as_well(self):
         tariff = self._make_tariff(((10, 1.0), (20, 1.5), (0, 2.0)), tier_scope="contract")

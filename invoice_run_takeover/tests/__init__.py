@@ -1,2 +1,2 @@
-from . import test_plan
 from . import test_expected_invoices
+from . import test_plan

@@ -128,6 +128,8 @@ class InvoiceRunLine(models.Model):
             lines.invalidate_recordset(["is_claimed"])
             raise UserError(lines._get_claim_conflict_message()) from error
         lines._update_sources()
+        # what was calculated meanwhile has not counted these
+        lines._mark_sharing_stale()
         lines._update_unsettled()
 
     def _get_claimed_ids(self):

@@ -16,7 +16,6 @@ from ...memory import remember
 from ..base.scopes import BY_CONTRACT
 from ..base.states import CONTRACT_BILLED, DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
 from .billing_contract_commitment import FIRST_TRUE_UP
-from .billing_contract_metering import Rating
 from .billing_contract_timeline import Planned
 
 NOTHING = Fraction()
@@ -194,15 +193,13 @@ class BillingContractLine(models.Model):
         held = held.filtered(lambda amount: amount.late_number < FIRST_TRUE_UP)
         billed = self._get_billed_of(held, span)
         amount, bounded = self._rate_bounds(terms, span, used, billed.values())
-        is_late = any(not one.late_number for one in held)
-        rating = Rating(None, bounded, billed, amount)
         note = self._get_bound_note(used, bounded, billed.values())
         return {
             **self._prepare_true_up_vals(terms, span, float(amount), position),
             "period_from": span.date_from,
             "period_to": span.date_to,
             "name": self._get_invoice_line_name(span, note),
-            "late_number": self._get_next_number(rating) if is_late else 0,
+            "late_number": self._get_next_number(held),
         }
 
     def _get_bound_note(self, used, bounded, before):

@@ -1,6 +1,7 @@
 from collections import defaultdict
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import NamedTuple
 
 from odoo import api, fields, models
@@ -9,7 +10,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL, format_date, formatLang
 
 from ...engine import periods, planned, tariff
-from ...engine.charge import Charge
+from ...engine.charge import Charge, NotBillable
 from ...memory import remember
 from ..base.states import CONTRACT_BILLED
 
@@ -430,12 +431,13 @@ class BillingContractLine(models.Model):
         """Return {amount: what it invoiced, exact} of the amounts that rated usage of ``span``."""
         return self._get_billed_of(self._get_rated_amounts(span), span)
 
-    def _get_billed_of(self, amounts, span):
+    def _get_billed_of(self, amounts, span, read_ledger=None):
         """Return {amount: what it invoiced, exact} of amounts of this line.
 
         It is what the invoice says, where there is one; what was credited by hand stays credited.
 
         :param span: the period that they are part of
+        :param read_ledger: returns the ledger of several lines, see :meth:`_get_ledger_lines`
         :raises UserError: one of them is in another currency, or of another period
         """
         strange = amounts.filtered(
@@ -455,21 +457,21 @@ class BillingContractLine(models.Model):
                     what=strange[0]._get_reference(),
                 )
             )
-        billed_lines = self._get_ledger_lines() if amounts else []
+        billed_lines = self._get_ledger_lines(read_ledger) if amounts else []
         result = {}
         for amount in amounts:
             billed = amount._get_billed_line(billed_lines)
             result[amount] = periods.exact(billed.entry.price_amount if billed else amount.amount)
         return result
 
-    def _get_ledger_lines(self):
-        """Return the :class:`ledger.BilledLine` of all that invoiced this line, oldest first."""
-        billed = remember(
-            self.env,
-            ("billed lines", self.id),
-            lambda: self.env["billing.ledger"]._get_billed_lines(self),
-        )
-        return billed[self.id]
+    def _get_ledger_lines(self, read_ledger=None):
+        """Return the :class:`ledger.BilledLine` of all that invoiced this line, oldest first.
+
+        :param read_ledger: returns those of several lines, by id, where it is not known yet
+        """
+        ledger = self.env["billing.ledger"]
+        read = read_ledger or partial(ledger._get_billed_lines, self)
+        return remember(self.env, ("billed lines", self.id), read)[self.id]
 
     def _rate(self, terms, span, as_new=False):
         """Return the :class:`Rating` of ``span``, a billing period of this metered line.
@@ -667,7 +669,6 @@ class BillingContractLine(models.Model):
         rating = rating or self._rate(terms, span)
         vals = self._get_metered_vals(rating, taxes)
         note = vals.pop("note")
-        is_late = any(not amount.late_number for amount in rating.billed)
         return {
             **vals,
             "contract_id": contract.id,
@@ -685,17 +686,27 @@ class BillingContractLine(models.Model):
             "is_metered": True,
             "rated_quantity": float(rating.measure.quantity),
             "pool_key": self._get_pool_key(terms, span),
-            "late_number": self._get_next_number(rating) if is_late else 0,
+            "late_number": self._get_next_number(rating.billed),
         }
 
-    def _get_next_number(self, rating):
-        return max((amount.late_number for amount in rating.billed), default=0) + 1
+    @api.model
+    def _get_next_number(self, held):
+        """Return the ``late_number`` of what is invoiced of a period next to ``held``.
+
+        0 where the first amount of the period is in force no more, though later ones may be.
+        """
+        numbers = [amount.late_number for amount in held]
+        return max(numbers) + 1 if 0 in numbers else 0
 
 
 class BillingContract(models.Model):
     """Usage of metered price lines: whose it is, and when it is due."""
 
     _inherit = "billing.contract"
+
+    @api.constrains("currency_id")
+    def _check_tariffs_fit(self):
+        self.line_ids._check_tariff()
 
     @api.constrains("date_end", "cancel_date", "state")
     def _check_end_not_metered(self):
@@ -757,7 +768,7 @@ class BillingContract(models.Model):
         bounds = self._find_bounds_due(run, claims)
         days = lines._read_usage_days(run.target_date)
         shared = lines.filtered(lambda line: line._shares_bands())
-        unsettled = shared._find_unsettled_spans() if shared else {}
+        unsettled = shared._find_unsettled() if shared else {}
         for line in lines:
             remember(self.env, ("usage days", line.id, run.target_date), lambda: days)
             remember(self.env, ("unsettled", line.id), lambda: unsettled)
@@ -790,6 +801,7 @@ class BillingContract(models.Model):
         In arrears it joins the other charges of its period; in advance, and where the usage came
         late, it joins the newest invoice.
         """
+        yield from map(NotBillable, self._get_unsettled_exceptions(run))
         position = records["fiscal_position_id"]
         due = defaultdict(list)
         pairs = list(self._get_metered_due(terms, claims, run))

@@ -2,10 +2,12 @@
 
 from collections import defaultdict
 from fractions import Fraction
+from functools import cache
 
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
+from odoo.tools import format_date
 
 from ...engine import periods, tariff
 from ...engine.charge import get_charges
@@ -22,9 +24,9 @@ ALONE = object()
 class BillingTariff(models.Model):
     _inherit = "billing.tariff"
 
-    @api.constrains("tier_scope")
+    @api.constrains("tier_scope", "currency_id")
     def _check_tier_scope(self):
-        """Refuse lines that cannot share bands."""
+        """Refuse lines that cannot share bands, or whose contracts are in another currency."""
         lines = self.env["billing.contract.line"].search([("tariff_id", "in", self.ids)])
         lines._check_tariff()
 
@@ -84,6 +86,34 @@ class BillingContractLine(models.Model):
                     line=self.name,
                 )
             )
+
+    @api.constrains("tariff_id")
+    def _check_tariff_kept(self):
+        """Refuse another tariff for usage that was invoiced by shared bands, or the other way.
+
+        Usage reported later would count in the bands of both: those that shared the old ones
+        would be charged for it as well.
+
+        :raises ValidationError: says what to do
+        """
+        settled = Domain("contract_line_id", "in", self.ids) & Domain("is_metered", "=", True)
+        settled &= Domain("is_claimed", "=", True) & Domain("is_true_up", "=", False)
+        settled &= Domain("document_id.state", "in", DOCUMENT_SETTLED)
+        sharing = self.filtered(lambda line: line._shares_bands())
+        settled &= Domain("pool_key", "!=", False) | Domain("contract_line_id", "in", sharing.ids)
+        # sudo: whoever changes a price line need not see the runs
+        for amount in self.env["invoice.run.line"].sudo().search(settled):
+            line = amount.contract_line_id
+            if amount.tariff_id != line.tariff_id:
+                raise ValidationError(
+                    self.env._(
+                        "“%(line)s”: usage up to %(date)s has been invoiced, and other price lines "
+                        "share bands with it. Use “Change from Date…” to have the other tariff "
+                        "from a day on.",
+                        line=line.name,
+                        date=format_date(self.env, amount.period_to),
+                    )
+                )
 
     def _get_pool_period(self, terms, span):
         """Return the billing period in which ``span`` of this line enters the bands.
@@ -312,11 +342,9 @@ class BillingContract(models.Model):
         excluded = remember(
             self.env, ("excluded", run.id, payers.id), lambda: run._get_excluded_keys(payers)
         )
-        held = line._get_rated_amounts(span)
-        number = line._get_next_number(Rating(None, None, held, None)) if held else 0
         vals = {
             "contract_line_id": line.id,
-            "late_number": number,
+            "late_number": line._get_next_number(line._get_rated_amounts(span)),
             "billing_date_from": span.date_from,
         }
         return run._get_charge_key(vals) in excluded
@@ -350,10 +378,13 @@ class BillingContract(models.Model):
 
     def _get_billed_of_pool(self, held):
         """Return {amount: what it invoiced, exact} of the amounts of a pool."""
-        billed = {}
+        billed, lines = {}, held.contract_line_id
+        # for all of them together, once one is not known yet
+        read_ledger = cache(lambda: self.env["billing.ledger"]._get_billed_lines(lines))
         for line, amounts in held.grouped("contract_line_id").items():
             days = amounts.mapped("period_from"), amounts.mapped("period_to")
-            billed |= line._get_billed_of(amounts, periods.Span(min(days[0]), max(days[1])))
+            span = periods.Span(min(days[0]), max(days[1]))
+            billed |= line._get_billed_of(amounts, span, read_ledger)
         return billed
 
     def _get_new_quantities(self, measures, own):
@@ -427,6 +458,29 @@ class InvoiceRunLine(models.Model):
         index="btree_not_null",
         help="What usage entered the bands together: whose it is, the tariff, and the days.",
     )
+
+    @api.model
+    def _follow_merged_customers(self, merged, customer):
+        """Have the pools of ``merged`` customers go on as those of ``customer``.
+
+        Not those of days and a tariff that both were invoiced for: these were rated apart, and
+        stay so. What is not invoiced yet is to be calculated again.
+        """
+        # sudo: whoever merges customers need not see the runs
+        amounts = self.sudo()
+        owner = f"{BY_CUSTOMER}/{customer.commercial_partner_id.id}/"
+        self._mark_stale(Domain("pool_key", "=like", f"{owner}%"))
+        for partner in merged:
+            prefix = f"{BY_CUSTOMER}/{partner.id}/"
+            found = amounts.search([("pool_key", "=like", f"{prefix}%")])
+            self._mark_stale(Domain("id", "in", found.ids))
+            by_key = found.grouped(
+                lambda one, prefix=prefix: one.pool_key.replace(prefix, owner, 1)
+            )
+            held = self.env["billing.contract"]._find_pool_amounts(by_key).sudo()
+            billed = held.filtered(lambda one: one.document_id.state in DOCUMENT_SETTLED)
+            for key in by_key.keys() - set(billed.mapped("pool_key")):
+                by_key[key].pool_key = key
 
     def _is_to_be_renewed(self):
         return self.is_stale and self.document_id.state in DOCUMENT_OPEN

@@ -24,25 +24,30 @@ class BillingContractLine(models.Model):
 
     def _get_unsettled_spans(self, target, skip_before=None):
         """Return the invoiced periods up to ``target`` whose shares have something to settle."""
-        if not self._shares_bands():
-            return []
-        found = remember(self.env, ("unsettled", self.id), self._find_unsettled_spans)
         return [
-            span
-            for span in found.get(self.id, [])
-            if span.date_to <= target and (not skip_before or span.date_to >= skip_before)
+            periods.Span(amount.period_from, amount.period_to)
+            for amount in self._get_unsettled(target, skip_before)
+            if not amount._is_of_another_customer()
         ]
 
-    def _find_unsettled_spans(self):
-        """Return {line id: invoiced periods with something to settle} of these lines."""
+    def _get_unsettled(self, target, skip_before=None):
+        """Return the invoiced shares up to ``target`` that have something to settle."""
+        if not self._shares_bands():
+            return []
+        found = remember(self.env, ("unsettled", self.id), self._find_unsettled)
+        return [
+            amount
+            for amount in found.get(self.id, [])
+            if amount.period_to <= target and (not skip_before or amount.period_to >= skip_before)
+        ]
+
+    def _find_unsettled(self):
+        """Return {line id: invoiced shares with something to settle} of these lines."""
         # sudo: what others invoiced counts, whoever may read their runs
         amounts = self.env["invoice.run.line"].sudo()
         domain = Domain("contract_line_id", "in", self.ids) & Domain("is_unsettled", "=", True)
         found = amounts.search(domain & Domain("is_claimed", "=", True))
-        return {
-            line.id: [periods.Span(one.period_from, one.period_to) for one in own]
-            for line, own in found.grouped("contract_line_id").items()
-        }
+        return {line.id: own for line, own in found.grouped("contract_line_id").items()}
 
     def _settles_nothing(self, span, vals, run):
         """Whether ``vals``, an amount of ``span``, holds no new usage and comes to nothing."""
@@ -54,6 +59,19 @@ class BillingContractLine(models.Model):
 
 class BillingContract(models.Model):
     _inherit = "billing.contract"
+
+    def _get_unsettled_exceptions(self, run):
+        """Return values of exceptions for differences that are another customer's.
+
+        The contract has gone to somebody else since, who is not to pay or get them.
+        """
+        target, skip = run.target_date, run.skip_before or None
+        return [
+            self._prepare_exception_vals("contract", amount._get_other_customer_message())
+            for line in self.line_ids
+            for amount in line._get_unsettled(target, skip)
+            if amount._is_of_another_customer()
+        ]
 
     @api.model
     def _get_pool_difference(self, amounts):
@@ -101,6 +119,20 @@ class InvoiceRunLine(models.Model):
         """Whether this amount holds a period, and is no longer part of what a run will invoice."""
         waiting = (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT)
         return not self.late_number and self.document_id.state not in waiting
+
+    def _is_of_another_customer(self):
+        """Whether this was invoiced to somebody else than the customer of its contract now."""
+        return self.document_id.payer_id != self.contract_id.commercial_partner_id
+
+    def _get_other_customer_message(self):
+        return self.env._(
+            "“%(line)s”: %(what)s was invoiced to %(customer)s, and what was counted with it has "
+            "been taken out of its run or reversed. Set that customer on the contract again and "
+            "invoice the difference; then change the customer.",
+            line=self.contract_line_id.name,
+            what=self._get_reference(),
+            customer=self.document_id.payer_id.display_name,
+        )
 
     def _set_unsettled(self, is_unsettled):
         self.filtered(lambda one: one.is_unsettled != is_unsettled).is_unsettled = is_unsettled
