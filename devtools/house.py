@@ -8,6 +8,7 @@
 * A model has one file in a room; a further one says in its docstring, or in that of its first
   class, what it keeps apart, in words of its own.
 * A state is written only by `_set_state()`, the state of sending only by `_set_send_state()`.
+* `tests/__init__.py` imports each module of tests: Odoo's own runner finds no others.
 * `# EXTENDS` names another addon, never the one that the file belongs to.
 * Comments and docstrings say "invoice": a bill is a vendor's. Names in backquotes keep their words.
 """
