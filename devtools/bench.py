@@ -15,6 +15,7 @@ from . import (
     bench_scale,
     bench_screens,
     bench_send,
+    bench_tests,
     bench_whole,
     postgres,
     workspace,
@@ -32,6 +33,7 @@ BENCHMARKS: dict[str, Callable] = {
     "scale": bench_scale.main,
     "screens": bench_screens.main,
     "send": bench_send.main,
+    "tests": bench_tests.main,
     "whole": bench_whole.main,
 }
 

@@ -21,6 +21,7 @@ INVOICE_NOW = ".o_form_view button[name='action_invoice_now'] >> nth=0"
 MORE_BUTTONS = ".o_statusbar_buttons_dropdown, .o_cp_action_menus button >> nth=0"
 CHANGE_PRICES = ".o_statusbar_buttons button:has-text('…')"
 TAKEOVER = "/odoo/action-invoice_run_takeover.billing_takeover"
+EXPECTED = "/odoo/action-invoice_run_takeover.billing_expected_invoice_action"
 TAKEOVER_SIZES = (
     ("", WIDE, ".o_data_row td[name='name'] >> nth=0"),
     ("_narrow", NARROW, ".o_kanban_record:not(.o_kanban_ghost) >> nth=0"),
@@ -242,4 +243,6 @@ SCREENS = (
         for suffix, size, row in TAKEOVER_SIZES
     ),
     Screen("takeover_done", f"{TAKEOVER}_action/{{takeover}}", with_peers=True),
+    Screen("expected_invoices", EXPECTED, with_peers=True),
+    Screen("expected_invoices_narrow", EXPECTED, size=NARROW, with_peers=True),
 )

@@ -239,6 +239,7 @@ REPEATED = {
         "fields.Many2one",
         _update_inverses=("c57c57aa3c88c35c", "Insert._update_inverses"),
     ),
+    **_rows(CREATE, "fields.Many2many", write_real=("23db47347c4a290f", "links.create_links")),
     **_rows(
         CREATE,
         "fields.Many2oneReference",

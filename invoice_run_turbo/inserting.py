@@ -1,14 +1,13 @@
 """Inserts records by the hundred as ``BaseModel._create`` does, by columns and by ``COPY``."""
 
-import io
 from collections import defaultdict
 from operator import attrgetter
 
-from odoo import sql_db
 from odoo.orm.models import LOG_ACCESS_COLUMNS
-from odoo.tools import SQL, OrderedSet, clean_context, unique
+from odoo.tools import OrderedSet, clean_context, unique
 
 from .columns import UnknownValueError, get_column
+from .links import copy_rows, create_links
 
 #: What ``_create`` does not empty in the cache, though it is not inserted.
 COMMON = {*LOG_ACCESS_COLUMNS, "id", "parent_path"}
@@ -62,15 +61,9 @@ class Insert:
             [model._table, len(self._rows)],
         )
         ids = [id_ for (id_,) in cr.fetchall()]
-        columns = [SQL.identifier(name) for name in ("id", *(c.field.name for c in self._columns))]
-        statement = SQL(
-            "COPY %s (%s) FROM STDIN", SQL.identifier(model._table), SQL(", ").join(columns)
-        )
+        names = ["id", *(column.field.name for column in self._columns)]
         rows = zip(map(str, ids), *self._texts, strict=True)
-        text = "".join(["\t".join(row) + "\n" for row in rows])
-        # the cursor of Odoo counts what it executes itself
-        sql_db.sql_counter += 1
-        cr.copy_expert(statement.code, io.StringIO(text))
+        copy_rows(cr, model._table, names, rows)
         return ids
 
     def _fill_cache(self, records):
@@ -115,5 +108,7 @@ class Insert:
         """Write links to many records, and whatever else has no column."""
         others = records.with_context(clean_context(records.env.context))
         for field in sorted(self._others, key=attrgetter("_sequence")):
+            if create_links(field, others, self._rows):
+                continue
             pairs = zip(others, self._rows, strict=True)
             field.create([(other, row[field.name]) for other, row in pairs if field.name in row])

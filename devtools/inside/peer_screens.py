@@ -34,6 +34,7 @@ def work(env) -> dict:
     takeover = env["billing.takeover"]
     (result,) = takeover.take_over(CONTRACTS, taken.ids)
     assert not result["error"], result["error"]
+    _compare_expected(env, partners, products)
     screens._speak(env, os.environ["DEMO_LANGUAGE"])
     env.cr.commit()
     env.registry.signal_changes()  # the server that runs has read the languages already
@@ -42,6 +43,32 @@ def work(env) -> dict:
         "subscriptions": _look(env, SUBSCRIPTIONS),
         "takeover": takeover.search([], limit=1).id,
     }
+
+
+def _compare_expected(env, partners, products) -> None:
+    """What another program would invoice next, beside drafts that came from a file."""
+    rent, cleaning = products
+    month = fields.Date.today().replace(day=1)
+    next_day = month + relativedelta(months=1)
+    known = next_day - relativedelta(days=1)
+    cases = [
+        (rent, 950.0, known, 950.0),
+        (rent, 1180.0, known, 1180.0),
+        (cleaning, 125.5, known, 120.0),
+        (rent, 720.0, month - relativedelta(days=1), 720.0),
+    ]
+    for partner, (product, price, until, expected) in zip(partners, cases, strict=True):
+        line = {"product_id": product.id, "price_unit": price, "initial_invoiced_until": until}
+        contract = env["billing.contract"].create(
+            {
+                "partner_id": partner.id,
+                "date_start": next_day - relativedelta(years=1),
+                "line_ids": [Command.create(line)],
+            }
+        )
+        row = {"contract_id": contract.id, "date": next_day, "amount_untaxed": expected}
+        env["billing.expected.invoice"].create(row)
+    env["billing.expected.invoice"].action_compare()
 
 
 def _look(env, source: str) -> int:

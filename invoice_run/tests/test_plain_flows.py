@@ -177,3 +177,38 @@ class TestPlainFlows(InvoiceRunCommon):
             pricelist.write({"sequence": pricelist.sequence + 1})
 
         self.assertCosts(put_last, expected=[looked_up] * 2)
+
+    def test_a_customer(self):
+        stale = "invoice_run_stale._mark_stale"
+        partners = self.env["res.partner"]
+        customer = self.assertCosts(lambda: partners.create({"name": "New", "vat": "1"}))
+
+        def rename():
+            customer.write({"name": f"{customer.name} Ltd."})
+
+        # the first of them writes what Odoo has pending anyway
+        self.assertCosts(rename, expected=[stale] * 2)
+        vals = {"name": "Dep.", "parent_id": customer.id}
+        self.assertCosts(lambda: partners.create(vals), expected=[stale] * 2)
+        vals["type"] = "invoice"
+        self.assertCosts(lambda: partners.create(vals), expected=[stale] * 3)
+
+    def test_what_taxes_and_products_ask_behind_our_back(self):
+        """Odoo looks for price lines to compute, where a computed field names taxes or products."""
+        hidden = []
+        execute = Cursor.execute
+
+        def listened(cursor, query, *args, **kwargs):
+            text = str(getattr(query, "code", query))
+            if 'FROM "billing_' in text and not find_own_frame(sys._getframe(1)):
+                hidden.append(text)
+            return execute(cursor, query, *args, **kwargs)
+
+        self.patch(Cursor, "execute", listened)
+        tax = self.env["account.tax"].create({"name": "Plain", "amount": 19.0})
+        tax.amount = 20.0
+        self.product.taxes_id = tax
+        move = self._create_invoice()
+        move.action_post()
+        self.env.flush_all()
+        self.assertEqual(hidden, [])

@@ -157,6 +157,13 @@ class TestRecurringAmounts(LedgerCommon):
         # 100.00 with 21 % in it: 82.6446 a month, 991.7355 a year
         contract.line_ids.price_unit = 100.0
         self.assertEqual((contract.amount_month, contract.amount_year), (82.64, 991.74))
+        tax.amount = 25.0
+        self.assertEqual(contract.amount_month, 80.0)
+        own = self._make_contract([self._with_tax(tax, price_unit=100.0)])
+        tax.price_include_override = "tax_excluded"
+        self.assertEqual((contract | own).mapped("amount_month"), [100.0, 100.0])
+        tax.price_include_override = "tax_included"
+        self.assertEqual((contract | own).mapped("amount_month"), [80.0, 80.0])
         product.taxes_id = False
         self.assertEqual(contract.amount_month, 100.0)
 

@@ -306,6 +306,17 @@ class TestRunFlow(InvoiceRunCommon):
             self.assertEqual((run.line_ids - amounts).filtered("is_stale"), run.line_ids.browse())
             run.action_cancel()
 
+    def test_a_customer_marks_the_amounts_of_all_its_addresses(self):
+        other = self._make_partner("Other")
+        office = self._make_partner("Office", parent_id=other.id)
+        contracts = self._make_contract(date_start="2024-01-01", partner_invoice_id=office.id)
+        contracts += self._make_contract(date_start="2024-01-01")
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        office.active = False
+        other.name = "Renamed"
+        found = {line.contract_id: line.is_stale for line in run.line_ids}
+        self.assertEqual([found[contract] for contract in contracts], [True, False])
+
     def test_other_amounts_than_approved_are_refused(self):
         """What nobody watches, here a change past the ORM, is seen when the invoice is made."""
         run, tax = self._make_taxed_run()

@@ -3,6 +3,7 @@ from odoo.addons.invoice_run.memory import remember
 
 from .. import core
 from ..environments import environments_kept
+from ..garbage import collected_later
 from ..mails import MailsKept
 from ..taxes import is_engine_known
 
@@ -13,7 +14,7 @@ class InvoiceRunDocument(models.Model):
 
     def _create_moves(self):
         # EXTENDS 'invoice_run'
-        with environments_kept(self):
+        with environments_kept(self), collected_later():
             return super()._create_moves()
 
     def _get_tax_summary(self, sign):

@@ -1,10 +1,14 @@
+import gc
 from unittest.mock import patch
 
 from odoo.addons.invoice_run.tests.common import InvoiceRunCommon
+from odoo.fields import Command
 from odoo.models import BaseModel
 from odoo.tests import tagged
 
+from ..garbage import collected_later
 from ..inserting import Insert
+from ..links import create_links
 
 #: Texts that mean something to ``COPY``.
 TEXTS = ("A\tB", "A\nB", "A\r\nB", "A\\nB", "\\N", "\\.", "", "Ärger 🙂", " A ")
@@ -135,6 +139,24 @@ class TestColumns(InvoiceRunCommon):
         made = lines.create([dict(common) for _line in range(3)])
         self.assertEqual(len(set(made.mapped("sequence"))), 3)
 
+    def test_links(self):
+        """To taxes, once each; what more there is to do is Odoo's own."""
+        tax = self.company_data["default_tax_sale"]
+        other = tax.copy({"name": "Other"})
+        commands = [
+            [Command.set([tax.id, tax.id])],
+            [Command.set(tax.ids), Command.link(other.id)],
+            [],
+            False,
+        ]
+        vals = {"name": "A", "product_id": self.product.id, "quantity": 1.0, "price_unit": 1.0}
+        lines = self._insert_amounts([{**vals, "tax_ids": taxes} for taxes in commands])
+        self.assertEqual([line.tax_ids.ids for line in lines], [tax.ids, (tax + other).ids, [], []])
+        rows = [{"tax_ids": [Command.create({"name": "New"})]}]
+        self.assertFalse(create_links(lines._fields["tax_ids"], lines[:1], rows))
+        user_lines = lines.with_user(self.reviewer)
+        self.assertFalse(create_links(lines._fields["tax_ids"], user_lines[:1], [{}]))
+
     def test_a_value_of_an_unknown_kind(self):
         """Odoo's own way says what is wrong with it."""
         with self.assertRaisesRegex(ValueError, "NUL"), self.env.cr.savepoint():
@@ -151,3 +173,14 @@ class TestColumns(InvoiceRunCommon):
         self.env.cr.execute("ALTER TABLE invoice_run_line ALTER discount SET DEFAULT 5")
         self.assertFalse(lines._is_inserted_by_columns())
         self.env.registry.clear_cache()
+
+    def test_garbage_waits_for_the_end_of_a_chunk(self):
+        self.addCleanup(gc.enable)
+        with self.assertRaises(ValueError), collected_later():
+            self.assertFalse(gc.isenabled())
+            raise ValueError
+        self.assertTrue(gc.isenabled())
+        gc.disable()
+        with collected_later():
+            pass
+        self.assertFalse(gc.isenabled(), "somebody else's choice stays")

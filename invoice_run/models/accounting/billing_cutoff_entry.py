@@ -45,7 +45,9 @@ class BillingCutoffDetail(models.Model):
         ondelete="cascade",
         help="The line of the entry that contains this amount.",
     )
-    company_id = fields.Many2one(related="move_id.company_id", store=True, index=True)
+    company_id = fields.Many2one(
+        "res.company", compute="_compute_company_id", store=True, precompute=True, index=True
+    )
     currency_id = fields.Many2one(related="company_id.currency_id")
     kind = fields.Selection(
         [(cutoff.DEFERRED, "Deferred"), (cutoff.ACCRUED, "Accrued")], "Type", required=True
@@ -68,6 +70,13 @@ class BillingCutoffDetail(models.Model):
     usage_id = fields.Many2one("billing.usage", index="btree_not_null", ondelete="set null")
     partner_id = fields.Many2one("res.partner", "Customer", index="btree_not_null")
     product_id = fields.Many2one("product.product")
+
+    @api.depends("move_id")
+    def _compute_company_id(self):
+        # not as a related field: a month-end entry stays in its company, and Odoo would look for
+        # details of each journal entry that is created
+        for detail in self:
+            detail.company_id = detail.move_id.company_id
 
     def _get_key(self):
         """Return what this detail says, to compare it with an amount of the ledger."""

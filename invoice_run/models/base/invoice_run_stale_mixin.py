@@ -53,6 +53,8 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         # before: what is written may take a record out of the runs
         changed, changed_own = changed._filtered_in_amounts(), changed_own._filtered_in_amounts()
         result = super().write(vals)
+        if noted:
+            noted._follow_change(vals)
         if self._prepares_runs:
             self.env["billing.change"]._note(noted)
         Line = self.env["invoice.run.line"]
@@ -62,6 +64,9 @@ class InvoiceRunStaleMixin(models.AbstractModel):
             company = Domain("company_id", "=", self.env.company.id)
             Line._mark_stale(company & Domain(changed_own._get_stale_domain()))
         return result
+
+    def _follow_change(self, vals):
+        """Do what else follows when ``vals`` have changed one of the stale fields of these."""
 
     @api.ondelete(at_uninstall=False)
     def _unlink_mark_looked_up(self):

@@ -68,10 +68,8 @@ class BillingContractLine(models.Model):
         "tariff_id.tier_ids.up_to",
         "tariff_id.tier_ids.price_unit",
         "tariff_id.tier_ids.flat_fee",
-        "product_id.taxes_id.amount",
-        "product_id.taxes_id.price_include",
-        "tax_ids.amount",
-        "tax_ids.price_include",
+        "product_id",
+        "tax_ids",
         "contract_id.period_count",
         "contract_id.period_unit",
         "contract_id.currency_id",
@@ -80,9 +78,18 @@ class BillingContractLine(models.Model):
         "contract_id.partner_invoice_id",
     )
     def _compute_price_month(self):
+        # not by `tax_ids.amount`: for each tax that anybody creates or changes, Odoo would look for
+        # products and price lines, though most taxes are not in a price
         with remembering(self.env):
             for line in self:
                 line.price_month, line.price_year = line._get_recurring_price()
+
+    @api.model
+    def _renew_recurring_prices(self, domain):
+        """Have the prices per month of these lines computed again: a tax in them has changed."""
+        # sudo: whoever changes a tax or a product need not see the contracts
+        lines = self.sudo().with_context(active_test=False).search(domain)
+        lines.modified(["tax_ids"])
 
     def _get_recurring_price(self, vals=None):
         """Return what the price comes to per month and per year, in the contract's currency.

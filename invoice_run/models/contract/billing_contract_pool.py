@@ -453,6 +453,7 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     pool_key = fields.Char(
+        "Shared Bands",
         readonly=True,
         index="btree_not_null",
         help="What usage entered the bands together: whose it is, the tariff, and the days.",

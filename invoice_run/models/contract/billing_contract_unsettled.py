@@ -94,6 +94,7 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     is_unsettled = fields.Boolean(
+        "Share to Settle",
         readonly=True,
         help="Its share counted usage that was taken out of its run or whose invoice was reversed.",
     )

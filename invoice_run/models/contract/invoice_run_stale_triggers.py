@@ -40,6 +40,11 @@ class ProductTemplate(models.Model):
         # EXTENDS 'invoice.run.stale.mixin'
         return [("product_id.product_tmpl_id", "in", self.ids)]
 
+    def _follow_change(self, vals):
+        # EXTENDS 'invoice.run.stale.mixin'
+        domain = [("product_id.product_tmpl_id", "in", self.ids)]
+        self.env["billing.contract.line"]._renew_recurring_prices(domain)
+
 
 class AccountTax(models.Model):
     _name = "account.tax"
@@ -65,6 +70,15 @@ class AccountTax(models.Model):
         return Domain("tax_ids", "in", self.ids) | Domain(
             "tax_ids", "in", self._get_related_query()
         )
+
+    def _follow_change(self, vals):
+        # EXTENDS 'invoice.run.stale.mixin': the price of a line is without the taxes in it
+        is_moved = "price_include_override" in vals
+        taxes = self if is_moved else self.filtered("price_include")
+        if taxes:
+            domain = Domain("tax_ids", "in", taxes.ids)
+            domain |= Domain("product_id.taxes_id", "in", taxes.ids)
+            self.env["billing.contract.line"]._renew_recurring_prices(domain)
 
     def _get_related_query(self):
         """Return the taxes that these are a part of or that they replace, for one statement."""

@@ -20,12 +20,10 @@ class MailNotification(models.Model):
 
     def _update_run_documents(self):
         # sudo: whoever fetches mail or sends it need not see the documents of a run
-        documents = (
-            self.env["invoice.run.document"]
-            .sudo()
-            .search([("send_message_id", "in", self.sudo().mail_message_id.ids)])
-        )
-        documents._update_send_state()
+        messages = self.sudo().mail_message_id.filtered(lambda one: one.model == "account.move")
+        if messages:
+            documents = self.env["invoice.run.document"].sudo()
+            documents.search([("send_message_id", "in", messages.ids)])._update_send_state()
 
     def _get_run_reason(self, answer=None):
         """Return in words why this recipient did not get the mail.

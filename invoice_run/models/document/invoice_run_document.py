@@ -229,14 +229,15 @@ class InvoiceRunDocument(models.Model):
 
     def _update_title(self):
         """Write the invoice name: by the format of the schedule, in the customer's language."""
-        titles = []
-        for document in self:
-            schedule = document.run_id.schedule_id
-            name_format = schedule.invoice_name_format
-            parts = document._get_title_parts(schedule.invoice_name, name_format)
-            title = " – ".join(filter(None, parts))
-            titles.append(f"{title} ({document.part})" if document.part else title)
+        with remembering(self.env):
+            titles = [document._get_title() for document in self]
         assign(self, [{"title": title} for title in titles])
+
+    def _get_title(self):
+        schedule = self.run_id.schedule_id
+        parts = self._get_title_parts(schedule.invoice_name, schedule.invoice_name_format)
+        title = " – ".join(filter(None, parts))
+        return f"{title} ({self.part})" if self.part else title
 
     def _get_title_parts(self, name, name_format):
         """Return the parts of the invoice name; without ``name``, what is invoiced and when."""

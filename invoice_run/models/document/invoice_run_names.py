@@ -7,6 +7,8 @@ from odoo import models
 from odoo.tools import format_date
 from odoo.tools.misc import babel_locale_parse
 
+from ...memory import remember
+
 #: More names than this are counted: the sections of the invoice name all.
 MAX_NAMES = 3
 
@@ -57,6 +59,10 @@ class InvoiceRunDocument(models.Model):
 
     def _get_months_name(self, first, last):
         """Return e.g. "November 2026" or "October – December 2026"."""
+        key = ("months", self.env.lang, first, last)
+        return remember(self.env, key, lambda: self._format_months(first, last))
+
+    def _format_months(self, first, last):
         locale = babel_locale_parse(self.env.lang)
         months = [day + relativedelta(day=1) for day in (first, last)]
         text = format_interval(*months, "yMMMM", locale=locale)

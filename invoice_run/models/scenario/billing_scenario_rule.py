@@ -46,7 +46,9 @@ class BillingScenarioRule(models.Model):
     _order = "scenario_id, sequence, id"
 
     scenario_id = fields.Many2one("billing.scenario", required=True, index=True, ondelete="cascade")
-    company_id = fields.Many2one(related="scenario_id.company_id", store=True, index=True)
+    company_id = fields.Many2one(
+        related="scenario_id.company_id", store=True, precompute=True, index=True
+    )
     source_model = fields.Char(related="scenario_id.source_model")
     sequence = fields.Integer(default=10)
     name = fields.Char(required=True, translate=True)

@@ -394,7 +394,11 @@ class InvoiceRunSource(models.AbstractModel):
         """
         if company.tax_calculation_rounding_method != "round_globally":
             return False
-        return any(taxes.flatten_taxes_hierarchy().mapped("price_include"))
+        return remember(
+            self.env,
+            ("price include", taxes._ids),
+            lambda: any(taxes.flatten_taxes_hierarchy().mapped("price_include")),
+        )
 
     def _get_run_account(self, product, company, fiscal_position):
         """Return the income account that the invoice line would get, possibly none."""
