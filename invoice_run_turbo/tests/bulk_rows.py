@@ -10,6 +10,8 @@ IGNORED = {
 }
 #: Random, wherever it stands.
 MESSAGE_ID = re.compile(r"<[^<>\s]*-openerp-[^<>\s]*>")
+#: In the order in which the database happens to find the followers.
+TO_ADD = re.compile(r"(?<='X-Msg-To-Add': ')[^']+")
 OF_MESSAGES = """mail_message_id IN (
     SELECT id FROM mail_message WHERE model = 'account.move' AND res_id = ANY(%(ids)s))"""
 #: {table: (condition, order, {column: table whose row it names})}
@@ -111,13 +113,18 @@ def _execute(moves, query, ids):
 
 def _normalize(row, owners, ranks):
     row = {
-        name: MESSAGE_ID.sub("<…>", value) if isinstance(value, str) else value
+        name: _normalize_text(value) if isinstance(value, str) else value
         for name, value in row.items()
         if name in owners or name not in IGNORED
     }
     for column, table in owners.items():
         row[column] = row[column] and ranks[table][row[column]]
     return row
+
+
+def _normalize_text(text):
+    text = MESSAGE_ID.sub("<…>", text)
+    return TO_ADD.sub(lambda match: ",".join(sorted(match.group().split(","))), text)
 
 
 def get_differences(plain, bulk):
