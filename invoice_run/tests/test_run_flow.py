@@ -300,7 +300,7 @@ class TestRunFlow(InvoiceRunCommon):
                 partner_id=self._make_partner(charged.name).id,
             )
             run = self._make_amounts(self._make_run("2024-01-15"))
-            amounts = run.line_ids.filtered(lambda line: line.contract_id == contract)  # noqa: B023
+            amounts = run.line_ids.filtered_domain([("contract_id", "=", contract.id)])
             changed.amount = 20
             self.assertEqual(amounts.mapped("is_stale"), [True])
             self.assertEqual((run.line_ids - amounts).filtered("is_stale"), run.line_ids.browse())

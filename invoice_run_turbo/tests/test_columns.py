@@ -70,10 +70,9 @@ class TestColumns(InvoiceRunCommon):
             return modified(records, fnames, create, before)
 
         Mixin = self.env.registry["invoice.run.bulk.mixin"]
-        is_by_columns = lambda _records: not is_plain  # noqa: E731
         with (
             patch.object(BaseModel, "modified", note),
-            patch.object(Mixin, "_is_inserted_by_columns", is_by_columns),
+            patch.object(Mixin, "_is_inserted_by_columns", lambda _records: not is_plain),
             patch.object(owner, name, autospec=True, side_effect=getattr(owner, name)) as method,
         ):
             self._make_invoices(self._make_amounts(run))
