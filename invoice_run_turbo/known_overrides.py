@@ -43,6 +43,7 @@ KNOWN_OVERRIDES = {
     "hr_expense": [
         _know(
             "account.move",
+            "_compute_commercial_partner_id",
             "_compute_needed_terms",
             "_creation_message",
             "_prepare_product_base_line_for_taxes_computation",
@@ -61,12 +62,22 @@ KNOWN_OVERRIDES = {
         ),
         _know("account.move.line", "_compute_name"),
     ],
-    # the analytic distribution of a purchase line: items of a run have none
-    "purchase": [_know("account.move.line", "_related_analytic_distribution")],
+    # vehicles of vendor bills; ``write`` when the vehicle is taken off an item
+    "account_fleet": [_know("account.move", "_post")],
+    # the analytic distribution of a purchase line: items of a run have none; messages that name
+    # the purchase order
+    "purchase": [
+        _know("account.move", "create", "write"),
+        _know("account.move.line", "_related_analytic_distribution"),
+    ],
+    # items for the cost of what was bought
+    "purchase_stock": [_know("account.move", "_post")],
     # messages that carry a rating
     "rating": [_know("account.move", "_message_post_after_hook", "message_post")],
-    # down payments and items of order lines: invoices of orders are created by Sales
+    # down payments and items of order lines: invoices of orders are created by Sales;
+    # payments of its transactions, of which a new invoice has none
     "sale": [
+        _know("account.move", "_post"),
         _know("account.move.line", "_compute_is_storno", "_related_analytic_distribution"),
     ],
     # items of order lines; else the project of the context, of which a job keeps none

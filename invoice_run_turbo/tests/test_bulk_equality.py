@@ -1,4 +1,5 @@
 import random
+from unittest.mock import patch
 
 from freezegun import freeze_time
 
@@ -8,7 +9,7 @@ from odoo.fields import Command
 from odoo.models import BaseModel
 from odoo.tests import tagged
 
-from .. import known_overrides, taxes
+from .. import core, known_overrides, taxes
 from ..bulk import BulkCache
 from ..known_overrides import Known
 from .bulk_rows import get_differences, read_rows
@@ -213,8 +214,11 @@ class TestBulkEquality(InvoiceRunCommon):
             "analytic_distribution": draw.choice(self.distributions),
         }
 
-    def _assert_equal(self, least_bulk=0.9):
-        """Invoice all contracts in both ways, and compare all rows."""
+    def _assert_equal(self, least_bulk=0.9, confirmed_at_once=True):
+        """Invoice all contracts in both ways, and compare all rows.
+
+        :param confirmed_at_once: whether they are created as confirmed
+        """
         run = self._make_amounts(self._make_run(DATE))
         # the tests' context turns the chatter off
         run = run.with_context(tracking_disable=False, mail_create_nolog=False)
@@ -229,24 +233,37 @@ class TestBulkEquality(InvoiceRunCommon):
             return original(bulk, vals_list, cache)
 
         self.patch(Bulk, "_create_bulk", counting)
+        confirmed = self._count_confirmed()
         moves = self._invoice(run)
+        self.assertEqual(len(confirmed), len(moves) if confirmed_at_once else 0)
         self.assertGreaterEqual(len(made), least_bulk * len(moves))
         self.assertTrue(plain["mail_message"])
         self.assertFalse(get_differences(plain, read_rows(moves))[:20])
         return moves
 
+    def _count_confirmed(self):
+        """Return a list to which the values of invoices are added that are created as confirmed."""
+        Bulk = self.env.registry["invoice.run.bulk"]
+        original, confirmed = Bulk._create_confirmed, []
+
+        def counting(bulk, vals_list, cache):
+            confirmed.extend(vals_list)
+            return original(bulk, vals_list, cache)
+
+        self.patch(Bulk, "_create_confirmed", counting)
+        return confirmed
+
     def _read_plain(self, run):
         """Return the rows of the plain path, whose invoices are gone afterwards."""
-        parameters = self.env["ir.config_parameter"].sudo()
         savepoint = self.env.cr.savepoint()
-        parameters.set_param("invoice_run.bulk_create", "0")
-        rows = read_rows(self._invoice(run))
+        with patch.object(core, "is_as_read", lambda _env, _step: False):
+            rows = read_rows(self._invoice(run))
         savepoint.close(rollback=True)
         self.env.invalidate_all(flush=False)
         self.env.cr.cache.clear()
         self.env.cr.precommit.clear()
+        self.env.cr.postcommit.clear()
         self.assertFalse(run.document_ids.move_id)
-        parameters.set_param("invoice_run.bulk_create", "1")
         return rows
 
     def _invoice(self, run):
@@ -310,7 +327,7 @@ class TestBulkEquality(InvoiceRunCommon):
     def test_drafts(self):
         self.scenario.invoice_state = "draft"
         self._make_contracts(3, 12)
-        moves = self._assert_equal()
+        moves = self._assert_equal(confirmed_at_once=False)
         self.assertEqual(set(moves.mapped("state")), {"draft"})
 
     def test_distribution_models(self):

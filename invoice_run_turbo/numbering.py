@@ -1,0 +1,66 @@
+"""Numbers of invoices that are created as confirmed: those that confirming them would give."""
+
+import re
+
+from odoo.fields import Date
+
+
+class NotAtOnceError(Exception):
+    """Invoices that can only be created as drafts and then be confirmed, as Odoo does."""
+
+
+class Chunk:
+    """In the context, as ``invoice_run_chunk``: how many invoices are created and confirmed.
+
+    An object, because over RPC nobody can send one.
+    """
+
+    def __init__(self, count):
+        self.count = count
+
+
+def number_invoices(moves, vals_list):
+    """Complete the values of new invoices with their numbers, in the order in which Odoo does.
+
+    :param moves: the empty model; within ``_posting_together``
+    :param vals_list: complete values of the invoices
+    """
+    regex = re.compile(
+        moves._make_regex_non_capturing(moves._sequence_fixed_regex.replace(r"?P<seq>", ""))
+    )
+    sequences = {}
+    for vals in sorted(vals_list, key=_get_order):  # which keeps the order of equal ones
+        names = ("journal_id", "date", "move_type")
+        key = tuple(vals[name] for name in names)
+        if key not in sequences:
+            sequences[key] = Sequence(moves.new(dict(zip(names, key, strict=True))))
+        name = sequences[key].take_number()
+        # as _compute_split_sequence
+        matching = regex.match(name)
+        vals.update(
+            name=name,
+            sequence_prefix=name[: matching.start(1)],
+            sequence_number=int(matching.group(1) or 0),
+        )
+
+
+def _get_order(vals):
+    """Return what ``account.move._compute_name`` sorts by; new invoices have ids in order."""
+    return Date.to_date(vals["date"]), vals.get("ref") or ""
+
+
+class Sequence:
+    """The numbers of one journal, date and kind of invoices."""
+
+    def __init__(self, move):
+        self._text, self._values = move._get_next_sequence_format()
+        self._last = self._values.pop("seq")
+        # other dates may count on, see sequence.mixin._locked_increment
+        self._cache = move._get_sequence_cache()
+        self._key = self._text.format(**self._values, seq=0), move[move._sequence_index]
+
+    def take_number(self):
+        """Return the next number, as text. It is taken when its row is inserted."""
+        number = self._cache.get(self._key, self._last) + 1
+        self._cache[self._key] = number
+        return self._text.format(**self._values, seq=number)
