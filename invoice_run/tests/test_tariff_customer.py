@@ -158,8 +158,13 @@ class TestCustomerBands(CustomerCommon):
             }
         )
         run = self._run_all("2024-02-29")
+        self.assertFalse(run.document_ids)
+        [message] = run.exception_ids.mapped("message")
+        self.assertRegex(message, f"invoiced to {self.debtor.name} .* has another customer now")
+        other.partner_id = self.debtor
+        run = self._run_all("2024-02-29")
         self.assertEqual(run.line_ids.mapped("amount"), [20.0])
-        self.assertEqual(run.document_ids.partner_id, stranger)
+        self.assertEqual(run.document_ids.partner_id, self.debtor)
 
     def test_contract_added_later_settles_the_whole(self):
         one = self._make_metered({"tariff_id": self.shared.id, "meter_code": "M1"})

@@ -303,8 +303,9 @@ class AccountMove(models.Model):
     def _complete_payment_references(self):
         """Have the references computed that were not known before, and the names of terms."""
         unknown = self.filtered(
-            lambda move: not move.payment_reference
-            or len(move.invoice_payment_term_id.line_ids) > 1
+            lambda move: (
+                not move.payment_reference or len(move.invoice_payment_term_id.line_ids) > 1
+            )
         )
         unknown._compute_payment_reference()
 
