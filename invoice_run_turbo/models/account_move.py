@@ -275,6 +275,7 @@ class AccountMove(models.Model):
 
         :raises NotAtOnceError: Odoo refuses to confirm one of these, and says why
         """
+        self = self.with_context(skip_is_manually_modified=True)
         if any(move._get_confirming_obstacle() for move in self):
             raise NotAtOnceError
         kinds = self.grouped(lambda move: (move.company_id, move.journal_id, move.date))
@@ -303,8 +304,9 @@ class AccountMove(models.Model):
     def _complete_payment_references(self):
         """Have the references computed that were not known before, and the names of terms."""
         unknown = self.filtered(
-            lambda move: not move.payment_reference
-            or len(move.invoice_payment_term_id.line_ids) > 1
+            lambda move: (
+                not move.payment_reference or len(move.invoice_payment_term_id.line_ids) > 1
+            )
         )
         unknown._compute_payment_reference()
 

@@ -1,5 +1,6 @@
 from . import test_bulk_equality
 from . import test_columns
+from . import test_confirmed
 from . import test_core
 from . import test_kept
 from . import test_numbers
