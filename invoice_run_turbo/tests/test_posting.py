@@ -9,6 +9,7 @@ from odoo.tests import new_test_user, tagged
 from .. import core
 from ..posting import Posting
 from .bulk_rows import get_differences, read_rows
+from .strangers import call_super, other_addon
 
 
 @tagged("post_install", "-at_install")
@@ -230,30 +231,12 @@ class TestPosting(SendingCommon):
     # Other addons
     # ------------------------------------------------------------------
 
-    @contextmanager
-    def _other_addon(self, model, **attributes):
-        """Have another addon define these attributes of ``model``; yield its class."""
-        cls = self.env.registry[model]
-        module = "odoo.addons.stranger.models.stranger"
-        stranger = type("Stranger", (), {"__module__": module, "__slots__": (), **attributes})
-        bases = cls.__bases__
-        cls.__bases__ = (stranger, *bases)
-        try:
-            with patch.object(self.env.registry, "_invoice_run_posting", None, create=True):
-                yield stranger
-        finally:
-            cls.__bases__ = bases
-
     def _get_noting(self, name, noted):
         """Return a method that calls the one it overrides, and notes that."""
 
         def method(records, *args, **kwargs):
             noted.append(records)
-            parents = type(records).__mro__
-            is_next = iter(cls.__name__ == "Stranger" for cls in parents)
-            rest = parents[list(is_next).index(True) + 1 :]
-            override = next(vars(cls)[name] for cls in rest if name in vars(cls))
-            return override(records, *args, **kwargs)
+            return call_super(name, records, *args, **kwargs)
 
         return method
 
@@ -265,13 +248,13 @@ class TestPosting(SendingCommon):
         self.assertNotIn("writing messages", self._get_settings_text())
         for name in ("message_post", "_message_create", "_is_notification_scheduled"):
             noted = []
-            with self._other_addon("account.move", **{name: self._get_noting(name, noted)}):
+            with other_addon(self.env, "account.move", **{name: self._get_noting(name, noted)}):
                 self.assertIn("writing messages, because of: stranger.", self._get_settings_text())
                 self._check_posted_by_odoo(run)
             self.assertGreaterEqual(len(noted), len(run.document_ids), name)
         for name in ("_mail_flat_thread", "_mail_thread_customer"):
             value = not getattr(self.env["account.move"], name)
-            with self._other_addon("account.move", **{name: value}):
+            with other_addon(self.env, "account.move", **{name: value}):
                 self._check_posted_by_odoo(run)
 
     def _check_posted_by_odoo(self, run):
@@ -299,15 +282,14 @@ class TestPosting(SendingCommon):
     def test_hooks_of_another_addon_are_called(self):
         """One that adds recipients who are no contacts, of one invoice only."""
         run = self._make_run_of_kinds()
-        find = self._get_noting("_notify_get_recipients", [])
 
         def find_more(move, message, msg_vals=False, **kwargs):
-            found = find(move, message, msg_vals, **kwargs)
+            found = call_super("_notify_get_recipients", move, message, msg_vals, **kwargs)
             if move.partner_id.name == "Two":
                 found.append({**found[0], "id": False, "uid": False, "email_normalized": "x@x.com"})
             return found
 
-        with self._other_addon("account.move", _notify_get_recipients=find_more):
+        with other_addon(self.env, "account.move", _notify_get_recipients=find_more):
             differences, rows = self._compare(run)
         self.assertFalse(differences)
         self.assertEqual([row["email_to"] for row in rows["mail_mail"]].count("x@x.com"), 1)
