@@ -342,6 +342,7 @@ REPEATED = {
         SEND,
         "mail.thread",
         _create_attachments_for_post=("6b2573a62f3f120a", "Posting._attach"),
+        _is_notification_scheduled=("393a375424d7769e", "Posting._notify"),
         _message_compute_author=("60be0cc593f45824", "AccountMove._message_compute_author"),
         _message_compute_parent_id=("189fd4f34370f1eb", "Posting._get_parents"),
         _message_subscribe=("5ea00753badf6770", "Posting._subscribe_authors"),

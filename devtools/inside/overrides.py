@@ -21,6 +21,7 @@ from odoo.addons.invoice_run_turbo.known_overrides import (
     CORE,
     KNOWN_OVERRIDES,
 )
+from odoo.addons.invoice_run_turbo.models.account_move_send import SKIPPED_METHODS
 from odoo.addons.invoice_run_turbo.models.invoice_run_bulk import NUMBERING_METHODS
 
 ADDONS = Path(odoo.addons.account.__file__).parent.parent
@@ -58,7 +59,8 @@ def _find(env):
     """Yield (model.name, addon)."""
     methods = {model: set(names) for model, names in BYPASSED_METHODS.items()}
     methods["account.move"].update(NUMBERING_METHODS, CHATTER_METHODS)
-    for model, names in (*POSTING_METHODS.items(), *CONFIRMED_METHODS.items()):
+    others = (POSTING_METHODS, SKIPPED_METHODS, CONFIRMED_METHODS)
+    for model, names in [item for methods_ in others for item in methods_.items()]:
         methods[model] = methods.get(model, set()) | names
     parents = {model: _get_parents(env, model) for model in methods}
     for path in sorted(ADDONS.glob("*/**/*.py")):

@@ -4,8 +4,12 @@ from odoo.addons.invoice_run.memory import remember
 from .. import core
 from ..environments import environments_kept
 from ..mails import MailsKept
+<<<<<<< HEAD
 from ..numbering import Chunk, NotAtOnceError
 from ..taxes import is_engine_known
+=======
+from ..taxes import are_questions_known, is_engine_known
+>>>>>>> review
 
 
 class InvoiceRunDocument(models.Model):
@@ -51,7 +55,8 @@ class InvoiceRunDocument(models.Model):
 
     def _are_taxes_remembered(self):
         """Whether the taxes of this document depend on its currency and amounts alone."""
-        return is_engine_known(self.env) and not self._is_tax_discounted()
+        is_known = is_engine_known(self.env) and are_questions_known(self.env)
+        return is_known and not self._is_tax_discounted()
 
     @api.model
     def _create_drafts(self, vals_list):

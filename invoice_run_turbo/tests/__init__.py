@@ -1,3 +1,4 @@
+from . import test_added_fields
 from . import test_bulk_equality
 from . import test_columns
 from . import test_confirmed
@@ -8,4 +9,5 @@ from . import test_posting
 from . import test_rendering
 from . import test_sending
 from . import test_stylesheet
+from . import test_taxes
 from . import test_translations
