@@ -5,6 +5,7 @@ from .. import core
 from ..environments import environments_kept
 from ..mails import MailsKept
 from ..taxes import is_engine_known
+from ..waiting import held_back
 
 
 class InvoiceRunDocument(models.Model):
@@ -37,6 +38,16 @@ class InvoiceRunDocument(models.Model):
     def _are_taxes_remembered(self):
         """Whether the taxes of this document depend on its currency and amounts alone."""
         return is_engine_known(self.env) and not self._is_tax_discounted()
+
+    def _get_all_previous(self, found, before=None):
+        # EXTENDS 'invoice_run': what has an invoice is not new
+        with held_back(self.env):
+            return super()._get_all_previous(found, before)
+
+    def _get_all_invoiced(self):
+        # EXTENDS 'invoice_run': see above
+        with held_back(self.env):
+            return super()._get_all_invoiced()
 
     @api.model
     def _create_drafts(self, vals_list):

@@ -8,3 +8,4 @@ from . import test_rendering
 from . import test_sending
 from . import test_stylesheet
 from . import test_translations
+from . import test_waiting
