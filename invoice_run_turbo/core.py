@@ -205,6 +205,11 @@ REPEATED = {
         create=("bf23d879fc3da7cc", "InvoiceRunBulkMixin._create"),
         _create=("499c68926c3de592", "InvoiceRunBulkMixin._create"),
         _add_precomputed_values=("d495b7706a93e04f", "InvoiceRunBulkMixin._create"),
+        _flush=("27e3f20b3db9c01a", "InvoiceRunBulkMixin._flush"),
+        flush_model=("df08b620bb70327a", "InvoiceRunBulkMixin._flush"),
+        flush_recordset=("420a05e4b5e5e787", "InvoiceRunBulkMixin._flush"),
+        _write_multi=("04bb904caad39325", "InvoiceRunBulkMixin._flush"),
+        exists=("caba8f857fc34571", "InvoiceRunBulkMixin.exists"),
         default_get=("d9350872d9dbd2fa", "InvoiceRunBulkMixin.default_get"),
         _prepare_create_values=("9755ba8934b962de", "AccountMove._add_precomputed_values"),
         _add_missing_default_values=(
@@ -226,6 +231,7 @@ REPEATED = {
         convert_to_column_insert=("4eedc37a9035bddf", "Column"),
         convert_to_cache=("c74fb9f3d3a6231a", "Column"),
         _update_cache=("b735270804c3d449", "Column.fill_cache"),
+        get_column_update=("20a0280646f2eb69", "InvoiceRunBulkMixin._flush"),
         _setup_attrs__=("e4f7baad97d787ea", "invoice_run_bulk_mixin._is_made"),
     ),
     **_convert("Html", "2d5335221ebb0e86", "6b64a3296b587c2a"),
@@ -246,7 +252,7 @@ REPEATED = {
         "fields.Many2one",
         _update_inverses=("c57c57aa3c88c35c", "Insert._update_inverses"),
     ),
-    **_rows(CREATE, "fields.Many2many", write_real=("23db47347c4a290f", "links.create_links")),
+    **_rows(CREATE, "fields.Many2many", write_real=("23db47347c4a290f", "links.get_links")),
     **_rows(
         CREATE,
         "fields.Many2oneReference",

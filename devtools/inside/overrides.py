@@ -59,9 +59,9 @@ def _find(env):
     """Yield (model.name, addon)."""
     methods = {model: set(names) for model, names in BYPASSED_METHODS.items()}
     methods["account.move"].update(NUMBERING_METHODS, CHATTER_METHODS)
-    others = (POSTING_METHODS, SKIPPED_METHODS, CONFIRMED_METHODS)
-    for model, names in [item for methods_ in others for item in methods_.items()]:
-        methods[model] = methods.get(model, set()) | names
+    for others in (POSTING_METHODS, SKIPPED_METHODS, CONFIRMED_METHODS):
+        for model, names in others.items():
+            methods[model] = methods.get(model, set()) | names
     parents = {model: _get_parents(env, model) for model in methods}
     for path in sorted(ADDONS.glob("*/**/*.py")):
         module = path.relative_to(ADDONS).parts[0]

@@ -11,3 +11,4 @@ from . import test_sending
 from . import test_stylesheet
 from . import test_taxes
 from . import test_translations
+from . import test_waiting
