@@ -159,7 +159,10 @@ class BulkHead:
         }
 
     def _prepare_name_vals(self):
-        """See ``account.move._compute_invoice_partner_display_info``; nobody's name is left to it."""
+        """Return the name, see ``account.move._compute_invoice_partner_display_info``.
+
+        Where the customer has none it is left to Odoo.
+        """
         name = self.partner.display_name
         return {"invoice_partner_display_name": name} if name else {}
 

@@ -25,23 +25,13 @@ def number_invoices(moves, vals_list):
     :param moves: the empty model; within ``_posting_together``
     :param vals_list: complete values of the invoices
     """
-    regex = re.compile(
-        moves._make_regex_non_capturing(moves._sequence_fixed_regex.replace(r"?P<seq>", ""))
-    )
     sequences = {}
     for vals in sorted(vals_list, key=_get_order):  # which keeps the order of equal ones
         names = ("journal_id", "date", "move_type")
         key = tuple(vals[name] for name in names)
         if key not in sequences:
             sequences[key] = Sequence(moves.new(dict(zip(names, key, strict=True))))
-        name = sequences[key].take_number()
-        # as _compute_split_sequence
-        matching = regex.match(name)
-        vals.update(
-            name=name,
-            sequence_prefix=name[: matching.start(1)],
-            sequence_number=int(matching.group(1) or 0),
-        )
+        vals.update(sequences[key].take_number())
 
 
 def _get_order(vals):
@@ -58,9 +48,18 @@ class Sequence:
         # other dates may count on, see sequence.mixin._locked_increment
         self._cache = move._get_sequence_cache()
         self._key = self._text.format(**self._values, seq=0), move[move._sequence_index]
+        # of the journal, see sequence.mixin._compute_split_sequence
+        fixed = move._sequence_fixed_regex.replace(r"?P<seq>", "")
+        self._regex = re.compile(move._make_regex_non_capturing(fixed))
 
     def take_number(self):
-        """Return the next number, as text. It is taken when its row is inserted."""
+        """Return the next number, as values. It is taken when its row is inserted."""
         number = self._cache.get(self._key, self._last) + 1
         self._cache[self._key] = number
-        return self._text.format(**self._values, seq=number)
+        name = self._text.format(**self._values, seq=number)
+        matching = self._regex.match(name)
+        return {
+            "name": name,
+            "sequence_prefix": name[: matching.start(1)],
+            "sequence_number": int(matching.group(1) or 0),
+        }

@@ -275,6 +275,7 @@ class AccountMove(models.Model):
 
         :raises NotAtOnceError: Odoo refuses to confirm one of these, and says why
         """
+        self = self.with_context(skip_is_manually_modified=True)
         if any(move._get_confirming_obstacle() for move in self):
             raise NotAtOnceError
         kinds = self.grouped(lambda move: (move.company_id, move.journal_id, move.date))

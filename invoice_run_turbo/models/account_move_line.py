@@ -84,8 +84,9 @@ class AccountMoveLine(models.Model):
 
     def _check_tax_lock_date(self):
         # EXTENDS 'account': invoices are confirmed at once where no lock date is violated
-        if self.env.context.get("invoice_run_bulk") is not CONFIRMED:
-            super()._check_tax_lock_date()
+        if self.env.context.get("invoice_run_bulk") is CONFIRMED:
+            return None
+        return super()._check_tax_lock_date()
 
     def _check_company(self, fnames=None):
         # EXTENDS 'base': of new items that link to the same records one is checked

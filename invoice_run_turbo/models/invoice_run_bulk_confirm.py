@@ -1,8 +1,11 @@
+from collections import defaultdict
+
 from odoo import api, fields, models
 
 from .. import core
 from ..bulk import CONFIRMED
 from ..bypassed import CONFIRMED_METHODS
+from ..known_overrides import get_limited
 from ..numbering import Chunk
 
 
@@ -69,21 +72,39 @@ class InvoiceRunBulk(models.AbstractModel):
     def _get_confirming_obstacles(self, vals_list):
         """Return what these invoices need that only Odoo's confirming does, as short texts."""
         reasons = set()
+        kinds = defaultdict(list)
         for vals in vals_list:
-            lines = [command[2] for command in vals["invoice_line_ids"]]
-            if any(line.get("billing_credited_line_id") for line in lines):
-                reasons.add("credits of other invoices")
-        names = ("company_id", "journal_id", "invoice_date")
-        kinds = {tuple(vals[name] for name in names) for vals in vals_list}
+            kinds[vals["company_id"], vals["journal_id"], vals["invoice_date"]].append(vals)
+            reasons |= self._get_line_reasons([command[2] for command in vals["invoice_line_ids"]])
         journals = self.env["account.journal"].browse({journal for _c, journal, _d in kinds})
         if not self._is_numbering_known(journals):
             reasons.add("numbers")
-        for company_id, journal_id, date in kinds:
-            journal = journals.browse(journal_id)
+        for (company_id, journal_id, date), same in kinds.items():
             company = self.env["res.company"].browse(company_id)
+            journal = journals.browse(journal_id)
+            day = fields.Date.to_date(date)
             if journal.restrict_mode_hash_table or not journal.active:
                 reasons.add("journal")
-            day = fields.Date.to_date(date)
             if company._get_violated_lock_dates(day, True, journal):
                 reasons.add("lock dates")
+            reasons |= self._get_country_reasons(company, same)
         return reasons
+
+    def _get_line_reasons(self, lines):
+        """Return what invoice lines of these values need that only Odoo's confirming does."""
+        if any(line.get("billing_credited_line_id") for line in lines):
+            return {"credits of other invoices"}
+        ids = {line["product_id"] for line in lines if line.get("product_id")}
+        products = self.env["product.product"].browse(ids)
+        if "is_storable" in products._fields and any(products.mapped("is_storable")):
+            return {"cost of goods"}
+        return set()
+
+    def _get_country_reasons(self, company, vals_list):
+        """Return the localisations that have something to do when these are confirmed."""
+        countries = self._get_country_codes(company)
+        return {
+            module
+            for module, known in get_limited(self.env.registry._init_modules, confirming=True)
+            if known.country in countries and not all(vals.get(known.unless) for vals in vals_list)
+        }

@@ -5,7 +5,8 @@ from .. import core
 from ..environments import environments_kept
 from ..mails import MailsKept
 from ..numbering import Chunk, NotAtOnceError
-from ..taxes import is_engine_known
+from ..taxes import are_questions_known, is_engine_known
+from ..waiting import held_back
 
 
 class InvoiceRunDocument(models.Model):
@@ -51,7 +52,18 @@ class InvoiceRunDocument(models.Model):
 
     def _are_taxes_remembered(self):
         """Whether the taxes of this document depend on its currency and amounts alone."""
-        return is_engine_known(self.env) and not self._is_tax_discounted()
+        is_known = is_engine_known(self.env) and are_questions_known(self.env)
+        return is_known and not self._is_tax_discounted()
+
+    def _get_all_previous(self, found, before=None):
+        # EXTENDS 'invoice_run': what has an invoice is not new
+        with held_back(self.env):
+            return super()._get_all_previous(found, before)
+
+    def _get_all_invoiced(self):
+        # EXTENDS 'invoice_run': see above
+        with held_back(self.env):
+            return super()._get_all_invoiced()
 
     @api.model
     def _create_drafts(self, vals_list):

@@ -37,7 +37,13 @@ TABLES = {
         "mail_message_id, id",
         {"mail_message_id": "mail_message"},
     ),
-    "mail_mail": (OF_MESSAGES, "mail_message_id, id", {"mail_message_id": "mail_message"}),
+    "mail_mail": (
+        OF_MESSAGES,
+        # in the order of the invoices, whichever message was written first
+        "(SELECT res_id FROM mail_message WHERE mail_message.id = mail_message_id), "
+        "mail_message_id, id",
+        {"mail_message_id": "mail_message"},
+    ),
     "mail_notification": (
         OF_MESSAGES,
         "mail_message_id, res_partner_id",

@@ -107,7 +107,8 @@ class TestCore(InvoiceRunCommon):
         self.assertFalse(core.is_as_read(self.env, core.CONFIRM), "which builds on it")
         self.assertTrue(core.is_as_read(self.env, core.PRINT))
         text = self._get_fast_path()
-        self.assertTrue(text.startswith("Off for creating invoices, confirming invoices: "), text)
+        steps = "creating invoices, confirming invoices, writing messages"
+        self.assertTrue(text.startswith(f"Off for {steps}: "), text)
 
     def test_confirming_stands_aside(self):
         self._change("res.partner._increase_rank")
