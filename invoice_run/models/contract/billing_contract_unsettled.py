@@ -143,8 +143,8 @@ class InvoiceRunLine(models.Model):
     def _get_late_customer_message(self):
         return self.env._(
             "“%(line)s”: usage from %(date_from)s to %(date_to)s was reported after these days "
-            "were invoiced to %(customer)s (%(what)s), and the contract has another customer now. Set "
-            "%(customer)s on the contract again and invoice this usage; then change the customer. "
+            "were invoiced to %(customer)s (%(what)s), and the contract has another customer now. "
+            "Set %(customer)s on the contract again and invoice this usage; then change the customer. "
             "If nobody is to pay it, delete the usage items.",
             line=self.contract_line_id.name,
             date_from=format_date(self.env, self.period_from),
