@@ -43,9 +43,24 @@ def assign(records, vals_list):
     For fields without inverse method or constraint, in models whose ``write`` does nothing
     with them. What depends on the fields is computed again.
     """
-    names = set().union(*vals_list)
+    names = dict.fromkeys(name for vals in vals_list for name in vals)
     fields_ = [records._fields[name] for name in names]
     with records.env.protecting(fields_, records):
-        for record, vals in zip(records, vals_list, strict=True):
-            record.update(vals)
+        for field in fields_:
+            for value, some in _group_by_value(field, records, vals_list):
+                some[field.name] = value
     records.modified(names)
+
+
+def _group_by_value(field, records, vals_list):
+    """Yield (value, records that get it); amounts by their currency as well, which rounds them."""
+    currency = field.type == "monetary" and field.get_currency_field(records)
+    groups = {}
+    for record, vals in zip(records, vals_list, strict=True):
+        if field.name in vals:
+            value = vals[field.name]
+            # 0, 0.0 and False are equal, but not the same
+            key = (type(value), repr(value), record[currency] if currency else None)
+            groups.setdefault(key, (value, []))[1].append(record.id)
+    for value, ids in groups.values():
+        yield value, records.browse(ids)

@@ -6,8 +6,9 @@ from operator import attrgetter
 from odoo.orm.models import LOG_ACCESS_COLUMNS
 from odoo.tools import OrderedSet, clean_context, unique
 
-from .columns import UnknownValueError, get_column
-from .links import copy_rows, create_links
+from .columns import ABSENT, UnknownValueError, get_column
+from .links import cache_links, copy_links, copy_rows, get_links
+from .waiting import get_waiting
 
 #: What ``_create`` does not empty in the cache, though it is not inserted.
 COMMON = {*LOG_ACCESS_COLUMNS, "id", "parent_path"}
@@ -30,6 +31,12 @@ class Insert:
         self._others = OrderedSet(
             field for field in fields if not field.column_type or field.type == "properties"
         )
+        #: {field: ids linked to, in the order of the rows}, where nothing but links is to be done
+        self._links = {field: get_links(field, model, self._rows) for field in self._others}
+        #: {name: what the cache held right after the creation}
+        self._cached = {}
+        self._records = model
+        self._is_waiting = self._are_links_copied = False
         try:
             self._texts = [column.get_texts() for column in self._columns]
         except UnknownValueError:
@@ -37,11 +44,21 @@ class Insert:
         self.is_known = bool(self._texts)
 
     def insert(self):
-        """Insert the records; return them. The steps are those of ``BaseModel._create``."""
-        records = self._model.browse(self._copy())
+        """Insert the records; return them. The steps are those of ``BaseModel._create``.
+
+        Where they can wait for further values, their rows are inserted later, see
+        :class:`~.waiting.Waiting`.
+        """
+        records = self._records = self._model.browse(self._get_new_ids())
+        waiting = self._can_wait() and get_waiting(self._model.env)
+        self._is_waiting = bool(waiting)
+        if not waiting:
+            self._copy(self._texts)
         for data, record in zip(self._data_list, records.with_context(bin_size=False), strict=True):
             data["record"] = record
         self._fill_cache(records)
+        if waiting:
+            waiting.add(self, records)
         records._parent_store_create()
         protected = [(data["protected"], data["record"]) for data in self._data_list]
         with self._model.env.protecting(protected):
@@ -53,18 +70,65 @@ class Insert:
         records.check_access("create")
         return records
 
-    def _copy(self):
-        """Insert the rows; return their ids."""
-        model, cr = self._model, self._model.env.cr
+    def _can_wait(self):
+        """Whether all that is to be inserted is in columns and links that are known."""
+        is_linked = None not in self._links.values()
+        return is_linked and self._model.env.su and self._model._can_wait_for_rows()
+
+    def _get_new_ids(self):
+        cr = self._model.env.cr
         cr.execute(
             "SELECT nextval(pg_get_serial_sequence(%s, 'id')) FROM generate_series(1, %s)",
-            [model._table, len(self._rows)],
+            [self._model._table, len(self._rows)],
         )
-        ids = [id_ for (id_,) in cr.fetchall()]
-        names = ["id", *(column.field.name for column in self._columns)]
-        rows = zip(map(str, ids), *self._texts, strict=True)
-        copy_rows(cr, model._table, names, rows)
-        return ids
+        return [id_ for (id_,) in cr.fetchall()]
+
+    def _copy(self, texts, names=None):
+        """Insert the rows, of texts as ``COPY`` reads them."""
+        names = names or [column.field.name for column in self._columns]
+        rows = zip(map(str, self._records._ids), *texts, strict=True)
+        copy_rows(self._model.env.cr, self._model._table, ["id", *names], rows)
+
+    # ------------------------------------------------------------------
+    # Rows that waited
+    # ------------------------------------------------------------------
+
+    def insert_rows(self):
+        """Insert the rows, with the values that they have in the cache by now, and the links."""
+        names = [column.field.name for column in self._columns]
+        texts = dict(zip(names, self._texts, strict=True))
+        with self._model._sharing_dummies():
+            texts |= self._get_changed_texts(self._get_changed())
+        self._copy(texts.values(), list(texts))
+        for field, links in self._links.items():
+            copy_links(field, self._records, links)
+        self._are_links_copied = True
+
+    def _get_changed(self):
+        """Return {name: cached values} of the columns with a value that changed meanwhile."""
+        model, ids = self._model, self._records._ids
+        absent = [None] * len(ids)
+        changed = {}
+        for name, field in model._fields.items():
+            if field.store and field.column_type and name != "id":
+                before = self._cached.get(name, absent)
+                # what is not in the cache is what was inserted
+                values = list(map(field._get_cache(model.env).get, ids, before))
+                if values != before:
+                    changed[name] = values
+        return changed
+
+    def _get_changed_texts(self, changed):
+        rows = [dict(row) for row in self._rows]
+        for name, values in changed.items():
+            for row, value in zip(rows, values, strict=True):
+                row[name] = ABSENT if value is None else value
+        currencies = {}
+        columns = {
+            name: get_column(self._model._fields[name], self._model, rows, currencies)
+            for name in changed
+        }
+        return {name: column.get_texts() for name, column in columns.items()}
 
     def _fill_cache(self, records):
         """Put all stored values into the cache, also those that are not inserted."""
@@ -76,7 +140,7 @@ class Insert:
             elif field.store and name not in COMMON and name not in self._names:
                 field._update_cache(cached, None)
         for column in self._columns:
-            values = column.fill_cache(cached)
+            values = self._cached[column.field.name] = column.fill_cache(cached)
             if column.field.type in ("many2one", "many2one_reference"):
                 self._update_inverses(column.field, values, records)
 
@@ -108,7 +172,13 @@ class Insert:
         """Write links to many records, and whatever else has no column."""
         others = records.with_context(clean_context(records.env.context))
         for field in sorted(self._others, key=attrgetter("_sequence")):
-            if create_links(field, others, self._rows):
+            links = self._links[field]
+            if links is None:
+                pairs = zip(others, self._rows, strict=True)
+                field.create(
+                    [(other, row[field.name]) for other, row in pairs if field.name in row]
+                )
                 continue
-            pairs = zip(others, self._rows, strict=True)
-            field.create([(other, row[field.name]) for other, row in pairs if field.name in row])
+            cache_links(field, others, links)
+            if not (self._is_waiting or self._are_links_copied):
+                copy_links(field, others, links)

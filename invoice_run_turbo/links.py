@@ -8,25 +8,32 @@ from odoo.fields import Command
 from odoo.tools import SQL
 
 
-def create_links(field, records, rows):
-    """Link new records as ``field.create`` would; return whether this could be done here.
+def get_links(field, model, rows):
+    """Return the ids that new records are linked to, None where this cannot be done here.
 
     Not where the other side knows of the links, where the user's rights must be asked, or where
     a value does more than to link.
 
     :param rows: values of the records, in their order
     """
-    is_plain = type(field) is fields.Many2many and field.store and records.env.su
-    if not is_plain or records.pool.field_inverses[field]:
-        return False
+    is_plain = type(field) is fields.Many2many and field.store and model.env.su
+    if not is_plain or model.pool.field_inverses[field]:
+        return None
     links = [_get_ids(row.get(field.name)) for row in rows]
-    if None in links:
-        return False
+    return None if None in links else links
+
+
+def cache_links(field, records, links):
+    """Put the ids that new records are linked to into the cache, in their order."""
     groups = defaultdict(list)
     for id_, linked in zip(records._ids, links, strict=True):
         groups[linked].append(id_)
     for linked, ids in groups.items():
         field._update_cache(records.browse(ids), linked)
+
+
+def copy_links(field, records, links):
+    """Insert the links of new records."""
     pairs = zip(records._ids, links, strict=True)
     copy_rows(
         records.env.cr,
@@ -34,12 +41,13 @@ def create_links(field, records, rows):
         (field.column1, field.column2),
         [(str(id_), str(other)) for id_, linked in pairs for other in linked],
     )
-    return True
 
 
 def _get_ids(commands):
-    """Return the ids that these commands link a new record to, None where they do more."""
+    """Return the ids that a new record is linked to, by commands or as they are; else None."""
     ids = {}
+    if commands and all(type(command) is int for command in commands):
+        return tuple(dict.fromkeys(commands))
     for command in commands or ():
         if not isinstance(command, list | tuple):
             return None

@@ -1,9 +1,13 @@
+from contextlib import contextmanager
+
 from odoo import api, models, tools
 from odoo.tools import SQL
 
 from .. import core
 from ..environments import ENVIRONMENTS, environments_kept
 from ..inserting import Insert
+from ..known_overrides import CORE
+from ..waiting import get_waiting
 
 #: Key of the cursor's cache, while records are inserted.
 DUMMIES = "invoice_run.dummies"
@@ -15,6 +19,17 @@ KNOWN_MODULES = {"account", "invoice_run", "invoice_run_turbo"}
 READS_REQUEST = {"utm"}
 #: {field: where its default is made}, of a setting: the same for all records.
 SAME_FOR_ALL = {"analytic_precision": "odoo.addons.analytic.models.analytic_mixin"}
+#: {model: methods with a hand in new amounts before their rows need be in the database}
+BEFORE_ROWS = {
+    "invoice.run": ("_create_amounts", "_create_claimed_lines"),
+    "invoice.run.document": (
+        *("create", "write", "_update_title", "_update_amounts", "_update_comparison"),
+    ),
+    "invoice.run.line": (
+        *("create", "write", "_create_usage_claims", "_serialize_shared", "_claim"),
+        *("_update_sources", "_settle_pools"),
+    ),
+}
 #: The context in which the ORM reads the currency of an amount.
 WITHOUT_PREFETCH = {"prefetch_fields": False}
 
@@ -44,14 +59,19 @@ class InvoiceRunBulkMixin(models.AbstractModel):
         # EXTENDS 'base'
         if not self._is_created_in_bulk():
             return super()._create(data_list)
+        with self._sharing_dummies():
+            insert = self._is_inserted_by_columns() and Insert(self, data_list)
+            if insert and insert.is_known:
+                return insert.insert()
+            return super()._create(data_list)
+
+    @contextmanager
+    def _sharing_dummies(self):
         cache = self.env.cr.cache
         cache[DUMMIES] = {}
         try:
             with environments_kept(self):
-                insert = self._is_inserted_by_columns() and Insert(self, data_list)
-                if insert and insert.is_known:
-                    return insert.insert()
-                return super()._create(data_list)
+                yield
         finally:
             cache.pop(DUMMIES, None)
 
@@ -86,6 +106,66 @@ class InvoiceRunBulkMixin(models.AbstractModel):
         )
         [(is_plain,)] = self.env.execute_query(query)
         return is_plain
+
+    @tools.ormcache()
+    def _can_wait_for_rows(self):
+        """Whether new records can wait for further values before their rows are inserted.
+
+        Their values must be found in the cache, and no addon that nobody read may look for the rows
+        meanwhile.
+        """
+        get_modules = self.env["invoice.run.bulk"]._get_modules
+        modules = {
+            module
+            for model_name, names in BEFORE_ROWS.items()
+            for name in names
+            for module in get_modules(model_name, name)
+        }
+        fields = [field for field in self._fields.values() if field.store]
+        is_known = self._name in BEFORE_ROWS and modules <= CORE and not self._parent_store
+        return is_known and all(map(self._is_in_cache, fields))
+
+    def _is_in_cache(self, field):
+        """Whether the cache has one value of this stored field, as it is inserted."""
+        if not field.column_type:
+            return not field.compute
+        varies = field.translate or field.company_dependent
+        is_own = field.type in ("html", "properties", "binary")
+        return not (varies or is_own or field in self.env._field_depends_context)
+
+    def _insert_waiting(self):
+        """Insert the rows that wait, where some are of this model."""
+        if waiting := get_waiting(self.env, self._name):
+            waiting.insert()
+
+    def _flush(self):
+        # EXTENDS 'base': rows that wait are inserted when somebody asks for what is in them
+        waiting = get_waiting(self.env, self._name)
+        if waiting and waiting.is_held:
+            with waiting.left_alone(self):
+                return super()._flush()
+        self._insert_waiting()
+        return super()._flush()
+
+    def exists(self):
+        # EXTENDS 'base': asks the database by id
+        self._insert_waiting()
+        return super().exists()
+
+    def write(self, vals):
+        # EXTENDS 'base': links are written at once
+        if get_waiting(self.env, self._name) and self._has_links(vals):
+            self._insert_waiting()
+        return super().write(vals)
+
+    def _has_links(self, names):
+        fields = (self._fields.get(name) for name in names)
+        return any(field and not field.column_type for field in fields)
+
+    def unlink(self):
+        # EXTENDS 'base'
+        self._insert_waiting()
+        return super().unlink()
 
     def _prepare_create_values(self, vals_list):
         # EXTENDS 'base': what is missing is the same for all records of one kind

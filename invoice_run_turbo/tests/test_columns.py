@@ -6,7 +6,7 @@ from odoo.models import BaseModel
 from odoo.tests import tagged
 
 from ..inserting import Insert
-from ..links import create_links
+from ..links import get_links
 
 #: Texts that mean something to ``COPY``.
 TEXTS = ("A\tB", "A\nB", "A\r\nB", "A\\nB", "\\N", "\\.", "", "Ärger 🙂", " A ")
@@ -150,9 +150,9 @@ class TestColumns(InvoiceRunCommon):
         lines = self._insert_amounts([{**vals, "tax_ids": taxes} for taxes in commands])
         self.assertEqual([line.tax_ids.ids for line in lines], [tax.ids, (tax + other).ids, [], []])
         rows = [{"tax_ids": [Command.create({"name": "New"})]}]
-        self.assertFalse(create_links(lines._fields["tax_ids"], lines[:1], rows))
+        self.assertIsNone(get_links(lines._fields["tax_ids"], lines, rows))
         user_lines = lines.with_user(self.reviewer)
-        self.assertFalse(create_links(lines._fields["tax_ids"], user_lines[:1], [{}]))
+        self.assertIsNone(get_links(lines._fields["tax_ids"], user_lines, [{}]))
 
     def test_a_value_of_an_unknown_kind(self):
         """Odoo's own way says what is wrong with it."""

@@ -112,8 +112,7 @@ class InvoiceRun(models.Model):
             for number, charge in enumerate(group, 1)
         ]
         self._create_claimed_lines(lines_vals)
-        # in the order of the invoice, not in that in which they were claimed
-        documents.invalidate_recordset(["line_ids"])
+        documents._order_new_lines()
         documents._update_title()
         documents._update_amounts()
         documents._update_comparison()

@@ -128,6 +128,8 @@ class InvoiceRunLine(models.Model):
         """Have this transaction repeated if another one has had ``records`` since it began."""
         if not records:
             return
+        # claims first, as everywhere: no deadlock
+        self.flush_model()
         self.env.cr.execute(
             SQL(
                 """

@@ -129,6 +129,12 @@ class InvoiceRunDocument(models.Model):
             "date_to": max(line["billing_date_to"] for line in periods or lines),
         }
 
+    def _order_new_lines(self):
+        """Put new amounts of these documents in the order of the invoice, not of the claims."""
+        field = self._fields["line_ids"]
+        for document in self:
+            field._update_cache(document, document.line_ids.sorted("sequence")._ids)
+
     def action_open_invoice(self):
         """Open the invoice of this document."""
         self.ensure_one()

@@ -111,7 +111,7 @@ class InvoiceRunDocument(models.Model):
         amounts = {document: document._get_comparable_lines() for document in self}
         previous = self._get_all_previous(amounts.values())
         earlier = self.browse().union(*previous.values())
-        invoiced = self.env["billing.ledger"]._get_amounts_invoiced(earlier.line_ids)
+        invoiced = earlier._get_all_invoiced()
         comparisons = [
             document._prepare_comparison_vals(found, previous, invoiced)
             for document, found in amounts.items()
@@ -131,6 +131,10 @@ class InvoiceRunDocument(models.Model):
             for basis, keys in wanted.items()
             for key, document in self._get_previous(basis, keys, before).items()
         }
+
+    def _get_all_invoiced(self):
+        """Return what these earlier documents invoiced, by the ledger: {amount id: …}."""
+        return self.env["billing.ledger"]._get_amounts_invoiced(self.line_ids)
 
     def _get_comparable_lines(self):
         """Return {(basis, id of contract or customer): lines} of what can be compared.
