@@ -6,12 +6,23 @@ The values are those that ``account.move.create`` computes; the docstrings name 
 from odoo import fields
 from odoo.tools import frozendict
 
+#: In the context, as ``invoice_run_bulk``: invoices are created in bulk as drafts, or as confirmed.
+#: Objects, because over RPC nobody can send one.
+BULK, CONFIRMED = object(), object()
+
+
+def is_bulk(env):
+    """Whether records are created in bulk."""
+    return env.context.get("invoice_run_bulk") in (BULK, CONFIRMED)
+
 
 class BulkCache:
     """What the invoices of one batch share."""
 
     def __init__(self, env, vals_list):
         self.env = env
+        #: ``BULK`` or ``CONFIRMED``
+        self.kind = BULK
         self._found = {}
         self._prefetch_ids = self._get_prefetch_ids(vals_list)
         self._lines = env["account.move.line"]
@@ -141,7 +152,19 @@ class BulkHead:
             "invoice_currency_rate": self.rate,
             "delivery_date": vals.get("delivery_date", False),
             "taxable_supply_date": False,
+            "commercial_partner_id": self.commercial_partner.id,
+            "always_tax_exigible": False,
+            "is_manually_modified": False,
+            **self._prepare_name_vals(),
         }
+
+    def _prepare_name_vals(self):
+        """Return the name, see ``account.move._compute_invoice_partner_display_info``.
+
+        Where the customer has none it is left to Odoo.
+        """
+        name = self.partner.display_name
+        return {"invoice_partner_display_name": name} if name else {}
 
     def get_receivable_account(self):
         """See ``account.move.line._compute_account_id``; the last resorts are left to it."""

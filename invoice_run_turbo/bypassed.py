@@ -14,6 +14,10 @@ MOVE_COMPUTES = {
     "fiscal_position_id": "_compute_fiscal_position_id",
     "invoice_currency_rate": "_compute_invoice_currency_rate",
     "invoice_date_due": "_compute_invoice_date_due",
+    "commercial_partner_id": "_compute_commercial_partner_id",
+    "invoice_partner_display_name": "_compute_invoice_partner_display_info",
+    "always_tax_exigible": "_compute_always_tax_exigible",
+    "payment_state": "_compute_payment_state",
     **dict.fromkeys(
         (
             "amount_untaxed",
@@ -85,11 +89,11 @@ BYPASSED_METHODS = {
     "account.move": {
         *MOVE_COMPUTES.values(),
         *MOVE_INVERSES.values(),
-        "_compute_always_tax_exigible",
         "_compute_direction_sign",
         "_compute_expected_currency_rate",
         "_compute_is_storno",
         "_compute_needed_terms",
+        "_compute_reconciled_payment_ids",
         "_get_accounting_date_source",
         "_get_discount_allocation_account",
         "_get_expected_currency_rate_at",
@@ -132,6 +136,49 @@ BYPASSED_METHODS = {
         "_prepare_base_line_tax_repartition_grouping_key",
     },
 }
+#: What invoices that are created as confirmed have in addition, and how confirming computes it.
+CONFIRMED_COMPUTES = {
+    "name": "_compute_name",
+    "sequence_prefix": "_compute_split_sequence",
+    "sequence_number": "_compute_split_sequence",
+    "made_sequence_gap": "_compute_made_sequence_gap",
+    "payment_reference": "_compute_payment_reference",
+    "checked": "_compute_checked",
+}
+#: Which fields hand their value on to the items when it changes.
+CONFIRMED_INVERSES = {
+    "invoice_payment_term_id": "_inverse_invoice_payment_term_id",
+    "name": "_inverse_name",
+    "payment_reference": "_inverse_payment_reference",
+}
+#: What is done otherwise or not at all for invoices that are created as confirmed. Where an addon
+#: overrides one of these, they are created as drafts and confirmed: the steps stay its own.
+CONFIRMED_METHODS = {
+    "account.move": {
+        *CONFIRMED_COMPUTES.values(),
+        *CONFIRMED_INVERSES.values(),
+        "_check_fiscal_lock_dates",
+        "_constrains_date_sequence",
+        "_get_invoice_computed_reference",
+        "_get_invoice_reference_odoo_invoice",
+        "_hash_moves",
+        "_locked_increment",
+        "_post",
+        "_set_next_made_sequence_gap",
+        "_set_next_sequence",
+        "_synchronize_business_models",
+        "create",
+        "write",
+    },
+    "account.move.line": {
+        "_check_constrains_account_id_journal_id",
+        "_check_tax_lock_date",
+        "_reconcile_marked",
+        "create",
+    },
+    "invoice.run.document": {"_create_account_moves", "_create_drafts", "_post_moves"},
+}
+
 #: What writing messages together does itself.
 CHATTER_METHODS = {
     "_creation_message",
@@ -173,9 +220,13 @@ def get_of_each_kind(records):
         for name, field in records._fields.items()
         if field.relational and field.check_company and name != "move_id"
     ]
+    return get_of_each(records, ("company_id", *names))
 
-    # sudo: as the check does
-    columns = [_get_links(records.sudo(), name) for name in ("company_id", *names)]
+
+def get_of_each(records, names):
+    """Return one of the records that agree in what these fields link to."""
+    # sudo: as checks do
+    columns = [_get_links(records.sudo(), name) for name in names]
     kinds = {}
     for id_, *kind in zip(records._ids, *columns, strict=True):
         kinds.setdefault(tuple(kind), id_)

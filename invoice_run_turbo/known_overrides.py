@@ -21,6 +21,10 @@ class Known(NamedTuple):
     move_type: str | None = None
     #: Whether they decide on numbers, not on what is created.
     numbers: bool = False
+    #: Whether they decide on what is done when invoices are confirmed.
+    confirming: bool = False
+    #: Value of invoices with which they have nothing to do.
+    unless: str | None = None
     #: Boolean field of the journals that alone are concerned; None: all.
     journal_field: str | None = None
 
@@ -43,6 +47,7 @@ KNOWN_OVERRIDES = {
     "hr_expense": [
         _know(
             "account.move",
+            "_compute_commercial_partner_id",
             "_compute_needed_terms",
             "_creation_message",
             "_prepare_product_base_line_for_taxes_computation",
@@ -61,12 +66,22 @@ KNOWN_OVERRIDES = {
         ),
         _know("account.move.line", "_compute_name"),
     ],
-    # the analytic distribution of a purchase line: items of a run have none
-    "purchase": [_know("account.move.line", "_related_analytic_distribution")],
+    # vehicles of vendor bills; ``write`` when the vehicle is taken off an item
+    "account_fleet": [_know("account.move", "_post")],
+    # the analytic distribution of a purchase line: items of a run have none; messages that name
+    # the purchase order
+    "purchase": [
+        _know("account.move", "create", "write"),
+        _know("account.move.line", "_related_analytic_distribution"),
+    ],
+    # items for the cost of what was bought
+    "purchase_stock": [_know("account.move", "_post")],
     # messages that carry a rating
     "rating": [_know("account.move", "_message_post_after_hook", "message_post")],
-    # down payments and items of order lines: invoices of orders are created by Sales
+    # down payments and items of order lines: invoices of orders are created by Sales;
+    # payments of its transactions, of which a new invoice has none
     "sale": [
+        _know("account.move", "_post"),
         _know("account.move.line", "_compute_is_storno", "_related_analytic_distribution"),
     ],
     # items of order lines; else the project of the context, of which a job keeps none
@@ -79,7 +94,10 @@ KNOWN_OVERRIDES = {
         _know("mail.followers", "_get_recipient_data"),
     ],
     # vendor bills, and items for the cost of goods, which come with the confirmation
-    "stock_account": [_know("account.move.line", "_compute_account_id", "_inverse_product_id")],
+    "stock_account": [
+        _know("account.move", "_post"),
+        _know("account.move.line", "_compute_account_id", "_inverse_product_id"),
+    ],
     # --- localisations -------------------------------------------------------------------------
     # accounting date and rate of the day of the taxable supply
     "l10n_cz": [
@@ -91,12 +109,21 @@ KNOWN_OVERRIDES = {
             country="CZ",
         ),
     ],
+    # the day of the delivery: that of the invoice
+    "l10n_de": [
+        _know("account.move", "_post", confirming=True, country="DE", unless="delivery_date"),
+    ],
+    "l10n_hu": [
+        _know("account.move", "_post", confirming=True, country="HU", unless="delivery_date"),
+    ],
     # numbers with premises and device of the journal, counted by year
     "l10n_hr_edi": [
         _know(
             "account.move",
             "_deduce_sequence_number_reset",
+            "_get_invoice_reference_odoo_invoice",
             "_get_sequence_format_param",
+            "_post",
             numbers=True,
             country="HR",
         ),
@@ -150,16 +177,37 @@ KNOWN_OVERRIDES = {
         _know("account.move.line", "_compute_account_id", country="TR", move_type="out_refund"),
     ],
     # --- numbers by type of document, in the journals that use them ------------------------------
-    "l10n_ar": [_know_numbers("_get_last_sequence_domain", "_get_starting_sequence")],
+    "l10n_ar": [_know_numbers("_get_last_sequence_domain", "_get_starting_sequence", "_post")],
     "l10n_br": [_know_numbers("_get_last_sequence_domain")],
-    "l10n_cl": [_know_numbers("_get_last_sequence_domain", "_get_starting_sequence")],
+    "l10n_cl": [_know_numbers("_get_last_sequence_domain", "_get_starting_sequence", "_post")],
     "l10n_ec": [_know_numbers("_get_last_sequence_domain", "_get_starting_sequence")],
     "l10n_latam_invoice_document": [
         _know_numbers(
-            "_deduce_sequence_number_reset", "_get_last_sequence_domain", "_get_starting_sequence"
+            "_compute_made_sequence_gap",
+            "_compute_name",
+            "_deduce_sequence_number_reset",
+            "_get_last_sequence_domain",
+            "_get_starting_sequence",
+            "_post",
+            "_set_next_made_sequence_gap",
         ),
     ],
     "l10n_uy": [_know_numbers("_get_last_sequence_domain", "_get_starting_sequence")],
+}
+#: Addons whose part in confirming was read and does something, whatever the invoice: theirs are
+#: created as drafts, and Odoo confirms them.
+CONFIRMED_BY_ODOO = {
+    "account_edi",  # documents of the journal's formats
+    "l10n_gcc_invoice",  # the terms in two languages
+    "l10n_in",
+    "l10n_in_edi",
+    "l10n_it_edi",  # what the header of the electronic invoice says
+    "l10n_it_edi_doi",  # whether declarations of intent are valid
+    "l10n_jo_edi",
+    "l10n_sa",  # the moment of the confirmation
+    "l10n_tr_nilvera_einvoice",
+    "l10n_vn_edi_viettel",
+    "product_email_template",  # the mail of a product
 }
 
 
@@ -169,14 +217,16 @@ def is_known(name, module):
     return module in CORE or any(name in item.names for item in known)
 
 
-def get_limited(modules, numbers=False):
+def get_limited(modules, numbers=False, confirming=False):
     """Return [(module, Known)] of what concerns some documents only, of these modules.
 
     :param numbers: what decides on their numbers, instead of on what is created
+    :param confirming: what decides on how they are confirmed
     """
     return [
         (module, item)
         for module in sorted(KNOWN_OVERRIDES.keys() & modules)
         for item in KNOWN_OVERRIDES[module]
-        if (item.country or item.journal_field) and item.numbers == numbers
+        if (item.country or item.journal_field)
+        and (item.numbers, item.confirming) == (numbers, confirming)
     ]

@@ -5,6 +5,7 @@ rows for all invoices at once. Hooks are called as Odoo calls them, for each inv
 """
 
 from collections import defaultdict
+from functools import partial
 
 from markupsafe import escape
 
@@ -49,9 +50,16 @@ class Post:
             for name, content in self.attachments
         ]
 
-    def has_pictures(self):
-        """Whether the text shows what is attached; Odoo then changes the text."""
-        return any(mark in self.values["body"] for mark in ("cid:", "data-filename"))
+    def is_attached_alone(self):
+        """Whether only Odoo's own method knows how to attach this.
+
+        It changes a text that shows what is attached, and says what is wrong with a file without
+        content.
+        """
+        is_shown = any(mark in self.values["body"] for mark in ("cid:", "data-filename"))
+        return is_shown or not all(
+            isinstance(content, bytes) for _name, content in self.attachments
+        )
 
 
 class Posting:
@@ -128,7 +136,7 @@ class Posting:
 
     def _attach(self):
         """Create the attachments; see ``_process_attachments_for_post``."""
-        plain = [post for post in self.posts if not post.has_pictures()]
+        plain = [post for post in self.posts if not post.is_attached_alone()]
         values_list = [values for post in plain for values in post.get_attachment_vals()]
         extra_list = [(False, values["name"], False, {}) for values in values_list]
         created = iter(self.moves._create_attachments_for_post(values_list, extra_list))
@@ -255,11 +263,17 @@ class Posting:
             body = move._notify_by_email_render_layout(
                 message, group, msg_vals=post.values, render_values=render_values
             )
+            final = partial(
+                move._notify_by_email_get_final_mail_values,
+                mail_values=base,
+                additional_values={"body_html": body},
+            )
             for ids in split_every(self._get_batch_size(), group["recipients_ids"]):
-                mail_vals = move._notify_by_email_get_final_mail_values(
-                    ids, base, additional_values={"body_html": body}
-                )
-                yield mail_vals, [{"res_partner_id": id_, **notification} for id_ in ids]
+                yield final(ids), [{"res_partner_id": id_, **notification} for id_ in ids]
+            # recipients that are no contacts: Odoo has none here, but an addon may add some
+            if addresses := group["recipients_emails"]:
+                mail_vals = {**final([]), "email_to": ",".join(addresses)}
+                yield mail_vals, [{"mail_email_address": to, **notification} for to in addresses]
 
     def _get_batch_size(self):
         # sudo: as in `_notify_thread_by_email`

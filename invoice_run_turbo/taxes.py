@@ -13,6 +13,12 @@ ENGINE = (
     *("_get_base_line", "_get_delta", "_get_tax_", "_import_", "_merge_", "_normalize_"),
     *("_prepare_base_line", "_prepare_tax_line", "_propagate_", "_round_", "flatten_"),
 )
+#: What a document asks the engine for: an addon that changes it may ask for more than the taxes,
+#: numbers, product and currency that make a document equal to another.
+QUESTIONS = {
+    "invoice.run.document": {"_get_tax_summary", "_prepare_other_base_lines"},
+    "invoice.run.line": {"_get_extra_tax_data", "_prepare_base_line"},
+}
 #: {addon: its overrides} that ask for nothing else either: taxes computed by code, of the product.
 READ = {
     "account_tax_python": {
@@ -36,6 +42,15 @@ def is_engine_known(env):
     if getattr(registry, "_invoice_run_tax_engine", None) is None:
         registry._invoice_run_tax_engine = not any(_get_unknown(env))
     return registry._invoice_run_tax_engine
+
+
+def are_questions_known(env):
+    """Whether no other addon changes what a document asks the engine for."""
+    registry = env.registry
+    if getattr(registry, "_invoice_run_tax_questions", None) is None:
+        unknown = env["invoice.run.bulk"]._get_overridden_methods(QUESTIONS)
+        registry._invoice_run_tax_questions = not any(unknown)
+    return registry._invoice_run_tax_questions
 
 
 def _get_unknown(env):

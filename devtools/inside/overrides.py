@@ -11,11 +11,17 @@ import odoo.addons.account
 from odoo.addons.invoice_run_turbo.bypassed import (
     BYPASSED_METHODS,
     CHATTER_METHODS,
+    CONFIRMED_METHODS,
     LINE_COMPUTES,
     MOVE_COMPUTES,
     POSTING_METHODS,
 )
-from odoo.addons.invoice_run_turbo.known_overrides import CORE, KNOWN_OVERRIDES
+from odoo.addons.invoice_run_turbo.known_overrides import (
+    CONFIRMED_BY_ODOO,
+    CORE,
+    KNOWN_OVERRIDES,
+)
+from odoo.addons.invoice_run_turbo.models.account_move_send import SKIPPED_METHODS
 from odoo.addons.invoice_run_turbo.models.invoice_run_bulk import NUMBERING_METHODS
 
 ADDONS = Path(odoo.addons.account.__file__).parent.parent
@@ -31,10 +37,20 @@ def main(env) -> None:
         for item in items
         for name in item.names
     }
+    unknown = found - known
+    confirming = {
+        f"{model}.{name}" for model in CONFIRMED_METHODS for name in CONFIRMED_METHODS[model]
+    }
+    by_odoo = {
+        (name, module)
+        for name, module in unknown
+        if module in CONFIRMED_BY_ODOO and name in confirming
+    }
     result = {
         "overrides": len(found),
-        "unknown": sorted(map(list, found - known)),
+        "unknown": sorted(map(list, unknown - by_odoo)),
         "outdated": sorted(map(list, known - found)),
+        "not_by_odoo": sorted(CONFIRMED_BY_ODOO - {module for _name, module in by_odoo}),
     }
     print(json.dumps(result), flush=True)
 
@@ -43,8 +59,9 @@ def _find(env):
     """Yield (model.name, addon)."""
     methods = {model: set(names) for model, names in BYPASSED_METHODS.items()}
     methods["account.move"].update(NUMBERING_METHODS, CHATTER_METHODS)
-    for model, names in POSTING_METHODS.items():
-        methods[model] = methods.get(model, set()) | names
+    for others in (POSTING_METHODS, SKIPPED_METHODS, CONFIRMED_METHODS):
+        for model, names in others.items():
+            methods[model] = methods.get(model, set()) | names
     parents = {model: _get_parents(env, model) for model in methods}
     for path in sorted(ADDONS.glob("*/**/*.py")):
         module = path.relative_to(ADDONS).parts[0]

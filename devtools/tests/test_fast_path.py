@@ -56,6 +56,7 @@ def test_every_override_in_odoo_was_read(found):
     source, _dates, _slips, _invoices = found
     assert source["unknown"] == []
     assert source["outdated"] == []
+    assert source["not_by_odoo"] == []
     assert source["overrides"] > 40, "the source was found"
 
 

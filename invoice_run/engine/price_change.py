@@ -22,6 +22,7 @@ RAISED = "raised"  # its price holds a percentage from that day on already
 BILLED = "billed"  # all of its days are invoiced or claimed: nothing would be left of it
 EMPTY = "empty"  # nothing would be left of it, and nothing was invoiced
 TARIFF = "tariff"  # its price is that of a tariff
+NO_TARIFF = "no_tariff"  # it has a price of its own
 METERED = "metered"  # its quantity is what is used
 BOUNDS = "bounds"  # it has no price, but the minimum or maximum of the contract
 
@@ -30,13 +31,14 @@ BOUNDS = "bounds"  # it has no price, but the minimum or maximum of the contract
 class Terms:
     """What is to be changed on whatever lines are chosen.
 
-    :param kind: ``percentage``, ``price``, ``quantity``, ``product`` or ``end``
+    :param kind: ``percentage``, ``price``, ``quantity``, ``product``, ``tariff`` or ``end``
     :param date: first day of the change, inclusive
     :param percentage: by which prices are raised; negative: lowered
     :param step: what raised prices are rounded to, see :func:`periods.raise_price`
     :param price_unit: the new price
     :param quantity: the new quantity
     :param product_id: the new product
+    :param tariff_id: the new tariff
     :param older_than: only lines whose price counts since before this day; None: all
     """
 
@@ -47,6 +49,7 @@ class Terms:
     price_unit: float = 0.0
     quantity: float = 0.0
     product_id: int | None = None
+    tariff_id: int | None = None
     older_than: date | None = None
 
 

@@ -50,6 +50,7 @@ from . import test_price_change
 from . import test_price_update
 from . import test_printing
 from . import test_progress
+from . import test_rates_kept
 from . import test_readiness
 from . import test_reconcile
 from . import test_recurring

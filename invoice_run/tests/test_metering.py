@@ -195,6 +195,24 @@ class TestMetering(MeteringCommon):
         move = self._run_all("2024-01-31").document_ids.move_id
         self.assertEqual((move.move_type, move.amount_untaxed), ("out_refund", 17.5))
 
+    def test_late_usage_stays_with_the_customer_of_its_period(self):
+        """The contract has another customer now, who neither pays nor gets what was late."""
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        self._run_all("2024-01-31")
+        # known before the contract goes to somebody else
+        self._drive(contract, d0130=10)
+        stranger = contract.partner_id = self._make_partner("Stranger")
+        self._drive(contract, d0205=3)
+        run = self._run_all("2024-02-29")
+        self.assertAmounts(run, [3.0])
+        self.assertEqual(run.document_ids.partner_id, stranger)
+        [message] = run.exception_ids.mapped("message")
+        self.assertRegex(message, f"invoiced to {self.debtor.name} .* has another customer now")
+        # as a branch of the customer who was invoiced it is the same customer
+        stranger.parent_id = self.debtor
+        self.assertAmounts(self._run_all("2024-02-29"), [20.0])
+
     def test_goodwill_stays_given(self):
         """A credit by hand is not charged again with late usage."""
         contract = self._make_metered()

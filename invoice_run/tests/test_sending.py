@@ -9,7 +9,7 @@ from odoo import fields
 from odoo.addons.base.models.ir_mail_server import IrMail_Server
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
-from odoo.tests import tagged
+from odoo.tests import new_test_user, tagged
 
 from .sending_common import SendingCommon
 
@@ -197,6 +197,24 @@ class TestSending(SendingCommon):
         name = run.document_ids.filtered(lambda doc: doc.partner_id == french).move_id.name
         self.assertEqual(subjects["jean@example.com"], f"Votre facture {name}")
         self.assertNotIn("Votre", subjects["debtor@example.com"])
+
+    def test_salesperson_out_of_office(self):
+        """Odoo answers the sender; the document follows the invoice, not that answer."""
+        now = fields.Datetime.now()
+        away = {"out_of_office_from": now - timedelta(days=1), "out_of_office_message": "On leave"}
+        seller = new_test_user(self.env, "away", "base.group_user", email="away@example.com")
+        seller.write(away)
+        run = self._make_run_to_send()
+        document = run.document_ids
+        document.move_id.invoice_user_id = seller
+        self._send(run)
+        answer = document.move_id.message_ids.filtered(
+            lambda message: message.message_type == "out_of_office"
+        )
+        self.assertTrue(answer)
+        self.assertNotEqual(document.send_message_id, answer)
+        self.assertEqual(document.send_state, "sent")
+        self.assertEqual(self.inbox.get_recipients(), ["debtor@example.com"])
 
     def test_portal_link_in_the_mail(self):
         run = self._make_run_to_send()

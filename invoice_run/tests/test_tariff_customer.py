@@ -158,8 +158,13 @@ class TestCustomerBands(CustomerCommon):
             }
         )
         run = self._run_all("2024-02-29")
+        self.assertFalse(run.document_ids)
+        [message] = run.exception_ids.mapped("message")
+        self.assertRegex(message, f"invoiced to {self.debtor.name} .* has another customer now")
+        other.partner_id = self.debtor
+        run = self._run_all("2024-02-29")
         self.assertEqual(run.line_ids.mapped("amount"), [20.0])
-        self.assertEqual(run.document_ids.partner_id, stranger)
+        self.assertEqual(run.document_ids.partner_id, self.debtor)
 
     def test_contract_added_later_settles_the_whole(self):
         one = self._make_metered({"tariff_id": self.shared.id, "meter_code": "M1"})
@@ -249,6 +254,45 @@ class TestCustomerBands(CustomerCommon):
         amounts = {row["contract_id"]: row["amount"] for row in rows}
         self.assertEqual((amounts[one.id], amounts[other.id]), (34, 51))
 
+    def _get_accrued(self, day):
+        rows = self.env["billing.cutoff.rows"]._get_rows(self.company, self._date(day))
+        return {row["contract_id"]: row["amount"] for row in rows if row["kind"] == "accrued"}
+
+    def test_accrued_is_what_is_left_of_the_pool(self):
+        """25.00 of 85.00 are in the books, so 60.00 are not, as the next run says."""
+        one, other = self._make_used()
+        move = self._run_all("2024-01-31", record_ids=one.ids).document_ids.move_id
+        self.assertEqual(self._get_accrued("2024-01-31"), {other.id: 60})
+        # usage reported later gets its part of the rest, though it is not accrued itself
+        self._use(one, "M1", "01-30", 10)
+        self._use(other, "M2", "01-31", 10)
+        self.assertEqual(self._get_accrued("2024-01-31"), {other.id: 80})
+        run = self._run_all("2024-02-05")
+        self.assertEqual(self._get_by_contract(run, one, other), [20.0, 80.0])
+        # as the books were, whatever came afterwards
+        self.assertEqual(self._get_accrued("2024-01-31"), {other.id: 80})
+        self.assertEqual(self._get_accrued("2024-02-05"), {})
+        self._reverse(move)
+        # 30 and 40 cost 125.00
+        accrued = {key: float(amount) for key, amount in self._get_accrued("2024-01-31").items()}
+        self.assertEqual(accrued, {one.id: 53.57, other.id: 71.43})
+
+    def test_accrued_counts_shares_that_were_invoiced_together(self):
+        one, other = self._make_used()
+        moves = self._run_all("2024-01-31").document_ids.move_id
+        self.assertEqual(self._get_accrued("2024-01-31"), {})
+        moves.filtered(lambda move: move.amount_untaxed == 51.0).button_draft()
+        self.assertEqual(self._get_accrued("2024-01-31"), {other.id: 51})
+
+    def test_accrued_in_a_period_that_is_not_over(self):
+        """20 and 30 until the 10th; what comes later does not count."""
+        one, other = self._make_used()
+        self._use(one, "M1", "01-20", 100)
+        self.assertEqual(self._get_accrued("2024-01-10"), {one.id: 34, other.id: 51})
+        self._use(one, "M1", "02-03", 10)
+        self._run_all("2024-01-31")
+        self.assertEqual(self._get_accrued("2024-02-10"), {one.id: 10})
+
     def test_why_it_is_more_than_last_time(self):
         one, other = self._make_two()
         self._use(one, "M1", "01-05", 10)
@@ -288,20 +332,32 @@ class TestCustomerBands(CustomerCommon):
         run = self._make_amounts(self._make_run("2024-01-31"))
         self.assertEqual(self._get_amounts(run), [34.0, 51.0])
 
-    def test_a_minimum_of_the_contract_counts_its_share(self):
-        one, other = self._make_used()
-        top_up = self._make_product("Top-up", 0.0)
-        one.line_ids = [
+    def _add_minimum(self, contract, amount):
+        contract.line_ids = [
             Command.create(
                 {
-                    "product_id": top_up.id,
+                    "product_id": self._make_product("Top-up", 0.0).id,
                     "is_metered": True,
                     "price_interval": "period",
                     "bound_scope": "contract",
-                    "minimum_amount": 40.0,
+                    "minimum_amount": amount,
                 }
             )
         ]
+
+    def test_a_minimum_is_accrued_by_what_is_left_of_the_pool(self):
+        """45.00 of the other contract are invoiced: 40.00 are left, 1.00 below the minimum."""
+        one, other = self._make_used()
+        self._add_minimum(one, 41.0)
+        self._run_all("2024-01-31", record_ids=other.ids)
+        rows = self.env["billing.cutoff.rows"]._get_rows(self.company, self._date("2024-01-31"))
+        self.assertEqual([row["amount"] for row in rows], [40, 1])
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        self.assertEqual(sorted(run.line_ids.mapped("amount")), [1.0, 40.0])
+
+    def test_a_minimum_of_the_contract_counts_its_share(self):
+        one, other = self._make_used()
+        self._add_minimum(one, 40.0)
         run = self._make_amounts(self._make_run("2024-01-31"))
         self.assertEqual(self._get_by_contract(run, one, other), [40.0, 51.0])
         document = run.document_ids.filtered(lambda document: document.contract_ids == other)

@@ -17,6 +17,7 @@ TERMS = (
     "price_unit",
     "quantity",
     "product_id",
+    "tariff_id",
     "older_than",
 )
 
@@ -46,6 +47,7 @@ class BillingContractChange(models.TransientModel):
             ("price", "Set a new price"),
             ("quantity", "Set a new quantity"),
             ("product", "Set another product"),
+            ("tariff", "Set another tariff"),
             ("end", "End the lines"),
         ],
         required=True,
@@ -61,6 +63,7 @@ class BillingContractChange(models.TransientModel):
     price_unit = fields.Float("New Price", min_display_digits="Product Price")
     quantity = fields.Float("New Quantity", digits="Product Unit")
     product_id = fields.Many2one("product.product", "New Product")
+    tariff_id = fields.Many2one("billing.tariff", "New Tariff")
     older_than = fields.Date(
         "Only Prices Since Before",
         help="Leaves out lines whose price, discount or product changed on this day or later. "
@@ -159,6 +162,7 @@ class BillingContractChange(models.TransientModel):
             price_unit=self.price_unit,
             quantity=self.quantity,
             product_id=self.product_id.id,
+            tariff_id=self.tariff_id.id,
             older_than=self.older_than or None,
         )
 
@@ -201,6 +205,8 @@ class BillingContractChange(models.TransientModel):
             raise UserError(self.env._("This change has been applied already. Close the dialog."))
         if self.change == "product" and not self.product_id:
             raise UserError(self.env._("Choose the new product."))
+        if self.change == "tariff" and not self.tariff_id:
+            raise UserError(self.env._("Choose the new tariff."))
         if self.price_step < 0:
             raise UserError(self.env._("Prices cannot be rounded to a negative step."))
         if self.change == "percentage" and self.percentage <= -100:

@@ -54,14 +54,17 @@ class BillingExpectedInvoice(models.Model):
         ],
         required=True,
         default="open",
+        readonly=True,
         engine=True,
     )
-    our_date = fields.Date("Here On", engine=True)
-    our_untaxed = fields.Monetary("Untaxed Here", engine=True)
-    our_total = fields.Monetary("Total Here", engine=True)
-    difference = fields.Monetary(engine=True, help="What is invoiced more here than expected.")
-    reason = fields.Text("Why", engine=True)
-    compared_on = fields.Datetime(engine=True)
+    our_date = fields.Date("Here On", readonly=True, engine=True)
+    our_untaxed = fields.Monetary("Untaxed Here", readonly=True, engine=True)
+    our_total = fields.Monetary("Total Here", readonly=True, engine=True)
+    difference = fields.Monetary(
+        readonly=True, engine=True, help="What is invoiced more here than expected."
+    )
+    reason = fields.Text("Why", readonly=True, engine=True)
+    compared_on = fields.Datetime(readonly=True, engine=True)
 
     _one_a_day = models.UniqueIndex(
         "(contract_id, date)",

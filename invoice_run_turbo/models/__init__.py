@@ -1,4 +1,5 @@
 from . import invoice_run_bulk
+from . import invoice_run_bulk_confirm
 from . import invoice_run_bulk_mixin
 from . import account_move
 from . import account_move_line

@@ -1,14 +1,26 @@
 from contextlib import contextmanager
 
 from markupsafe import Markup
+from psycopg2.errors import UniqueViolation
 
 from odoo import models
 from odoo.addons.invoice_run.advisory_locks import NUMBERS
 from odoo.tools import SQL, email_normalize
 
 from .. import core
-from ..bypassed import CHATTER_METHODS, MOVE_COMPUTES, MOVE_INVERSES, get_of_each_kind, protect
+from ..bulk import BULK, CONFIRMED, is_bulk
+from ..bypassed import (
+    CHATTER_METHODS,
+    CONFIRMED_COMPUTES,
+    CONFIRMED_INVERSES,
+    MOVE_COMPUTES,
+    MOVE_INVERSES,
+    get_of_each,
+    get_of_each_kind,
+    protect,
+)
 from ..environments import environments_kept
+from ..numbering import NotAtOnceError, number_invoices
 
 #: How many numbers one query checks; a chunk takes fewer.
 NUMBERS_PER_QUERY = 500
@@ -23,35 +35,97 @@ class AccountMove(models.Model):
     _inherit = ["account.move", "invoice.run.bulk.mixin"]
 
     def _is_created_in_bulk(self):
-        return bool(self.env.context.get("invoice_run_bulk"))
+        return is_bulk(self.env)
+
+    def _is_created_confirmed(self):
+        return self.env.context.get("invoice_run_bulk") is CONFIRMED
 
     def _check_company(self, fnames=None):
         # EXTENDS 'base': of new invoices that link to the same records one is checked
-        if fnames is None and self.env.context.get("invoice_run_bulk"):
+        if fnames is None and self._is_created_in_bulk():
             self = get_of_each_kind(self)
         return super()._check_company(fnames)
 
     def _add_precomputed_values(self, vals_list):
         # EXTENDS 'base': items created in bulk have what inverse methods would hand on to them
         result = super()._add_precomputed_values(vals_list)
-        if self.env.context.get("invoice_run_bulk"):
-            known = {self._fields[name] for name in MOVE_INVERSES}
+        if self._is_created_confirmed():
+            self._add_confirmed_values(vals_list)
+        if self._is_created_in_bulk():
+            self._add_teams(vals_list)
+            inverses = CONFIRMED_INVERSES if self._is_created_confirmed() else {}
+            known = {self._fields[name] for name in {**MOVE_INVERSES, **inverses}}
             for vals in vals_list:
                 vals["__precomputed__"] = known.union(vals.get("__precomputed__", ()))
         return result
 
+    def _add_teams(self, vals_list):
+        """Complete the values by the sales team where it depends on the salesperson alone.
+
+        Not sooner: the followers of a team that somebody chose would follow the invoice.
+        """
+        field = self._fields.get("team_id")
+        if field is None or self.pool.field_depends[field] != ("invoice_user_id",):
+            return
+        teams = {}
+        for vals in vals_list:
+            names = ("company_id", "invoice_user_id", "move_type")
+            kind = tuple((name, vals[name]) for name in names if name in vals)
+            if kind not in teams:
+                teams[kind] = self.new(dict(kind)).team_id.id
+            vals["team_id"] = teams[kind]
+
+    def _add_confirmed_values(self, vals_list):
+        """Complete the values of new invoices by those that confirming gives them."""
+        number_invoices(self, vals_list)
+        journals = self.env["account.journal"].browse({vals["journal_id"] for vals in vals_list})
+        # other references may need the id of the invoice
+        named = journals.filtered_domain(
+            [("invoice_reference_type", "=", "invoice"), ("invoice_reference_model", "=", "odoo")]
+        )
+        common = {
+            "state": "posted",
+            "posted_before": True,
+            "made_sequence_gap": False,
+            "checked": self._is_user_able_to_review(),
+        }
+        for vals in vals_list:
+            vals.update(common)
+            if vals["journal_id"] in named._ids and vals["move_type"] == "out_invoice":
+                vals["payment_reference"] = vals["name"]
+
     def _create(self, data_list):
         # EXTENDS 'base': what creation in bulk knows is not computed again
-        if self.env.context.get("invoice_run_bulk"):
-            protect(self, data_list, MOVE_COMPUTES)
-        return super()._create(data_list)
+        if self._is_created_in_bulk():
+            protect(self, data_list, {**MOVE_COMPUTES, **CONFIRMED_COMPUTES, "team_id": None})
+        try:
+            return super()._create(data_list)
+        except UniqueViolation as error:
+            number = self._unique_name.full_name(self)
+            if self._is_created_confirmed() and error.diag.constraint_name == number:
+                raise NotAtOnceError from error  # somebody took one of the numbers
+            raise
 
     def _compute_tax_country_id(self):
         # EXTENDS 'account': a constraint calls this, which would write on new invoices as users do
-        if not self.env.context.get("invoice_run_bulk"):
+        if not self._is_created_in_bulk():
             return super()._compute_tax_country_id()
         with self.env.protecting([self._fields["tax_country_id"]], self):
             return super()._compute_tax_country_id()
+
+    def _compute_reconciled_payment_ids(self):
+        # EXTENDS 'account': nobody can have paid a new invoice
+        if self._is_created_in_bulk():
+            self.reconciled_payment_ids = False
+            return
+        super()._compute_reconciled_payment_ids()
+
+    def _constrains_date_sequence(self):
+        # EXTENDS 'account': the numbers of one sequence and day have one format
+        if self._is_created_confirmed():
+            kinds = self.grouped(lambda move: (move.journal_id, move.date, move.move_type))
+            self = self.union(*(moves[0] for moves in kinds.values()))
+        return super()._constrains_date_sequence()
 
     # ------------------------------------------------------------------
     # Chatter
@@ -155,7 +229,7 @@ class AccountMove(models.Model):
             "outgoing_email_to": False,
             "attachment_ids": [],
         }
-        records.with_context(invoice_run_bulk=True)._message_create(
+        records.with_context(invoice_run_bulk=BULK)._message_create(
             [
                 {
                     **common,
@@ -174,13 +248,16 @@ class AccountMove(models.Model):
     # ------------------------------------------------------------------
 
     @contextmanager
-    def _posting_together(self):
-        """Within this, what Odoo looks up and writes for each confirmed invoice is shared."""
+    def _posting_together(self, journals):
+        """Within this, what Odoo looks up and writes for each confirmed invoice is shared.
+
+        :param journals: those in which invoices are confirmed
+        """
         ranks = {}
         data = self.env.cr.precommit.data
         data["invoice_run.ranks"] = ranks
         data["invoice_run.locks"] = {}
-        if self.env["invoice.run.bulk"]._is_numbering_known(self.journal_id):
+        if self.env["invoice.run.bulk"]._is_numbering_known(journals):
             data["invoice_run.formats"] = {}
         try:
             with environments_kept(self):
@@ -190,6 +267,48 @@ class AccountMove(models.Model):
             for name in ("ranks", "locks", "formats"):
                 data.pop(f"invoice_run.{name}", None)
         self.env["res.partner"]._increase_ranks(ranks)
+
+    def _finish_confirmed(self):
+        """Do what ``account.move._post`` does beside the state and the number.
+
+        Its checks that Odoo makes here too raise its own errors.
+
+        :raises NotAtOnceError: Odoo refuses to confirm one of these, and says why
+        """
+        self = self.with_context(skip_is_manually_modified=True)
+        if any(move._get_confirming_obstacle() for move in self):
+            raise NotAtOnceError
+        kinds = self.grouped(lambda move: (move.company_id, move.journal_id, move.date))
+        self.union(*(moves[0] for moves in kinds.values()))._check_fiscal_lock_dates()
+        lines = self.line_ids
+        names = ("account_id", "journal_id", "currency_id", "company_currency_id")
+        invoiced = lines.filtered(lambda line: line.account_id)
+        get_of_each(invoiced, names)._check_constrains_account_id_journal_id()
+        lines.filtered("analytic_distribution")._create_analytic_lines()
+        self._complete_payment_references()
+        self.filtered(lambda move: move.currency_id.is_zero(move.amount_total))._invoice_paid_hook()
+        for partner, moves in self.grouped("partner_id").items():
+            partners = partner | partner.commercial_partner_id
+            partners._increase_rank("customer_rank", len(moves))
+
+    def _get_confirming_obstacle(self):
+        """Whether ``account.move._post`` would refuse this new invoice, or do more with it."""
+        self.ensure_one()
+        return (
+            self.auto_post != "no"
+            or self.quick_edit_total_amount
+            or not self.currency_id.active
+            or (self.partner_bank_id and not self.partner_bank_id.active)
+        )
+
+    def _complete_payment_references(self):
+        """Have the references computed that were not known before, and the names of terms."""
+        unknown = self.filtered(
+            lambda move: (
+                not move.payment_reference or len(move.invoice_payment_term_id.line_ids) > 1
+            )
+        )
+        unknown._compute_payment_reference()
 
     def write(self, vals):
         # EXTENDS 'account': to confirm or to send changes no amount: no item is looked at again,

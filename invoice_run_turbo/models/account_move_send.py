@@ -23,6 +23,10 @@ MAIL_ARGUMENTS = {
     "subject",
     "subtype_id",
 }
+#: Methods that are not called: without a date nothing is scheduled for later.
+SKIPPED_METHODS = {"account.move": {"_is_notification_scheduled"}}
+#: {attribute of invoices: the value that posting them together is written for}
+POSTING_ATTRIBUTES = {"_mail_flat_thread": True, "_mail_thread_customer": False}
 
 
 class TurboBatch(SendBatch):
@@ -31,6 +35,7 @@ class TurboBatch(SendBatch):
     def __init__(self, documents):
         super().__init__(documents)
         self.templates = {}
+        #: {template id: {move id: language}}
         self.langs = {}
         self.rendered = {}
         self.compiled = {}
@@ -103,17 +108,43 @@ class AccountMoveSend(models.AbstractModel):
         # what the message of a new invoice has in common with these counts as creating
         if not all(core.is_as_read(self.env, step) for step in (core.CREATE, core.SEND)):
             return False
-        registry = self.env.registry
-        if getattr(registry, "_invoice_run_posting", None) is None:
-            unknown = self.env["invoice.run.bulk"]._get_overridden_methods(POSTING_METHODS)
-            registry._invoice_run_posting = not any(unknown)
         context = self.env.context
         return (
-            registry._invoice_run_posting
-            and not self.env["account.move"]._mail_thread_customer
+            not self._get_posting_obstacles()
             and not context.get("mail_post_autofollow")
             and not context.get("mail_notify_force_send", True)
             and not self.env.user._is_public()
+        )
+
+    @api.model
+    def _get_posting_obstacles(self):
+        """Return what changes how a message is posted, as labels and addons."""
+        registry = self.env.registry
+        if getattr(registry, "_invoice_run_posting", None) is None:
+            registry._invoice_run_posting = sorted(self._get_posting_addons())
+        obstacles = list(registry._invoice_run_posting)
+        if self._is_posting_replaced():
+            obstacles.append(self.env._("automation rules for messages"))
+        return obstacles
+
+    @api.model
+    def _get_posting_addons(self):
+        """Return the addons that change how a message is posted."""
+        bulk = self.env["invoice.run.bulk"]
+        methods = [*bulk._get_overridden_methods(POSTING_METHODS)]
+        methods += bulk._get_overridden_methods(SKIPPED_METHODS)
+        addons = {module for _name, module in methods}
+        for name, known in POSTING_ATTRIBUTES.items():
+            if getattr(self.env["account.move"], name) is not known:
+                addons.update(bulk._get_modules("account.move", name))
+        return addons
+
+    @api.model
+    def _is_posting_replaced(self):
+        """Whether methods were replaced while Odoo runs; rules of ``base_automation`` do that."""
+        return any(
+            not names.isdisjoint(vars(self.env.registry[model]))
+            for model, names in POSTING_METHODS.items()
         )
 
     @api.model
@@ -178,10 +209,10 @@ class AccountMoveSend(models.AbstractModel):
     def _get_default_mail_lang(self, move, mail_template):
         # EXTENDS 'account': one rendering for all
         batch = self._get_turbo_batch()
-        if batch and move.id not in batch.langs:
-            batch.langs.update(self._render_in_batch(mail_template._render_lang, move))
-        lang = batch.langs.get(move.id) if batch else None
-        return lang or super()._get_default_mail_lang(move, mail_template)
+        langs = batch.langs.setdefault(mail_template.id, {}) if batch else {}
+        if batch and move.id not in langs:
+            langs.update(self._render_in_batch(mail_template._render_lang, mail_template))
+        return langs.get(move.id) or super()._get_default_mail_lang(move, mail_template)
 
     @api.model
     def _get_mail_default_field_value_from_template(
@@ -190,12 +221,15 @@ class AccountMoveSend(models.AbstractModel):
         # EXTENDS 'account': one rendering for all invoices of one language
         batch = self._get_turbo_batch()
         if batch and mail_template:
-            key = (mail_template.id, lang, field)
+            key = (mail_template.id, lang, field, repr(sorted(kwargs.items())))
             if move._origin.id not in batch.rendered.setdefault(key, {}):
+                # sudo: as in Odoo's own
                 template = mail_template.sudo().with_context(lang=lang)
                 batch.rendered[key].update(
                     self._render_in_batch(
-                        lambda ids: template._render_field(field, ids, **kwargs), move, lang
+                        lambda ids: template._render_field(field, ids, **kwargs),
+                        mail_template,
+                        lang,
                     )
                 )
             if move._origin.id in batch.rendered[key]:
@@ -204,18 +238,18 @@ class AccountMoveSend(models.AbstractModel):
             mail_template, lang, move, field, **kwargs
         )
 
-    def _render_in_batch(self, render, move, lang=None):
+    def _render_in_batch(self, render, mail_template, lang=None):
         """Return {move id: text} of all documents that share template and language.
 
         Empty where it fails for one of them: then each is rendered alone, and that one fails.
         """
         batch = self._get_turbo_batch()
-        template = self._get_default_mail_template_id(move)
+        langs = batch.langs.get(mail_template.id, {})
         ids = [
-            document.move_id.id
-            for document in batch.documents.values()
-            if self._get_default_mail_template_id(document.move_id) == template
-            and (lang is None or batch.langs.get(document.move_id.id) == lang)
+            move_id
+            for move_id, document in batch.documents.items()
+            if self._get_default_mail_template_id(document.move_id) == mail_template
+            and (lang is None or langs.get(move_id) == lang)
         ]
         return self._try_step(lambda: render(ids), self._render_one_by_one)
 

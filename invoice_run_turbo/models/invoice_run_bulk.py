@@ -83,8 +83,13 @@ class InvoiceRunBulk(models.AbstractModel):
         if not self._is_on():
             return Move.create(vals_list)
         cache = BulkCache(self.env, vals_list)
+        stretches = self._get_stretches(vals_list, cache)
+        if [plain for plain, _vals in stretches] == [False] and self._are_confirmed_at_once(
+            vals_list
+        ):
+            return self._create_confirmed(vals_list, cache)
         moves = Move.browse()
-        for is_plain, stretch in self._get_stretches(vals_list, cache):
+        for is_plain, stretch in stretches:
             moves += Move.create(stretch) if is_plain else self._create_bulk(stretch, cache)
         return moves
 
@@ -122,10 +127,11 @@ class InvoiceRunBulk(models.AbstractModel):
 
     @api.model
     def _create_bulk(self, vals_list, cache):
+        """Create invoices of which nothing needs plain ``create``."""
         Move = self.env["account.move"]
         vals_list = [self._prepare_move_vals(vals, cache) for vals in vals_list]
         moves = Move.with_context(
-            invoice_run_bulk=True,
+            invoice_run_bulk=cache.kind,
             skip_invoice_sync=True,
             skip_invoice_line_sync=True,
             mail_create_nolog=True,
@@ -416,7 +422,10 @@ class InvoiceRunBulk(models.AbstractModel):
         total, total_currency = totals["total"]
         residual = sum(term["amount_residual"] for term in terms)
         residual_currency = sum(term["amount_residual_currency"] for term in terms)
+        # what is paid already, an invoice of 0.00, is left to _compute_payment_state
+        is_open = not currency.is_zero(residual_currency)
         return {
+            **({"payment_state": "not_paid"} if is_open else {}),
             "amount_untaxed": currency.round(sign * untaxed_currency),
             "amount_tax": currency.round(sign * tax_currency),
             "amount_total": currency.round(sign * total_currency),

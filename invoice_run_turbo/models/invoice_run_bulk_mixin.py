@@ -75,23 +75,37 @@ class InvoiceRunBulkMixin(models.AbstractModel):
         finally:
             cache.pop(DUMMIES, None)
 
-    @tools.ormcache()
     def _is_inserted_by_columns(self):
-        """Whether nothing but Odoo's own ``_create`` inserts these records.
+        """Whether nothing but Odoo's own ``_create`` inserts these records."""
+        return self._is_create_known() and self._is_table_plain()
 
-        No other addon, and no default of a column that somebody gave it in the database.
-        """
+    @tools.ormcache()
+    def _is_create_known(self):
+        """Whether no other addon has a part in ``_create``."""
         modules = self.env["invoice.run.bulk"]._get_modules(self._name, "_create")
+        return set(modules) <= {"invoice_run_turbo"} and not self._inherits
+
+    def _is_table_plain(self):
+        """Whether ``COPY`` inserts what ``INSERT`` would.
+
+        Somebody may have given a column a default in the database, or the table a rule, or taken
+        its sequence away; asked each time, because no cache knows when.
+        """
         query = SQL(
-            "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND atthasdef "
-            "AND NOT attisdropped AND attname != 'id'",
-            self._table,
+            """
+            SELECT NOT relhasrules
+               AND NOT relrowsecurity
+               AND pg_get_serial_sequence(%(table)s, 'id') IS NOT NULL
+               AND NOT EXISTS (
+                   SELECT FROM pg_attribute
+                    WHERE attrelid = pg_class.oid
+                      AND atthasdef AND NOT attisdropped AND attname != 'id')
+              FROM pg_class WHERE oid = %(table)s::regclass
+            """,
+            table=self._table,
         )
-        return (
-            set(modules) <= {"invoice_run_turbo"}
-            and not self._inherits
-            and not self.env.execute_query(query)
-        )
+        [(is_plain,)] = self.env.execute_query(query)
+        return is_plain
 
     @tools.ormcache()
     def _can_wait_for_rows(self):
@@ -190,10 +204,12 @@ class InvoiceRunBulkMixin(models.AbstractModel):
     def _get_fields_with_made_default(self):
         """Return the fields whose default is made anew for each record.
 
-        None where an unknown addon gives defaults in another way.
+        None where an unknown addon gives defaults in another way, and where there are properties,
+        whose defaults each record has from its own parent.
         """
         modules = self.env["invoice.run.bulk"]._get_modules(self._name, "default_get")
-        if not (KNOWN_MODULES | READS_REQUEST).issuperset(modules):
+        has_properties = any(field.type == "properties" for field in self._fields.values())
+        if has_properties or not (KNOWN_MODULES | READS_REQUEST).issuperset(modules):
             return None
         fields = self._fields.items()
         return frozenset(name for name, field in fields if field.default and _is_made(field))

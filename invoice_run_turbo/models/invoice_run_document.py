@@ -4,7 +4,8 @@ from odoo.addons.invoice_run.memory import remember
 from .. import core
 from ..environments import environments_kept
 from ..mails import MailsKept
-from ..taxes import is_engine_known
+from ..numbering import Chunk, NotAtOnceError
+from ..taxes import are_questions_known, is_engine_known
 from ..waiting import held_back
 
 
@@ -13,9 +14,23 @@ class InvoiceRunDocument(models.Model):
     _inherit = ["invoice.run.document", "invoice.run.bulk.mixin"]
 
     def _create_moves(self):
-        # EXTENDS 'invoice_run'
+        # EXTENDS 'invoice_run': confirmed as they are created, where nothing needs the draft
         with environments_kept(self):
-            return super()._create_moves()
+            try:
+                with self.env.cr.savepoint():
+                    return super()._create_moves()
+            except NotAtOnceError:
+                self.env.invalidate_all(flush=False)
+            documents = self.with_context(invoice_run_drafts=True)
+            return super(InvoiceRunDocument, documents)._create_moves()
+
+    def _create_account_moves(self):
+        # EXTENDS 'invoice_run': how many there are, so that all are confirmed at once or none
+        is_posted = self.run_id._get_invoice_state() == "posted"
+        if not is_posted or self.env.context.get("invoice_run_drafts"):
+            return super()._create_account_moves()
+        documents = self.with_context(invoice_run_chunk=Chunk(len(self)))
+        return super(InvoiceRunDocument, documents)._create_account_moves().with_env(self.env)
 
     def _get_tax_summary(self, sign):
         # EXTENDS 'invoice_run': once for documents whose amounts are equal
@@ -37,7 +52,8 @@ class InvoiceRunDocument(models.Model):
 
     def _are_taxes_remembered(self):
         """Whether the taxes of this document depend on its currency and amounts alone."""
-        return is_engine_known(self.env) and not self._is_tax_discounted()
+        is_known = is_engine_known(self.env) and are_questions_known(self.env)
+        return is_known and not self._is_tax_discounted()
 
     def _get_all_previous(self, found, before=None):
         # EXTENDS 'invoice_run': what has an invoice is not new
@@ -56,10 +72,12 @@ class InvoiceRunDocument(models.Model):
 
     def _post_moves(self):
         # EXTENDS 'invoice_run': what Odoo does for each invoice is done once
+        if set(self.move_id.mapped("state")) == {"posted"}:
+            return None  # they were created so
         if not core.is_as_read(self.env, core.CONFIRM):
             return super()._post_moves()
         documents = self.with_context(invoice_run_bulk_post=True)
-        with documents.move_id._posting_together():
+        with documents.move_id._posting_together(documents.move_id.journal_id):
             return super(InvoiceRunDocument, documents)._post_moves()
 
     def _process_send(self):

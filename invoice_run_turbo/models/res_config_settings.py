@@ -13,7 +13,11 @@ class ResConfigSettings(models.TransientModel):
     @api.depends("company_id")
     def _compute_invoice_run_fast_path(self):
         for settings in self:
-            texts = [settings._get_creation_text(), settings._get_changes_text()]
+            texts = [
+                settings._get_creation_text(),
+                settings._get_changes_text(),
+                settings._get_posting_text(),
+            ]
             settings.invoice_run_fast_path = " ".join(filter(None, texts))
 
     def _get_creation_text(self):
@@ -43,8 +47,21 @@ class ResConfigSettings(models.TransientModel):
             core.PRINT: self.env._("printing"),
             core.SEND: self.env._("sending"),
         }
+        off = [labels[step] for step in steps]
+        # writing messages together builds on both
+        if core.CREATE in steps and core.SEND not in steps:
+            off.append(self.env._("writing messages"))
         return self.env._(
             "Off for %(steps)s: this version of Odoo works differently from what the fast path "
             "expects. Look for a newer version of Invoice Run Turbo.",
-            steps=", ".join(labels[step] for step in steps),
+            steps=", ".join(off),
+        )
+
+    def _get_posting_text(self):
+        """Return what keeps messages from being written together, in words, or nothing."""
+        obstacles = self.env["account.move.send"]._get_posting_obstacles()
+        if not obstacles:
+            return None
+        return self.env._(
+            "Off for writing messages, because of: %(reasons)s.", reasons=", ".join(obstacles)
         )

@@ -1,5 +1,7 @@
+from . import test_added_fields
 from . import test_bulk_equality
 from . import test_columns
+from . import test_confirmed
 from . import test_core
 from . import test_kept
 from . import test_numbers
@@ -7,5 +9,6 @@ from . import test_posting
 from . import test_rendering
 from . import test_sending
 from . import test_stylesheet
+from . import test_taxes
 from . import test_translations
 from . import test_waiting

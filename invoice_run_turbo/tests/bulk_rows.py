@@ -37,7 +37,13 @@ TABLES = {
         "mail_message_id, id",
         {"mail_message_id": "mail_message"},
     ),
-    "mail_mail": (OF_MESSAGES, "mail_message_id, id", {"mail_message_id": "mail_message"}),
+    "mail_mail": (
+        OF_MESSAGES,
+        # in the order of the invoices, whichever message was written first
+        "(SELECT res_id FROM mail_message WHERE mail_message.id = mail_message_id), "
+        "mail_message_id, id",
+        {"mail_message_id": "mail_message"},
+    ),
     "mail_notification": (
         OF_MESSAGES,
         "mail_message_id, res_partner_id",
@@ -90,6 +96,8 @@ def read_rows(moves):
         query = f"SELECT * FROM {table} WHERE {condition} ORDER BY {order}"
         rows = _execute(moves, query, moves.ids)
         ranks[table] = {row["id"]: number for number, row in enumerate(rows)}
+        if table == "res_partner":
+            _add_pending_ranks(moves, rows)
         result[table] = [_normalize(row, owners, ranks) for row in rows]
     # per journal item; in which order they were inserted says nothing
     result["account_analytic_line"].sort(key=lambda row: str(sorted(row.items(), key=str)))
@@ -104,6 +112,14 @@ def read_rows(moves):
             tuple(sorted(_normalize(row, owners, ranks).items())) for row in rows
         )
     return result
+
+
+def _add_pending_ranks(moves, rows):
+    """Add what ``res.partner._increase_rank`` writes after the commit."""
+    data = moves.env.cr.postcommit.data
+    pending = data.get("account.res.partner.increase_rank.customer_rank", {})
+    for row in rows:
+        row["customer_rank"] = (row["customer_rank"] or 0) + pending.get(row["id"], 0)
 
 
 def _execute(moves, query, ids):

@@ -159,7 +159,7 @@ class TestColumns(InvoiceRunCommon):
         with self.assertRaisesRegex(ValueError, "NUL"), self.env.cr.savepoint():
             self._insert_amounts([{"name": "A\0B", "product_id": self.product.id}])
 
-    def test_defaults_of_the_database_and_overrides(self):
+    def test_overrides(self):
         lines = self.env["invoice.run.line"]
         self.assertTrue(lines._is_inserted_by_columns())
         self.env.registry.clear_cache()
@@ -167,6 +167,42 @@ class TestColumns(InvoiceRunCommon):
         with patch.object(Bulk, "_get_modules", lambda *_args: ["invoice_run_turbo", "stranger"]):
             self.assertFalse(lines._is_inserted_by_columns())
         self.env.registry.clear_cache()
-        self.env.cr.execute("ALTER TABLE invoice_run_line ALTER discount SET DEFAULT 5")
-        self.assertFalse(lines._is_inserted_by_columns())
+
+    def test_what_somebody_did_to_the_table(self):
+        """Seen at once, though Odoo runs on."""
+        lines = self.env["invoice.run.line"]
+        table = "invoice_run_line"
+        self.assertTrue(lines._is_inserted_by_columns())
+        for statement in (
+            f"ALTER TABLE {table} ALTER discount SET DEFAULT 5",
+            f"CREATE RULE nothing AS ON UPDATE TO {table} DO ALSO NOTHING",
+            f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY",
+            f"ALTER SEQUENCE {table}_id_seq OWNED BY NONE",
+        ):
+            savepoint = self.env.cr.savepoint()
+            self.env.cr.execute(statement)
+            self.assertFalse(lines._is_inserted_by_columns(), statement)
+            savepoint.close(rollback=True)
+        self.assertTrue(lines._is_inserted_by_columns())
+
+    def test_a_trigger_of_the_table(self):
+        """It fires for ``COPY``, too."""
+        self.env.cr.execute(
+            """
+            CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS
+                'BEGIN NEW.name = upper(NEW.name); RETURN NEW; END';
+            CREATE TRIGGER shout BEFORE INSERT ON invoice_run_line
+                FOR EACH ROW EXECUTE FUNCTION shout()
+            """
+        )
+        vals = {"product_id": self.product.id, "quantity": 1.0, "price_unit": 1.0}
+        lines = self._insert_amounts([{**vals, "name": name} for name in ("one", "two")])
+        self.assertEqual(lines.mapped("name"), ["ONE", "TWO"])
+
+    def test_properties_have_defaults_of_their_own(self):
+        lines = self.env["invoice.run.line"]
+        self.assertIsNotNone(lines._get_fields_with_made_default())
+        self.patch(lines._fields["extra_tax_data"], "type", "properties")
         self.env.registry.clear_cache()
+        self.addCleanup(self.env.registry.clear_cache)
+        self.assertIsNone(lines._get_fields_with_made_default())

@@ -1,4 +1,5 @@
 from . import billing_cutoff_rows
+from . import billing_cutoff_pools
 from . import invoice_run_reversal
 from . import invoice_run_job_reverse
 from . import account_move

@@ -200,7 +200,9 @@ class AccountMove(models.Model):
     def _message_post_after_hook(self, new_message, message_values):
         # EXTENDS 'account': the document of a run follows the message that sends its invoice
         result = super()._message_post_after_hook(new_message, message_values)
-        if self.env.context.get("invoice_run_message") is SENT_MESSAGE:
+        is_marked = self.env.context.get("invoice_run_message") is SENT_MESSAGE
+        # what it sets off has the same context: somebody is out of office, a rule posts a note
+        if is_marked and new_message.message_type == "comment":
             self._get_document_to_follow()._note_message(new_message)
         return result
 
@@ -211,7 +213,8 @@ class AccountMove(models.Model):
         """
         batch = self.env.context.get("invoice_run_batch")
         if batch:
-            return batch.documents[self.id]
+            # the first one that is posted: a rule may answer it with another
+            return batch.documents[self.id].filtered(lambda doc: not doc.send_message_id)
         # sudo: users who send an invoice need not see the run that created it
         documents = self.env["invoice.run.document"].sudo()
         domain = [("move_id", "=", self.id), ("send_action", "=", "email")]

@@ -64,6 +64,7 @@ class BillingCutoffRows(models.AbstractModel):
                 pairs |= {(line, period), (line, part)}
         if pairs:
             lines._read_measures_ahead(list(pairs))
+            self._read_shares_ahead(pairs, billed, date)
 
     @api.model
     def _get_lines(self, company, date):
@@ -158,8 +159,11 @@ class BillingCutoffRows(models.AbstractModel):
     def _get_untaxed(self, line, terms, period, part):
         """Return what ``part`` of a billing period costs, without the taxes in its price.
 
-        It is a share of what the invoice of the whole period would show.
+        It is a share of what the invoice of the whole period would show. Bands that are shared
+        have counted what was invoiced of them: the part is what is left to invoice.
         """
+        if line._shares_bands():
+            period = part
         taxes = self._get_taxes(line)
         whole = line._get_charge_vals(terms, period, taxes)
         amount = whole["amount"] if part == period else None

@@ -9,6 +9,7 @@ from . import billing_index_clause
 from . import billing_usage
 from . import billing_contract_metering
 from . import billing_contract_pool
+from . import billing_contract_rates
 from . import base_partner_merge
 from . import billing_contract_commitment
 from . import billing_contract_history

@@ -239,38 +239,46 @@ class BillingContractLine(models.Model):
         """Return the periods of a metered line that are invoiced and have something due, in order.
 
         It is usage that was reported later, or what is to be settled with others. They are as they
-        were invoiced: the contract may have got other periods since.
+        were invoiced: the contract may have got other periods since. Not what was invoiced to
+        another customer, see :meth:`_get_other_customer_exceptions`.
         """
+        late = [
+            periods.Span(amount.period_from, amount.period_to)
+            for amount in self._get_late_amounts(claimed, target, skip_before)
+            if not amount._is_of_another_customer()
+        ]
+        unsettled = self._get_unsettled_spans(target, skip_before)
+        return sorted({*late, *unsettled}) if unsettled else late
+
+    def _get_late_amounts(self, claimed, target, skip_before=None):
+        """Return the first amounts of the periods for which usage was reported later, in order."""
         days = [
             day
             for day in self._get_open_usage_days(target)
             if any(span.date_from <= day <= span.date_to for span in claimed)
         ]
         billed = self._get_billed_periods(days) if days else []
-        late = [
-            span
-            for span in billed
-            if (not skip_before or span.date_to >= skip_before)
-            and any(span.date_from <= day <= span.date_to for day in days)
+        return [
+            amount
+            for amount in billed
+            if (not skip_before or amount.period_to >= skip_before)
+            and any(amount.period_from <= day <= amount.period_to for day in days)
         ]
-        unsettled = self._get_unsettled_spans(target, skip_before)
-        return sorted({*late, *unsettled}) if unsettled else late
 
     def _get_billed_periods(self, days):
-        """Return this line's periods that are invoiced or claimed around ``days``, in order."""
+        """Return the first amount of each of this line's periods around ``days``, in order."""
         found = remember(
             self.env, ("billed periods", self.id), lambda: self._find_billed_periods(days)
         )
         return found.get(self.id, [])
 
     def _find_billed_periods(self, days):
-        """Return {line id: periods that are invoiced or claimed around ``days``}, in order."""
+        """Return {line id: the first amounts of its periods around ``days``}, in order."""
         span = periods.Span(min(days), max(days))
         amounts = self._find_holding_amounts([span]).filtered(lambda one: not one.late_number)
         found = defaultdict(list)
         for amount in amounts.sorted("period_from"):
-            period = periods.Span(amount.period_from, amount.period_to)
-            found[amount.contract_line_id.id].append(period)
+            found[amount.contract_line_id.id].append(amount)
         return found
 
     def _get_open_usage_days(self, target):
@@ -801,7 +809,7 @@ class BillingContract(models.Model):
         In arrears it joins the other charges of its period; in advance, and where the usage came
         late, it joins the newest invoice.
         """
-        yield from map(NotBillable, self._get_unsettled_exceptions(run))
+        yield from map(NotBillable, self._get_other_customer_exceptions(run, claims))
         position = records["fiscal_position_id"]
         due = defaultdict(list)
         pairs = list(self._get_metered_due(terms, claims, run))

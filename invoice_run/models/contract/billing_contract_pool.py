@@ -149,8 +149,12 @@ class BillingContractLine(models.Model):
     def _rate_share(self, span):
         """Return the :class:`Rating` of this line's part of ``span``, as if nothing were invoiced.
 
-        It is what would be charged if all lines were invoiced together.
+        It is what would be charged if all lines were invoiced together. A cut-off, which knows
+        what was invoiced of them, has remembered it.
         """
+        return remember(self.env, ("share", self.id, span), lambda: self._rate_new_share(span))
+
+    def _rate_new_share(self, span):
         lines = self._get_sharing_lines(span)
         ratings = remember(
             self.env, ("shares", lines._ids, span), lambda: self._rate_shares(lines, span)

@@ -6,6 +6,7 @@ from fractions import Fraction
 from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
+from odoo.tools import format_date
 
 from ...engine import periods, tariff
 from ...memory import remember
@@ -60,18 +61,21 @@ class BillingContractLine(models.Model):
 class BillingContract(models.Model):
     _inherit = "billing.contract"
 
-    def _get_unsettled_exceptions(self, run):
-        """Return values of exceptions for differences that are another customer's.
+    def _get_other_customer_exceptions(self, run, claims):
+        """Return values of exceptions for late usage and differences that are another customer's.
 
         The contract has gone to somebody else since, who is not to pay or get them.
         """
         target, skip = run.target_date, run.skip_before or None
-        return [
-            self._prepare_exception_vals("contract", amount._get_other_customer_message())
-            for line in self.line_ids
-            for amount in line._get_unsettled(target, skip)
-            if amount._is_of_another_customer()
-        ]
+        messages = {}
+        for line in self.line_ids.filtered(lambda line: line._is_meter()):
+            for amount in line._get_unsettled(target, skip):
+                if amount._is_of_another_customer():
+                    messages[amount.id] = amount._get_other_customer_message()
+            for amount in line._get_late_amounts(claims[line.id], target, skip):
+                if amount._is_of_another_customer():
+                    messages[amount.id] = amount._get_late_customer_message()
+        return [self._prepare_exception_vals("contract", text) for text in messages.values()]
 
     @api.model
     def _get_pool_difference(self, amounts):
@@ -122,7 +126,9 @@ class InvoiceRunLine(models.Model):
 
     def _is_of_another_customer(self):
         """Whether this was invoiced to somebody else than the customer of its contract now."""
-        return self.document_id.payer_id != self.contract_id.commercial_partner_id
+        # who was invoiced may have become a branch since
+        payer = self.document_id.payer_id.commercial_partner_id
+        return payer != self.contract_id.commercial_partner_id
 
     def _get_other_customer_message(self):
         return self.env._(
@@ -132,6 +138,19 @@ class InvoiceRunLine(models.Model):
             line=self.contract_line_id.name,
             what=self._get_reference(),
             customer=self.document_id.payer_id.display_name,
+        )
+
+    def _get_late_customer_message(self):
+        return self.env._(
+            "“%(line)s”: usage from %(date_from)s to %(date_to)s was reported after these days "
+            "were invoiced to %(customer)s (%(what)s), and the contract has another customer now. "
+            "Set %(customer)s on the contract again and invoice this usage; then change the customer. "
+            "If nobody is to pay it, delete the usage items.",
+            line=self.contract_line_id.name,
+            date_from=format_date(self.env, self.period_from),
+            date_to=format_date(self.env, self.period_to),
+            customer=self.document_id.payer_id.display_name,
+            what=self._get_reference(),
         )
 
     def _set_unsettled(self, is_unsettled):

@@ -135,6 +135,8 @@ class BillingPriceChange(models.AbstractModel):
         """Return why new values have no effect: a tariff gives the price, or usage the quantity."""
         if not vals or "product_id" in vals:
             return None
+        if "tariff_id" in vals:
+            return None if line.tariff_id else price_change.NO_TARIFF
         if line._bounds_contract():
             return price_change.BOUNDS if {"quantity", "price_unit"} & vals.keys() else None
         if line.is_metered and "quantity" in vals:
@@ -150,6 +152,8 @@ class BillingPriceChange(models.AbstractModel):
     def _get_new_price(self, line, day, vals):
         if not vals:
             return price_change.NOTHING
+        if "tariff_id" in vals:
+            line = line.new({"tariff_id": vals["tariff_id"]}, origin=line)
         vals = {**line._prepare_price_vals(day), **vals}
         month, year = line._get_recurring_price(vals)
         return price_change.Price(vals["quantity"], vals["price_unit"], month, year)
@@ -165,6 +169,7 @@ class BillingPriceChange(models.AbstractModel):
             "price": lambda line, terms: {"price_unit": terms.price_unit, "raised_from": False},
             "quantity": lambda line, terms: {"quantity": terms.quantity},
             "product": self._prepare_product_vals,
+            "tariff": lambda line, terms: {"tariff_id": terms.tariff_id},
             "end": lambda line, terms: None,
         }
         return makers[terms.kind](line, terms)
@@ -284,10 +289,10 @@ class BillingPriceChange(models.AbstractModel):
                 "It has the minimum or maximum of the contract, and no price of its own."
             ),
             price_change.TARIFF: lambda: self.env._(
-                "Its price is that of tariff %(tariff)s. Change the bands there, or choose another "
-                "tariff.",
+                "Its price is that of tariff %(tariff)s. Choose “Set another tariff”.",
                 tariff=line.tariff_id.name,
             ),
+            price_change.NO_TARIFF: lambda: self.env._("It has a price of its own, no tariff."),
         }
         return texts[change.reason]() if change.reason else ""
 

@@ -79,6 +79,9 @@ class BillingContractLine(models.Model):
             return None
         if all(self[name] == line[name] for name in TRACED_FIELDS):
             return None
+        if line._get_kept_rates(TRACED_FIELDS).get(line, self._get_rates()) != self._get_rates():
+            title = self.env._("Usage has been invoiced at this price")
+            return {"warning": {"title": title, "message": line._get_rates_message()}}
         message = self.env._(
             "“%(line)s” is invoiced until %(date)s: these days stay as they were invoiced, the new "
             "values count from the next day on. To change it from a day of your choice, use "
@@ -91,8 +94,9 @@ class BillingContractLine(models.Model):
 
     def write(self, vals):
         # EXTENDS 'analytic': a price that is overwritten leaves a trace on its contract
-        before = self._get_traced(vals)
+        before, rates = self._get_traced(vals), self._get_kept_rates(vals)
         result = super().write(vals)
+        self._check_rates_kept(rates)
         if before:
             self._note_overwritten(before)
         self._relink_usage(vals)

@@ -7,6 +7,20 @@ from ...engine.periods import exact
 #: In the context: tiers are written with their tariff, which is checked as a whole afterwards.
 #: An object, because over RPC nobody can send one.
 CHECKED_LATER = object()
+#: Fields by which a quantity is rated.
+RATED_FIELDS = {"model", "tier_ids", "included_quantity", "package_size", "round_up"}
+
+
+class ComparedLater:
+    """In the context: tariffs whose bands are compared when all of them are written.
+
+    Only these: commands for the bands of one tariff can name bands of another.
+    """
+
+    __slots__ = ("ids",)
+
+    def __init__(self, ids):
+        self.ids = ids
 
 
 class BillingTariff(models.Model):
@@ -103,10 +117,47 @@ class BillingTariff(models.Model):
 
     def write(self, vals):
         self._check_tier_scope_free(vals)
-        return super(BillingTariff, self._with_tiers()).write(vals)
+        later = self._with_tiers().with_context(invoice_run_rates=ComparedLater(self._ids))
+        before = self._get_ratings() if RATED_FIELDS.intersection(vals) else {}
+        result = super(BillingTariff, later).write(vals)
+        self._check_ratings_kept(before)
+        return result
+
+    def copy_data(self, default=None):
+        vals_list = super().copy_data(default)
+        if "name" not in (default or {}):
+            for record, vals in zip(self, vals_list, strict=True):
+                vals["name"] = self.env._("%s (copy)", record.name)
+        return vals_list
 
     def _with_tiers(self):
         return self.with_context(invoice_run_tiers=CHECKED_LATER)
+
+    def _get_ratings(self):
+        """Return {tariff: what it is for the engine}; None while it has a gap or disorder."""
+        ratings = {}
+        for record in self:
+            try:
+                ratings[record] = record._get_rating()
+            except tariff.TariffError:
+                ratings[record] = None
+        return ratings
+
+    def _check_ratings_kept(self, before):
+        """Refuse other prices than ``before``, see :meth:`_get_ratings`, once they were invoiced.
+
+        :raises UserError: says what to do instead
+        """
+        after = self.browse().union(*before)._get_ratings()
+        changed = [record.id for record, rating in before.items() if after[record] != rating]
+        if changed:
+            self.browse(changed)._check_rates_free()
+
+    def _without_compared(self):
+        """Return those of these tariffs that are not compared later."""
+        later = self.env.context.get("invoice_run_rates")
+        ids = later.ids if isinstance(later, ComparedLater) else ()
+        return self.filtered(lambda record: record.id not in ids)
 
     @api.constrains("model", "tier_ids", "included_quantity", "package_size")
     def _check_tiers(self):
@@ -198,6 +249,7 @@ class BillingTariffTier(models.Model):
     @api.model_create_multi
     def create(self, vals_list):
         tiers = super().create(vals_list)
+        tiers.tariff_id._without_compared()._check_rates_free()
         tiers.tariff_id._note_tiers_changed()
         return tiers
 
@@ -208,12 +260,15 @@ class BillingTariffTier(models.Model):
             raise UserError(
                 self.env._("A band stays with its tariff. Delete it here and add it there.")
             )
+        before = self.tariff_id._without_compared()._get_ratings()
         result = super().write(vals)
+        self.tariff_id._check_ratings_kept(before)
         self.tariff_id._note_tiers_changed()
         return result
 
     def unlink(self):
         tariffs = self.tariff_id
+        tariffs._without_compared()._check_rates_free()
         result = super().unlink()
         tariffs._note_tiers_changed()
         return result

@@ -1,0 +1,105 @@
+"""What open usage of shared bands comes to, next to what was invoiced of them by the day."""
+
+from fractions import Fraction
+
+from odoo import api, models
+
+from ...engine import periods
+from ...memory import remember
+from ..contract.billing_contract_metering import Rating
+
+
+class BillingCutoffRows(models.AbstractModel):
+    """Shares in a cut-off: what the next run would invoice, were nothing later than the day.
+
+    All that was measured in a billing period enters the bands together, invoiced or not, less what
+    the books say up to the day. Usage reported later for a share that was invoiced gets its part
+    of that, as in a run, though a cut-off does not accrue it.
+    """
+
+    _inherit = "billing.cutoff.rows"
+
+    @api.model
+    def _read_shares_ahead(self, pairs, billed, date):
+        """Rate the shares of ``pairs``, so that the price lines know them.
+
+        :param pairs: (price line, open days up to ``date``)
+        :param billed: {price line id: :class:`ledger.BilledLine` up to ``date``}
+        """
+        pools = self._get_open_pools(pairs)
+        if not pools:
+            return
+        # sudo: what others invoiced counts, whoever may read their runs
+        amounts = self.env["invoice.run.line"].sudo()
+        held = amounts.search([("pool_key", "in", list(pools))]).with_env(self.env)
+        sharing = {key: line._get_sharing_lines(period) for key, (line, period) in pools.items()}
+        lines = held.contract_line_id.union(*sharing.values())
+        others = lines.filtered(lambda line: line.id not in billed)
+        billed = {**self.env["billing.ledger"]._get_billed_lines(others, as_of=date), **billed}
+        days = {line: self._get_open_days(line, billed, date) for line in lines}
+        by_key = held.grouped("pool_key")
+        for key, (_line, period) in pools.items():
+            invoiced = self._get_invoiced_shares(by_key.get(key, held.browse()), billed)
+            parts = [
+                (line, part)
+                for line in sharing[key]
+                for part in days[line]
+                if part.clip(*period) == part
+            ]
+            for (line, part), rating in self._rate_shares_at(parts, invoiced).items():
+                remember(self.env, ("share", line.id, part), lambda found=rating: found)
+
+    def _get_open_pools(self, pairs):
+        """Return {pool key: (price line, billing period)} that ``pairs`` enter."""
+        pools = {}
+        for line, part in sorted(pairs, key=lambda pair: (pair[0].id, pair[1])):
+            if line._shares_bands():
+                period = line._get_pool_period(line.contract_id._get_billing_terms(), part)
+                pools.setdefault(line._get_new_pool_key(period), (line, period))
+        return pools
+
+    def _get_open_days(self, line, billed, date):
+        """Return the days of ``line`` up to ``date`` that are on no invoice, by billing period."""
+        terms = line.contract_id._get_billing_terms()
+        parts = self._get_open_parts(line, terms, billed.get(line.id, []), date)
+        return [part for _whole, part in parts]
+
+    def _rate_shares_at(self, parts, invoiced):
+        """Return {(price line, days): :class:`Rating`} of a pool.
+
+        :param parts: (price line, days) that are on no invoice
+        :param invoiced: see :meth:`_get_invoiced_shares`; these come to what the invoices say
+        """
+        measures = self.env["billing.contract.line"]._read_measures(list(invoiced))
+        found = {pair: measures[pair[0].id, pair[1]] for pair in invoiced}
+        found |= {(line, part): line._get_measure(part) for line, part in parts}
+        line = next(iter(found))[0]
+        before = sum((amount for amount, _quantity in invoiced.values()), Fraction())
+        pool = line._get_pool([one._get_part(found[one, days]) for one, days in found], before)
+        nothing = (Fraction(), Fraction())
+        news = [
+            (pair[0], measure.quantity - invoiced.get(pair, nothing)[1])
+            for pair, measure in found.items()
+        ]
+        if not any(quantity for _line, quantity in news):
+            news = [(pair[0], measure.quantity) for pair, measure in found.items()]
+        shares = dict(zip(found, line._split_due(pool, news), strict=True))
+        shares |= {pair: amount for pair, (amount, _quantity) in invoiced.items()}
+        return {pair: Rating(found[pair], share, {}, share, pool) for pair, share in shares.items()}
+
+    def _get_invoiced_shares(self, held, billed):
+        """Return {(price line, days): (what was invoiced, what had been measured)}, exact.
+
+        :param held: amounts that hold usage of the pool, or held it
+        :param billed: {price line id: :class:`ledger.BilledLine`}
+        """
+        found = {}
+        for amount in held.sorted("late_number"):
+            line = amount.contract_line_id
+            entry = amount._get_billed_line(billed.get(line.id, []))
+            if entry:
+                pair = line, periods.Span(amount.period_from, amount.period_to)
+                before = found.get(pair, (Fraction(),))[0]
+                price = periods.exact(entry.entry.price_amount)
+                found[pair] = before + price, periods.exact(amount.rated_quantity)
+        return found

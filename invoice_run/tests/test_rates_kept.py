@@ -1,0 +1,166 @@
+"""Prices by which usage was invoiced are not overwritten, whatever way somebody takes."""
+
+from odoo.exceptions import UserError
+from odoo.fields import Command
+from odoo.tests import Form, tagged
+
+from .test_metering import MeteringCommon
+
+
+@tagged("post_install", "-at_install")
+class TestRatesKept(MeteringCommon):
+    """25 kilometres of January were invoiced, 35.00."""
+
+    def setUp(self):
+        super().setUp()
+        self.contract = self._make_metered()
+        self._drive(self.contract, d0105=25)
+        self.run = self._run_all("2024-01-31")
+        self.line = self.contract.line_ids.with_user(self.user)
+        self.rated = self.tariff.with_user(self.manager)
+
+    def _assert_refused(self, change, *args):
+        with self.assertRaisesRegex(UserError, "Change from Date…"), self.env.cr.savepoint():
+            change(*args)
+        self.env.invalidate_all()
+
+    def test_tariff(self):
+        band = self.rated.tier_ids[0]
+        tiers = self.env["billing.tariff.tier"].with_user(self.manager)
+        other = self._make_tariff(((0, 1.0),)).with_user(self.manager)
+        between = {"sequence": 1, "up_to": 30, "price_unit": 1.2}
+        self._assert_refused(band.write, {"price_unit": 0.9})
+        self._assert_refused(band.unlink)
+        self._assert_refused(tiers.create, {**between, "tariff_id": self.rated.id})
+        self._assert_refused(tiers.with_context(default_tariff_id=self.rated.id).create, between)
+        for command in (
+            Command.update(band.id, {"flat_fee": 1.0}),
+            Command.delete(band.id),
+            Command.create(between),
+        ):
+            self._assert_refused(self.rated.write, {"tier_ids": [command]})
+        self._assert_refused(self.rated.write, {"included_quantity": 5})
+        self._assert_refused(self.rated.write, {"round_up": True})
+        # bands of another tariff, and of an archived one
+        foreign = {"tier_ids": [Command.update(band.id, {"price_unit": 0.9})]}
+        self._assert_refused(other.write, foreign)
+        self._assert_refused(other.create, {"name": "New", "tier_ids": foreign["tier_ids"]})
+        self.rated.active = False
+        self._assert_refused(band.write, {"price_unit": 0.9})
+
+    def test_what_costs_the_same_is_written(self):
+        """A name, the same values, the same bands anew, and the order of another file."""
+        self.rated.write(
+            {
+                "name": "New",
+                "included_quantity": 0,
+                "tier_ids": [Command.clear()]
+                + [Command.create(tier.copy_data()[0]) for tier in self.rated.tier_ids],
+            }
+        )
+        self.rated.tier_ids[0].sequence = -1
+        self.line.write({"tariff_id": self.tariff.id, "discount": 0.0, "name": "Kilometres"})
+        self.assertEqual(self.rated.name, "New")
+
+    def test_file(self):
+        fields = ["id", "tier_ids/id", "tier_ids/price_unit"]
+        self.env["ir.model.data"].create(
+            [
+                {"module": "__import__", "name": name, "model": record._name, "res_id": record.id}
+                for name, record in (("rated", self.tariff), ("band", self.tariff.tier_ids[0]))
+            ]
+        )
+        for price, is_refused in (("1.0", False), ("0.9", True)):
+            result = self.rated.load(fields, [["rated", "band", price]])
+            self.assertEqual(bool(result["messages"]), is_refused)
+        self.assertIn("Change from Date…", result["messages"][0]["message"])
+
+    def test_price_line(self):
+        copied = self.tariff.copy()
+        for vals in (
+            {"discount": 10.0},
+            {"tariff_id": copied.id},
+            {"tariff_id": False},
+            {"aggregation": "max"},
+            {"minimum_amount": 50.0},
+            {"maximum_amount": 30.0},
+        ):
+            self._assert_refused(self.line.write, vals)
+            lines = [Command.update(self.line.id, vals)]
+            self._assert_refused(self.line.contract_id.write, {"line_ids": lines})
+        with (
+            self.assertLogs("odoo.tests.form.onchange", "WARNING") as logs,
+            Form(self.line) as form,
+        ):
+            form.discount = 10.0
+            form.discount = 0.0
+        self.assertIn("Release for Invoicing", logs.output[0])
+        # nobody is charged the price beside a tariff
+        self.line.price_unit = 9.0
+
+    def test_price_without_a_tariff(self):
+        contract = self._make_metered({"tariff_id": False, "price_unit": 2.0})
+        self._drive(contract, d0105=25)
+        line = contract.line_ids.with_user(self.user)
+        line.price_unit = 3.0
+        self._run_all("2024-01-31")
+        self._assert_refused(line.write, {"price_unit": 2.0})
+        # another product has another price
+        dear = self._make_product("Dear", 9.0)
+        self._assert_refused(line.write, {"product_id": dear.id})
+
+    def test_before_it_is_invoiced_and_after_it_is_reversed(self):
+        contract = self._make_metered({"tariff_id": self.tariff.copy().id})
+        self._drive(contract, d0105=25)
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        band = contract.line_ids.tariff_id.with_user(self.manager).tier_ids[2]
+        band.price_unit = 3.0
+        run.action_renew_stale()
+        run._process_queue()
+        self.assertAmounts(run, [40.0])
+        self._reverse(self.run.document_ids.move_id)
+        self.rated.tier_ids[2].price_unit = 4.0
+        self.line.discount = 50
+        self.assertAmounts(self._make_amounts(self._make_run("2024-01-31")), [22.5])
+
+    def test_where_nothing_was_used_nothing_was_invoiced(self):
+        contract = self._make_metered({"tariff_id": self.tariff.copy().id})
+        self.assertEqual(self._run_all("2024-01-31").document_ids.state, "nothing")
+        contract.line_ids.tariff_id.tier_ids[2].price_unit = 3.0
+        contract.line_ids.discount = 10
+        self.assertEqual(contract.line_ids.discount, 10)
+
+    def test_copy_from_a_day_on(self):
+        """As the message says: late usage at the old prices, new usage at those of the copy."""
+        copied = self.rated.copy()
+        self.assertEqual(copied.name, f"{self.rated.name} (copy)")
+        copied.tier_ids[0].price_unit = 2.0
+        seats = {"product_id": self.product.id, "price_unit": 5.0}
+        self.contract.line_ids = [Command.create(seats)]
+        wizard = (
+            self.env["billing.contract.change"]
+            .with_user(self.user)
+            .with_context(active_model="billing.contract", active_ids=self.contract.ids)
+            .create({"date": "2024-02-01", "change": "tariff", "tariff_id": copied.id})
+        )
+        self.assertEqual((wizard.changed_count, wizard.left_out_count), (1, 1))
+        wizard.action_apply()
+        self._drive(self.contract, d0120=10, d0205=10)
+        run = self._make_amounts(self._make_run("2024-02-29"))
+        metered = run.line_ids.filtered("is_metered")
+        self.assertEqual(metered.sorted("period_from").mapped("amount"), [20.0, 20.0])
+
+    def test_new_tariff_shows_what_it_comes_to(self):
+        """25 seats: 35.00 a month, and 50.00 by the other bands."""
+        seats = {"product_id": self.product.id, "tariff_id": self.tariff.id, "quantity": 25}
+        contract = self._make_contract([seats], date_start="2024-01-01")
+        other = self._make_tariff(((0, 2.0),))
+        wizard = (
+            self.env["billing.contract.change"]
+            .with_context(active_model="billing.contract", active_ids=contract.ids)
+            .create({"date": "2024-02-01", "change": "tariff", "tariff_id": other.id})
+        )
+        self.assertEqual((wizard.old_month, wizard.new_month), (35.0, 50.0))
+        with self.assertRaisesRegex(UserError, "Choose the new tariff"):
+            wizard.tariff_id = False
+            wizard.action_apply()
