@@ -330,6 +330,37 @@ class TestCustomerBands(CustomerCommon):
         moves.filtered(lambda move: move.amount_untaxed == 51.0).button_draft()
         self.assertEqual(self._get_accrued("2024-01-31"), {other.id: 51})
 
+    def test_accrued_counts_what_a_cancelled_contract_was_invoiced(self):
+        one, other = self._make_used()
+        self._run_all("2024-01-31", record_ids=one.ids)
+        one.action_cancel()
+        self.assertEqual(self._get_accrued("2024-01-31"), {other.id: 60})
+        run = self._make_amounts(self._make_run("2024-01-31"))
+        self.assertEqual(self._get_by_contract(run, other), [60.0])
+
+    def test_no_query_per_contract_of_a_pool(self):
+        """Of those that are invoiced and of those that are open."""
+        self._make_pool(3)
+        self._count_cutoff_queries()  # what Odoo remembers from now on
+        few = self._count_cutoff_queries()
+        self._make_pool(9)
+        self.assertLessEqual(self._count_cutoff_queries(), few)
+
+    def _make_pool(self, number):
+        for index in range(number):
+            line = {"tariff_id": self.shared.id, "meter_code": f"{number}-{index}"}
+            contract = self._make_metered(line)
+            self._use(contract, line["meter_code"], "01-05", 10)
+            if index == 0:
+                self._run_all("2024-01-31", record_ids=contract.ids)
+
+    def _count_cutoff_queries(self):
+        self.env.flush_all()
+        self.env.invalidate_all()
+        before = self.env.cr.sql_log_count
+        self.assertTrue(self._get_accrued("2024-01-31"))
+        return self.env.cr.sql_log_count - before
+
     def test_accrued_in_a_period_that_is_not_over(self):
         """20 and 30 until the 10th; what comes later does not count."""
         one, other = self._make_used()

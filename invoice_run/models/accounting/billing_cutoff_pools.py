@@ -53,17 +53,23 @@ class BillingCutoffRows(models.AbstractModel):
         lines = held.contract_line_id.union(*sharing.values())
         others = lines.filtered(lambda line: line.id not in billed)
         billed = {**self.env["billing.ledger"]._get_billed_lines(others, as_of=date), **billed}
-        days = {line: self._get_open_days(line, billed, date) for line in lines}
-        by_key = held.grouped("pool_key")
+        # not of lines that were invoiced and share no more: their contracts are not owed
+        open_lines = lines.browse().union(*sharing.values())
+        days = {line: self._get_open_days(line, billed, date) for line in open_lines}
+        by_key = {
+            key: self._get_invoiced_shares(own, billed)
+            for key, own in held.grouped("pool_key").items()
+        }
+        measures = lines._read_measures([pair for shares in by_key.values() for pair in shares])
         for key, (_line, period) in pools.items():
-            invoiced = self._get_invoiced_shares(by_key.get(key, held.browse()), billed)
             parts = [
                 (line, part)
                 for line in sharing[key]
                 for part in days[line]
                 if part.clip(*period) == part
             ]
-            for (line, part), rating in self._rate_shares_at(parts, invoiced).items():
+            shares = self._rate_shares_at(parts, by_key.get(key, {}), measures)
+            for (line, part), rating in shares.items():
                 remember(self.env, ("share", line.id, part), lambda found=rating: found)
 
     def _get_open_pools(self, pairs):
@@ -81,16 +87,18 @@ class BillingCutoffRows(models.AbstractModel):
         parts = self._get_open_parts(line, terms, billed.get(line.id, []), date)
         return [part for _whole, part in parts]
 
-    def _rate_shares_at(self, parts, invoiced):
+    def _rate_shares_at(self, parts, invoiced, measures):
         """Return {(price line, days): :class:`Rating`} of a pool.
 
         :param parts: (price line, days) that are on no invoice
         :param invoiced: see :meth:`_get_invoiced_shares`; these come to what the invoices say
+        :param measures: {(price line id, days): what was measured} of ``invoiced``
         """
-        measures = self.env["billing.contract.line"]._read_measures(list(invoiced))
+        if not parts:
+            return {}
         found = {pair: measures[pair[0].id, pair[1]] for pair in invoiced}
         found |= {(line, part): line._get_measure(part) for line, part in parts}
-        line = next(iter(found))[0]
+        line = parts[0][0]
         before = sum((share.charged for share in invoiced.values()), Fraction())
         pool = line._get_pool([one._get_part(found[one, days]) for one, days in found], before)
         news = [
