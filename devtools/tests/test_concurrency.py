@@ -276,9 +276,11 @@ print('TOLD ' + json.dumps(moves.mapped('state')))
 NUMBERS = """
 import json
 moves = env['account.move'].search([('move_type', '=', 'out_invoice')], order='sequence_number')
-print(json.dumps({'numbers': moves.mapped('sequence_number'), 'gaps': moves.mapped('made_sequence_gap'),
+print(json.dumps({
+    'numbers': moves.mapped('sequence_number'), 'gaps': moves.mapped('made_sequence_gap'),
     'references': [move.payment_reference == move.name for move in moves],
-    'runs': len(moves.invoice_run_document_id), 'states': sorted(set(moves.mapped('state')))}))
+    'runs': len(moves.invoice_run_document_id), 'states': sorted(set(moves.mapped('state'))),
+}))
 """
 
 
