@@ -54,13 +54,16 @@ def assign(records, vals_list):
 
 def _group_by_value(field, records, vals_list):
     """Yield (value, records that get it); amounts by their currency as well, which rounds them."""
-    currency = field.type == "monetary" and field.get_currency_field(records)
     groups = {}
-    for record, vals in zip(records, vals_list, strict=True):
+    currencies = [None] * len(records)
+    if field.type == "monetary":
+        name = field.get_currency_field(records)
+        currencies = [record[name].id for record in records]
+    for id_, vals, currency in zip(records._ids, vals_list, currencies, strict=True):
         if field.name in vals:
             value = vals[field.name]
             # 0, 0.0 and False are equal, but not the same
-            key = (type(value), repr(value), record[currency] if currency else None)
-            groups.setdefault(key, (value, []))[1].append(record.id)
+            key = (type(value), repr(value), currency)
+            groups.setdefault(key, (value, []))[1].append(id_)
     for value, ids in groups.values():
         yield value, records.browse(ids)

@@ -201,6 +201,14 @@ class Terms:
             raise ValueError("The end date is before the start date.")
         Grid(self.start, self.count, self.unit)
 
+    def __hash__(self) -> int:
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        # they are part of many keys
+        return hash(tuple(getattr(self, name) for name in self.__dataclass_fields__))
+
     @cached_property
     def grid(self) -> Grid:
         """The billing periods of the contract."""
@@ -393,6 +401,7 @@ def round_half_up(value: Fraction, coin: Fraction) -> Fraction:
     return coins * coin if value >= 0 else -coins * coin
 
 
+@lru_cache(maxsize=10_000, typed=True)
 def net_price(quantity, price_unit, discount=0) -> Fraction:
     """Price of one unit of time: quantity × unit price after ``discount`` percent."""
     return exact(quantity) * exact(price_unit) * (ONE - exact(discount) / 100)
@@ -453,6 +462,20 @@ def _share(terms: Terms, interval: str, grid: Grid, unit: Span, part: Span) -> F
     if interval == "week":
         return Fraction(part.days, 7)
     return _unit_share(unit, part, grid, terms.proration)
+
+
+def is_one_unit(terms: Terms, interval: str, first: date, span: Span) -> bool:
+    """Whether ``span`` is one whole unit of the price, so that it costs just that.
+
+    :param interval: see :func:`charge`
+    :param first: first day of the line, see :func:`charge`
+    """
+    if interval == "once":
+        return True
+    if interval in ("day", "week") or first > span.date_from:
+        return False
+    grid = terms.unit_grid(interval)
+    return grid.period(grid.index(span.date_from)) == span
 
 
 def charge(

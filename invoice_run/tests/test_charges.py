@@ -524,6 +524,18 @@ class TestCharge(BaseCase):
         unit = terms.unit_grid(interval).period(number)
         found = periods.charge(terms, interval, terms.start, unit, price, coin)
         self.assertEqual(found, Charge(Fraction(1), periods.round_half_up(price, coin)))
+        self.assertTrue(periods.is_one_unit(terms, interval, unit.date_from, unit))
+
+    @settings(max_examples=150, **FIXED)
+    @given(bill=bills(), interval=SOME_INTERVALS, price=SOME_PRICES, shift=st.integers(-1, 1))
+    def test_what_is_one_unit(self, bill, interval, price, shift):
+        """What is said to be one unit costs just that, also if its line began at its edge."""
+        terms, first, part = bill
+        unit = terms.unit_grid(interval).period(terms.unit_grid(interval).index(first))
+        for begin, days in ((first, part), (unit.date_from + shift * DAY, unit)):
+            if periods.is_one_unit(terms, interval, begin, days):
+                found = periods.charge(terms, interval, begin, days, price, CENT)
+                self.assertEqual(found, Charge(Fraction(1), periods.round_half_up(price, CENT)))
 
     @settings(max_examples=100, **FIXED)
     @given(

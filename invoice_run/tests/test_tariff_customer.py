@@ -227,8 +227,53 @@ class TestCustomerBands(CustomerCommon):
             with self.subTest(model=record._name), self.assertRaises(ValidationError):
                 record.currency_id = currency
 
-    def test_invoices_of_many_contracts_are_read_together(self):
-        """However many contracts a customer has, a reversal asks for their invoices once."""
+    def _lower(self, move, price):
+        """Have somebody lower an invoice by hand before it is confirmed."""
+        move.button_draft()
+        move.invoice_line_ids.filtered("price_unit").price_unit = price
+        move.action_post()
+
+    def test_what_was_taken_off_by_hand_is_not_charged_to_others(self):
+        """25.00 for 20 were lowered to 21.00: a discount, which the other contract does not pay."""
+        one, other = self._make_used()
+        self._lower(self._run_all("2024-01-31", record_ids=one.ids).document_ids.move_id, 21.0)
+        self.assertEqual(self._get_accrued("2024-01-31"), {other.id: 60})
+        run = self._run_all("2024-01-31")
+        [amount] = run.line_ids
+        self.assertEqual((amount.amount, amount.charged_edits), (60.0, 0.0))
+        text = amount.name.replace("\xa0", " ")
+        self.assertIn("less $ 25.00 invoiced before\nof this, $ 4.00 was taken off by hand", text)
+        self.assertFalse(self._run_all("2024-01-31").document_ids)
+
+    def test_late_usage_of_an_invoice_that_was_lowered(self):
+        """As everywhere, usage reported later is rated with what its own invoice says."""
+        one, other = self._make_used()
+        moves = self._run_all("2024-01-31").document_ids.move_id
+        self._lower(moves.filtered(lambda move: move.amount_untaxed == 34.0), 30.0)
+        self._use(one, "M1", "01-20", 10)
+        self._use(other, "M2", "01-20", 10)
+        run = self._run_all("2024-01-31")
+        # 70 cost 125.00, so 40.00 more; and 4.00 for the contract whose invoice was lowered
+        self.assertEqual(self._get_by_contract(run, one, other), [24.0, 20.0])
+        amount = run.line_ids.filtered("charged_edits")
+        self.assertEqual((amount.charged_edits, amount.contract_id), (4.0, one))
+        self.assertIn(
+            "taken off the invoice before by hand: $ 4.00", amount.name.replace("\xa0", " ")
+        )
+        # once
+        self._use(one, "M1", "01-21", 10)
+        self.assertAmounts(self._run_all("2024-01-31"), [20.0])
+        self.assertEqual(one.amount_invoiced + other.amount_invoiced, 145.0)
+
+    def test_what_was_raised_by_hand_is_not_credited_to_others(self):
+        one, other = self._make_used()
+        self._lower(self._run_all("2024-01-31", record_ids=one.ids).document_ids.move_id, 27.0)
+        [amount] = self._run_all("2024-01-31").line_ids
+        self.assertEqual((amount.amount, amount.contract_id), (60.0, other))
+        self.assertIn("to this, $ 2.00 was added by hand", amount.name.replace("\xa0", " "))
+
+    def test_many_contracts_are_settled_without_their_invoices(self):
+        """However many contracts a customer has, a reversal does not ask for their invoices."""
         for number in range(4):
             contract = self._make_metered({"tariff_id": self.shared.id, "meter_code": number})
             self._use(contract, str(number), "01-05", 10)
@@ -237,7 +282,7 @@ class TestCustomerBands(CustomerCommon):
         asked, read = [], ledger._get_billed_lines
         self.patch(ledger, "_get_billed_lines", lambda *args: asked.append(args[1]) or read(*args))
         run.line_ids._update_unsettled()
-        self.assertEqual(asked, [run.line_ids.contract_line_id])
+        self.assertFalse(asked)
 
     def test_small_invoices_are_not_postponed(self):
         """Others have counted them: postponed, they would outdate these again and again."""
@@ -441,6 +486,21 @@ class TestSettled(CustomerCommon):
         self.assertTrue(self.own.line_ids.is_unsettled)
         self.other.action_cancel()
         self.assertAmounts(self._run_all("2024-01-31"), [-9.0])
+
+    def test_what_was_taken_off_by_hand_stays(self):
+        """34.00 were lowered to 30.00; without the other contract they would have been 25.00."""
+        moves = self._make_invoices(self.run)
+        mine = moves.filtered(lambda move: move.amount_untaxed == 34.0)
+        mine.button_draft()
+        mine.invoice_line_ids.price_unit = 30.0
+        mine.action_post()
+        self.assertFalse(self.own.line_ids.is_unsettled)
+        self._reverse(moves - mine)
+        self.other.action_cancel()
+        run = self._run_all("2024-01-31")
+        self.assertAmounts(run, [-9.0])
+        self.assertIn("was taken off by hand, which stays", run.line_ids.name)
+        self.assertEqual(self.one.amount_invoiced, 21.0)
 
     def test_invoice_that_is_in_force_again_settles_it(self):
         moves = self._make_invoices(self.run)

@@ -6,7 +6,7 @@ from odoo import fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL, groupby
 
-from ...memory import remembering
+from ...memory import remember, remembering
 from ..base.errors import is_outage
 
 _logger = logging.getLogger(__name__)
@@ -99,13 +99,12 @@ class InvoiceRun(models.Model):
     def _create_amounts(self, payers):
         with remembering(self.env):
             charges, exceptions = self._get_charges(payers)
+            groups = self._group_charges(charges)
+            vals_list = [self._prepare_document_vals(key, group) for key, group in groups.items()]
         self.env["invoice.run.exception"].create(
             [{**vals, "run_id": self.id} for vals in exceptions]
         )
-        groups = self._group_charges(charges)
-        documents = self.env["invoice.run.document"].create(
-            [self._prepare_document_vals(key, group) for key, group in groups.items()]
-        )
+        documents = self.env["invoice.run.document"].create(vals_list)
         lines_vals = [
             {**charge.line, "document_id": document.id, "sequence": number}
             for document, group in zip(documents, groups.values(), strict=True)
@@ -162,7 +161,10 @@ class InvoiceRun(models.Model):
         return names
 
     def _is_collective(self):
-        return self.scenario_id.enforce_collective or self.schedule_id.enforce_collective
+        def ask():
+            return self.scenario_id.enforce_collective or self.schedule_id.enforce_collective
+
+        return remember(self.env, ("collective", self.id), ask)
 
     def _is_grouped(self, payer):
         """Whether all charges of ``payer`` go on one document where they may be mixed."""

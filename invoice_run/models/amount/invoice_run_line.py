@@ -272,11 +272,9 @@ class InvoiceRunLine(models.Model):
         It is found by what the amount claims; where it claims nothing, by the record it belongs to.
         """
         self.ensure_one()
-        sources = self.env["invoice.run.source"]._get_sources()
-        for attribute in ("_source_claim_field", "_source_record_field"):
-            for source in sources:
-                if self[getattr(source, attribute)]:
-                    return source
+        for name, model_name in self.env["invoice.run.source"]._get_marks():
+            if self[name]:
+                return self.env[model_name]
         return self.env["invoice.run.source"]
 
     def _get_sources(self):

@@ -8,7 +8,7 @@ from odoo.tools import format_date
 
 from ...engine import periods
 from ...engine.charge import Charge, NotBillable
-from ...memory import remembering
+from ...memory import remember, remembering
 from ..base.possible_dates import check_years
 from ..base.states import CONTRACT_BILLED
 
@@ -650,22 +650,24 @@ class BillingContract(models.Model):
             if scenario.billing_mode != "contract":
                 mode = scenario.billing_mode
                 until = run.target_date
-        return periods.Terms(
-            start=self.date_start,
-            end=self.date_end or None,
-            mode=mode,
-            until=until,
-            count=self.period_count,
-            unit=self.period_unit,
-            prebilling=self.prebilling_periods,
-            timing=self.billing_timing,
-            anchor=self.period_anchor,
-            anchor_day=self.anchor_day,
-            anchor_month=int(self.anchor_month or 0),
-            first_due=self.first_period_due,
-            proration=self.proration,
-            split=split,
-        )
+        values = {
+            "start": self.date_start,
+            "end": self.date_end or None,
+            "mode": mode,
+            "until": until,
+            "count": self.period_count,
+            "unit": self.period_unit,
+            "prebilling": self.prebilling_periods,
+            "timing": self.billing_timing,
+            "anchor": self.period_anchor,
+            "anchor_day": self.anchor_day,
+            "anchor_month": int(self.anchor_month or 0),
+            "first_due": self.first_period_due,
+            "proration": self.proration,
+            "split": split,
+        }
+        # equal terms are one object: it keeps the periods that were calculated
+        return remember(self.env, ("terms", *values.values()), lambda: periods.Terms(**values))
 
     def _collect_due(self, target):
         """Yield what a run with this target date would invoice, by the run's own code.

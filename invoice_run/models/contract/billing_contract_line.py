@@ -9,7 +9,7 @@ from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL, format_date, formatLang
 
 from ...engine import ledger, periods, tariff
-from ...memory import remember
+from ...memory import remember, remembering
 from ..base.possible_dates import check_years
 from ..base.states import DOCUMENT_HAD_INVOICE, DOCUMENT_OPEN
 
@@ -207,12 +207,14 @@ class BillingContractLine(models.Model):
     )
     def _compute_invoiced_until(self):
         claims = self._get_claimed_spans()
-        for line in self:
-            day = line._get_first_open_day(claims[line.id])
-            line.next_period_from = day or False
-            line.invoiced_until = line._get_invoiced_until(day)
-            line.overbilled_from = line._get_overbilled_from(claims[line.id])
-            line.running_from, line.running_until = line._get_running_days()
+        # what is written here is nothing that the days of a line depend on
+        with remembering(self.env):
+            for line in self:
+                day = line._get_first_open_day(claims[line.id])
+                line.next_period_from = day or False
+                line.invoiced_until = line._get_invoiced_until(day)
+                line.overbilled_from = line._get_overbilled_from(claims[line.id])
+                line.running_from, line.running_until = line._get_running_days()
 
     @api.model
     def _get_stale_fields(self):
@@ -496,9 +498,9 @@ class BillingContractLine(models.Model):
             return [span] if span else []
         if self.is_metered:
             return self._get_metered_spans(terms, claimed, target, skip_before)
-        spans = periods.due_spans(
-            terms, self._get_first_day(), self._get_last_day(), claimed, target, skip_before
-        )
+        days = (self._get_first_day(), self._get_last_day())
+        args = (terms, *days, tuple(claimed), target, skip_before)
+        spans = remember(self.env, ("due", *args), lambda: periods.due_spans(*args))
         return self._cut_at_prices(spans)
 
     def _get_once_span(self, terms, claimed, target):
@@ -541,7 +543,26 @@ class BillingContractLine(models.Model):
         if self.is_metered:
             return self._get_metered_vals(self._rate(terms, span, as_new=True), taxes)
         valid = self._get_price_on(span.date_from)
-        price = self._get_net_price(span.date_from)
+        first = self._get_counted_from()
+        interval = self.price_interval
+        if self.tariff_id or not periods.is_one_unit(terms, interval, first, span):
+            return self._calculate_charge_vals(terms, span, taxes, valid)
+        # equal for all lines with the same price, unless the days are in the text
+        taxed = taxes._ids if taxes else ()
+        contract = self.contract_id
+        key = ("unit", *valid[1:], contract.currency_id.id, contract.company_id.id, taxed)
+        vals = remember(
+            self.env, key, lambda: self._calculate_charge_vals(terms, span, taxes, valid)
+        )
+        has_note = "note" in vals
+        return self._calculate_charge_vals(terms, span, taxes, valid) if has_note else dict(vals)
+
+    def _calculate_charge_vals(self, terms, span, taxes, valid):
+        """Do as :meth:`_get_charge_vals`, for a line that has a price.
+
+        :param valid: :class:`planned.Price` by which it goes
+        """
+        price = self._get_net_price_at(valid)
         coin = periods.exact(self.contract_id.currency_id.rounding)
         first = self._get_counted_from()
         units, amount = periods.charge(terms, self.price_interval, first, span, price, coin)

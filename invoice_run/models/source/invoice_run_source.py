@@ -340,7 +340,7 @@ class InvoiceRunSource(models.AbstractModel):
             return journal
         return remember(
             self.env,
-            ("journal", company, currency),
+            ("journal", company.id, currency.id),
             lambda: self._find_run_journal(company, currency),
         )
 
@@ -374,7 +374,7 @@ class InvoiceRunSource(models.AbstractModel):
             return taxes
         return remember(
             self.env,
-            ("taxes", product, company, fiscal_position),
+            ("taxes", product.id, company.id, fiscal_position.id),
             lambda: self._find_run_taxes(product, company, fiscal_position),
         )
 
@@ -446,7 +446,7 @@ class InvoiceRunSource(models.AbstractModel):
         company, fiscal_position = records["company_id"], records["fiscal_position_id"]
         return remember(
             self.env,
-            ("account errors", product, company, fiscal_position),
+            ("account errors", product.id, company.id, fiscal_position.id),
             lambda: self._find_account_errors(product, company, fiscal_position),
         )
 

@@ -49,6 +49,13 @@ class InvoiceRunSource(models.AbstractModel):
         links = zip(self._get_record_fields(), self._get_claim_fields(), strict=True)
         return tuple(dict.fromkeys(name for pair in links for name in pair))
 
+    @api.model
+    @tools.ormcache()
+    def _get_marks(self):
+        """Return (field of an amount, model of the source that it tells), in the order to look."""
+        fields = (*self._get_claim_fields(), *self._get_record_fields())
+        return tuple(zip(fields, (*self._get_source_models().values(),) * 2, strict=True))
+
     # ------------------------------------------------------------------
     # When Odoo starts
     # ------------------------------------------------------------------
