@@ -324,6 +324,33 @@ print(json.dumps({
 """
 
 
+# An accountant confirms invoices of her own in the same journal, one by one.
+ACCOUNTANT = (
+    PERSON
+    + """
+partner = env['res.partner'].create({'name': 'Somebody'})
+line = (0, 0, {'name': 'By hand', 'price_unit': 50.0, 'tax_ids': []})
+moves = env['account.move'].create([
+    {'move_type': 'out_invoice', 'partner_id': partner.id, 'invoice_date': '2024-01-15',
+     'invoice_line_ids': [line]} for _number in range(20)])
+env.cr.commit()
+meet('start', 3)
+for move in moves:
+    press(move, 'action_post')
+print('TOLD ' + json.dumps(moves.mapped('state')))
+"""
+)
+NUMBERS = """
+import json
+moves = env['account.move'].search([('move_type', '=', 'out_invoice')], order='sequence_number')
+print(json.dumps({
+    'numbers': moves.mapped('sequence_number'), 'gaps': moves.mapped('made_sequence_gap'),
+    'references': [move.payment_reference == move.name for move in moves],
+    'runs': len(moves.invoice_run_document_id), 'states': sorted(set(moves.mapped('state'))),
+}))
+"""
+
+
 def get_told(output):
     line = next(line for line in output.splitlines() if line.startswith("TOLD "))
     return json.loads(line[5:])
@@ -374,6 +401,19 @@ run.action_generate_invoices()
     assert result["contracts"] + result["on_hold"] >= 2 * CONTRACTS, "nothing is lost"
     for invoiced, approved, _price, _now in result["invoiced"]:
         assert invoiced == approved
+
+
+def test_an_accountant_confirms_while_two_workers_do(space, database, tmp_path):
+    space.script(database, TO_INVOICE, problem="Nothing was queued")
+    worker = PERSON + "\nmeet('start', 3)\nwork()\n"
+    people = [start(space, database, worker, MEETING=tmp_path) for _number in range(2)]
+    people.append(start(space, database, ACCOUNTANT, MEETING=tmp_path))
+    assert get_told(finish(*people)[-1]) == ["posted"] * 20
+    [result] = ask(space, database, NUMBERS)
+    assert result["numbers"] == list(range(1, CONTRACTS + 21)), "no gap, no number twice"
+    assert not any(result["gaps"])
+    assert all(result["references"])
+    assert (result["runs"], result["states"]) == (CONTRACTS, ["posted"])
 
 
 def test_who_waits_for_workers_gets_a_turn(space, database):
