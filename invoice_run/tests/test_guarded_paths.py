@@ -6,6 +6,8 @@ tried without anybody thinking of it.
 
 import logging
 
+from lxml import etree
+
 from odoo.exceptions import AccessError, MissingError, UserError
 from odoo.fields import Command
 from odoo.tests import tagged
@@ -496,3 +498,40 @@ class TestGuardedPaths(InvoiceRunCommon):
 
     def _get_write(self, target, vals):
         return lambda: target.write(vals)
+
+
+@tagged("post_install", "-at_install")
+class TestGuardedForms(InvoiceRunCommon):
+    """What only the engine writes cannot be edited in a view: saving it would be refused."""
+
+    def test_views(self):
+        views = self.env["ir.ui.view"].search([("type", "in", ("form", "list"))])
+        views = views.filtered(lambda view: not view.inherit_id and self._is_guarded(view.model))
+        self.assertGreater(len(views), 30)
+        found = set()
+        for view in views:
+            arch = self.env[view.model].get_view(view.id, view.type)["arch"]
+            found.update(self._find_editable(etree.fromstring(arch), view.model))
+        self.assertFalse(found)
+
+    def _is_guarded(self, model_name):
+        model = self.env.registry.get(model_name)
+        return model is not None and hasattr(model, "_get_guarded_names")
+
+    def _find_editable(self, node, model_name):
+        """Yield (model, field) of what somebody could fill in, in this view and in those in it."""
+        if node.tag == "list" and not (node.get("editable") or node.get("multi_edit")):
+            return
+        for child in node.iterchildren(etree.Element):
+            name = child.get("name")
+            if child.tag == "groupby":  # shows fields of another model
+                continue
+            if child.tag != "field":
+                yield from self._find_editable(child, model_name)
+                continue
+            field = self.env[model_name]._fields[name]
+            is_fixed = field.readonly or child.get("readonly") in ("1", "True", "true")
+            if getattr(field, "engine", False) is True and not is_fixed:
+                yield model_name, name
+            if field.relational and not is_fixed:
+                yield from self._find_editable(child, field.comodel_name)

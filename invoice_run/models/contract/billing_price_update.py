@@ -99,9 +99,9 @@ class BillingPriceUpdate(models.Model):
     left_out_count = fields.Integer("Lines Left Out", compute="_compute_totals")
     old_year = fields.Monetary("Old per Year", compute="_compute_totals")
     new_year = fields.Monetary("New per Year", compute="_compute_totals")
-    approved_by_id = fields.Many2one("res.users", copy=False, engine=True)
-    approved_date = fields.Datetime("Approved On", copy=False, engine=True)
-    applied_date = fields.Datetime("Applied On", copy=False, engine=True)
+    approved_by_id = fields.Many2one("res.users", readonly=True, copy=False, engine=True)
+    approved_date = fields.Datetime("Approved On", readonly=True, copy=False, engine=True)
+    applied_date = fields.Datetime("Applied On", readonly=True, copy=False, engine=True)
 
     @api.model
     def _get_transitions(self):
