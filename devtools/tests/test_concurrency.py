@@ -188,6 +188,7 @@ with env.registry.cursor() as one, env.registry.cursor() as other, env.registry.
 SHARED = """
 from odoo import SUPERUSER_ID, Command, api
 from odoo.addons.invoice_run.models.base.errors import RETRY_ERRORS
+from odoo.addons.invoice_run.models.contract.billing_contract_pool import ALONE
 template = env['billing.contract'].search([], order='id', limit=1)
 product = template.line_ids.product_id
 def share(scope, *codes_of_contracts):
@@ -220,8 +221,10 @@ def create(cr, contracts, code):
         'currency_id': contract.currency_id.id, 'invoice_date': '2024-01-31',
         'journal_id': contract._get_run_document_records()['journal_id'].id})
     terms = contract._get_billing_terms()
+    pair = line, terms.grid.period(0)
+    ratings = contract.with_context(invoice_run_pools=ALONE)._rate_pools(terms, [pair], see(cr))
     vals = line._prepare_metered_line_vals(
-        terms, terms.grid.period(0), see(cr).env['account.fiscal.position'])
+        terms, pair[1], see(cr).env['account.fiscal.position'], ratings.get(pair))
     see(cr)._create_claimed_lines([{**vals, 'document_id': document.id}])
 for contracts in (of_contract, of_customer):
     with env.registry.cursor() as one, env.registry.cursor() as other:
@@ -238,6 +241,70 @@ for contracts in (of_contract, of_customer):
         create(other, contracts, 'B')
         other.commit()
 """
+# Two customers are merged whose contracts share bands from then on, while a run creates amounts:
+# whoever comes second has to look again, on whichever side.
+MERGED = (
+    SHARED.split("for contracts in (of_contract")[0]
+    + """
+def merge(cr, customers):
+    wizard = see(cr).env['base.partner.merge.automatic.wizard']
+    kept, gone = customers.with_env(wizard.env)
+    wizard._merge([kept.id, gone.id], kept)
+def assert_shared(contracts):
+    # the amount that did not count the other one is calculated again, in the same bands
+    env.cr.rollback()
+    env.invalidate_all()
+    amounts = contracts.run_line_ids.sorted('id')
+    assert len(set(amounts.mapped('pool_key'))) == 1, amounts.mapped('pool_key')
+    assert amounts[0].is_stale, 'it did not count the other one'
+def refused(cr, act, *args):
+    try:
+        act(cr, *args)
+    except RETRY_ERRORS:
+        cr.rollback()
+        return True
+    return False
+def share_of_two():
+    contracts = share('customer', 'A', 'B')
+    customers = env['res.partner'].create([{'name': 'Kept'}, {'name': 'Gone'}])
+    for contract, customer in zip(contracts, customers):
+        contract.partner_id = customer
+    env['billing.contract'].browse(contracts.ids).line_ids.tariff_id.tier_ids.flat_fee = 10.0
+    for contract in contracts:
+        env['billing.usage'].create({
+            'date': '2024-01-05', 'contract_id': contract.id, 'meter_code':
+            contract.line_ids.meter_code, 'partner_id': contract.partner_id.id,
+            'product_id': product.id, 'quantity': 5})
+    env.cr.commit()
+    return contracts, customers
+# merged first: the amount of the customer who is gone finds that of the other one
+contracts, customers = share_of_two()
+with env.registry.cursor() as one, env.registry.cursor() as other:
+    one.execute('SELECT 1')
+    create(one, contracts, 'A')
+    one.commit()
+    other.execute('SELECT 1')
+    merge(one, customers)
+    one.commit()
+    assert refused(other, create, contracts, 'B'), 'it rated by the customer who is gone'
+    create(other, contracts, 'B')
+    other.commit()
+assert_shared(contracts)
+# merged while the amount of the customer who stays is created, that of the other one is there
+contracts, customers = share_of_two()
+with env.registry.cursor() as one, env.registry.cursor() as other:
+    create(one, contracts, 'B')
+    one.commit()
+    one.execute('SELECT 1')
+    other.execute('SELECT 1')
+    create(one, contracts, 'A')
+    one.commit()
+    assert refused(other, merge, customers), 'the merge did not see what was created meanwhile'
+    merge(other, customers)
+    other.commit()
+assert_shared(contracts)
+"""
+)
 RESULT = """
 import json
 env.cr.rollback()
@@ -253,6 +320,33 @@ print(json.dumps({
         - len(documents.line_ids.filtered('is_claimed').contract_line_id),
     'on_hold': env['billing.contract'].search_count(
         ['|', ('billing_hold', '=', True), ('partner_id.billing_hold', '=', True)]),
+}))
+"""
+
+
+# An accountant confirms invoices of her own in the same journal, one by one.
+ACCOUNTANT = (
+    PERSON
+    + """
+partner = env['res.partner'].create({'name': 'Somebody'})
+line = (0, 0, {'name': 'By hand', 'price_unit': 50.0, 'tax_ids': []})
+moves = env['account.move'].create([
+    {'move_type': 'out_invoice', 'partner_id': partner.id, 'invoice_date': '2024-01-15',
+     'invoice_line_ids': [line]} for _number in range(20)])
+env.cr.commit()
+meet('start', 3)
+for move in moves:
+    press(move, 'action_post')
+print('TOLD ' + json.dumps(moves.mapped('state')))
+"""
+)
+NUMBERS = """
+import json
+moves = env['account.move'].search([('move_type', '=', 'out_invoice')], order='sequence_number')
+print(json.dumps({
+    'numbers': moves.mapped('sequence_number'), 'gaps': moves.mapped('made_sequence_gap'),
+    'references': [move.payment_reference == move.name for move in moves],
+    'runs': len(moves.invoice_run_document_id), 'states': sorted(set(moves.mapped('state'))),
 }))
 """
 
@@ -309,12 +403,29 @@ run.action_generate_invoices()
         assert invoiced == approved
 
 
+def test_an_accountant_confirms_while_two_workers_do(space, database, tmp_path):
+    space.script(database, TO_INVOICE, problem="Nothing was queued")
+    worker = PERSON + "\nmeet('start', 3)\nwork()\n"
+    people = [start(space, database, worker, MEETING=tmp_path) for _number in range(2)]
+    people.append(start(space, database, ACCOUNTANT, MEETING=tmp_path))
+    assert get_told(finish(*people)[-1]) == ["posted"] * 20
+    [result] = ask(space, database, NUMBERS)
+    assert result["numbers"] == list(range(1, CONTRACTS + 21)), "no gap, no number twice"
+    assert not any(result["gaps"])
+    assert all(result["references"])
+    assert (result["runs"], result["states"]) == (CONTRACTS, ["posted"])
+
+
 def test_who_waits_for_workers_gets_a_turn(space, database):
     space.script(database, LOCKS, problem="A lock is not what it should be")
 
 
 def test_who_shares_bands_sees_what_others_created(space, database):
     space.script(database, SHARED, problem="It was not told to look again")
+
+
+def test_who_merges_customers_sees_what_was_created(space, database):
+    space.script(database, MERGED, problem="It was not told to look again")
 
 
 def press_while_two_work(space, database, folder, *button):

@@ -44,6 +44,7 @@ NO_CONTENT = {
         "variance",
     },
     "invoice.run.line": {
+        "charged_edits",
         "company_id",
         "document_id",
         "is_applied",

@@ -155,11 +155,13 @@ class TestRatesKept(MeteringCommon):
         seats = {"product_id": self.product.id, "tariff_id": self.tariff.id, "quantity": 25}
         contract = self._make_contract([seats], date_start="2024-01-01")
         other = self._make_tariff(((0, 2.0),))
-        wizard = (
-            self.env["billing.contract.change"]
-            .with_context(active_model="billing.contract", active_ids=contract.ids)
-            .create({"date": "2024-02-01", "change": "tariff", "tariff_id": other.id})
-        )
+        wizard = self.env["billing.contract.change"].with_user(self.user)
+        wizard = wizard.with_context(active_model="billing.contract", active_ids=contract.ids)
+        with Form(wizard) as form:
+            form.date = "2024-02-01"
+            form.change = "tariff"
+            form.tariff_id = other
+        wizard = form.record
         self.assertEqual((wizard.old_month, wizard.new_month), (35.0, 50.0))
         with self.assertRaisesRegex(UserError, "Choose the new tariff"):
             wizard.tariff_id = False

@@ -233,3 +233,8 @@ class TestRecurringAmounts(LedgerCommon):
         for record in (contract, cluster.with_user(self.user)):
             action = record.action_view_prices()
             self.assertEqual(self.lines.search(action["domain"]), contract.line_ids)
+        tariff = self.env["billing.tariff"].create({"name": "T", "tier_ids": [Command.create({})]})
+        self._make_contract([{"tariff_id": tariff.copy().id}])
+        priced = self._make_contract([{"tariff_id": tariff.id}])
+        action = tariff.with_user(self.user).action_view_prices()
+        self.assertEqual(self.lines.search(action["domain"]), priced.line_ids)

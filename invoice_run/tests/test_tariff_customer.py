@@ -1,9 +1,10 @@
 """Bands that all contracts of a customer share: together to the coin, whatever comes first."""
 
-from odoo.exceptions import ValidationError
+from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Command
 from odoo.tests import tagged
 
+from .test_metering import GRADUATED
 from .test_tariff_scope import SharedCommon
 
 
@@ -227,8 +228,53 @@ class TestCustomerBands(CustomerCommon):
             with self.subTest(model=record._name), self.assertRaises(ValidationError):
                 record.currency_id = currency
 
-    def test_invoices_of_many_contracts_are_read_together(self):
-        """However many contracts a customer has, a reversal asks for their invoices once."""
+    def _lower(self, move, price):
+        """Have somebody lower an invoice by hand before it is confirmed."""
+        move.button_draft()
+        move.invoice_line_ids.filtered("price_unit").price_unit = price
+        move.action_post()
+
+    def test_what_was_taken_off_by_hand_is_not_charged_to_others(self):
+        """25.00 for 20 were lowered to 21.00: a discount, which the other contract does not pay."""
+        one, other = self._make_used()
+        self._lower(self._run_all("2024-01-31", record_ids=one.ids).document_ids.move_id, 21.0)
+        self.assertEqual(self._get_accrued("2024-01-31"), {other.id: 60})
+        run = self._run_all("2024-01-31")
+        [amount] = run.line_ids
+        self.assertEqual((amount.amount, amount.charged_edits), (60.0, 0.0))
+        text = amount.name.replace("\xa0", " ")
+        self.assertIn("less $ 25.00 invoiced before\nof this, $ 4.00 was taken off by hand", text)
+        self.assertFalse(self._run_all("2024-01-31").document_ids)
+
+    def test_late_usage_of_an_invoice_that_was_lowered(self):
+        """As everywhere, usage reported later is rated with what its own invoice says."""
+        one, other = self._make_used()
+        moves = self._run_all("2024-01-31").document_ids.move_id
+        self._lower(moves.filtered(lambda move: move.amount_untaxed == 34.0), 30.0)
+        self._use(one, "M1", "01-20", 10)
+        self._use(other, "M2", "01-20", 10)
+        run = self._run_all("2024-01-31")
+        # 70 cost 125.00, so 40.00 more; and 4.00 for the contract whose invoice was lowered
+        self.assertEqual(self._get_by_contract(run, one, other), [24.0, 20.0])
+        amount = run.line_ids.filtered("charged_edits")
+        self.assertEqual((amount.charged_edits, amount.contract_id), (4.0, one))
+        self.assertIn(
+            "taken off the invoice before by hand: $ 4.00", amount.name.replace("\xa0", " ")
+        )
+        # once
+        self._use(one, "M1", "01-21", 10)
+        self.assertAmounts(self._run_all("2024-01-31"), [20.0])
+        self.assertEqual(one.amount_invoiced + other.amount_invoiced, 145.0)
+
+    def test_what_was_raised_by_hand_is_not_credited_to_others(self):
+        one, other = self._make_used()
+        self._lower(self._run_all("2024-01-31", record_ids=one.ids).document_ids.move_id, 27.0)
+        [amount] = self._run_all("2024-01-31").line_ids
+        self.assertEqual((amount.amount, amount.contract_id), (60.0, other))
+        self.assertIn("to this, $ 2.00 was added by hand", amount.name.replace("\xa0", " "))
+
+    def test_many_contracts_are_settled_without_their_invoices(self):
+        """However many contracts a customer has, a reversal does not ask for their invoices."""
         for number in range(4):
             contract = self._make_metered({"tariff_id": self.shared.id, "meter_code": number})
             self._use(contract, str(number), "01-05", 10)
@@ -237,7 +283,7 @@ class TestCustomerBands(CustomerCommon):
         asked, read = [], ledger._get_billed_lines
         self.patch(ledger, "_get_billed_lines", lambda *args: asked.append(args[1]) or read(*args))
         run.line_ids._update_unsettled()
-        self.assertEqual(asked, [run.line_ids.contract_line_id])
+        self.assertFalse(asked)
 
     def test_small_invoices_are_not_postponed(self):
         """Others have counted them: postponed, they would outdate these again and again."""
@@ -442,6 +488,58 @@ class TestSettled(CustomerCommon):
         self.other.action_cancel()
         self.assertAmounts(self._run_all("2024-01-31"), [-9.0])
 
+    def test_what_was_taken_off_by_hand_stays(self):
+        """34.00 were lowered to 30.00; without the other contract they would have been 25.00."""
+        moves = self._make_invoices(self.run)
+        mine = moves.filtered(lambda move: move.amount_untaxed == 34.0)
+        mine.button_draft()
+        mine.invoice_line_ids.price_unit = 30.0
+        mine.action_post()
+        self.assertFalse(self.own.line_ids.is_unsettled)
+        self._reverse(moves - mine)
+        self.other.action_cancel()
+        run = self._run_all("2024-01-31")
+        self.assertAmounts(run, [-9.0])
+        self.assertIn("was taken off by hand, which stays", run.line_ids.name)
+        self.assertEqual(self.one.amount_invoiced, 21.0)
+
+    def _replace(self, move, price):
+        """ "Reverse and create invoice" at another price; return the new, confirmed invoice."""
+        wizard = self.env["account.move.reversal"].with_context(
+            active_model="account.move", active_ids=move.ids
+        )
+        wizard = wizard.create({"journal_id": move.journal_id.id, "date": move.invoice_date})
+        wizard.modify_moves()
+        wizard.new_move_ids.invoice_line_ids.price_unit = price
+        wizard.new_move_ids.action_post()
+        return wizard.new_move_ids
+
+    def test_replaced_invoice_holds_its_share(self):
+        """34.00 are replaced by 30.00: changed by hand, so that nobody else is charged."""
+        moves = self._make_invoices(self.run)
+        mine = moves.filtered(lambda move: move.amount_untaxed == 34.0)
+        new = self._replace(mine, 30.0)
+        self.assertFalse(self._run_all("2024-01-31").document_ids)
+        self.assertFalse(any(self.run.line_ids.mapped("is_unsettled")))
+        self._use(self.other, "M2", "01-20", 10)
+        self.assertAmounts(self._run_all("2024-01-31"), [20.0])
+        self.assertEqual(self.one.amount_invoiced + self.other.amount_invoiced, 101.0)
+        # what is released is rated again: 105.00 less 71.00
+        self._reverse(new)
+        self.assertAmounts(self._run_all("2024-01-31"), [34.0])
+        self.env.invalidate_all()
+        self.assertEqual(self.one.amount_invoiced + self.other.amount_invoiced, 105.0)
+
+    def test_replaced_invoice_is_settled_by_itself(self):
+        moves = self._make_invoices(self.run)
+        mine = moves.filtered(lambda move: move.amount_untaxed == 34.0)
+        self._replace(mine, 34.0)
+        self._reverse(moves - mine)
+        self.other.action_cancel()
+        self.assertTrue(self.own.line_ids.is_unsettled)
+        self.assertAmounts(self._run_all("2024-01-31"), [-9.0])
+        self.assertEqual(self.one.amount_invoiced, 25.0)
+
     def test_invoice_that_is_in_force_again_settles_it(self):
         moves = self._make_invoices(self.run)
         move = moves.filtered(lambda move: move.amount_untaxed == 51.0)
@@ -504,3 +602,66 @@ class TestSettled(CustomerCommon):
         self.assertEqual(contract.amount_invoiced, 85.0)
         self._reverse(move)
         self.assertFalse(any(run.line_ids.mapped("is_unsettled")), "25.00 for 20 is right")
+
+
+@tagged("post_install", "-at_install")
+class TestSharedInCompanies(CustomerCommon):
+    """A customer of two companies: each has its bands, though the contracts have the same days."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.other_company = cls.setup_other_company()["company"]
+        (cls.user | cls.reviewer).company_ids += cls.other_company
+        cls.there = {"company_id": cls.other_company.id}
+        cls.other_scenario = cls._make_scenario("There", **cls.there)
+        cls.other_shared = cls._make_tariff(GRADUATED, tier_scope="customer", **cls.there)
+
+    def _make_there(self, meter, quantity, **vals):
+        line = {"tariff_id": self.other_shared.id, "meter_code": meter}
+        contract = self._make_metered(line, **self.there, **vals)
+        self._use(contract, meter, "01-05", quantity)
+        return contract
+
+    def _make_here(self, meter, quantity, **vals):
+        line = {"tariff_id": self.shared.id, "meter_code": meter}
+        contract = self._make_metered(line, **vals)
+        self._use(contract, meter, "01-05", quantity)
+        return contract
+
+    @classmethod
+    def _make_usage(cls, **vals):
+        company = cls.env["billing.contract"].browse(vals["contract_id"]).company_id
+        return super()._make_usage(company_id=company.id, **vals)
+
+    def test_each_company_has_its_own_bands(self):
+        self._make_here("M1", 20)
+        self._make_there("M1", 30)
+        here = self._make_amounts(self._make_run("2024-01-31"))
+        there = self._make_amounts(self._make_run("2024-01-31", self.other_scenario))
+        self.assertAmounts(here, [25.0])
+        self.assertAmounts(there, [45.0])
+        # what is excluded there concerns nobody here
+        there.document_ids.with_user(self.user).action_exclude()
+        self.assertFalse(here.stale_count)
+        self._make_invoices(here)
+        self.assertFalse(here.line_ids.is_unsettled)
+
+    def test_a_tariff_is_one_company_s(self):
+        contract = self._make_there("M1", 20)
+        with self.assertRaises(UserError):
+            contract.line_ids.tariff_id = self.shared
+
+    def test_merged_customers_share_in_each_company(self):
+        """25.00 of 20 were invoiced to one of them, in both companies; then 30 of the other."""
+        twin = self._make_partner("Twin")
+        here, there = self._make_here("M1", 20), self._make_there("M1", 20)
+        self._run_all("2024-01-31")
+        self._run_all("2024-01-31", self.other_scenario)
+        self._make_here("M2", 30, partner_id=twin.id)
+        self._make_there("M2", 30, partner_id=twin.id)
+        merge = self.env["base.partner.merge.automatic.wizard"]
+        merge._merge((twin | self.debtor).ids, twin)
+        self.assertAmounts(self._run_all("2024-01-31"), [60.0])
+        self.assertAmounts(self._run_all("2024-01-31", self.other_scenario), [60.0])
+        self.assertEqual((here | there).mapped("amount_invoiced"), [25.0, 25.0])

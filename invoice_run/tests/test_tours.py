@@ -264,6 +264,26 @@ class TestContractTours(HttpCase, InvoiceRunCommon):
         self.assertEqual((line.tariff_id, line.is_metered), (tariff, True))
         self.assertEqual((line.price_interval, line.minimum_amount), ("period", 50.0))
 
+    def test_tariff_of_invoiced_usage_from_a_date(self):
+        last_month = self.this_month - relativedelta(months=1)
+        band = Command.create({"price_unit": 1.0})
+        tariff = self.env["billing.tariff"].create({"name": "By Usage", "tier_ids": [band]})
+        copied = tariff.copy({"name": "Cheaper"})
+        copied.tier_ids.price_unit = 0.9
+        metered = {"is_metered": True, "price_interval": "period", "tariff_id": tariff.id}
+        contract = self._make_contract([metered], date_start=last_month, billing_timing="arrears")
+        self._make_usage(date=last_month, contract_id=contract.id, quantity=10)
+        self._run_all(self.this_month - relativedelta(days=1), record_ids=contract.ids)
+        self.start_tour(
+            f"/odoo/action-invoice_run.billing_tariff_action/{tariff.id}",
+            "invoice_run_tariff_from_date",
+            login="run_manager",
+        )
+        self.env.invalidate_all()
+        old, new = contract.line_ids.sorted("id")
+        self.assertEqual((old.tariff_id, new.tariff_id), (tariff, copied))
+        self.assertEqual((new.date_start, tariff.tier_ids.price_unit), (self.this_month, 1.0))
+
     def test_change_from_date(self):
         self._run_all(self.this_month - relativedelta(days=1))
         self.start_tour(

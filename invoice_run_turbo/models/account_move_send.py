@@ -187,8 +187,9 @@ class AccountMoveSend(models.AbstractModel):
     @api.model
     def _post_waiting(self):
         batch = self._get_turbo_batch()
-        posts, batch.posts = batch.posts, []
-        if posts:
+        # what is posted may set off further ones
+        while posts := batch.posts:
+            batch.posts = []
             Posting(posts).run()
 
     # ------------------------------------------------------------------

@@ -15,6 +15,7 @@ class ResConfigSettings(models.TransientModel):
         for settings in self:
             texts = [
                 settings._get_creation_text(),
+                settings._get_confirming_text(),
                 settings._get_changes_text(),
                 settings._get_posting_text(),
             ]
@@ -35,6 +36,23 @@ class ResConfigSettings(models.TransientModel):
                 "Off for this company, because of: %(reasons)s.", reasons=", ".join(reasons)
             )
         return self.env._("On.")
+
+    def _get_confirming_text(self):
+        """Return what has invoices created as drafts before they are confirmed, or nothing."""
+        bulk = self.env["invoice.run.bulk"]
+        if not bulk._is_on() or not core.is_as_read(self.env, core.CONFIRM):
+            return None  # said already
+        addons = sorted({module for _name, module in bulk._get_confirming_overrides()})
+        if addons:
+            return self.env._(
+                "Confirming takes a step of its own, because of these apps: %(apps)s.",
+                apps=", ".join(addons),
+            )
+        if bulk._is_confirming_patched():
+            return self.env._(
+                "Confirming takes a step of its own, because automation rules watch invoices."
+            )
+        return None
 
     def _get_changes_text(self):
         """Return which steps stand aside because Odoo's own methods changed, in words."""

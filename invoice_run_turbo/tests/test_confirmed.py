@@ -164,9 +164,16 @@ class TestConfirmed(BulkCommon):
         def get_modules(bulk, model, method):
             return original(bulk, model, method) + ["stranger"] * (method == "_post")
 
+        self.assertEqual(self._get_fast_path(), "On.")
         self._forget_overrides()
         with patch.object(Bulk, "_get_modules", get_modules):
             self.assertConfirmedByOdoo(run)
+            text = self._get_fast_path()
+        self.assertIn("Confirming takes a step of its own, because of these apps: stranger", text)
+
+    def _get_fast_path(self):
+        settings = self.env["res.config.settings"].with_company(self.company)
+        return settings.create({}).invoice_run_fast_path
 
     def test_a_rule_that_watches_changes(self):
         """Automation rules patch the methods of the registry's class."""
@@ -180,6 +187,7 @@ class TestConfirmed(BulkCommon):
 
         with patch.object(Move, "write", write):
             self.assertConfirmedByOdoo(run)
+            self.assertIn("automation rules watch invoices", self._get_fast_path())
         self.assertIn({"state", "posted_before"}, written)
 
     def test_a_default_that_posts_later(self):

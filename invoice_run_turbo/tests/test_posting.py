@@ -42,7 +42,7 @@ class TestPosting(SendingCommon):
         )
 
     def _make_run_of_kinds(self):
-        """A run of customers of many kinds, whose PDFs are printed."""
+        """A run of customers of many kinds, whose PDFs are there."""
         run = self._make_run_to_send(*self._make_customers_of_kinds())
         moves = {doc.partner_id.name: doc.move_id for doc in run.document_ids}
         self._follow(moves)
@@ -51,8 +51,7 @@ class TestPosting(SendingCommon):
         other = f"{{{{ object.partner_id.name == 'Two' and '{self.clerk.partner_id.id}' or '' }}}}"
         self.template.partner_to = "{{ object.partner_id.id }}," + other
         self._attach_terms(run)
-        with self._real_sending():
-            run.document_ids._make_pdfs()
+        self._add_pdfs(run.document_ids.move_id)
         for move in run.document_ids.move_id:
             move._portal_ensure_token()
         self.env.flush_all()
@@ -97,6 +96,16 @@ class TestPosting(SendingCommon):
         attachments = self.env["ir.attachment"].with_user(self.user)
         terms = attachments.create({"name": name, "raw": b"Thirty days.", **vals})
         run.with_user(self.user).send_attachment_ids = terms
+
+    def _add_pdfs(self, moves):
+        """Give these invoices files as if they were printed, which takes long."""
+        field = {"res_model": moves._name, "res_field": "invoice_pdf_report_file"}
+        files = self.env["ir.attachment"].create(
+            [{**field, "res_id": move.id, "name": "I.pdf", "raw": b"%PDF-1.4"} for move in moves]
+        )
+        for move, file in zip(moves, files, strict=True):
+            move.message_main_attachment_id = file
+        moves.invalidate_recordset(["invoice_pdf_report_id", "invoice_pdf_report_file"])
 
     def _queue(self, run):
         """Put the mails of ``run`` into the queue; return how many were posted together."""
@@ -293,3 +302,25 @@ class TestPosting(SendingCommon):
             differences, rows = self._compare(run)
         self.assertFalse(differences)
         self.assertEqual([row["email_to"] for row in rows["mail_mail"]].count("x@x.com"), 1)
+
+    def test_what_a_message_sets_off_is_sent(self):
+        """Such as a rule that sends another invoice along."""
+        other = self._make_run_to_send(self._make_customer("Other", "other@example.com"))
+        other = other.document_ids.move_id
+        run = self._make_run_to_send(self._make_customer("One", "one@example.com"), self.debtor)
+        moves = run.document_ids.move_id
+        self._add_pdfs(other + moves)
+
+        def send_along(move, message, values):
+            if move == moves[0] and message.message_type == "comment":
+                send = move.env["account.move.send"]
+                send._generate_and_send_invoices(
+                    other.with_env(move.env), sending_methods=["email"]
+                )
+            return call_super("_message_post_after_hook", move, message, values)
+
+        with other_addon(self.env, "account.move", _message_post_after_hook=send_along):
+            run.sudo().document_ids._process_send()
+        self.assertEqual(set(run.document_ids.mapped("send_state")), {"pending"})
+        sent = (other + moves).message_ids.filtered("mail_ids")
+        self.assertEqual(sorted(sent.mapped("res_id")), sorted((other + moves).ids))

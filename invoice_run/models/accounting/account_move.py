@@ -212,7 +212,8 @@ class AccountMove(models.Model):
         A message that somebody sends in Accounting counts as the run's if that has yet to send one.
         """
         batch = self.env.context.get("invoice_run_batch")
-        if batch:
+        # what a mail of a run sets off may send an invoice that is not of the batch
+        if batch and self.id in batch.documents:
             # the first one that is posted: a rule may answer it with another
             return batch.documents[self.id].filtered(lambda doc: not doc.send_message_id)
         # sudo: users who send an invoice need not see the run that created it

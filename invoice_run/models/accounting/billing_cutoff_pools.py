@@ -1,12 +1,29 @@
 """What open usage of shared bands comes to, next to what was invoiced of them by the day."""
 
 from fractions import Fraction
+from typing import NamedTuple
 
 from odoo import api, models
 
 from ...engine import periods
 from ...memory import remember
 from ..contract.billing_contract_metering import Rating
+
+
+class InvoicedShare(NamedTuple):
+    """What the books say of the usage of a price line in a period, exact.
+
+    :param billed: what its invoices say
+    :param charged: what it was charged of its pool, whatever people changed on the invoices
+    :param quantity: what had been measured
+    """
+
+    billed: Fraction
+    charged: Fraction
+    quantity: Fraction
+
+
+NOTHING = InvoicedShare(Fraction(), Fraction(), Fraction())
 
 
 class BillingCutoffRows(models.AbstractModel):
@@ -74,21 +91,20 @@ class BillingCutoffRows(models.AbstractModel):
         found = {pair: measures[pair[0].id, pair[1]] for pair in invoiced}
         found |= {(line, part): line._get_measure(part) for line, part in parts}
         line = next(iter(found))[0]
-        before = sum((amount for amount, _quantity in invoiced.values()), Fraction())
+        before = sum((share.charged for share in invoiced.values()), Fraction())
         pool = line._get_pool([one._get_part(found[one, days]) for one, days in found], before)
-        nothing = (Fraction(), Fraction())
         news = [
-            (pair[0], measure.quantity - invoiced.get(pair, nothing)[1])
+            (pair[0], measure.quantity - invoiced.get(pair, NOTHING).quantity)
             for pair, measure in found.items()
         ]
         if not any(quantity for _line, quantity in news):
             news = [(pair[0], measure.quantity) for pair, measure in found.items()]
         shares = dict(zip(found, line._split_due(pool, news), strict=True))
-        shares |= {pair: amount for pair, (amount, _quantity) in invoiced.items()}
+        shares |= {pair: share.billed for pair, share in invoiced.items()}
         return {pair: Rating(found[pair], share, {}, share, pool) for pair, share in shares.items()}
 
     def _get_invoiced_shares(self, held, billed):
-        """Return {(price line, days): (what was invoiced, what had been measured)}, exact.
+        """Return {(price line, days): :class:`InvoicedShare`} of what is in the books.
 
         :param held: amounts that hold usage of the pool, or held it
         :param billed: {price line id: :class:`ledger.BilledLine`}
@@ -99,7 +115,10 @@ class BillingCutoffRows(models.AbstractModel):
             entry = amount._get_billed_line(billed.get(line.id, []))
             if entry:
                 pair = line, periods.Span(amount.period_from, amount.period_to)
-                before = found.get(pair, (Fraction(),))[0]
-                price = periods.exact(entry.entry.price_amount)
-                found[pair] = before + price, periods.exact(amount.rated_quantity)
+                before = found.get(pair, NOTHING)
+                found[pair] = InvoicedShare(
+                    before.billed + periods.exact(entry.entry.price_amount),
+                    before.charged + self.env["billing.contract"]._get_charged(amount),
+                    periods.exact(amount.rated_quantity),
+                )
         return found

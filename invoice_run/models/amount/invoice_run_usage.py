@@ -53,6 +53,12 @@ class InvoiceRunLine(models.Model):
         readonly=True,
         help="What was measured in the period, with all that was invoiced of it before.",
     )
+    charged_edits = fields.Monetary(
+        "Changed by Hand Before",
+        readonly=True,
+        help="What earlier invoices of this usage were lowered by, by hand: it is charged with the "
+        "usage that was reported later. Below zero: they were raised.",
+    )
     is_true_up = fields.Boolean(
         "True-up", readonly=True, help="What is missing of a commitment at the end of its term."
     )

@@ -42,12 +42,14 @@ class Pool(NamedTuple):
 
     :param measure: all that they measured, a ``tariff.Measure``
     :param total: what that costs, exact
-    :param before: what was invoiced of it already, exact
+    :param before: what was charged of it already, exact, whatever people changed on invoices
+    :param edited: what people took off invoices by hand, exact, and is not charged now
     """
 
     measure: tariff.Measure
     total: Fraction
     before: Fraction
+    edited: Fraction = Fraction()
 
 
 class Rating(NamedTuple):
@@ -58,6 +60,7 @@ class Rating(NamedTuple):
     :param billed: the amounts that hold some of it already, with what each invoiced
     :param amount: what is left to invoice, to the coin; below zero: to credit
     :param pool: the :class:`Pool` of price lines that share the bands, else None
+    :param edited: what people took off these amounts on their invoices, and is charged now
     """
 
     measure: tariff.Measure
@@ -65,6 +68,7 @@ class Rating(NamedTuple):
     billed: dict
     amount: Fraction
     pool: Pool | None = None
+    edited: Fraction = Fraction()
 
 
 class BillingContractLine(models.Model):
@@ -500,7 +504,31 @@ class BillingContractLine(models.Model):
             share,
         )
         billed = {} if as_new else self._get_billed_usage(span)
-        return Rating(measure, total, billed, tariff.get_due(total, billed.values(), coin))
+        edited = self._get_edited_to_charge(span, measure, billed)
+        charged = self.env["billing.contract"]._get_charged(billed)
+        amount = tariff.get_due(total, [charged], coin) + edited
+        return Rating(measure, total, billed, amount, edited=edited)
+
+    def _get_edited_to_charge(self, span, measure, billed):
+        """Return what people took off ``billed``, where usage of ``span`` is rated with it.
+
+        What only settles shared bands leaves it as it is.
+        """
+        edited = self._get_edited(billed)
+        if not edited or not self._shares_bands():
+            return edited
+        pair = self, span
+        news = self.env["billing.contract"]._get_new_quantities({pair: measure}, {pair: billed})
+        return edited if news[0][1] else Fraction()
+
+    @api.model
+    def _get_edited(self, billed):
+        """Return what people took off amounts on their invoices, and was not charged since.
+
+        :param billed: {amount: what it invoiced, exact}
+        """
+        charged = self.env["billing.contract"]._get_charged(billed)
+        return charged - sum(billed.values(), Fraction())
 
     def _get_metered_vals(self, rating, taxes=None):
         """Return quantity, price, discount, amount and note that ``rating`` leaves to invoice."""
@@ -565,7 +593,8 @@ class BillingContractLine(models.Model):
         elif rating.total < bounded:
             parts.append(env._("maximum: %(price)s", price=self._get_money_text(env, rating.total)))
         if rating.billed:
-            before = sum(rating.billed.values(), Fraction())
+            kept = self._get_edited(rating.billed) - rating.edited
+            before = sum(rating.billed.values(), kept)
             parts.append(
                 env._(
                     "%(total)s, less %(before)s invoiced before",
@@ -573,6 +602,7 @@ class BillingContractLine(models.Model):
                     before=self._get_money_text(env, before),
                 )
             )
+            parts += self._get_kept_texts(env, kept)
         return "\n".join(parts)
 
     def _get_band_texts(self):
@@ -693,6 +723,7 @@ class BillingContractLine(models.Model):
             "analytic_distribution": self.analytic_distribution,
             "is_metered": True,
             "rated_quantity": float(rating.measure.quantity),
+            "charged_edits": float(rating.edited),
             "pool_key": self._get_pool_key(terms, span),
             "late_number": self._get_next_number(rating.billed),
         }

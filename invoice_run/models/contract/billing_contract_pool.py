@@ -229,10 +229,23 @@ class BillingContractLine(models.Model):
             texts.append(
                 env._("%(total)s, less %(before)s invoiced before", total=total, before=before)
             )
+        texts += self._get_kept_texts(env, pool.edited)
+        if rating.edited:
+            edited = self._get_money_text(env, rating.edited)
+            texts.append(env._("taken off the invoice before by hand: %(amount)s", amount=edited))
         texts.append(
             env._("share of this line: %(amount)s", amount=self._get_money_text(env, rating.amount))
         )
         return texts
+
+    def _get_kept_texts(self, env, kept):
+        """Return what people took off invoices by hand that is not charged; below zero: added."""
+        amount = self._get_money_text(env, abs(kept))
+        if kept > 0:
+            return [env._("of this, %(amount)s was taken off by hand, which stays", amount=amount)]
+        if kept < 0:
+            return [env._("to this, %(amount)s was added by hand, which stays", amount=amount)]
+        return []
 
 
 class BillingContract(models.Model):
@@ -370,15 +383,39 @@ class BillingContract(models.Model):
         billed = self._get_billed_of_pool(held)
         for values in own.values():
             billed |= values
-        pool = line._get_pool(parts, sum(billed.values(), Fraction()))
+        pool = line._get_pool(parts, self._get_charged(billed))
         news = self._get_new_quantities(measures, own)
+        # usage that is new is rated with what its own invoices say; the others' stay as they are
+        edits = {
+            pair: line._get_edited(own[pair])
+            for pair, (_line, quantity) in zip(due, news, strict=True)
+            if quantity
+        }
         if not any(quantity for _line, quantity in news):
             news = [(one, measure.quantity) for (one, _span), measure in measures.items()]
         shares = line._split_due(pool, news)
+        left = line._get_edited(billed) - sum(edits.values(), Fraction())
         return {
-            pair: Rating(measures[pair], share, own[pair], share, pool)
+            pair: self._get_share_rating(
+                measures[pair], share, own[pair], pool._replace(edited=left), edits.get(pair)
+            )
             for pair, share in zip(due, shares, strict=True)
         }
+
+    @api.model
+    def _get_share_rating(self, measure, share, billed, pool, edited):
+        edited = edited or Fraction()
+        return Rating(measure, share + edited, billed, share + edited, pool, edited)
+
+    @api.model
+    def _get_charged(self, amounts):
+        """Return what these amounts charged of their pool, exact.
+
+        It is what they came to when they were calculated, whatever people have changed on the
+        invoices since: that concerns the usage of the invoice, and is not charged to others.
+        """
+        sums = ((periods.exact(one.amount), periods.exact(one.charged_edits)) for one in amounts)
+        return sum((amount - edits for amount, edits in sums), Fraction())
 
     def _get_billed_of_pool(self, held):
         """Return {amount: what it invoiced, exact} of the amounts of a pool."""

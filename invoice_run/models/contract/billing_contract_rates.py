@@ -29,6 +29,16 @@ class BillingTariff(models.Model):
 
     _inherit = "billing.tariff"
 
+    def action_view_prices(self):
+        """Open the price lines with these tariffs, to give them another one from a day on."""
+        self.check_access("read")
+        action = self.env["ir.actions.act_window"]._for_xml_id(
+            "invoice_run.billing_contract_line_action"
+        )
+        action["domain"] = [("tariff_id", "in", self.ids)]
+        action["views"] = sorted(action["views"], key=lambda view: view[1] != "list")
+        return self._with_path("billing-tariff-prices", action)
+
     def _check_rates_free(self):
         """Refuse a change of what usage costs by these tariffs once some was invoiced.
 

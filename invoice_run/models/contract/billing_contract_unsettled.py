@@ -90,7 +90,7 @@ class BillingContract(models.Model):
             one._get_part(measure)
             for (one, _span), measure in self._get_parts_before(amounts, []).items()
         ]
-        pool = line._get_pool(parts, sum(self._get_billed_of_pool(amounts).values(), Fraction()))
+        pool = line._get_pool(parts, self._get_charged(amounts))
         return tariff.get_due(pool.total, [pool.before], periods.exact(line.currency_id.rounding))
 
 
@@ -144,8 +144,8 @@ class InvoiceRunLine(models.Model):
         return self.env._(
             "“%(line)s”: usage from %(date_from)s to %(date_to)s was reported after these days "
             "were invoiced to %(customer)s (%(what)s), and the contract has another customer now. "
-            "Set %(customer)s on the contract again and invoice this usage; then change the customer. "
-            "If nobody is to pay it, delete the usage items.",
+            "Set %(customer)s on the contract again and invoice this usage; then change the "
+            "customer. If nobody is to pay it, delete the usage items.",
             line=self.contract_line_id.name,
             date_from=format_date(self.env, self.period_from),
             date_to=format_date(self.env, self.period_to),

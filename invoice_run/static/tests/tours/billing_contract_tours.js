@@ -375,6 +375,91 @@ tours.add("invoice_run_tariff", {
     ],
 });
 
+// Its usage was invoiced: its prices stay, and the price lines get a copy of it from a day on.
+
+tours.add("invoice_run_tariff_from_date", {
+    steps: () => [
+        {
+            content: "Overwrite the price of the band",
+            trigger: ".o_field_widget[name='tier_ids'] .o_data_row:first td[name='price_unit']",
+            run: "click",
+        },
+        {
+            content: "With another one",
+            trigger: ".o_selected_row [name='price_unit'] input",
+            run: "edit 0.9",
+        },
+        {
+            content: "Save it",
+            trigger: ".o_form_button_save",
+            run: "click",
+        },
+        {
+            content: "That is refused, with what to do instead",
+            trigger:
+                ".modal:contains('has been invoiced by it'):contains('Duplicate the tariff') .modal-footer button",
+            run: "click",
+        },
+        {
+            content: "Keep the price",
+            trigger: ".o_form_button_cancel",
+            run: "click",
+        },
+        {
+            content: "Which price lines have it?",
+            trigger: "button[name='action_view_prices']",
+            run: "click",
+        },
+        {
+            content: "Select them",
+            trigger: ".o_list_view thead .o_list_record_selector input",
+            run: "click",
+        },
+        {
+            content: "What can be done with them",
+            trigger: ".o_cp_action_menus .dropdown-toggle:contains('Actions')",
+            run: "click",
+        },
+        {
+            content: "Change them from a date",
+            trigger: ".o-dropdown--menu .dropdown-item:contains('Change from Date')",
+            run: "click",
+        },
+        {
+            content: "Its price is not raised by a percentage",
+            trigger: `${CHANGE} .o_invoice_run_change_totals:contains('1 left out')`,
+        },
+        {
+            content: "Another tariff",
+            trigger: `${CHANGE} [name='change'] input[data-value='tariff']`,
+            run: "click",
+        },
+        {
+            content: "The copy",
+            trigger: `${CHANGE} [name='tariff_id'] input`,
+            run: "edit Cheaper",
+        },
+        {
+            content: "Choose it",
+            trigger: ".o-autocomplete--dropdown-item:contains('Cheaper')",
+            run: "click",
+        },
+        {
+            content: "It is what one line will have",
+            trigger: `${CHANGE} .o_invoice_run_change_totals:contains('1 changed')`,
+        },
+        {
+            content: "Apply",
+            trigger: ".modal-footer button[name='action_apply']",
+            run: "click",
+        },
+        {
+            content: "It says what was done",
+            trigger: `${CHANGE} .alert-success:contains('1 price lines of 1 contracts')`,
+        },
+    ],
+});
+
 // The same contract: its price line goes by usage, at a tariff, and costs at least 50.00.
 
 tours.add("invoice_run_metered_line", {
