@@ -45,21 +45,24 @@ def assign(records, vals_list):
     """
     names = dict.fromkeys(name for vals in vals_list for name in vals)
     fields_ = [records._fields[name] for name in names]
+    currencies = {}
     with records.env.protecting(fields_, records):
         for field in fields_:
-            for value, some in _group_by_value(field, records, vals_list):
+            for value, some in _group_by_value(field, records, vals_list, currencies):
                 some[field.name] = value
     records.modified(names)
 
 
-def _group_by_value(field, records, vals_list):
-    """Yield (value, records that get it); amounts by their currency as well, which rounds them."""
+def _group_by_value(field, records, vals_list, currencies):
+    """Yield (value, records that get it); amounts by their currency as well, which rounds them.
+
+    :param currencies: {name of the field: currency ids}, kept for the other amounts
+    """
+    name = field.type == "monetary" and field.get_currency_field(records)
+    if name not in currencies:
+        currencies[name] = [record[name].id if name else None for record in records]
     groups = {}
-    currencies = [None] * len(records)
-    if field.type == "monetary":
-        name = field.get_currency_field(records)
-        currencies = [record[name].id for record in records]
-    for id_, vals, currency in zip(records._ids, vals_list, currencies, strict=True):
+    for id_, vals, currency in zip(records._ids, vals_list, currencies[name], strict=True):
         if field.name in vals:
             value = vals[field.name]
             # 0, 0.0 and False are equal, but not the same

@@ -100,4 +100,5 @@ class Waiting:
         try:
             yield
         finally:
-            self._mark(records)
+            if model._name in self.ids:  # else they were inserted meanwhile
+                self._mark(records)

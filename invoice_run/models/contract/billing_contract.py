@@ -866,8 +866,9 @@ class BillingContract(models.Model):
         open_lines = self.line_ids.filtered("next_period_from")
         for line in open_lines if self.state in CONTRACT_BILLED else ():
             errors += self._get_product_errors(line.product_id, records)
-            has_price = line.tariff_id or line.is_price_looked_up or line._bounds_contract()
-            errors += [] if has_price else self._get_price_errors(line)
+            # asked in this order, because nearly all have a price of their own
+            if not (line.price_unit or line.tariff_id or line.is_price_looked_up):
+                errors += [] if line._bounds_contract() else self._get_price_errors(line)
         return list(dict.fromkeys(errors))
 
     @api.model
@@ -1044,6 +1045,10 @@ class BillingContract(models.Model):
 
     def _get_invoice_lang(self):
         """Return the language in which the invoices are printed."""
+        key = ("lang", self._ids, self.env.context.get("lang"))
+        return remember(self.env, key, self._find_invoice_lang)
+
+    def _find_invoice_lang(self):
         return (self.partner_invoice_id or self.partner_id).lang or self.env.lang
 
     def _get_run_document_records(self):

@@ -433,7 +433,7 @@ class BillingContractLine(models.Model):
         Merged in the database: an old contract has hundreds of claims.
         """
         spans = defaultdict(list)
-        ids = [line._origin.id for line in self if line._origin.id]
+        ids = self.ids
         if not ids:
             return spans
         RunLine = self.env["invoice.run.line"]
@@ -463,7 +463,8 @@ class BillingContractLine(models.Model):
         )
         for line_id, date_from, date_to in rows:
             spans[line_id].append(periods.Span(date_from, date_to))
-        for line in self:
+        # those that are being edited; none as a rule
+        for line in () if all(self._ids) else self:
             spans[line.id] = spans[line._origin.id]
         return spans
 
