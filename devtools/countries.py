@@ -112,7 +112,8 @@ def _describe(chart: str, result: dict) -> str:
     cells = (
         country,
         f"`{chart}`",
-        result["fast_path"].rstrip("."),
+        # all localisations are there at once: what that means for confirming says nothing of one
+        result["fast_path"].partition(". Confirming")[0].rstrip("."),
         f"{result['in_bulk']} of {result['invoices']}",
         "no" if result["differences"] else f"{result['items']} items",
         f"`{result['format']}`" if result["format"] else "–",

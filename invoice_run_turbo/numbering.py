@@ -10,12 +10,13 @@ class NotAtOnceError(Exception):
 
 
 class Chunk:
-    """In the context, as ``invoice_run_chunk``: how many invoices are created and confirmed.
+    """In the context, as ``invoice_run_chunk``: invoices that are created are confirmed as well.
 
     An object, because over RPC nobody can send one.
     """
 
-    def __init__(self, count):
+    def __init__(self, count=0):
+        #: How many they are.
         self.count = count
 
 

@@ -16,18 +16,19 @@ class InvoiceRunDocument(models.Model):
     def _create_moves(self):
         # EXTENDS 'invoice_run': confirmed as they are created, where nothing needs the draft
         with environments_kept(self):
+            documents = self.with_context(invoice_run_chunk=Chunk())
             try:
                 with self.env.cr.savepoint():
-                    return super()._create_moves()
+                    return super(InvoiceRunDocument, documents)._create_moves()
             except NotAtOnceError:
                 self.env.invalidate_all(flush=False)
-            documents = self.with_context(invoice_run_drafts=True)
-            return super(InvoiceRunDocument, documents)._create_moves()
+            return super()._create_moves()
 
     def _create_account_moves(self):
-        # EXTENDS 'invoice_run': how many there are, so that all are confirmed at once or none
-        is_posted = self.run_id._get_invoice_state() == "posted"
-        if not is_posted or self.env.context.get("invoice_run_drafts"):
+        # EXTENDS 'invoice_run': how many there are, so that all are confirmed at once or none;
+        # those of a preview stay drafts
+        is_chunk = isinstance(self.env.context.get("invoice_run_chunk"), Chunk)
+        if not is_chunk or self.run_id._get_invoice_state() != "posted":
             return super()._create_account_moves()
         documents = self.with_context(invoice_run_chunk=Chunk(len(self)))
         return super(InvoiceRunDocument, documents)._create_account_moves().with_env(self.env)

@@ -116,6 +116,12 @@ class TestConfirmed(BulkCommon):
         self.assertEqual(set(moves.mapped("state")), {"posted"})
         self.assertEqual(set(run.document_ids.mapped("state")), {"invoiced"})
 
+    def test_a_preview_stays_a_draft(self):
+        self._make_contract([{"price_unit": 10.0}], date_start="2024-03-01")
+        run = self._make_amounts(self._make_run("2024-03-15"))
+        move = run.sudo().document_ids._create_preview_move()
+        self.assertEqual((move.state, move.name), ("draft", False))
+
     def test_sealed_journals(self):
         self.journal.restrict_mode_hash_table = True
         run = self._make_approved({"price_unit": 10.0})
