@@ -7,11 +7,11 @@ the program that it was started with. `python -m odoo` has no such name: Python 
 
 import os
 import sys
+from importlib import import_module
 
 # as with `python -m`: scripts of the shell import from where it was started
 sys.path[0] = os.getcwd()
 
-from odoo.cli.command import main  # noqa: E402 - found by the path
-
 if __name__ == "__main__":
-    main()
+    # not above: it is found by the path
+    import_module("odoo.cli.command").main()

@@ -219,14 +219,7 @@ class BulkCommon(InvoiceRunCommon):
         run.with_user(self.reviewer).action_approve()
         run.action_generate_invoices()
         plain = self._read_plain(run)
-        Bulk = self.env.registry["invoice.run.bulk"]
-        original, made = Bulk._create_bulk, []
-
-        def counting(bulk, vals_list, cache):
-            made.extend(vals_list)
-            return original(bulk, vals_list, cache)
-
-        self.patch(Bulk, "_create_bulk", counting)
+        made = self._count_created("_create_bulk")
         confirmed = self._count_confirmed()
         moves = self._invoice(run)
         self.assertEqual(len(confirmed), len(moves) if confirmed_at_once else 0)
@@ -237,15 +230,19 @@ class BulkCommon(InvoiceRunCommon):
 
     def _count_confirmed(self):
         """Return a list to which the values of invoices are added that are created as confirmed."""
+        return self._count_created("_create_confirmed")
+
+    def _count_created(self, name):
+        """Return a list to which the values are added that this method of the bulk model gets."""
         Bulk = self.env.registry["invoice.run.bulk"]
-        original, confirmed = Bulk._create_confirmed, []
+        original, created = getattr(Bulk, name), []
 
         def counting(bulk, vals_list, cache):
-            confirmed.extend(vals_list)
+            created.extend(vals_list)
             return original(bulk, vals_list, cache)
 
-        self.patch(Bulk, "_create_confirmed", counting)
-        return confirmed
+        self.patch(Bulk, name, counting)
+        return created
 
     def _read_plain(self, run):
         """Return the rows of the plain path, whose invoices are gone afterwards."""
