@@ -45,8 +45,11 @@ class MailBench:
 
 
 @contextmanager
-def mailing(folder: Path) -> Iterator[MailBench]:
-    """A fresh database, Odoo's server (the PDFs load from it) and a mail server beside it."""
+def mailing(folder: Path, round_trip: float = 0) -> Iterator[MailBench]:
+    """A fresh database, Odoo's server (the PDFs load from it) and a mail server beside it.
+
+    :param round_trip: milliseconds to the mail server and back
+    """
     remove(folder)
     mail = folder / "mail"
     mail.mkdir(parents=True)
@@ -55,7 +58,7 @@ def mailing(folder: Path) -> Iterator[MailBench]:
     with databases.temporary_clone(space, "scratch") as database:
         port = servers.choose_port()
         with (
-            servers.mail_sink(space, mail) as smtp_port,
+            servers.mail_sink(space, mail, round_trip) as smtp_port,
             servers.odoo_server(space, database, port, crons=0),
         ):
             yield MailBench(

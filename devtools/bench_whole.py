@@ -19,7 +19,7 @@ WHOLE = 100_000
 def main(args: list[str]) -> int:
     options = _parse(args)
     bench_run.get_space()
-    with mailing(FOLDER) as mail:
+    with mailing(FOLDER, options.round_trip) as mail:
         result = _measure(mail, options)
         mail.check_mails(result["mails"])
     _show(result)
@@ -32,6 +32,9 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=20, help="invoices of Odoo's own way")
     parser.add_argument("--rounds", type=int, default=2, help="rounds (default: 2)")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="in turn")
+    parser.add_argument(
+        "--round-trip", type=float, default=0, help="ms to the mail server and back (default: 0)"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object, the last line")
     return parser.parse_args(args)
 
@@ -52,6 +55,7 @@ def _measure(mail: MailBench, options) -> dict:
         "bench": "whole",
         "count": options.count,
         "sample": options.sample,
+        "round_trip_ms": options.round_trip,
         "mails": runs + min(options.count, 20) + options.rounds * options.sample,
         "ways": {name: _summarize(rows, options.count) for name, rows in ways.items()},
         "stock": _summarize(stock, options.sample) if stock else None,

@@ -24,11 +24,15 @@ PIDS = STATE / "servers"
 
 
 @contextmanager
-def mail_sink(workspace: Workspace, folder: Path) -> Iterator[int]:
-    """A mail server that stores what it gets in a folder; yields its port."""
+def mail_sink(workspace: Workspace, folder: Path, round_trip: float = 0) -> Iterator[int]:
+    """A mail server that stores what it gets in a folder; yields its port.
+
+    :param round_trip: milliseconds to it and back
+    """
     folder.mkdir(parents=True, exist_ok=True)
+    script = Path(__file__).with_name("mailsink.py")
     process = subprocess.Popen(
-        [venv.PYTHON, Path(__file__).with_name("mailsink.py"), folder],
+        [venv.PYTHON, script, folder, "--round-trip", str(round_trip)],
         env=workspace.env,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

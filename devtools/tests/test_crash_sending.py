@@ -122,6 +122,30 @@ def read():
             [('send_state', '=', 'uncertain')]).mapped('partner_id.email'),
     }
 """
+# Somebody changes the sixth mail after the fifth was tried.
+CONFLICT = """
+from psycopg2.errors import SerializationFailure
+model, noted = type(env['mail.mail']), []
+note = model._note_hand_over
+def conflict(self, *args):
+    noted.append(self.id)
+    if len(noted) == 6:
+        raise SerializationFailure('another transaction')
+    return note(self, *args)
+model._note_hand_over = conflict
+"""
+# The mail server refuses the fifth mail.
+REFUSE = """
+import smtplib
+session, tried = smtplib.SMTP, []
+sendmail = session.sendmail
+def refuse(self, sender, recipients, *args, **kwargs):
+    tried.append(recipients)
+    if len(tried) == 5:
+        raise smtplib.SMTPRecipientsRefused({recipients[0]: (550, b'No such mailbox')})
+    return sendmail(self, sender, recipients, *args, **kwargs)
+session.sendmail = refuse
+"""
 SENT = READ + "print(json.dumps(read()))\n"
 # Several at once: they begin together.
 TOGETHER = """
@@ -278,6 +302,14 @@ def test_killed_while_sending(space, database, sink):
     [after] = ask(space, database, SENDER, run, again, START, SENT)
     assert get_recipients(sink) == dict.fromkeys(result["uncertain"], 1), "a person decided"
     assert_sent(after)
+
+
+def test_database_fails_between_mails(space, database, sink):
+    """The mail server's answer to the mail before is not lost with the transaction."""
+    day = "import os; os.environ['DAY'] = '2024-01-15'"
+    [result] = ask(space, database, day, MAKE_RUN, REFUSE, SENDER, CONFLICT, START, LATER, SENT)
+    assert (result["sent"], result["failed"], result["uncertain"]) == (CUSTOMERS - 1, 1, [])
+    assert set(get_recipients(sink).values()) == {1}
 
 
 def test_network_breaks_off(space, database, sink):

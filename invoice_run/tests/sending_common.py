@@ -44,6 +44,11 @@ class MailServer:
         server.transport.abort()
         return True
 
+    async def handle_EHLO(self, server, session, envelope, hostname, responses):
+        session.host_name = hostname
+        # as most mail servers do; it changes nothing without `invoice_run_turbo`
+        return [responses[0], "250-PIPELINING", *responses[1:]]
+
     async def handle_MAIL(self, server, session, envelope, address, mail_options):
         if self.is_hanging_up(server, "MAIL"):
             return "421 bye"

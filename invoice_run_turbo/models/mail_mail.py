@@ -10,22 +10,15 @@ READ_TOGETHER = ("recipient_ids", "attachment_ids", "mail_message_id")
 class MailMail(models.Model):
     _inherit = "mail.mail"
 
-    def _send(self, auto_commit=False, post_send_callback=None, **kwargs):
+    def _send(self, auto_commit=False, **kwargs):
         # EXTENDS 'mail': what all mails of a hand-over read is read once, not after each commit
         kept = get_kept(self.env)
         if kept is None or auto_commit is not True:
-            return super()._send(auto_commit, post_send_callback=post_send_callback, **kwargs)
-
-        def keep(ids):
-            # Odoo calls this right before its commit
-            if post_send_callback:
-                post_send_callback(ids)
-            kept.values.keep()
-
+            return super()._send(auto_commit, **kwargs)
         kept.values = ValuesKept(self.env)
         self._read_together()
         try:
-            return super()._send(auto_commit, post_send_callback=keep, **kwargs)
+            return super()._send(auto_commit, **kwargs)
         finally:
             kept.values.end()
             kept.values = None

@@ -379,8 +379,8 @@ class InvoiceRunDocument(models.Model):
     def _hand_over_mails(self, until=None):
         """Hand the queued mails to the mail server and note its answer on each document.
 
-        Each mail is committed on its own, before it is handed over ("delivery unconfirmed") and
-        after: see ``mail.mail._note_hand_over``.
+        "Delivery unconfirmed" is committed before each mail is handed over, with what became of the
+        one before: see ``mail.mail._note_hand_over``.
 
         :param until: moment of ``time.monotonic()`` after which no further one is handed over
         :return: the documents whose mails stay queued, because the time was over

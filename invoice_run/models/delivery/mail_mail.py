@@ -18,7 +18,9 @@ class Answers(dict):
     """Refusals of one hand-over; compared by identity, because contexts are compared by value.
 
     ``untried``: message ids of what certainly did not leave. ``left``: of what the mail server
-    took, for a recipient at least. ``tried``: how many mails the mail server saw.
+    took, for a recipient at least. ``tried``: how many mails the mail server saw. ``open``: what
+    became of the latest mail, (its id, arguments of ``_postprocess_sent_message``), until that is
+    committed.
     """
 
     __hash__ = object.__hash__
@@ -29,6 +31,7 @@ class Answers(dict):
         self.untried = set()
         self.left = set()
         self.tried = 0
+        self.open = None
         self._until = until
 
     def note_untried(self, message_id):
@@ -45,7 +48,10 @@ class MailMail(models.Model):
     _inherit = "mail.mail"
 
     def _hand_over(self, until=None):
-        """Hand these mails to the mail server, committing each; return its refusals.
+        """Hand these mails to the mail server; return its refusals.
+
+        There is one commit for each mail, before it is handed over, with what became of the one
+        before (:meth:`_note_hand_over`).
 
         :param until: moment of ``time.monotonic()`` after which no further one is handed over
         :return: {Message-Id: (code, text)}; a mail that was not tried stays outgoing
@@ -69,7 +75,36 @@ class MailMail(models.Model):
                 left.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()
                 answers.untried.clear()
                 self.env["invoice.run"]._commit_step(remaining=1)
+            except Exception:
+                if commit:
+                    self.env.cr.rollback()
+                    mails._note_open()
+                raise
         return answers
+
+    def _note_open(self):
+        """Note and commit what became of the latest mail: it is known, but was rolled back."""
+        answers = self.env.context["invoice_run_answers"]
+        if not answers.open:
+            return
+        mail_id, result = answers.open
+        mail = self.browse(mail_id)
+        if result["success_pids"] or result["success_emails"]:
+            mail.write({"state": "sent", "failure_type": False, "failure_reason": False})
+        else:
+            names = ("failure_type", "failure_reason")
+            mail.write({"state": "exception", **{name: result.get(name) for name in names}})
+        mail._postprocess_sent_message(**result)
+        mail._commit_hand_over()
+
+    def _postprocess_sent_message(self, success_pids, success_emails, **kwargs):
+        # EXTENDS 'mail': until this is committed, the answer of the mail server is ours to keep
+        result = super()._postprocess_sent_message(success_pids, success_emails, **kwargs)
+        answers = self.env.context.get("invoice_run_answers")
+        if answers is not None and len(self) == 1:
+            given = {"success_pids": success_pids, "success_emails": success_emails, **kwargs}
+            answers.open = (self.id, given)
+        return result
 
     def _offer_again(self):
         """Take back the note that these mails perhaps left: the mail server never saw them."""
@@ -85,7 +120,11 @@ class MailMail(models.Model):
     def _send(self, auto_commit=False, **kwargs):
         # EXTENDS 'mail': `_note_hand_over` may commit exactly where Odoo itself does
         mails = self.with_context(invoice_run_commit=auto_commit)
-        return super(MailMail, mails)._send(auto_commit=auto_commit, **kwargs)
+        ours = auto_commit and "invoice_run_hand_over" in self.env.context
+        result = super(MailMail, mails)._send(auto_commit=auto_commit and not ours, **kwargs)
+        if ours:
+            mails._commit_hand_over()
+        return result
 
     def _prepare_outgoing_list(self, mail_server=False, doc_to_followers=None):
         # EXTENDS 'mail': the last moment before the mail server sees the mail
@@ -101,7 +140,9 @@ class MailMail(models.Model):
 
         A worker that dies after this leaves the mail as "delivery unconfirmed": nothing sends it a
         second time by itself, neither we nor Odoo's mail queue; a person decides. Without this
-        Odoo would forget that it left and send it again.
+        Odoo would forget that it left and send it again. What became of the run's mail before is
+        in the same commit: a worker that dies earlier leaves that one unconfirmed, and this one
+        waiting.
 
         :raises UserError: the mail is larger than the server's limit
         """
@@ -125,8 +166,10 @@ class MailMail(models.Model):
             self._commit_hand_over()
 
     def _commit_hand_over(self):
-        """Commit what is noted, right before the mail server sees the mail."""
+        """Commit what is noted, right before the mail server sees the next mail."""
         self.env.cr.commit()  # pylint: disable=invalid-commit
+        if (answers := self.env.context.get("invoice_run_answers")) is not None:
+            answers.open = None
 
     def _check_run_size(self, mail_server, emails):
         """Refuse what is larger than the limit of ``mail_server``, where it has one of its own."""
