@@ -100,10 +100,8 @@ class InvoiceRun(models.Model):
 
     def _retry_waiting(self):
         """Do not wait any longer for a mail server that asked to come later."""
-        # sudo: documents belong to the engine
-        self._get_pending_documents().sudo().filtered("send_next_try").write(
-            {"send_next_try": fields.Datetime.now()}
-        )
+        waiting = self._get_pending_documents(Domain("send_next_try", "!=", False))
+        waiting.write({"send_next_try": fields.Datetime.now()})
 
     def action_stop_sending(self):
         """Stop sending what has not left yet; it stays pending."""
@@ -114,9 +112,10 @@ class InvoiceRun(models.Model):
 
     def _stop_sending(self):
         # sudo: documents belong to the engine
-        asked = self.env["invoice.run.document"].sudo().search(self._get_asked_domain())
-        asked._forget_unsent_mails()
-        asked.write({"send_asked": False})
+        documents = self.env["invoice.run.document"].sudo()
+        asked = self._get_asked_domain()
+        documents.search(asked & Domain("send_message_id", "!=", False))._forget_unsent_mails()
+        documents.search(asked).write({"send_asked": False})
         self._write_engine({"job": "none", "send_wait_until": False})
 
     def _get_asked_domain(self):
@@ -148,8 +147,7 @@ class InvoiceRun(models.Model):
         """Send the invoices that are confirmed now, where that is automatic or was asked for."""
         if self._is_automatic("send"):
             # credit notes of what was reversed wait for a person
-            pending = self._get_pending_documents()
-            self._ask_sending(pending.filtered(lambda document: document.state != "credit"))
+            self._ask_sending(self._get_pending_documents(Domain("state", "!=", "credit")))
         self._queue_asked_sending()
 
     def _queue_asked_sending(self):
@@ -182,10 +180,14 @@ class InvoiceRun(models.Model):
             & Domain("send_action", "not in", ("print", "none"))
         )
 
-    def _get_pending_documents(self):
-        """Return the documents that wait to be sent; their invoices may still be drafts."""
+    def _get_pending_documents(self, domain=Domain.TRUE):
+        """Return the documents in ``domain`` that wait to be sent, without reading them.
+
+        Their invoices may still be drafts.
+        """
         # sudo: documents belong to the engine
-        return self.env["invoice.run.document"].sudo().search(self._get_pending_domain())
+        documents = self.env["invoice.run.document"].sudo()
+        return documents.search(self._get_pending_domain() & domain)
 
     def _get_to_send_domain(self):
         """Return the documents that were asked for and can be sent, now or at their next try.
