@@ -158,7 +158,7 @@ class AccountMove(models.Model):
         :raises NotAtOnceError: Odoo refuses to confirm one of these, and says why
         """
         self = self.with_context(skip_is_manually_modified=True)
-        if any(move._get_confirming_obstacle() for move in self):
+        if any(move._is_confirmed_by_odoo() for move in self):
             raise NotAtOnceError
         kinds = self.grouped(lambda move: (move.company_id, move.journal_id, move.date))
         self.union(*(moves[0] for moves in kinds.values()))._check_fiscal_lock_dates()
@@ -173,7 +173,7 @@ class AccountMove(models.Model):
             partners = partner | partner.commercial_partner_id
             partners._increase_rank("customer_rank", len(moves))
 
-    def _get_confirming_obstacle(self):
+    def _is_confirmed_by_odoo(self):
         """Whether ``account.move._post`` would refuse this new invoice, or do more with it."""
         self.ensure_one()
         return (
