@@ -140,6 +140,15 @@ BYPASSED_METHODS = {
         "_prepare_base_line_tax_repartition_grouping_key",
     },
 }
+#: What decides the next number of an invoice.
+NUMBERING_METHODS = {
+    "_deduce_sequence_number_reset",
+    "_get_last_sequence",
+    "_get_last_sequence_domain",
+    "_get_next_sequence_format",
+    "_get_sequence_format_param",
+    "_get_starting_sequence",
+}
 #: What invoices that are created as confirmed have in addition, and how confirming computes it.
 CONFIRMED_COMPUTES = {
     "name": "_compute_name",
@@ -183,17 +192,7 @@ CONFIRMED_METHODS = {
     "invoice.run.document": {"_create_account_moves", "_create_drafts", "_post_moves"},
 }
 
-#: What decides the next number of an invoice.
-NUMBERING_METHODS = {
-    "_deduce_sequence_number_reset",
-    "_get_last_sequence",
-    "_get_last_sequence_domain",
-    "_get_next_sequence_format",
-    "_get_sequence_format_param",
-    "_get_starting_sequence",
-}
-
-#: What writing creation messages together does itself.
+#: What writing messages together does itself.
 CHATTER_METHODS = {
     "_creation_message",
     "_creation_subtype",
