@@ -1,4 +1,8 @@
-"""The fields and methods of Odoo that creation in bulk replaces, and how it bypasses them."""
+"""The fields and methods of Odoo that creating, confirming and writing messages together replace.
+
+Where an addon overrides one of them, and ``known_overrides.py`` does not say that it was read, the
+step is left to Odoo. Below them: how records are kept from what Odoo would compute and check.
+"""
 
 #: What creation in bulk puts into the values instead of having it computed, and by which method
 #: ``create`` would compute it. See ``invoice.run.bulk``.
@@ -136,6 +140,15 @@ BYPASSED_METHODS = {
         "_prepare_base_line_tax_repartition_grouping_key",
     },
 }
+#: What decides the next number of an invoice.
+NUMBERING_METHODS = {
+    "_deduce_sequence_number_reset",
+    "_get_last_sequence",
+    "_get_last_sequence_domain",
+    "_get_next_sequence_format",
+    "_get_sequence_format_param",
+    "_get_starting_sequence",
+}
 #: What invoices that are created as confirmed have in addition, and how confirming computes it.
 CONFIRMED_COMPUTES = {
     "name": "_compute_name",
@@ -207,6 +220,10 @@ POSTING_METHODS = {
     "account.move.send": {"_send_mail"},
     "mail.followers": {"_get_recipient_data"},
 }
+#: Methods that it does not call: without a date nothing is scheduled for later.
+SKIPPED_METHODS = {"account.move": {"_is_notification_scheduled"}}
+#: {attribute of invoices: the value that it is written for}
+POSTING_ATTRIBUTES = {"_mail_flat_thread": True, "_mail_thread_customer": False}
 
 #: Links of which nearly each new invoice has one of its own: their companies are compared.
 OWN_LINKS = ("commercial_partner_id", "partner_id", "partner_shipping_id")

@@ -36,7 +36,7 @@ class Insert:
         #: {name: what the cache held right after the creation}
         self._cached = {}
         self._records = model
-        self._is_waiting = self._are_links_copied = False
+        self._is_waiting = False
         try:
             self._texts = [column.get_texts() for column in self._columns]
         except UnknownValueError:
@@ -102,7 +102,6 @@ class Insert:
         self._copy(texts.values(), list(texts))
         for field, links in self._links.items():
             copy_links(field, self._records, links)
-        self._are_links_copied = True
 
     def _get_changed(self):
         """Return {name: cached values} of the columns with a value that changed meanwhile."""
@@ -180,5 +179,5 @@ class Insert:
                 )
                 continue
             cache_links(field, others, links)
-            if not (self._is_waiting or self._are_links_copied):
+            if not self._is_waiting:  # else with the rows
                 copy_links(field, others, links)

@@ -1,4 +1,4 @@
-"""Overrides, in other addons, of methods that bulk creation replaces, and known to do no harm.
+"""Overrides, in other addons, of methods in ``bypassed.py``, and known to do no harm.
 
 Read in Odoo's source, method by method: an addon that overrides one more of them is unknown again.
 ``devtools/tests/test_fast_path.py`` compares this list with the source of all addons of Odoo.
@@ -6,7 +6,7 @@ Read in Odoo's source, method by method: an addon that overrides one more of the
 
 from typing import NamedTuple
 
-#: Models whose methods bulk creation repeats.
+#: Addons whose methods are repeated, and our own.
 CORE = frozenset({"account", "analytic", "base", "invoice_run", "invoice_run_turbo", "mail"})
 
 

@@ -14,15 +14,15 @@ from odoo.addons.invoice_run_turbo.bypassed import (
     CONFIRMED_METHODS,
     LINE_COMPUTES,
     MOVE_COMPUTES,
+    NUMBERING_METHODS,
     POSTING_METHODS,
+    SKIPPED_METHODS,
 )
 from odoo.addons.invoice_run_turbo.known_overrides import (
     CONFIRMED_BY_ODOO,
     CORE,
     KNOWN_OVERRIDES,
 )
-from odoo.addons.invoice_run_turbo.models.account_move_send import SKIPPED_METHODS
-from odoo.addons.invoice_run_turbo.models.invoice_run_bulk import NUMBERING_METHODS
 
 ADDONS = Path(odoo.addons.account.__file__).parent.parent
 COMPUTES = {"account.move": MOVE_COMPUTES, "account.move.line": LINE_COMPUTES}

@@ -44,7 +44,6 @@ MODELS = (FLAT, GRADUATED, VOLUME, PACKAGE, STAIRSTEP, PERCENTAGE)
 
 #: How the usage items of a period become the one quantity that is rated.
 SUM, MAX, LAST, COUNT, COUNT_DISTINCT = "sum", "max", "last", "count", "count_distinct"
-AGGREGATIONS = (SUM, MAX, LAST, COUNT, COUNT_DISTINCT)
 
 
 class TariffError(ValueError):

@@ -164,7 +164,7 @@ class BillingSetup(models.TransientModel):
         self._write_settings()
         schedules = self.env["invoice.run.schedule"]
         for scenario in self.scenario_ids:
-            schedules |= self._get_schedule(scenario)
+            schedules |= self._set_up_schedule(scenario)
         schedules.action_generate_runs()
         self._hold_first_runs(schedules)
         return self._get_next_action(self._begin_runs(schedules))
@@ -220,8 +220,8 @@ class BillingSetup(models.TransientModel):
     # Schedules
     # ------------------------------------------------------------------
 
-    def _get_schedule(self, scenario):
-        """Return the schedule of ``scenario``: the one that there is, or a new one."""
+    def _set_up_schedule(self, scenario):
+        """Create the schedule of ``scenario``, or update the one that there is; return it."""
         Schedule = self.env["invoice.run.schedule"]
         domain = [("company_id", "=", self.company_id.id), ("scenario_id", "=", scenario.id)]
         known = Schedule.search(

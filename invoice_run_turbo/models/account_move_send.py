@@ -4,7 +4,7 @@ from odoo import api, models
 from odoo.addons.invoice_run.models.delivery.account_move_send import SENT_MESSAGE, SendBatch
 
 from .. import core
-from ..bypassed import POSTING_METHODS
+from ..bypassed import POSTING_ATTRIBUTES, POSTING_METHODS, SKIPPED_METHODS
 from ..posting import Post, Posting
 
 _logger = logging.getLogger(__name__)
@@ -23,10 +23,6 @@ MAIL_ARGUMENTS = {
     "subject",
     "subtype_id",
 }
-#: Methods that are not called: without a date nothing is scheduled for later.
-SKIPPED_METHODS = {"account.move": {"_is_notification_scheduled"}}
-#: {attribute of invoices: the value that posting them together is written for}
-POSTING_ATTRIBUTES = {"_mail_flat_thread": True, "_mail_thread_customer": False}
 
 
 class TurboBatch(SendBatch):

@@ -3,57 +3,7 @@ from odoo.fields import Command
 
 from .. import core
 from ..bulk import BulkCache, BulkHead
-from ..bypassed import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES
-from ..known_overrides import CORE, get_limited, is_known
 from ..taxes import get_key, is_engine_known
-
-#: What decides the next number of an invoice.
-NUMBERING_METHODS = (
-    "_deduce_sequence_number_reset",
-    "_get_last_sequence",
-    "_get_last_sequence_domain",
-    "_get_next_sequence_format",
-    "_get_sequence_format_param",
-    "_get_starting_sequence",
-)
-#: Values that the bulk path was compared with. Others may have a meaning for ``create``.
-KNOWN_MOVE_VALUES = {
-    "move_type",
-    "company_id",
-    "journal_id",
-    "partner_id",
-    "currency_id",
-    "invoice_date",
-    "fiscal_position_id",
-    "invoice_payment_term_id",
-    "preferred_payment_method_line_id",
-    "invoice_user_id",
-    "invoice_origin",
-    "ref",
-    "billing_title",
-    "billing_category_id",
-    "invoice_run_id",
-    "invoice_run_document_id",
-    "invoice_line_ids",
-    "invoice_date_due",
-    "delivery_date",
-}
-KNOWN_LINE_VALUES = {
-    "product_id",
-    "product_uom_id",
-    "name",
-    "quantity",
-    "price_unit",
-    "discount",
-    "tax_ids",
-    "billing_date_from",
-    "billing_date_to",
-    "invoice_run_line_id",
-    "billing_credited_line_id",
-    "analytic_distribution",
-    "display_type",
-    "sequence",
-}
 
 
 class InvoiceRunBulk(models.AbstractModel):
@@ -65,9 +15,11 @@ class InvoiceRunBulk(models.AbstractModel):
     nothing of :meth:`_get_bulk_obstacles` stands in the way; the others are created one step
     after the other.
 
-    How: :meth:`_create_moves` cuts the values into stretches with and without obstacles,
-    :meth:`_prepare_move_vals` completes the values of one invoice,
-    ``account_move.py`` and ``account_move_line.py`` keep the ORM from computing them again.
+    How: :meth:`_create_moves` cuts the values into stretches with and without obstacles
+    (``invoice_run_bulk_obstacles.py``), :meth:`_prepare_move_vals` completes the values of one
+    invoice, ``account_move.py`` and ``account_move_line.py`` keep the ORM from computing them
+    again. Where nothing of a chunk has obstacles, it is created as confirmed
+    (``invoice_run_bulk_confirm.py``).
     """
 
     _name = "invoice.run.bulk"
@@ -84,9 +36,8 @@ class InvoiceRunBulk(models.AbstractModel):
             return Move.create(vals_list)
         cache = BulkCache(self.env, vals_list)
         stretches = self._get_stretches(vals_list, cache)
-        if [plain for plain, _vals in stretches] == [False] and self._are_confirmed_at_once(
-            vals_list
-        ):
+        kinds = [is_plain for is_plain, _vals in stretches]
+        if kinds == [False] and self._are_confirmed_at_once(vals_list):
             return self._create_confirmed(vals_list, cache)
         moves = Move.browse()
         for is_plain, stretch in stretches:
@@ -110,22 +61,6 @@ class InvoiceRunBulk(models.AbstractModel):
         return result
 
     @api.model
-    def _is_on(self):
-        """Whether invoices are created in bulk where nothing about themselves is in the way."""
-        return (
-            core.is_as_read(self.env, core.CREATE)
-            and not self._is_off()
-            and not self._get_unknown_overrides()
-        )
-
-    @api.model
-    def _is_off(self):
-        """Whether the system parameter ``invoice_run.bulk_create`` turns bulk creation off."""
-        # sudo: a technical setting
-        value = self.env["ir.config_parameter"].sudo().get_param("invoice_run.bulk_create", "1")
-        return value.strip().lower() in ("0", "false", "no", "off")
-
-    @api.model
     def _create_bulk(self, vals_list, cache):
         """Create invoices of which nothing needs plain ``create``."""
         Move = self.env["account.move"]
@@ -139,149 +74,6 @@ class InvoiceRunBulk(models.AbstractModel):
         moves = moves.with_env(self.env)
         moves._log_created()
         return moves
-
-    # ------------------------------------------------------------------
-    # Obstacles
-    # ------------------------------------------------------------------
-
-    @api.model
-    def _get_registry_obstacles(self):
-        """Return what other addons change that the bulk path does itself, as names."""
-        return [f"{name} ({module})" for name, module in self._get_unknown_overrides()]
-
-    @api.model
-    def _get_unknown_overrides(self):
-        """Return [(model.name, addon)] of what stands in the way of the bulk path everywhere."""
-        registry = self.env.registry
-        if getattr(registry, "_invoice_run_bulk_obstacles", None) is None:
-            registry._invoice_run_bulk_obstacles = [
-                *self._get_overridden_methods(BYPASSED_METHODS),
-                *self._get_unknown_fields("account.move", MOVE_COMPUTES),
-                *self._get_unknown_fields("account.move.line", LINE_COMPUTES),
-            ]
-        return registry._invoice_run_bulk_obstacles
-
-    @api.model
-    def _is_numbering_known(self, journals):
-        """Whether numbers in ``journals`` depend on nothing but journal, date and type.
-
-        A localisation may count its kinds of documents apart, which only its own methods know.
-        """
-        registry = self.env.registry
-        if getattr(registry, "_invoice_run_numbering", None) is None:
-            unknown = self._get_overridden_methods({"account.move": NUMBERING_METHODS})
-            registry._invoice_run_numbering = not any(unknown)
-        limited = get_limited(registry._init_modules, numbers=True)
-        return registry._invoice_run_numbering and not any(
-            journal[known.journal_field]
-            if known.journal_field
-            else known.country in self._get_country_codes(journal.company_id)
-            for _module, known in limited
-            for journal in journals
-        )
-
-    @api.model
-    def _get_country_codes(self, company):
-        """Return the codes of the country of ``company``: addons ask for the one or the other."""
-        return {company.account_fiscal_country_id.code, company.country_id.code} - {False}
-
-    @api.model
-    def _get_overridden_methods(self, methods):
-        """Yield (model.name, addon) of each of {model: methods} whose override is not known.
-
-        What is known is in ``known_overrides.py``.
-        """
-        for model_name, names in methods.items():
-            for name in names:
-                for module in self._get_modules(model_name, name):
-                    if not is_known(f"{model_name}.{name}", module):
-                        yield f"{model_name}.{name}", module
-
-    def _get_modules(self, model_name, method):
-        """Return the addons that define ``method``; parts of Odoo's core are none."""
-        return [
-            cls.__module__.split(".")[2]
-            for cls in type(self.env[model_name]).__mro__
-            if method in cls.__dict__ and cls.__module__.startswith("odoo.addons.")
-        ]
-
-    def _get_unknown_fields(self, model_name, computes):
-        """Yield (model.name, addon) of stored fields that ``create`` computes as we do not know."""
-        for name, field in self.env[model_name]._fields.items():
-            is_ours = name in computes
-            is_changed = is_ours and field.related is None and field.compute != computes[name]
-            if not is_changed and (is_ours or not field.precompute):
-                continue
-            # the core's own change is not known either
-            modules = set(field._modules) - CORE or set(field._modules)
-            for module in sorted(modules):
-                if module in CORE or not is_known(f"{model_name}.{name}", module):
-                    yield f"{model_name}.{name}", module
-
-    @api.model
-    def _get_company_obstacles(self, company, move_type=None):
-        """Return what keeps invoices of ``company`` from the bulk path, as labels and addons.
-
-        :param move_type: also what concerns invoices of this type only
-        """
-        fields_ = ("account_storno", "account_discount_expense_allocation_id")
-        reasons = [
-            company._fields[name]._description_string(self.env) for name in fields_ if company[name]
-        ]
-        countries = self._get_country_codes(company)
-        local = {
-            module: None
-            for module, known in get_limited(self.env.registry._init_modules)
-            if known.country in countries and known.move_type in (None, move_type)
-        }
-        return [*reasons, *local]
-
-    @api.model
-    def _get_bulk_obstacles(self, vals, cache):
-        """Return why the invoice of ``vals`` is created by plain ``create``, as short texts.
-
-        What is not proven to give the same rows belongs here. An addon can extend the list.
-
-        :param cache: a ``BulkCache``
-        """
-        lines_vals = [command[2] for command in vals["invoice_line_ids"]]
-        unknown = set(vals) - KNOWN_MOVE_VALUES
-        unknown |= set().union(*lines_vals) - KNOWN_LINE_VALUES
-        if unknown or not vals["partner_id"] or not vals["invoice_date"] or not lines_vals:
-            return [f"values: {', '.join(sorted(unknown))}"]
-        head = BulkHead(vals, cache)
-        checks = {
-            "early payment discount": head.term.early_discount,
-            "due date": bool(head.term) == bool(vals.get("invoice_date_due")),
-            "receivable account": not head.get_receivable_account(),
-        }
-        reasons = list(head.get_company_obstacles())
-        reasons += [reason for reason, found in checks.items() if found]
-        for line_vals in lines_vals:
-            if not line_vals.get("display_type"):
-                reasons += self._get_line_obstacles(line_vals, head)
-        return reasons
-
-    def _get_line_obstacles(self, vals, head):
-        """Return why a product line needs plain ``create``."""
-        if not vals.get("product_id") or not vals.get("name") or not vals.get("quantity"):
-            return ["product line without product, name or quantity"]
-        reasons = []
-        if not vals.get("analytic_distribution", True):
-            reasons.append("no analytic distribution on purpose")
-        if not head.get_income_account(vals["product_id"]):
-            reasons.append("income account")
-        if not self._are_taxes_plain(head.cache.get_taxes(vals)):
-            reasons.append("taxes")
-        return reasons
-
-    def _are_taxes_plain(self, taxes):
-        """Whether these taxes are due with the invoice, and of a kind that was compared."""
-        return all(
-            tax.tax_exigibility == "on_invoice"
-            and tax.amount_type in ("percent", "fixed", "division")
-            for tax in taxes.flatten_taxes_hierarchy()
-        )
 
     # ------------------------------------------------------------------
     # Values

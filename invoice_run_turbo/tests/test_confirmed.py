@@ -203,7 +203,7 @@ class TestConfirmed(BulkCommon):
         tried = self._count_confirmed()
         move = self._invoice(run)
         self.assertEqual(len(tried), 1)
-        self.assertTrue(move._get_confirming_obstacle())
+        self.assertTrue(move._is_confirmed_by_odoo())
         self.assertEqual((move.auto_post, move.state), ("at_date", "posted"), "as Odoo does")
 
     # ------------------------------------------------------------------

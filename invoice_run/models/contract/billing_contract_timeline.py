@@ -283,7 +283,7 @@ class BillingContractLine(models.Model):
         today = contract.company_id._get_invoice_run_today()
         is_billed = contract.state in CONTRACT_BILLED
         due = self._get_days_due(terms, taken, today) if is_billed else []
-        spans = self._get_open_spans(terms, taken, last)
+        spans = self._get_open_spans(taken, last)
         parts = [part for span in spans for part in timeline.cut(span, first, last)]
         amounts = self._get_forecast_amounts(terms, parts)
         for part, amount in zip(parts, amounts, strict=True):
@@ -304,7 +304,7 @@ class BillingContractLine(models.Model):
             return "paused"
         return "open" if is_due else "future"
 
-    def _get_open_spans(self, terms, taken, last):
+    def _get_open_spans(self, taken, last):
         """Return the days up to ``last`` still to be invoiced; a one-off charge has one day."""
         if self.price_interval == "once":
             day = self._get_first_open_day(taken)

@@ -27,7 +27,6 @@ class InvoiceRunJobAmounts(models.AbstractModel):
     _description = "Calculate Amounts"
     _inherit = "invoice.run.job"
 
-    _chunk_size = 250
     _is_shared = True
 
     @api.model

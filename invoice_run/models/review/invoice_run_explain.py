@@ -213,7 +213,7 @@ class InvoiceRun(models.Model):
             return False, []
         with self.env.cr.savepoint() as savepoint:
             self._take_for_trial()
-            self._make_amounts_again(payers)
+            self._generate_again(payers)
             lines, exceptions = self._get_lines_of(record), self._get_exceptions_of(record)
             exceptions |= self._get_failed_payers(payers)
             result = bool(lines), self._get_result_reasons(lines, exceptions)
@@ -229,8 +229,8 @@ class InvoiceRun(models.Model):
             raise RunIsBusy
         self.env.cr.execute("SELECT set_config('lock_timeout', %s, TRUE)", [LOCK_TIMEOUT])
 
-    def _make_amounts_again(self, payers):
-        """Return the amounts of ``payers`` as if they were generated now."""
+    def _generate_again(self, payers):
+        """Generate the amounts of ``payers`` as if it were for the first time; for a trial."""
         if not self._has_invoices():
             # generated again, the run groups and limits all that these customers have due
             self._remove_open_documents(payers)

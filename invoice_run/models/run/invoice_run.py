@@ -337,7 +337,7 @@ class InvoiceRun(models.Model):
         An ad hoc run needs ``scenario_id`` and takes ``invoice_date`` (default: today) as its
         target date unless ``target_date`` says otherwise.
         """
-        runs = super().create([self._prepare_create_vals(vals) for vals in vals_list])
+        runs = super().create([self._complete_create_vals(vals) for vals in vals_list])
         runs._set_state("on_hold")
         # the others are created by a schedule: whoever planned that is noted there
         by_hand = zip(runs, vals_list, strict=True)
@@ -368,16 +368,20 @@ class InvoiceRun(models.Model):
         return {"state": RUN_TRANSITIONS}
 
     @api.model
-    def _prepare_create_vals(self, vals):
+    def _complete_create_vals(self, vals):
+        """Return the values of a new run with its number; without a schedule, create one for it."""
         vals = dict(vals)
         if vals.get("reference", "/") == "/":
             number = self.env["ir.sequence"].next_by_code("invoice.run")
             vals["reference"] = EngineValue(number)
-        return vals if vals.get("schedule_id") else self._prepare_ad_hoc_vals(vals)
+        return vals if vals.get("schedule_id") else self._complete_ad_hoc_vals(vals)
 
     @api.model
-    def _prepare_ad_hoc_vals(self, vals):
-        """Complete the values of a run created by hand, and create its schedule."""
+    def _complete_ad_hoc_vals(self, vals):
+        """Return the values of a run created by hand, with the schedule that is created for it.
+
+        :raises UserError: it has no scenario, or its dates are impossible
+        """
         # an error of the run, before its schedule is created with these dates
         self._check_ad_hoc_dates(vals)
         # a form sends its empty fields as False
@@ -385,39 +389,44 @@ class InvoiceRun(models.Model):
         scenario = self.env["billing.scenario"].browse(vals.get("scenario_id"))
         if not scenario:
             raise UserError(self.env._("Choose the billing scenario of the run."))
-        company = scenario.company_id
-        today = company._get_invoice_run_today()
+        today = scenario.company_id._get_invoice_run_today()
         invoice_date = fields.Date.to_date(vals.get("invoice_date")) or today
         target = fields.Date.to_date(vals.get("target_date")) or invoice_date
-        name = vals.get("name") or scenario.name
+        vals |= {
+            "name": vals.get("name") or scenario.name,
+            "invoice_date": invoice_date,
+            "target_date": target,
+        }
+        schedule = self._create_ad_hoc_schedule(scenario, vals)
+        return {
+            "user_id": self.env.user.id,
+            **schedule._prepare_run_vals(0),
+            **vals,
+            "schedule_id": EngineValue(schedule.id),
+        }
+
+    @api.model
+    def _create_ad_hoc_schedule(self, scenario, vals):
+        """Create the schedule of one run created by hand, with these values of the run."""
         # defaults in the context are those of the run
-        context = clean_context(self.env.context)
-        schedule = (
+        env = self.env(context=clean_context(self.env.context))
+        return (
             self.env["invoice.run.schedule"]
-            .with_env(self.env(context=context))
+            .with_env(env)
             .create(
                 {
-                    "name": name,
-                    "company_id": company.id,
+                    "name": vals["name"],
+                    "company_id": scenario.company_id.id,
                     "scenario_id": scenario.id,
                     "cycle": "once",
-                    "date_from": vals.get("date_from") or target,
-                    "date_to": vals.get("date_to") or target,
-                    "invoice_date": invoice_date,
+                    "date_from": vals.get("date_from") or vals["target_date"],
+                    "date_to": vals.get("date_to") or vals["target_date"],
+                    "invoice_date": vals["invoice_date"],
                     "due_date": vals.get("due_date"),
                     "activation_rule": "disabled",
                 }
             )
         )
-        return {
-            "user_id": self.env.user.id,
-            **schedule._prepare_run_vals(0),
-            "target_date": target,
-            "invoice_date": invoice_date,
-            **vals,
-            "name": name,
-            "schedule_id": EngineValue(schedule.id),
-        }
 
     @api.ondelete(at_uninstall=False)
     def _unlink_except_with_amounts(self):
