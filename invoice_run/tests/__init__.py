@@ -59,6 +59,7 @@ from . import test_register
 from . import test_rendering
 from . import test_renewal
 from . import test_reports
+from . import test_removal_job
 from . import test_reversal_job
 from . import test_review
 from . import test_rights

@@ -156,6 +156,15 @@ class InvoiceRunDocument(models.Model):
         self._set_state("released", error=False)
         self.run_id._withdraw_approval()
 
+    def _remove(self):
+        """Delete these documents with their amounts: what they claimed is due again.
+
+        :raises UserError: one of the amounts is on an invoice, or was credited in part
+        """
+        self.line_ids._release()
+        self.line_ids.unlink()
+        self.unlink()
+
     # ------------------------------------------------------------------
     # Totals
     # ------------------------------------------------------------------

@@ -1,5 +1,6 @@
 from . import invoice_run_job
 from . import invoice_run_job_amounts
+from . import invoice_run_job_delete
 from . import invoice_run_job_invoices
 from . import invoice_run_job_confirm
 from . import invoice_run_job_send

@@ -218,8 +218,7 @@ class InvoiceRun(models.Model):
             self.sudo()._get_open_documents()._release_documents()
             self._set_state("invoiced")
         else:
-            self._remove_amounts()
-            self._set_state("submitted")
+            self._start_removal("delete")
         self.message_post(body=self.env._("Not approved in time: the amounts are released."))
         self._tell_responsible(
             self.env._("%(run)s was released: approve it or cancel it", run=self.reference)

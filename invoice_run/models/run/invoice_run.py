@@ -3,7 +3,7 @@ from dateutil.relativedelta import relativedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
-from odoo.tools import format_date
+from odoo.tools import format_date, split_every
 from odoo.tools.misc import clean_context
 
 from ...engine import cycles
@@ -20,6 +20,9 @@ from ..base.states import (
     SEND_DONE,
     SEND_FAILED,
 )
+
+#: Documents that are deleted while a user waits, more is background work; and released together.
+DELETED_AT_ONCE = 500
 
 
 class InvoiceRun(models.Model):
@@ -113,6 +116,8 @@ class InvoiceRun(models.Model):
         [
             ("none", "None"),
             ("amounts", "Generating amounts"),
+            ("delete", "Deleting amounts"),
+            ("renew", "Deleting amounts to recalculate them"),
             ("invoices", "Generating invoices"),
             ("confirm", "Confirming drafts"),
             ("send", "Sending"),
@@ -477,8 +482,7 @@ class InvoiceRun(models.Model):
                 vals["submitted_by_id"] = self.env.uid
             else:
                 run._check_amounts_renewable()
-                run._remove_amounts()
-            run._queue_job("amounts", "submitted", **vals)
+            run._start_removal("renew", **vals)
 
     def action_delete_amounts(self, reason=None):
         """Delete the amounts, release their periods and withdraw an approval.
@@ -494,8 +498,7 @@ class InvoiceRun(models.Model):
             run._check_amounts_renewable()
             run._note_prepared()
             total = run.amount_total
-            run._remove_amounts()
-            run._set_state("submitted", job="none", **run._prepare_no_approval_vals())
+            run._start_removal("delete", **run._prepare_no_approval_vals())
             run.message_post(
                 body=self.env._(
                     "Amounts deleted (%(total)s): %(reason)s",
@@ -533,22 +536,35 @@ class InvoiceRun(models.Model):
                 )
             )
 
-    def _get_documents(self, domain, limit=None):
+    def _get_documents(self, domain, limit=None, order=None):
         """Return the documents of these runs in ``domain``, without reading the others."""
         domain = Domain("run_id", "in", self.ids) & Domain(domain)
-        return self.env["invoice.run.document"].search(domain, limit=limit)
+        return self.env["invoice.run.document"].search(domain, limit=limit, order=order)
 
     def _has_invoices(self):
         """Whether one of these runs has an invoice, in whatever state."""
         return bool(self._get_documents([("move_id", "!=", False)], limit=1))
 
+    def _start_removal(self, job, **vals):
+        """Delete the amounts of this run, those of a large one in the background.
+
+        :param job: ``delete``, or ``renew``: to calculate them anew from what is due
+        :param vals: what is written with the state, which is "submitted" from now on
+        """
+        if len(self._get_documents([], limit=DELETED_AT_ONCE + 1)) > DELETED_AT_ONCE:
+            self._queue_job(job, "submitted", **vals)
+            return
+        self._remove_amounts()
+        if job == "renew":
+            self._queue_job("amounts", "submitted", **vals)
+        else:
+            self._set_state("submitted", job="none", **vals)
+
     def _remove_amounts(self):
         """Release and delete all amounts, documents and exceptions of these runs."""
         # sudo: amounts, documents and exceptions belong to the engine; the caller checked the run
         runs = self.sudo()
-        runs.line_ids._release()
-        runs.line_ids.unlink()
-        runs.document_ids.unlink()
+        runs._get_documents([])._remove()
         runs.exception_ids.unlink()
         self._write_engine(self._prepare_no_renewal_vals())
 
@@ -657,10 +673,19 @@ class InvoiceRun(models.Model):
             drafts = moves.filtered(lambda move: move.state == "draft")
             drafts.filtered("posted_before").button_cancel()
             drafts.filtered(lambda move: not move.posted_before).unlink()
-            # sudo: amounts and documents belong to the engine
-            run.sudo().line_ids._release()
-            run.sudo().document_ids._set_state("released", error=False)
+            run._release_all()
             run._set_state("cancelled", job="none")
+
+    def _release_all(self):
+        """Release the amounts of this run, which keeps them to be read."""
+        # sudo: amounts and documents belong to the engine
+        Document = self.sudo().env["invoice.run.document"]
+        # in parts: memory stays that of one, however large the run
+        for documents in split_every(DELETED_AT_ONCE, self._get_documents([]).ids, Document.browse):
+            documents.line_ids._release()
+            documents._set_state("released", error=False)
+            self.env.flush_all()
+            self.env.invalidate_all()
 
     # ------------------------------------------------------------------
     # Views

@@ -1,0 +1,85 @@
+from contextlib import suppress
+from unittest.mock import patch
+
+from odoo.tests import tagged
+
+from ..models.run import invoice_run
+from .common import InvoiceRunCommon
+
+
+@tagged("post_install", "-at_install")
+class TestRemovalInBackground(InvoiceRunCommon):
+    """Amounts of a run that is too large for the click of a button."""
+
+    def setUp(self):
+        super().setUp()
+        self.patch(invoice_run, "DELETED_AT_ONCE", 2)
+        self.patch(self.env.registry["invoice.run.job.delete"], "_chunk_size", 2)
+        for name in ("One", "Two", "Three"):
+            partner = self._make_partner(name)
+            self._make_contract(date_start="2024-01-01", partner_id=partner.id)
+        self.run = self._make_run("2024-02-15")
+        self.run.action_generate_amounts()
+        self.run._process_queue()
+        self.before = self._get_content()
+
+    def _get_content(self):
+        return [
+            (document.partner_id.name, document.title, document.amount_total)
+            for document in self.run.document_ids.sorted("sequence")
+        ]
+
+    def test_delete(self):
+        self.run.action_approve()
+        self.run.with_user(self.user).action_delete_amounts("wrong month")
+        self.assertEqual((self.run.state, self.run.job), ("submitted", "delete"))
+        self.assertFalse(self.run.approved_date, "nobody can invoice what is being deleted")
+        self.assertTrue(self.run.document_ids, "the user does not wait for it")
+        self.run._process_queue()
+        self.assertEqual((self.run.state, self.run.job), ("submitted", "none"))
+        self.assertFalse(self.run.document_ids | self.run.line_ids.document_id)
+        self.run.action_generate_amounts()
+        self.run._process_queue()
+        self.assertEqual(self._get_content(), self.before, "all of it is due again")
+
+    def test_recalculate(self):
+        for contract in self.env["billing.contract"].search([]):
+            contract.line_ids.price_unit *= 2
+        self.run.with_user(self.user).action_generate_amounts()
+        self.assertEqual((self.run.state, self.run.job), ("submitted", "renew"))
+        self.run._process_queue()
+        self.assertEqual((self.run.state, self.run.job), ("amounts", "none"))
+        doubled = [(name, title, 2 * total) for name, title, total in self.before]
+        self.assertEqual(self._get_content(), doubled)
+
+    def test_interrupted(self):
+        """What a worker that died had deleted is deleted; the next one goes on."""
+        self.run.action_generate_amounts()
+        remove, calls = self.env.registry["invoice.run.document"]._remove, []
+
+        def die(documents):
+            calls.append(documents)
+            if len(calls) > 1:
+                raise KeyboardInterrupt
+            remove(documents)
+
+        # `assertRaises` would roll back what the worker had committed
+        with (
+            patch.object(self.env.registry["invoice.run.document"], "_remove", die),
+            suppress(KeyboardInterrupt),
+        ):
+            self.run._process_queue()
+        self.assertEqual(len(self.run.document_ids), len(self.before) - 2)
+        self.assertEqual(self.run.job, "renew")
+        self.run._process_queue()
+        self.assertEqual(self._get_content(), self.before)
+
+    def test_stopped_and_begun_again(self):
+        """A run that was stopped halfway takes nothing old for new."""
+        self.run.action_generate_amounts()
+        self.run.sudo().document_ids[:2]._remove()
+        self.run._stop_work()
+        self.assertEqual((self.run.state, self.run.job), ("submitted", "none"))
+        self.run.action_generate_amounts()
+        self.run._process_queue()
+        self.assertEqual(self._get_content(), self.before)
