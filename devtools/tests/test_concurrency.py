@@ -241,6 +241,90 @@ for contracts in (of_contract, of_customer):
         create(other, contracts, 'B')
         other.commit()
 """
+# Somebody changes a price while a run creates amounts by it: whoever comes second looks again, so
+# that the amounts have the new price, or are marked as changed.
+EDITED = """
+import json
+from odoo import SUPERUSER_ID, Command, api
+from odoo.addons.invoice_run.models.base.errors import RETRY_ERRORS
+template = env['billing.contract'].search([], order='id', limit=1)
+product = template.line_ids.product_id
+scenario = env['billing.scenario'].search([('source', '=', 'contract')], limit=1)
+def see(cr, record):
+    return record.with_env(api.Environment(cr, SUPERUSER_ID, {}))
+def make(is_late):
+    # usage by a tariff, rent by a price; late: January is invoiced, and more was reported
+    tariff = env['billing.tariff'].create({
+        'name': 'Bands', 'company_id': template.company_id.id,
+        'tier_ids': [Command.create({'price_unit': 1.0})]})
+    contract = template.copy({
+        'partner_id': env['res.partner'].create({'name': 'Customer'}).id,
+        'date_start': '2024-01-01', 'billing_timing': 'arrears', 'line_ids': [
+            Command.create({'product_id': product.id, 'price_unit': 100.0}),
+            Command.create({'product_id': product.id, 'is_metered': True, 'meter_code': 'A',
+                            'price_interval': 'period', 'tariff_id': tariff.id})]})
+    contract.action_activate()
+    def use():
+        env['billing.usage'].create({
+            'date': '2024-01-05', 'contract_id': contract.id, 'meter_code': 'A',
+            'partner_id': contract.partner_id.id, 'product_id': product.id, 'quantity': 5})
+    def new_run():
+        return env['invoice.run'].create({
+            'scenario_id': scenario.id, 'invoice_date': '2024-01-31',
+            'partner_ids': [Command.set(contract.partner_id.ids)]})
+    use()
+    if is_late:
+        run = new_run()
+        run._generate_amounts(contract.partner_id)
+        use()
+    run = new_run()
+    env.cr.commit()
+    return contract, run
+def generate(cr, contract, run):
+    see(cr, run)._generate_amounts(see(cr, contract.partner_id))
+    see(cr, run).env.flush_all()
+def edit_tariff(lines):
+    lines.tariff_id.tier_ids.price_unit = 2.0
+def edit_included(lines):
+    lines.tariff_id.included_quantity = 3.0
+def edit_price(lines):
+    lines[0].price_unit = 200.0
+def edit_planned(lines):
+    lines[0].price_ids = [Command.create({'date_from': '2024-01-16', 'price_unit': 200.0})]
+def edit_contract(lines):
+    lines.contract_id.proration = 'thirty'
+def edit_minimum(lines):
+    lines[1].minimum_amount = 50.0
+def attempt(cr, act, *args):
+    try:
+        act(cr, *args)
+        cr.commit()
+    except RETRY_ERRORS:
+        cr.rollback()
+        return True
+    return False
+def edit(cr, change, contract):
+    change(see(cr, contract).line_ids)
+    see(cr, contract).env.flush_all()
+missed = []
+for name, is_late in (('tariff', False), ('tariff', True), ('included', False), ('price', False),
+                      ('planned', False), ('contract', False), ('minimum', True)):
+    change = globals()['edit_' + name]
+    for is_edit_first in (True, False):
+        contract, run = make(is_late)
+        with env.registry.cursor() as worker, env.registry.cursor() as editor:
+            (worker if is_edit_first else editor).execute('SELECT 1')
+            steps = [
+                lambda: attempt(editor, edit, change, contract),
+                lambda: attempt(worker, generate, contract, run),
+            ]
+            for step in steps if is_edit_first else reversed(steps):
+                refused = step()
+        if not refused:
+            missed.append([name, is_late, is_edit_first])
+        env.invalidate_all()
+print(json.dumps(missed))
+"""
 # Two customers are merged whose contracts share bands from then on, while a run creates amounts:
 # whoever comes second has to look again, on whichever side.
 MERGED = (
@@ -422,6 +506,11 @@ def test_who_waits_for_workers_gets_a_turn(space, database):
 
 def test_who_shares_bands_sees_what_others_created(space, database):
     space.script(database, SHARED, problem="It was not told to look again")
+
+
+def test_who_changes_a_price_sees_what_was_created_by_it(space, database):
+    [missed] = ask(space, database, EDITED)
+    assert not missed, "neither was told to look again"
 
 
 def test_who_merges_customers_sees_what_was_created(space, database):

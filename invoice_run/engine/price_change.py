@@ -8,7 +8,7 @@ applies it.
 from __future__ import annotations
 
 from collections.abc import Container, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
@@ -23,6 +23,10 @@ BILLED = "billed"  # all of its days are invoiced or claimed: nothing would be l
 EMPTY = "empty"  # nothing would be left of it, and nothing was invoiced
 TARIFF = "tariff"  # its price is that of a tariff
 NO_TARIFF = "no_tariff"  # it has a price of its own
+SAME_TARIFF = "same_tariff"  # it has that tariff already
+FIXED = "fixed"  # it is not by usage: it has no minimum, maximum or commitment
+NO_BOUND = "no_bound"  # another line of its contract has the minimum, maximum or commitment
+SHARED = "shared"  # it shares bands: it has no minimum or maximum of its own
 METERED = "metered"  # its quantity is what is used
 BOUNDS = "bounds"  # it has no price, but the minimum or maximum of the contract
 
@@ -31,14 +35,18 @@ BOUNDS = "bounds"  # it has no price, but the minimum or maximum of the contract
 class Terms:
     """What is to be changed on whatever lines are chosen.
 
-    :param kind: ``percentage``, ``price``, ``quantity``, ``product``, ``tariff`` or ``end``
+    :param kind: ``percentage``, ``price``, ``quantity``, ``discount``, ``product``, ``tariff``,
+        ``bound`` or ``end``
     :param date: first day of the change, inclusive
     :param percentage: by which prices are raised; negative: lowered
     :param step: what raised prices are rounded to, see :func:`periods.raise_price`
     :param price_unit: the new price
     :param quantity: the new quantity
+    :param discount: the new discount, in percent
     :param product_id: the new product
     :param tariff_id: the new tariff
+    :param bounds: the new minimum, maximum or commitment, as values of the price line
+    :param is_alone: one line alone was chosen: it gets them, whatever others of its contract have
     :param older_than: only lines whose price counts since before this day; None: all
     """
 
@@ -48,8 +56,11 @@ class Terms:
     step: float = 0.0
     price_unit: float = 0.0
     quantity: float = 0.0
+    discount: float = 0.0
     product_id: int | None = None
     tariff_id: int | None = None
+    bounds: dict | None = None
+    is_alone: bool = False
     older_than: date | None = None
 
 
@@ -83,6 +94,7 @@ class PriceChange:
     :param old: the price until then
     :param new: the price from then on
     :param vals: values in which the new line differs; None: the line ends
+    :param old_vals: what the old line had instead of ``vals``, where these are how it is rated
     :param reason: why it is left out, one of the constants above; empty: it is changed
     :param in_place: whether the line itself is overwritten: nothing of it is invoiced, and none of
         its days is before the change
@@ -98,6 +110,7 @@ class PriceChange:
     old: Price
     new: Price
     vals: dict | None = None
+    old_vals: dict = field(default_factory=dict)
     reason: str = ""
     in_place: bool = False
     is_billed: bool = False

@@ -1,9 +1,12 @@
 """Prices by which usage was invoiced are not overwritten, whatever way somebody takes."""
 
+from datetime import date
+
 from odoo.exceptions import UserError
 from odoo.fields import Command
 from odoo.tests import Form, tagged
 
+from .test_contract_bounds import BoundsCommon
 from .test_metering import MeteringCommon
 
 
@@ -166,3 +169,146 @@ class TestRatesKept(MeteringCommon):
         with self.assertRaisesRegex(UserError, "Choose the new tariff"):
             wizard.tariff_id = False
             wizard.action_apply()
+
+
+@tagged("post_install", "-at_install")
+class TestBoundsKept(BoundsCommon):
+    """What usage was bounded by when it was invoiced bounds it when more is reported."""
+
+    def _assert_kept(self, line, vals):
+        """Refused by a form's save, RPC, a command of the contract and a file."""
+        line = line.with_user(self.user)
+        before, commands = line.read(list(vals)), [Command.update(line.id, vals)]
+        for change in (
+            lambda: line.write(vals),
+            lambda: line.contract_id.write({"line_ids": commands}),
+            lambda: line.sudo().contract_id.partner_id.write(
+                {
+                    "billing_contract_ids": [
+                        Command.update(line.contract_id.id, {"line_ids": commands})
+                    ]
+                }
+            ),
+        ):
+            with self.assertRaisesRegex(UserError, "Change from Date…"), self.env.cr.savepoint():
+                change()
+            self.env.invalidate_all()
+        names = list(vals)
+        result = line.load([".id", *names], [[str(line.id), *map(str, vals.values())]])
+        self.assertIn("Change from Date…", result["messages"][0]["message"])
+        self.assertEqual(line.read(list(vals)), before)
+
+    def test_minimum_and_maximum_of_a_contract(self):
+        """100.00 at least: 65.00 and 35.00. With 200.00, 10 km more would cost 100.00."""
+        contract = self._make_bounded()
+        self._drive(contract, d0105=25)
+        self._run_all("2024-01-31")
+        holder = self._get_holder(contract)
+        self._assert_kept(holder, {"minimum_amount": 200.0})
+        self._assert_kept(holder, {"maximum_amount": 300.0})
+        with Form(contract.line_ids[0].with_user(self.user)) as form:
+            form.price_unit = 31.0
+        self._drive(contract, d0120=10)
+        self.assertEqual(self._get_bounds(self._make_amounts(self._make_run("2024-01-31"))), [-20])
+
+    def test_where_the_minimum_was_not_missed(self):
+        """100 km are 185.00 with the rent 215.00: the amount was zero, and it counts."""
+        contract = self._make_bounded()
+        self._drive(contract, d0105=100)
+        self._run_all("2024-01-31")
+        self._assert_kept(self._get_holder(contract), {"minimum_amount": 300.0})
+
+    def test_minimum_of_a_period_without_usage(self):
+        contract = self._make_metered()
+        self._run_all("2024-01-31")
+        self._assert_kept(contract.line_ids, {"minimum_amount": 50.0})
+
+    def test_commitment_of_a_whole_term(self):
+        """A quarter was invoiced: 300.00 committed, 35.00 used."""
+        contract = self._make_metered(
+            {"commitment_amount": 300.0, "commitment_interval": "quarter"}
+        )
+        line = contract.line_ids
+        self._drive(contract, d0105=25)
+        self._run_all("2024-01-31")
+        # nothing was charged by it yet
+        line.with_user(self.user).commitment_amount = 200.0
+        line.commitment_amount = 300.0
+        self._run_all("2024-03-31")
+        self.assertEqual(sum(line.run_line_ids.mapped("amount")), 300.0)
+        self._assert_kept(line, {"commitment_amount": 400.0})
+        self._assert_kept(line, {"commitment_interval": "year"})
+        # nothing of another field is refused
+        line.with_user(self.user).write({"name": "Kilometres", "commitment_amount": 300.0})
+        self._reverse(line.run_line_ids.filtered("is_true_up").document_id.move_id)
+        line.with_user(self.user).commitment_amount = 400.0
+
+    def test_commitment_that_begins_after_a_term(self):
+        """Usage of a quarter without a commitment is not trued up to one."""
+        contract = self._make_metered()
+        line = contract.line_ids
+        self._drive(contract, d0105=25)
+        self._run_all("2024-03-31")
+        quarter = {"commitment_amount": 300.0, "commitment_interval": "quarter"}
+        self._assert_kept(line, quarter)
+        # a year is not over
+        line.with_user(self.user).commitment_amount = 300.0
+
+    def test_before_the_last_period_is_invoiced(self):
+        """The amounts of a run that waits follow."""
+        contract = self._make_metered(
+            {"commitment_amount": 300.0, "commitment_interval": "quarter"}
+        )
+        self._run_all("2024-02-29")
+        run = self._make_amounts(self._make_run("2024-03-31"))
+        contract.line_ids.with_user(self.user).commitment_amount = 400.0
+        self._renew(run)
+        self.assertEqual(sum(run.line_ids.mapped("amount")), 400.0)
+
+    def _make_change(self, contract, date, **vals):
+        return (
+            self.env["billing.contract.change"]
+            .with_user(self.user)
+            .with_context(active_model="billing.contract", active_ids=contract.ids)
+            .create({"date": date, **vals})
+        )
+
+    def test_another_minimum_from_a_day_on(self):
+        """As the message says: January as it was invoiced, 200.00 at least from February on."""
+        contract = self._make_bounded()
+        self._drive(contract, d0105=25)
+        self._run_all("2024-01-31")
+        wizard = self._make_change(
+            contract, "2024-02-01", change="bound", bound="minimum_amount", bound_amount=200.0
+        )
+        self.assertEqual(wizard.line_ids.mapped("reason"), ["no_bound", "no_bound", ""])
+        wizard.action_apply()
+        self._drive(contract, d0120=10, d0205=25)
+        run = self._make_amounts(self._make_run("2024-02-29"))
+        self.assertEqual(self._get_bounds(run), [-20.0, 135.0])
+        self.assertIn("at least", contract.message_ids[0].body)
+
+    def test_another_discount_and_tariff_are_told_as_they_are(self):
+        contract = self._make_metered()
+        self._drive(contract, d0105=25)
+        self._run_all("2024-01-31")
+        other = self._make_tariff(((0, 2.0),))
+        line = contract.line_ids
+        service = self.env["billing.price.change"]
+        changes = service._get_changes(date(2024, 2, 1), {line: {"tariff_id": other.id}})
+        old, new = line._get_side_texts(changes[0])
+        self.assertIn("up to", old)
+        self.assertIn("2.00", new)
+        same = service._get_changes(date(2024, 2, 1), {line: {"tariff_id": line.tariff_id.id}})
+        self.assertEqual(same[0].reason, "same_tariff")
+        self._make_change(contract, "2024-02-01", change="discount", discount=10.0).action_apply()
+        self.assertIn("less 10 %", contract.message_ids[0].body)
+        self.assertEqual(contract.line_ids.mapped("discount"), [0.0, 10.0])
+        # in place: it says what was, after it is written
+        changes = service._get_changes(
+            date(2024, 2, 1), {contract.line_ids[1]: {"minimum_amount": 50.0}}
+        )
+        service._apply(changes)
+        old, new = contract.line_ids[1]._get_side_texts(changes[0])
+        self.assertEqual(old, "no minimum or maximum")
+        self.assertIn("50.00", new)

@@ -361,6 +361,23 @@ class TestCustomerBands(CustomerCommon):
         self.assertTrue(self._get_accrued("2024-01-31"))
         return self.env.cr.sql_log_count - before
 
+    def test_no_query_per_customer_of_a_cutoff(self):
+        """Two months of shared bands: what many customers share is found as what two do."""
+        self._make_customers(2)
+        self._count_cutoff_queries()  # what Odoo remembers from now on
+        few = self._count_cutoff_queries()
+        self._make_customers(6)
+        self.assertLessEqual(self._count_cutoff_queries(), few)
+
+    def _make_customers(self, number):
+        """Make customers with two contracts each, used in two months of which none is invoiced."""
+        for _number in range(number):
+            partner = self._make_partner("Driver").id
+            for index in range(2):
+                line = {"tariff_id": self.shared.id, "meter_code": f"{partner}-{index}"}
+                contract = self._make_metered(line, partner_id=partner, date_start="2023-12-01")
+                self._use(contract, line["meter_code"], "01-05", 10)
+
     def test_accrued_in_a_period_that_is_not_over(self):
         """20 and 30 until the 10th; what comes later does not count."""
         one, other = self._make_used()

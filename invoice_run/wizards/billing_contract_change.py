@@ -16,8 +16,13 @@ TERMS = (
     "price_step",
     "price_unit",
     "quantity",
+    "discount",
     "product_id",
     "tariff_id",
+    "bound",
+    "bound_amount",
+    "commitment_interval",
+    "line_ids",
     "older_than",
 )
 
@@ -46,8 +51,10 @@ class BillingContractChange(models.TransientModel):
             ("percentage", "Raise prices by a percentage"),
             ("price", "Set a new price"),
             ("quantity", "Set a new quantity"),
+            ("discount", "Set a new discount"),
             ("product", "Set another product"),
             ("tariff", "Set another tariff"),
+            ("bound", "Set a minimum, maximum or commitment"),
             ("end", "End the lines"),
         ],
         required=True,
@@ -62,8 +69,28 @@ class BillingContractChange(models.TransientModel):
     )
     price_unit = fields.Float("New Price", min_display_digits="Product Price")
     quantity = fields.Float("New Quantity", digits="Product Unit")
+    discount = fields.Float("New Discount %", digits="Discount")
     product_id = fields.Many2one("product.product", "New Product")
     tariff_id = fields.Many2one("billing.tariff", "New Tariff")
+    bound = fields.Selection(
+        [
+            ("minimum_amount", "Minimum"),
+            ("maximum_amount", "Maximum"),
+            ("commitment_amount", "Commitment"),
+        ],
+        "Which",
+        required=True,
+        default="minimum_amount",
+        help="Minimum and maximum are for a billing period. A term of a commitment that is cut by "
+        "the change counts in proportion on both sides.",
+    )
+    bound_amount = fields.Monetary("New Amount", help="0: none.")
+    commitment_interval = fields.Selection(
+        [("quarter", "Quarter"), ("half_year", "Half-year"), ("year", "Year")],
+        "Committed Per",
+        required=True,
+        default="year",
+    )
     older_than = fields.Date(
         "Only Prices Since Before",
         help="Leaves out lines whose price, discount or product changed on this day or later. "
@@ -161,10 +188,20 @@ class BillingContractChange(models.TransientModel):
             step=max(self.price_step, 0),
             price_unit=self.price_unit,
             quantity=self.quantity,
+            discount=self.discount,
             product_id=self.product_id.id,
             tariff_id=self.tariff_id.id,
+            bounds=self._prepare_bounds() if self.change == "bound" else None,
+            is_alone=len(self.line_ids) == 1,
             older_than=self.older_than or None,
         )
+
+    def _prepare_bounds(self):
+        """Return the new minimum, maximum or commitment as values of a price line."""
+        vals = {self.bound or "minimum_amount": self.bound_amount}
+        if self.bound == "commitment_amount":
+            vals["commitment_interval"] = self.commitment_interval
+        return vals
 
     def _get_changes(self, lines):
         """Return what becomes of each of these price lines; nothing while there is no date."""
@@ -207,6 +244,10 @@ class BillingContractChange(models.TransientModel):
             raise UserError(self.env._("Choose the new product."))
         if self.change == "tariff" and not self.tariff_id:
             raise UserError(self.env._("Choose the new tariff."))
+        if not 0 <= self.discount <= 100:
+            raise UserError(self.env._("The discount must be between 0 and 100 %."))
+        if self.bound_amount < 0:
+            raise UserError(self.env._("The new amount cannot be negative."))
         if self.price_step < 0:
             raise UserError(self.env._("Prices cannot be rounded to a negative step."))
         if self.change == "percentage" and self.percentage <= -100:
@@ -335,6 +376,9 @@ class BillingContractChangeLine(models.TransientModel):
     partner_id = fields.Many2one(related="contract_id.partner_id", related_sudo=False)
     name = fields.Text(related="contract_line_id.name", related_sudo=False)
     currency_id = fields.Many2one(related="contract_line_id.currency_id", related_sudo=False)
+    tariff_id = fields.Many2one(
+        related="contract_line_id.tariff_id", string="Old Tariff", related_sudo=False
+    )
     price_unit = fields.Float(
         "Old Price", compute="_compute_new", min_display_digits="Product Price"
     )

@@ -49,6 +49,10 @@ class BillingCutoffRows(models.AbstractModel):
         # sudo: what others invoiced counts, whoever may read their runs
         amounts = self.env["invoice.run.line"].sudo()
         held = amounts.search([("pool_key", "in", list(pools))]).with_env(self.env)
+        price_lines = self.env["billing.contract.line"]
+        price_lines._read_sharing_ahead(
+            price_lines.union(*(line for line, _period in pools.values()))
+        )
         sharing = {key: line._get_sharing_lines(period) for key, (line, period) in pools.items()}
         lines = held.contract_line_id.union(*sharing.values())
         others = lines.filtered(lambda line: line.id not in billed)

@@ -108,6 +108,8 @@ class InvoiceRunLine(models.Model):
         pools = self.filtered(lambda line: line.tariff_id.tier_scope in SHARED)
         shared = pools.filtered(lambda line: (line.pool_key or "").startswith(f"{BY_CUSTOMER}/"))
         customers = shared._get_pool_customers()
+        # they change no day of their price line, which whoever changes a price writes as well
+        self._take_turns(self.filtered("late_number").contract_line_id)
         self._take_turns(contracts | pools.contract_id | shared._get_orphaned(customers))
         self._take_turns(customers)
 

@@ -73,11 +73,25 @@ class BillingContractLine(models.Model):
 
         :param terms: billing terms of the contract
         """
-        grid = terms.unit_grid(self.commitment_interval)
+        ends = {periods.Span(span.date_to, span.date_to) for span in spans}
+        found = {
+            term
+            for end in ends
+            for term in self._get_terms_in(terms, end, self.commitment_interval)
+        }
+        return sorted(found)
+
+    def _get_terms_in(self, terms, span, interval):
+        """Yield the terms of ``interval`` with days in ``span``, cut to the days of the line.
+
+        :param terms: billing terms of the contract
+        """
+        grid = terms.unit_grid(interval)
         first, last = self._get_first_day(), self._get_last_day()
-        indexes = sorted({grid.index(span.date_to) for span in spans})
-        found = (grid.period(index).clip(first, last) for index in indexes)
-        return [term for term in found if term]
+        for index in range(grid.index(span.date_from), grid.index(span.date_to) + 1):
+            term = grid.period(index).clip(first, last)
+            if term:
+                yield term
 
     def _get_true_up(self, terms, term, amounts, fiscal_position, others=()):
         """Yield the amount by which ``term`` falls short of its commitment, unless it is zero.

@@ -182,9 +182,27 @@ class BillingContractLine(models.Model):
         key = self._get_new_pool_key(period)
         return remember(self.env, ("sharing", key), lambda: self._find_sharing_lines(key, period))
 
+    @api.model
+    def _read_sharing_ahead(self, lines):
+        """Find the contracts that share bands with those of ``lines``, of all customers together.
+
+        :param lines: price lines that share bands
+        """
+        contracts = lines.filtered(lambda line: line._shares_with_customer()).contract_id
+        if not contracts:
+            return
+        found = contracts._find_billed_contracts()
+        (found | contracts).fetch(["line_ids"])
+        by_customer = found.grouped(lambda contract: contract._get_customer_key())
+        for key in {contract._get_customer_key() for contract in contracts}:
+            own = by_customer.get(key, contracts.browse())
+            remember(self.env, key, lambda own=own: own)
+
     def _find_sharing_lines(self, key, period):
-        contracts = self.contract_id._find_customer_contracts(
-            Domain("state", "in", CONTRACT_BILLED)
+        contracts = remember(
+            self.env,
+            self.contract_id._get_customer_key(),
+            self.contract_id._find_billed_contracts,
         )
         lines = (contracts | self.contract_id)._get_pool_lines(self.tariff_id)
         return lines.filtered(lambda line: line._enters_pool(key, period))
@@ -307,11 +325,21 @@ class BillingContract(models.Model):
         claims = contracts.line_ids._get_taken_spans()
         return contracts._collect_customer_pools(run, claims)
 
+    def _get_customer_key(self):
+        """Return by what the contracts of a customer that are invoiced are remembered."""
+        return "customer contracts", self.company_id.id, self.commercial_partner_id.id
+
+    def _find_billed_contracts(self):
+        return self._find_customer_contracts(Domain("state", "in", CONTRACT_BILLED))
+
     def _find_customer_contracts(self, domain):
-        """Return the contracts of this customer that share bands, in order."""
+        """Return the contracts of these customers that share bands, in order.
+
+        In each company of these contracts.
+        """
         shared = Domain("is_metered", "=", True) & Domain("tariff_id.tier_scope", "=", BY_CUSTOMER)
-        domain &= Domain("company_id", "=", self.company_id.id)
-        domain &= Domain("commercial_partner_id", "=", self.commercial_partner_id.id)
+        domain &= Domain("company_id", "in", self.company_id.ids)
+        domain &= Domain("commercial_partner_id", "in", self.commercial_partner_id.ids)
         return self.search(domain & Domain("line_ids", "any", shared), order="name, id")
 
     def _collect_customer_pools(self, run, claims):

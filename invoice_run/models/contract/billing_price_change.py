@@ -7,7 +7,22 @@ from odoo.tools import format_date
 
 from ...engine import periods, price_change
 from ...memory import remembering
-from .billing_price_trace import CHANGED_BY_DATE
+from .billing_contract_rates import BOUND_FIELDS, COMMITMENT_FIELDS
+from .billing_price_trace import BOUNDS, CHANGED_BY_DATE
+
+#: Fields of a price line by which it is rated, besides price, quantity and discount.
+RATED_BY = {"tariff_id", *BOUND_FIELDS, *COMMITMENT_FIELDS}
+
+
+class BillingContractLine(models.Model):
+    """A price line as it is rated on one side of a change."""
+
+    _inherit = "billing.contract.line"
+
+    def _with_rates(self, vals):
+        """Return this line as it is rated with ``vals``, where they say so; nothing is written."""
+        rates = {name: vals[name] for name in RATED_BY if name in vals}
+        return self.new(rates, origin=self) if rates else self
 
 
 class BillingPriceChange(models.AbstractModel):
@@ -103,6 +118,7 @@ class BillingPriceChange(models.AbstractModel):
             old=self._get_old_price(line, max(first, date)),
             new=self._get_new_price(line, max(first, date), vals if is_changed else None),
             vals=vals,
+            old_vals=self._get_old_vals(line, max(first, date), vals),
             reason=reason,
             in_place=is_changed and date <= first,
             is_billed=is_changed and any(span.date_to >= date for span in taken),
@@ -126,22 +142,59 @@ class BillingPriceChange(models.AbstractModel):
         raised_from = line.raised_from if terms.kind == "percentage" else None
         if raised_from and raised_from >= terms.date:
             return price_change.RAISED
+        if terms.bounds and not terms.is_alone and self._is_bounded_by_another(line, terms):
+            return price_change.NO_BOUND
         since = line._get_price_since(terms.date)
         if terms.older_than and since and since >= terms.older_than:
             return price_change.RECENT
         return None
+
+    def _is_bounded_by_another(self, line, terms):
+        """Whether another line of the contract has the bound that ``terms`` set, and this has not.
+
+        The minimum of a contract does not become one of each of its lines by usage.
+        """
+        (name,) = BOUNDS.intersection(terms.bounds)
+        in_force = line.contract_id.line_ids.filtered(
+            lambda other: not other.date_end or other.date_end >= terms.date
+        )
+        return not line[name] and any(in_force.mapped(name))
 
     def _get_rating_reason(self, line, vals):
         """Return why new values have no effect: a tariff gives the price, or usage the quantity."""
         if not vals or "product_id" in vals:
             return None
         if "tariff_id" in vals:
-            return None if line.tariff_id else price_change.NO_TARIFF
+            return self._get_tariff_reason(line, vals["tariff_id"])
+        if RATED_BY & vals.keys():
+            return self._get_bounds_reason(line, vals)
         if line._bounds_contract():
-            return price_change.BOUNDS if {"quantity", "price_unit"} & vals.keys() else None
+            is_priced = {"quantity", "price_unit", "discount"} & vals.keys()
+            return price_change.BOUNDS if is_priced else None
         if line.is_metered and "quantity" in vals:
             return price_change.METERED
         return price_change.TARIFF if line.tariff_id and "price_unit" in vals else None
+
+    def _get_tariff_reason(self, line, tariff_id):
+        if not line.tariff_id:
+            return price_change.NO_TARIFF
+        return price_change.SAME_TARIFF if line.tariff_id.id == tariff_id else None
+
+    def _get_bounds_reason(self, line, vals):
+        if not line.is_metered:
+            return price_change.FIXED
+        is_shared = line._shares_bands() and BOUND_FIELDS & vals.keys()
+        return price_change.SHARED if is_shared else None
+
+    def _get_old_vals(self, line, day, vals):
+        """Return by what ``line`` is rated where ``vals`` say something else."""
+        names = RATED_BY.intersection(vals or ())
+        old = {name: line[name] for name in names}
+        if "tariff_id" in old:
+            old["tariff_id"] = line.tariff_id.id
+        if "discount" in (vals or ()):
+            old["discount"] = line._get_price_on(day).discount
+        return old
 
     def _get_old_price(self, line, day):
         # a planned price may be valid by then
@@ -152,8 +205,7 @@ class BillingPriceChange(models.AbstractModel):
     def _get_new_price(self, line, day, vals):
         if not vals:
             return price_change.NOTHING
-        if "tariff_id" in vals:
-            line = line.new({"tariff_id": vals["tariff_id"]}, origin=line)
+        line = line._with_rates(vals)
         vals = {**line._prepare_price_vals(day), **vals}
         month, year = line._get_recurring_price(vals)
         return price_change.Price(vals["quantity"], vals["price_unit"], month, year)
@@ -168,8 +220,10 @@ class BillingPriceChange(models.AbstractModel):
             "percentage": self._prepare_raised_vals,
             "price": lambda line, terms: {"price_unit": terms.price_unit, "raised_from": False},
             "quantity": lambda line, terms: {"quantity": terms.quantity},
+            "discount": lambda line, terms: {"discount": terms.discount},
             "product": self._prepare_product_vals,
             "tariff": lambda line, terms: {"tariff_id": terms.tariff_id},
+            "bound": lambda line, terms: dict(terms.bounds or {}),
             "end": lambda line, terms: None,
         }
         return makers[terms.kind](line, terms)
@@ -293,6 +347,17 @@ class BillingPriceChange(models.AbstractModel):
                 tariff=line.tariff_id.name,
             ),
             price_change.NO_TARIFF: lambda: self.env._("It has a price of its own, no tariff."),
+            price_change.SAME_TARIFF: lambda: self.env._("It already has this tariff."),
+            price_change.NO_BOUND: lambda: self.env._(
+                "Another price line of the contract has it. To give this one its own, remove the "
+                "other lines here."
+            ),
+            price_change.FIXED: lambda: self.env._("It is not by usage."),
+            price_change.SHARED: lambda: self.env._(
+                "It shares the bands of tariff %(tariff)s and has no minimum or maximum of its "
+                "own.",
+                tariff=line.tariff_id.name,
+            ),
         }
         return texts[change.reason]() if change.reason else ""
 

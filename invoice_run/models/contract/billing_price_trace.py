@@ -12,7 +12,18 @@ CHANGED_BY_DATE = object()
 #: Fields that decide the price.
 PRICE_FIELDS = ("product_id", "price_unit", "price_interval", "discount")
 #: Fields whose change leaves a trace on a contract that is invoiced.
-TRACED_FIELDS = (*PRICE_FIELDS, "quantity")
+TRACED_FIELDS = (
+    *PRICE_FIELDS,
+    "quantity",
+    "tariff_id",
+    "aggregation",
+    "minimum_amount",
+    "maximum_amount",
+    "commitment_amount",
+    "commitment_interval",
+)
+#: Fields of what is charged at least or at most.
+BOUNDS = {"minimum_amount", "maximum_amount", "commitment_amount"}
 #: A price may have more decimals than the currency: as many are shown.
 MAX_DIGITS = 6
 
@@ -79,9 +90,8 @@ class BillingContractLine(models.Model):
             return None
         if all(self[name] == line[name] for name in TRACED_FIELDS):
             return None
-        if line._get_kept_rates(TRACED_FIELDS).get(line, self._get_rates()) != self._get_rates():
-            title = self.env._("Usage has been invoiced at this price")
-            return {"warning": {"title": title, "message": line._get_rates_message()}}
+        if line.is_metered:
+            return self._get_rates_warning()
         message = self.env._(
             "“%(line)s” is invoiced until %(date)s: these days stay as they were invoiced, the new "
             "values count from the next day on. To change it from a day of your choice, use "
@@ -91,6 +101,13 @@ class BillingContractLine(models.Model):
         )
         title = self.env._("Invoiced days stay as they are")
         return {"warning": {"title": title, "message": message, "type": "notification"}}
+
+    def _get_rates_warning(self):
+        """Return the warning that what usage was invoiced by is not overwritten, if it was."""
+        changed = self._get_changed_rates(self._origin._get_rates())
+        message = self._get_rates_message({self: changed})
+        title = self.env._("Usage has been invoiced at this price")
+        return {"warning": {"title": title, "message": message}} if message else None
 
     def write(self, vals):
         # EXTENDS 'analytic': a price that is overwritten leaves a trace on its contract
@@ -155,11 +172,36 @@ class BillingContractLine(models.Model):
             return self._get_price_text(value)
         return formatLang(self.env, value, digits=get_digits(value, 2))
 
+    def _get_side_texts(self, change):
+        """Return both sides of a change of this line in words, the new one empty where it ends.
+
+        :param change: a :class:`price_change.PriceChange`
+        """
+        old = self._get_rated_text(change.old_vals, change.old)
+        return old, self._get_rated_text(change.vals, change.new) if change.vals else ""
+
+    def _get_rated_text(self, vals, price):
+        """Return one side of a change in words.
+
+        :param vals: values by which the line is rated on that side, where they are changed
+        :param price: the :class:`price_change.Price` of that side
+        """
+        line = self._with_rates(vals)
+        if BOUNDS.intersection(vals):
+            return ", ".join(line._get_bound_texts()) or self.env._("no minimum or maximum")
+        text = line._get_side_text(price)
+        if not vals.get("discount"):
+            return text
+        percent = formatLang(self.env, vals["discount"], digits=get_digits(vals["discount"], 0))
+        return self.env._("%(price)s less %(discount)s %%", price=text, discount=percent)
+
     def _get_side_text(self, price):
-        """Return one side of a change in words: 2 × 100.00 € / Month.
+        """Return one side of a change in words: 2 × 100.00 € / Month, or the bands of its tariff.
 
         :param price: a :class:`price_change.Price` of this line
         """
+        if self.tariff_id:
+            return ", ".join(self._get_band_texts())
         text = self._get_price_text(price.price_unit)
         if price.quantity != 1:
             pieces = formatLang(self.env, price.quantity, digits=get_digits(price.quantity, 0))
@@ -189,18 +231,11 @@ class BillingContract(models.Model):
 
     def _get_change_row(self, change):
         line = self.line_ids.browse(change.line_id)
-        values = {
-            "line": line.name,
-            "date": format_date(self.env, change.date_from),
-            "old": line._get_side_text(change.old),
-        }
+        old, new = line._get_side_texts(change)
+        values = {"line": line.name, "date": format_date(self.env, change.date_from), "old": old}
         if not change.vals:
             return self.env._("“%(line)s” (%(old)s) ends before %(date)s.", **values)
-        return self.env._(
-            "“%(line)s” from %(date)s: %(old)s → %(new)s.",
-            new=line._get_side_text(change.new),
-            **values,
-        )
+        return self.env._("“%(line)s” from %(date)s: %(old)s → %(new)s.", new=new, **values)
 
 
 def get_digits(value, least):

@@ -40,11 +40,12 @@ class BillingContract(models.Model):
         # with the records' language: the line was read in another one
         line = self.env["billing.contract.line"].browse(change.line_id)
         found = self.env["billing.price.update.line"].browse(updates.get(change.line_id))
+        old, new = line._get_side_texts(change)
         return {
             "name": (change.vals or {}).get("name") or line.name,
             "date": format_date(self.env, change.date_from),
-            "old": line._get_side_text(change.old),
-            "new": line._get_side_text(change.new) if change.vals else "",
+            "old": old,
+            "new": new,
             "change": change,
             "calculation": found._get_calculation() if found else [],
         }

@@ -120,6 +120,8 @@ class BillingTariff(models.Model):
         later = self._with_tiers().with_context(invoice_run_rates=ComparedLater(self._ids))
         before = self._get_ratings() if RATED_FIELDS.intersection(vals) else {}
         result = super(BillingTariff, later).write(vals)
+        if {*RATED_FIELDS, "tier_scope"}.intersection(vals):
+            self._serialize_rating()
         self._check_ratings_kept(before)
         return result
 
@@ -211,6 +213,7 @@ class BillingTariff(models.Model):
 
     def _note_tiers_changed(self):
         """Note who changed a band, and mark what was calculated by it."""
+        self._without_compared()._serialize_rating()
         self.env["billing.change"]._note(self)
         self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
         if self.env.context.get("invoice_run_tiers") is not CHECKED_LATER:
