@@ -861,6 +861,49 @@ class TestCommitments(MeteringCommon):
         run = self._make_amounts(self._make_run("2024-03-31"))
         self.assertEqual(sorted(run.line_ids.mapped("amount")), [0.0, 0.0, 0.0, 300.0])
 
+    def test_end_after_the_last_day_was_invoiced(self):
+        """What is missing does not depend on when the end was known."""
+        for end in ("contract", "line"):
+            with self.subTest(end=end):
+                contract = self._make_committed(name=end)
+                self._drive(contract, d0105=100)
+                self._run_all("2024-03-31")
+                ended = contract if end == "contract" else contract.line_ids
+                ended.date_end = "2024-03-31"
+                # not before its last day
+                self.assertFalse(self._run_all("2024-03-15").document_ids)
+                run = self._run_all("2024-04-30")
+                missing = run.line_ids.filtered(lambda one: one.contract_id == contract)
+                self.assertEqual(missing.mapped("amount"), [200.0])
+                self.assertTrue(missing.is_true_up)
+                self.assertFalse(self._run_all("2024-04-30").document_ids, "once")
+                self.assertEqual(missing.document_id.move_id.amount_untaxed, 200.0)
+                # reversed, it is due again
+                self._reverse(missing.document_id.move_id)
+                again = self._run_all("2024-05-31").line_ids
+                self.assertEqual(again.mapped("amount"), [200.0])
+
+    def test_another_tariff_from_the_next_day_on(self):
+        """A line that another one follows owes its part of the commitment."""
+        contract = self._make_committed()
+        self._drive(contract, d0105=100)
+        self._run_all("2024-03-31")
+        contract.line_ids._change_from(self._date("2024-04-01"), {"price_unit": 2.0})
+        old, new = contract.line_ids.sorted(lambda line: line.date_start or line.date_end)
+        run = self._run_all("2024-04-30")
+        self.assertEqual(run.line_ids.filtered("is_true_up").contract_line_id, old)
+        self.assertEqual(sum(run.line_ids.mapped("amount")), 200.0)
+        self._run_all("2024-12-31")
+        self.assertEqual(sum(new.run_line_ids.mapped("amount")), 900.0)
+        self.assertEqual(contract.amount_invoiced, 1200.0)
+
+    def test_end_that_another_customer_was_invoiced_to(self):
+        contract = self._make_committed()
+        self._run_all("2024-03-31")
+        contract.partner_id = self._make_partner("Successor")
+        contract.date_end = "2024-03-31"
+        self.assertFalse(self._run_all("2024-04-30").document_ids)
+
     def test_late_usage_lowers_the_true_up(self):
         contract = self._make_committed(period_count=12)
         self._drive(contract, d0105=300)

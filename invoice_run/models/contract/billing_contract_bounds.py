@@ -302,7 +302,9 @@ class BillingContract(models.Model):
             for span, vals in due:
                 if vals["amount"] or not vals["late_number"]:
                     yield self._prepare_metered_charge(terms, span, vals, document)
-            for vals in holder._get_true_ups(terms, claims[holder.id], due, position, here):
+            for vals in holder._get_true_ups(
+                terms, run.target_date, claims[holder.id], due, position, here
+            ):
                 span = periods.Span(vals["period_from"], vals["period_to"])
                 in_period = span in [one for one, one_vals in due if not one_vals["late_number"]]
                 yield self._prepare_metered_charge(terms, span, vals, document, in_period)

@@ -3,6 +3,7 @@ from fractions import Fraction
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
+from odoo.fields import Domain
 
 from ...engine import periods, tariff
 
@@ -13,8 +14,9 @@ FIRST_TRUE_UP = 5000
 class BillingContractLine(models.Model):
     """What a customer commits to over a term longer than a billing period.
 
-    When the whole term is invoiced, the shortfall is an amount of its own, with the last period.
-    Usage of the term that is reported later lowers it again.
+    When the whole term is invoiced, the shortfall is an amount of its own, with the last period, or
+    by itself where the line ends with a day that was invoiced before. Usage of the term that is
+    reported later lowers it again.
     """
 
     _inherit = "billing.contract.line"
@@ -53,20 +55,33 @@ class BillingContractLine(models.Model):
                     )
                 )
 
-    def _get_true_ups(self, terms, claimed, due, fiscal_position, others=()):
+    def _get_true_ups(self, terms, target, claimed, due, fiscal_position, others=()):
         """Yield the values of the run lines that true up the terms which this run completes.
 
+        :param target: the run's last day, inclusive
         :param claimed: days of this line that are invoiced or claimed
         :param due: [(span, values)] of what this run invoices of this line
         :param others: values of what it invoices of the other lines, where these count
         """
-        if not self.commitment_amount or not due:
+        if not self.commitment_amount:
             return
         spans = [span for span, _vals in due]
-        for term in self._get_committed_terms(terms, spans):
-            if not periods.open_spans(*term, [*claimed, *spans]):
-                amounts = [periods.exact(vals["amount"]) for span, vals in due if term.clip(*span)]
+        for term in self._get_committed_terms(terms, [*spans, *self._get_last_spans(target)]):
+            if periods.open_spans(*term, [*claimed, *spans]):
+                continue
+            amounts = [periods.exact(vals["amount"]) for span, vals in due if term.clip(*span)]
+            if amounts or not self._is_term_of_another_customer(term):
                 yield from self._get_true_up(terms, term, amounts, fiscal_position, others)
+
+    def _get_last_spans(self, target):
+        """Return the last day of a line with a commitment, if it is not after ``target``."""
+        last = self._get_last_day() if self.commitment_amount else None
+        return [periods.Span(last, last)] if last and last <= target else []
+
+    def _is_term_of_another_customer(self, term):
+        """Whether the end of ``term`` was invoiced to another customer than the contract has now."""
+        amounts = self._get_holding_amounts(term).sorted("period_to")
+        return bool(amounts) and amounts[-1]._is_of_another_customer()
 
     def _get_committed_terms(self, terms, spans):
         """Return the terms of the commitment in which ``spans`` end, cut to the days of the line.
@@ -174,6 +189,9 @@ class BillingContract(models.Model):
         :param due: pairs (price line, span) that ``run`` invoices of these contracts
         """
         spans = defaultdict(list)
+        for line in self.line_ids.filtered("commitment_amount"):
+            if last := line._get_last_spans(run.target_date):
+                spans[line] += last
         for line, span in due:
             if line.commitment_amount:
                 spans[line].append(span)
@@ -182,3 +200,16 @@ class BillingContract(models.Model):
             for line, own in spans.items()
             for term in line._get_committed_terms(line.contract_id._get_billing_terms(run), own)
         ]
+
+    def _find_ended_short(self, run):
+        """Return the ids of the contracts with a commitment whose line ends where it was invoiced.
+
+        Whether something is missing is calculated by the run.
+        """
+        lines = self.env["billing.contract.line"].search(
+            Domain("company_id", "=", run.company_id.id)
+            & Domain("commitment_amount", ">", 0)
+            & Domain("invoiced_until", "<=", run.target_date)
+        )
+        ended = lines.filtered(lambda line: line._get_last_day() == line.invoiced_until)
+        return ended.contract_id.ids

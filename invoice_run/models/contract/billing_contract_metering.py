@@ -478,6 +478,8 @@ class BillingContract(models.Model):
     def _get_late_domain(self, run):
         """Return the contracts with usage that came after its period was invoiced, or to settle.
 
+        Also those with a commitment that ended where it was invoiced.
+
         As a domain of ids, mostly none, so that others are still found by the index of their dates.
         """
         self.env["billing.usage"].flush_model(["contract_line_id", "state", "date"])
@@ -501,7 +503,7 @@ class BillingContract(models.Model):
                 target=run.target_date,
             )
         )
-        ids = [contract_id for (contract_id,) in rows]
+        ids = {contract_id for (contract_id,) in rows}.union(self._find_ended_short(run))
         return Domain("id", "in", ids) if ids else Domain.FALSE
 
     def _get_metered_due(self, terms, claims, run):
@@ -535,8 +537,8 @@ class BillingContract(models.Model):
         due = [pair for contract in self for pair in contract._find_metered_due(run, claims)]
         if due:
             lines._read_measures_ahead(due)
-        if due or bounds:
-            terms = self._find_committed_terms(run, [*due, *bounds])
+        terms = self._find_committed_terms(run, [*due, *bounds])
+        if due or bounds or terms:
             lines._read_holding_ahead([*due, *bounds, *terms])
             self._read_bounds_ahead([*bounds, *terms])
             self._read_pools_ahead(run, due)
@@ -567,8 +569,11 @@ class BillingContract(models.Model):
                 continue
             due[line].append((span, vals))
             yield self._prepare_metered_charge(terms, span, vals, document)
-        for line, billed in due.items():
-            for vals in line._get_true_ups(terms, claims[line.id], billed, position):
+        for line in self.line_ids.filtered(lambda line: line._is_meter()):
+            billed = due[line]
+            for vals in line._get_true_ups(
+                terms, run.target_date, claims[line.id], billed, position
+            ):
                 span = periods.Span(vals["period_from"], vals["period_to"])
                 in_period = span in [one for one, _vals in billed]
                 yield self._prepare_metered_charge(terms, span, vals, document, in_period)
