@@ -3,17 +3,42 @@
 The values are those that ``account.move.create`` computes; the docstrings name the methods.
 """
 
+from contextlib import contextmanager
+
 from odoo import fields
 from odoo.tools import frozendict
 
 #: In the context, as ``invoice_run_bulk``: invoices are created in bulk as drafts, or as confirmed.
 #: Objects, because over RPC nobody can send one.
 BULK, CONFIRMED = object(), object()
+#: Key of the cursor's cache, while invoices with all their items are inserted.
+CREATING = "invoice_run.creating"
 
 
 def is_bulk(env):
     """Whether records are created in bulk."""
     return env.context.get("invoice_run_bulk") in (BULK, CONFIRMED)
+
+
+def is_creating(env, *kinds):
+    """Whether invoices are created in bulk right now, maybe only ``BULK`` or ``CONFIRMED``.
+
+    Not when they are complete: an automation rule, or what another addon does after ``create``, has
+    the same context, and what it changes is worked out as always.
+    """
+    kind = env.context.get("invoice_run_bulk")
+    return CREATING in env.cr.cache and kind in (kinds or (BULK, CONFIRMED))
+
+
+@contextmanager
+def creating(env):
+    """Inside this block, new invoices get all their items at once."""
+    env.cr.cache[CREATING] = True
+    try:
+        yield
+    finally:
+        # gone already where a savepoint was rolled back
+        env.cr.cache.pop(CREATING, None)
 
 
 class BulkCache:

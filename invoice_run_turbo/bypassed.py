@@ -192,6 +192,9 @@ CONFIRMED_METHODS = {
     "invoice.run.document": {"_create_account_moves", "_create_drafts", "_post_moves"},
 }
 
+#: What automation rules replace to see what is created and changed.
+WATCHED = {"_compute_field_value", "create", "write"}
+
 #: What writing messages together does itself.
 CHATTER_METHODS = {
     "_creation_message",

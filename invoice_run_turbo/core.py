@@ -111,6 +111,8 @@ REPEATED = {
         _creation_subtype=("2accb916d433fe14", "AccountMove._log_created"),
         _message_post_after_hook=("5f6191feace97d44", "AccountMove._log_created"),
         _compute_tax_country_id=("c75d6182512a3a49", "AccountMove._compute_tax_country_id"),
+        create=("ad4c7eb555ec88a6", "AccountMove._check_balanced"),
+        _disable_recursion=("60bb75c0dcc3abeb", "AccountMove._sync_dynamic_lines"),
     ),
     **_rows(
         CREATE,
@@ -210,6 +212,10 @@ REPEATED = {
         flush_recordset=("420a05e4b5e5e787", "InvoiceRunBulkMixin._flush"),
         _write_multi=("04bb904caad39325", "InvoiceRunBulkMixin._flush"),
         exists=("caba8f857fc34571", "InvoiceRunBulkMixin.exists"),
+        _search=("3ffd62cfaea5c767", "InvoiceRunBulkMixin._search"),
+        _fetch_query=("170620bf859f1ddf", "InvoiceRunBulkMixin._fetch_query"),
+        lock_for_update=("cfe4ee0fdab38fc9", "InvoiceRunBulkMixin.lock_for_update"),
+        try_lock_for_update=("ae5f093e2165d72e", "InvoiceRunBulkMixin.try_lock_for_update"),
         default_get=("d9350872d9dbd2fa", "InvoiceRunBulkMixin.default_get"),
         _prepare_create_values=("9755ba8934b962de", "AccountMove._add_precomputed_values"),
         _add_missing_default_values=(
@@ -284,7 +290,6 @@ REPEATED = {
         _get_sequence_cache=("fc0ced6f46c28e59", "AccountMove._get_next_sequence_format"),
         _set_next_sequence=("3640c804ca712082", "AccountMove._get_next_sequence_format"),
         # of invoices that are created as confirmed
-        create=("ad4c7eb555ec88a6", "AccountMove._add_confirmed_values"),
         _compute_name=("b82522bda4f4d28a", "numbering.number_invoices"),
         _compute_split_sequence=("7ba26c3ddc106a33", "Sequence.take_number"),
         _locked_increment=("b2717f487010a9dc", "Sequence.take_number"),

@@ -20,7 +20,8 @@ def inserted_together(env):
     waiting = env.cr.cache[WAITING] = Waiting(env)
     try:
         yield
-        waiting.insert()
+        if env.cr.cache.get(WAITING) is waiting:  # else a savepoint was rolled back
+            waiting.insert()
     finally:
         env.cr.cache.pop(WAITING, None)
 

@@ -865,7 +865,7 @@ class TestCommitments(MeteringCommon):
         """What is missing does not depend on when the end was known."""
         for end in ("contract", "line"):
             with self.subTest(end=end):
-                contract = self._make_committed(name=end)
+                contract = self._make_committed()
                 self._drive(contract, d0105=100)
                 self._run_all("2024-03-31")
                 ended = contract if end == "contract" else contract.line_ids
@@ -873,7 +873,7 @@ class TestCommitments(MeteringCommon):
                 # not before its last day
                 self.assertFalse(self._run_all("2024-03-15").document_ids)
                 run = self._run_all("2024-04-30")
-                missing = run.line_ids.filtered(lambda one: one.contract_id == contract)
+                missing = run.line_ids
                 self.assertEqual(missing.mapped("amount"), [200.0])
                 self.assertTrue(missing.is_true_up)
                 self.assertFalse(self._run_all("2024-04-30").document_ids, "once")

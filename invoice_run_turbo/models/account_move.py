@@ -1,13 +1,13 @@
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 from psycopg2.errors import UniqueViolation
 
-from odoo import models
+from odoo import api, models
 from odoo.addons.invoice_run.advisory_locks import NUMBERS
 from odoo.tools import SQL
 
 from .. import core
-from ..bulk import CONFIRMED, is_bulk
+from ..bulk import CONFIRMED, creating, is_bulk, is_creating
 from ..bypassed import (
     CONFIRMED_COMPUTES,
     CONFIRMED_INVERSES,
@@ -24,8 +24,9 @@ from ..numbering import NotAtOnceError, number_invoices
 NUMBERS_PER_QUERY = 500
 #: What sending writes, see ``account.move.send``.
 SENDING_VALUES = {"access_token", "is_move_sent", "message_main_attachment_id", "sending_data"}
-#: What confirming does not change, though Odoo's fields say that it could.
-AMOUNT_COMPUTES = ("_compute_amount", "_compute_needed_terms", "_compute_invoice_date_due")
+#: What confirming does not change, though Odoo's fields say that it could. The due date is computed
+#: again: somebody may have changed that of a draft.
+AMOUNT_COMPUTES = ("_compute_amount",)
 
 
 class AccountMove(models.Model):
@@ -33,10 +34,34 @@ class AccountMove(models.Model):
     _inherit = ["account.move", "invoice.run.bulk.mixin"]
 
     def _is_created_in_bulk(self):
-        return is_bulk(self.env)
+        return is_creating(self.env)
 
     def _is_created_confirmed(self):
-        return self.env.context.get("invoice_run_bulk") is CONFIRMED
+        return is_creating(self.env, CONFIRMED)
+
+    @api.model_create_multi
+    def create(self, vals_list):
+        # EXTENDS 'account': invoices that others create meanwhile are their own
+        if is_bulk(self.env) and not all("always_tax_exigible" in vals for vals in vals_list):
+            self = self.with_context(invoice_run_bulk=None, mail_create_nolog=False)
+        return super().create(vals_list)
+
+    @contextmanager
+    def _check_balanced(self, container):
+        # EXTENDS 'account': which is around all that `create` does, and for it without records
+        is_new = is_bulk(self.env) and not self
+        with creating(self.env) if is_new else nullcontext(), super()._check_balanced(container):
+            yield
+
+    @contextmanager
+    def _sync_dynamic_lines(self, container):
+        # EXTENDS 'account': all items are there already
+        if self._is_created_in_bulk():
+            with self._disable_recursion(container, "skip_invoice_sync"):
+                yield
+            return
+        with super()._sync_dynamic_lines(container):
+            yield
 
     def _check_company(self, fnames=None):
         # EXTENDS 'base': of new invoices that link to the same records one is checked
@@ -166,7 +191,9 @@ class AccountMove(models.Model):
         names = ("account_id", "journal_id", "currency_id", "company_currency_id")
         invoiced = lines.filtered(lambda line: line.account_id)
         get_of_each(invoiced, names)._check_constrains_account_id_journal_id()
-        lines.filtered("analytic_distribution")._create_analytic_lines()
+        # Odoo asks for mandatory plans where the context says so
+        is_asked = self.env.context.get("validate_analytic")
+        (lines if is_asked else lines.filtered("analytic_distribution"))._create_analytic_lines()
         self._complete_payment_references()
         self.filtered(lambda move: move.currency_id.is_zero(move.amount_total))._invoice_paid_hook()
         for partner, moves in self.grouped("partner_id").items():
@@ -201,7 +228,10 @@ class AccountMove(models.Model):
         if not is_confirmed or not self.env.context.get("invoice_run_bulk_post"):
             return super().write(vals)
         moves = super(AccountMove, self.with_context(skip_invoice_sync=True))
-        with self.env.protecting(self._get_fields_kept_at_post(), self):
+        kept = self._get_fields_kept_at_post()
+        # what still follows from a change of the draft
+        self._recompute_recordset([field.name for field in kept])
+        with self.env.protecting(kept, self):
             return moves.write(vals)
 
     def _is_sent_in_batch(self):

@@ -1,6 +1,8 @@
+from contextlib import nullcontext
+
 from odoo import api, models
 
-from ..bulk import CONFIRMED, is_bulk
+from ..bulk import CONFIRMED, is_creating
 from ..bypassed import LINE_COMPUTES, get_of_each_kind, protect
 
 
@@ -9,14 +11,19 @@ class AccountMoveLine(models.Model):
     _inherit = ["account.move.line", "invoice.run.bulk.mixin"]
 
     def _is_created_in_bulk(self):
-        return is_bulk(self.env)
+        return is_creating(self.env)
 
     @api.model_create_multi
     def create(self, vals_list):
         # EXTENDS 'account': what an invoice is created with is no change of it
-        if self.env.context.get("invoice_run_bulk") is CONFIRMED:
+        if is_creating(self.env, CONFIRMED):
             self = self.with_context(tracking_disable=True)
         return super().create(vals_list)
+
+    def _sync_invoice(self, container):
+        # EXTENDS 'account': all items are there already
+        is_new = self._is_created_in_bulk()
+        return nullcontext() if is_new else super()._sync_invoice(container)
 
     def _add_precomputed_values(self, vals_list):
         # EXTENDS 'base': creation in bulk has all values, but for those that follow from others
@@ -84,7 +91,7 @@ class AccountMoveLine(models.Model):
 
     def _check_tax_lock_date(self):
         # EXTENDS 'account': invoices are confirmed at once where no lock date is violated
-        if self.env.context.get("invoice_run_bulk") is CONFIRMED:
+        if is_creating(self.env, CONFIRMED):
             return None
         return super()._check_tax_lock_date()
 

@@ -138,10 +138,8 @@ class AccountMoveSend(models.AbstractModel):
     @api.model
     def _is_posting_replaced(self):
         """Whether methods were replaced while Odoo runs; rules of ``base_automation`` do that."""
-        return any(
-            not names.isdisjoint(vars(self.env.registry[model]))
-            for model, names in POSTING_METHODS.items()
-        )
+        bulk = self.env["invoice.run.bulk"]
+        return any(bulk._is_patched(model, names) for model, names in POSTING_METHODS.items())
 
     @api.model
     def _send_mail(self, move, mail_template, **kwargs):

@@ -65,12 +65,8 @@ class InvoiceRunBulk(models.AbstractModel):
         """Create invoices of which nothing needs plain ``create``."""
         Move = self.env["account.move"]
         vals_list = [self._prepare_move_vals(vals, cache) for vals in vals_list]
-        moves = Move.with_context(
-            invoice_run_bulk=cache.kind,
-            skip_invoice_sync=True,
-            skip_invoice_line_sync=True,
-            mail_create_nolog=True,
-        ).create(vals_list)
+        creating = Move.with_context(invoice_run_bulk=cache.kind, mail_create_nolog=True)
+        moves = creating.create(vals_list)
         moves = moves.with_env(self.env)
         moves._log_created()
         return moves

@@ -4,7 +4,7 @@ from odoo import api, fields, models
 
 from .. import core
 from ..bulk import CONFIRMED
-from ..bypassed import CONFIRMED_METHODS
+from ..bypassed import CONFIRMED_METHODS, WATCHED
 from ..known_overrides import get_limited
 from ..numbering import Chunk
 
@@ -64,8 +64,9 @@ class InvoiceRunBulk(models.AbstractModel):
     def _is_confirming_patched(self):
         """Whether rules of Automations, or others, watch how invoices are created or written."""
         return any(
-            not vars(type(self.env[model])).keys().isdisjoint(names)
-            for model, names in CONFIRMED_METHODS.items()
+            self._is_patched(model, names) for model, names in CONFIRMED_METHODS.items()
+        ) or any(
+            self._is_patched(model, WATCHED) for model in ("account.move", "account.move.line")
         )
 
     @api.model
@@ -77,7 +78,9 @@ class InvoiceRunBulk(models.AbstractModel):
             kinds[vals["company_id"], vals["journal_id"], vals["invoice_date"]].append(vals)
             reasons |= self._get_line_reasons([command[2] for command in vals["invoice_line_ids"]])
         journals = self.env["account.journal"].browse({journal for _c, journal, _d in kinds})
-        if not self._is_numbering_known(journals):
+        # the format of a number may be that of an earlier date, whose rows are not inserted yet
+        days = {(journal, date) for _c, journal, date in kinds}
+        if not self._is_numbering_known(journals) or len(days) > len(journals):
             reasons.add("numbers")
         for (company_id, journal_id, date), same in kinds.items():
             company = self.env["res.company"].browse(company_id)

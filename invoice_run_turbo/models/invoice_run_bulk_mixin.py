@@ -138,6 +138,12 @@ class InvoiceRunBulkMixin(models.AbstractModel):
         if waiting := get_waiting(self.env, self._name):
             waiting.insert()
 
+    def _insert_unless_held(self):
+        """Insert the rows that wait, unless what is asked is not about them."""
+        waiting = get_waiting(self.env, self._name)
+        if waiting and not waiting.is_held:
+            waiting.insert()
+
     def _flush(self):
         # EXTENDS 'base': rows that wait are inserted when somebody asks for what is in them
         waiting = get_waiting(self.env, self._name)
@@ -151,6 +157,26 @@ class InvoiceRunBulkMixin(models.AbstractModel):
         # EXTENDS 'base': asks the database by id
         self._insert_waiting()
         return super().exists()
+
+    def _search(self, *args, **kwargs):
+        # EXTENDS 'base': what is counted or sorted by id has no field that is flushed
+        self._insert_unless_held()
+        return super()._search(*args, **kwargs)
+
+    def _fetch_query(self, query, fields):
+        # EXTENDS 'base': links have no column that is flushed
+        self._insert_unless_held()
+        return super()._fetch_query(query, fields)
+
+    def lock_for_update(self, *, allow_referencing=False):
+        # EXTENDS 'base': see `exists`
+        self._insert_waiting()
+        return super().lock_for_update(allow_referencing=allow_referencing)
+
+    def try_lock_for_update(self, *, allow_referencing=False, limit=None):
+        # EXTENDS 'base': see `exists`
+        self._insert_waiting()
+        return super().try_lock_for_update(allow_referencing=allow_referencing, limit=limit)
 
     def write(self, vals):
         # EXTENDS 'base': links are written at once

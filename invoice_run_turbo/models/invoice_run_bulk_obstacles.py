@@ -2,7 +2,7 @@ from odoo import api, models
 
 from .. import core
 from ..bulk import BulkHead
-from ..bypassed import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES, NUMBERING_METHODS
+from ..bypassed import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES, NUMBERING_METHODS, WATCHED
 from ..known_overrides import CORE, get_limited, is_known
 
 #: Values that the bulk path was compared with. Others may have a meaning for ``create``.
@@ -26,6 +26,17 @@ KNOWN_MOVE_VALUES = {
     "invoice_line_ids",
     "invoice_date_due",
     "delivery_date",
+}
+#: Default values of these fields change nothing: the document gives the value, or nothing of what
+#: is computed here depends on it.
+HARMLESS_DEFAULTS = {
+    "account.move": {
+        *(KNOWN_MOVE_VALUES - {"delivery_date", "invoice_date_due"}),
+        *("auto_post", "incoterm_location", "invoice_incoterm_id", "narration"),
+        *("partner_bank_id", "qr_code_method"),
+    },
+    # taxes and terms get the defaults as well
+    "account.move.line": set(),
 }
 KNOWN_LINE_VALUES = {
     "product_id",
@@ -60,6 +71,8 @@ class InvoiceRunBulk(models.AbstractModel):
             core.is_as_read(self.env, core.CREATE)
             and not self._is_off()
             and not self._get_unknown_overrides()
+            # a rule may change an item before taxes and terms follow
+            and not self._is_patched("account.move.line", WATCHED)
         )
 
     @api.model
@@ -122,6 +135,10 @@ class InvoiceRunBulk(models.AbstractModel):
                     if not is_known(f"{model_name}.{name}", module):
                         yield f"{model_name}.{name}", module
 
+    def _is_patched(self, model_name, methods):
+        """Whether a rule of Automations, or somebody else, replaced one of these methods."""
+        return not vars(type(self.env[model_name])).keys().isdisjoint(methods)
+
     def _get_modules(self, model_name, method):
         """Return the addons that define ``method``; parts of Odoo's core are none."""
         return [
@@ -159,7 +176,23 @@ class InvoiceRunBulk(models.AbstractModel):
             for module, known in get_limited(self.env.registry._init_modules)
             if known.country in countries and known.move_type in (None, move_type)
         }
-        return [*reasons, *local]
+        return [*reasons, *self._get_defaults(company), *local]
+
+    def _get_defaults(self, company):
+        """Yield the labels of fields whose default values ``create`` would work with.
+
+        They are those of the user, as Odoo's are, or come with the context.
+        """
+        keys = [key for key in self.env.context if key.startswith("default_")]
+        in_context = {key.removeprefix("default_") for key in keys}
+        for name, harmless in HARMLESS_DEFAULTS.items():
+            model = self.env[name].with_company(company)
+            stored = self.env["ir.default"].with_company(company)._get_model_defaults(name)
+            for field in sorted((in_context | stored.keys()) & model._fields.keys() - harmless):
+                # on what somebody added nothing depends that is computed here
+                if CORE.intersection(model._fields[field]._modules):
+                    label = model._fields[field]._description_string(self.env)
+                    yield self.env._("default value of “%(field)s”", field=label)
 
     @api.model
     def _get_bulk_obstacles(self, vals, cache):

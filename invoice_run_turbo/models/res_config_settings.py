@@ -1,6 +1,7 @@
 from odoo import api, fields, models
 
 from .. import core
+from ..bypassed import WATCHED
 
 
 class ResConfigSettings(models.TransientModel):
@@ -31,6 +32,8 @@ class ResConfigSettings(models.TransientModel):
             return self.env._("Off, by the system parameter invoice_run.bulk_create.")
         if addons:
             return self.env._("Off, because of these apps: %(apps)s.", apps=", ".join(addons))
+        if bulk._is_patched("account.move.line", WATCHED):
+            return self.env._("Off, because automation rules watch journal items.")
         if reasons := bulk._get_company_obstacles(self.company_id):
             return self.env._(
                 "Off for this company, because of: %(reasons)s.", reasons=", ".join(reasons)

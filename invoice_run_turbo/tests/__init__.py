@@ -5,6 +5,7 @@ from . import test_confirmed
 from . import test_core
 from . import test_kept
 from . import test_numbers
+from . import test_others
 from . import test_pipelining
 from . import test_posting
 from . import test_rendering

@@ -1,10 +1,12 @@
 from unittest.mock import patch
 
 from odoo.addons.account.models.account_move import AccountMove
+from odoo.exceptions import ValidationError
 from odoo.fields import Command, Date
 from odoo.tests import tagged
 
 from ..bypassed import CONFIRMED_METHODS
+from ..numbering import Chunk
 from .bulk_common import BulkCommon
 
 
@@ -61,6 +63,41 @@ class TestConfirmed(BulkCommon):
         moves = self._assert_equal()
         numbers = sorted(moves.mapped("sequence_number"))
         self.assertEqual(numbers, list(range(8, 8 + len(moves))))
+
+    def test_numbers_of_several_dates(self):
+        """The format of a later one may be that of an earlier one of the same chunk."""
+        self._make_numbered("INV/2024/00001", "2024-03-10")
+        self._make_numbered("FA/2024/01/0007", "2025-02-01", is_draft=True)
+        self._make_contracts(8, 2, currency_id=self.currencies[0].id)
+        run = self._make_amounts(self._make_run("2024-03-15"))
+        bulk = self.env["invoice.run.bulk"].with_company(self.company).sudo()
+        documents = run.sudo().document_ids
+        self.assertGreater(len(documents), 1)
+        vals_list = [document._prepare_move_vals() for document in documents]
+        self.assertFalse(bulk._get_confirming_obstacles(vals_list))
+        for vals in vals_list[1:]:
+            vals.update(invoice_date=Date.to_date("2025-01-02"))
+        self.assertEqual(bulk._get_confirming_obstacles(vals_list), {"numbers"})
+        chunk = bulk.with_context(invoice_run_chunk=Chunk(len(vals_list)))
+        moves = chunk._create_moves(vals_list)
+        moves._post(soft=False)
+        last = moves.filtered(lambda move: move.date.year == 2025 and move.name[0] != "R")
+        self.assertEqual(last.sorted("name")[0].name, "INV/2025/00001")
+
+    def _make_numbered(self, name, date, is_draft=False):
+        line = {"name": "x", "price_unit": 1.0}
+        move = self.env["account.move"].create(
+            {
+                "move_type": "out_invoice",
+                "partner_id": self.partners[0].id,
+                "journal_id": self.journal.id,
+                "invoice_date": date,
+                "invoice_line_ids": [Command.create(line)],
+            }
+        )
+        move.name = name
+        if not is_draft:
+            move.action_post()
 
     def test_a_number_that_somebody_took_meanwhile(self):
         taken = self._run_all_of_one()
@@ -195,6 +232,35 @@ class TestConfirmed(BulkCommon):
             self.assertConfirmedByOdoo(run)
             self.assertIn("automation rules watch invoices", self._get_fast_path())
         self.assertIn({"state", "posted_before"}, written)
+
+    def test_a_rule_that_watches_items(self):
+        """One that watches changes only, which confirming makes of each item."""
+        bulk = self.env["invoice.run.bulk"]
+        Line = self.env.registry["account.move.line"]
+        self.assertFalse(bulk._is_confirming_patched())
+        for name in ("create", "write", "_compute_field_value"):
+            with self.subTest(name), patch.object(Line, name, getattr(Line, name)):
+                self.assertTrue(bulk._is_confirming_patched())
+                self.assertFalse(bulk._is_on(), "it may change items before taxes follow")
+                self.assertIn("automation rules watch journal items", self._get_fast_path())
+        self.assertTrue(bulk._is_on())
+
+    def test_mandatory_plans_where_the_context_asks_for_them(self):
+        """Also of lines without any distribution; the engine does not ask, an addon may."""
+        plan = self.env["account.analytic.plan"].create({"name": "Mandatory"})
+        plan.applicability_ids = [
+            Command.create({"business_domain": "invoice", "applicability": "mandatory"})
+        ]
+        accounts = self.env["account.analytic.account"]
+        accounts.create({"name": "A", "plan_id": plan.id, "company_id": self.company.id})
+        run = self._make_approved({"price_unit": 10.0})
+        vals = run.sudo().document_ids._prepare_move_vals()
+        bulk = self.env["invoice.run.bulk"].with_company(self.company).sudo()
+        bulk = bulk.with_context(invoice_run_chunk=Chunk(1), validate_analytic=True)
+        tried = self._count_confirmed()
+        with self.assertRaisesRegex(ValidationError, "100% analytic distribution"):
+            bulk._create_moves([vals])
+        self.assertEqual(len(tried), 1)
 
     def test_a_default_that_posts_later(self):
         """What ``_post`` looks at is looked at when all values are there."""

@@ -173,6 +173,77 @@ class TestWaiting(InvoiceRunCommon):
         self.assertEqual(found, [True] * 3)
         self.assertTrue(all(run.document_ids.mapped("title")))
 
+    def test_who_names_no_field_finds_them(self):
+        """Counted, sorted by id, grouped by nothing or locked: no field is flushed for that."""
+
+        def ask_for_groups(documents):
+            [(number,)] = documents._read_group([], [], ["__count"])
+            return number - len(documents)
+
+        asked = [
+            ask_for_groups,
+            lambda documents: documents.search_count([]) - len(documents),
+            lambda documents: len(documents.search([], order="id")) - len(documents),
+            lambda documents: len(documents.try_lock_for_update()) - len(documents),
+            lambda documents: documents.lock_for_update() or 0,
+        ]
+        self.assertFalse(self.env["invoice.run.document"].search_count([]))
+        for question in asked:
+            with self.env.cr.savepoint() as savepoint:
+                _run, found = self._do_before_titles(question)
+                self.assertEqual(found, 0)
+                savepoint.rollback()
+            self.env.invalidate_all(flush=False)
+
+    def test_links_that_are_read_again(self):
+        """Somebody has the cache forget them, which flushes columns only."""
+
+        def read_again(documents):
+            documents.line_ids.invalidate_recordset(["tax_ids"])
+            return {line: line.tax_ids for line in documents.line_ids}
+
+        _run, found = self._do_before_titles(read_again)
+        self.assertTrue(any(found.values()))
+        for line, taxes in found.items():
+            self.assertEqual(taxes, line.contract_line_id.tax_ids)
+
+    def test_a_savepoint_that_is_rolled_back_inside(self):
+        """What was created within it does not come back at the end."""
+
+        def try_in_vain(documents):
+            with documents.env.cr.savepoint() as savepoint:
+                copy = documents[0].copy()
+                self.assertTrue(get_waiting(documents.env, documents._name))
+                savepoint.rollback()
+            return copy
+
+        run, copy = self._do_before_titles(try_in_vain)
+        self.assertFalse(copy.exists())
+        self.assertTrue(run.document_ids)
+        self.assertTrue(all(run.document_ids.mapped("title")))
+
+    def test_a_record_of_others_that_links_to_one(self):
+        """The database refuses it, as the row is not there yet; one by one it is."""
+        Document = self.env.registry["invoice.run.document"]
+        update, tried = Document._update_title, []
+
+        def link(documents):
+            tried.append(len(documents))
+            move = documents.env["account.move"].sudo().create({"move_type": "entry"})
+            documents.env.cr.execute(
+                "UPDATE account_move SET invoice_run_document_id = %s WHERE id = %s",
+                [documents[0].id, move.id],
+                log_exceptions=False,
+            )
+            return update(documents)
+
+        with patch.object(Document, "_update_title", link):
+            run = self._make_amounts(self._make_run("2020-02-15"))
+        self.assertEqual(run.exception_count, 0)
+        self.assertEqual(len(run.document_ids), tried[0])
+        self.assertEqual(sum(tried[1:]), tried[0])
+        self.assertEqual(len(tried), 1 + len(run.document_ids.payer_id))
+
     def test_links_and_deletion(self):
         """Both are the database's at once."""
 

@@ -79,7 +79,7 @@ class BillingContractLine(models.Model):
         return [periods.Span(last, last)] if last and last <= target else []
 
     def _is_term_of_another_customer(self, term):
-        """Whether the end of ``term`` was invoiced to another customer than the contract has now."""
+        """Whether the end of ``term`` was invoiced to another customer than the present one."""
         amounts = self._get_holding_amounts(term).sorted("period_to")
         return bool(amounts) and amounts[-1]._is_of_another_customer()
 
