@@ -47,6 +47,9 @@ class TestRemovalInBackground(InvoiceRunCommon):
             contract.line_ids.price_unit *= 2
         self.run.with_user(self.user).action_generate_amounts()
         self.assertEqual((self.run.state, self.run.job), ("submitted", "renew"))
+        contract = self.run.document_ids[:1].contract_ids
+        reasons = self.run.explain(contract._name, contract.id)["reasons"]
+        self.assertIn("Deleting amounts to recalculate them", str(reasons))
         self.run._process_queue()
         self.assertEqual((self.run.state, self.run.job), ("amounts", "none"))
         doubled = [(name, title, 2 * total) for name, title, total in self.before]

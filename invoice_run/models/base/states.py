@@ -18,6 +18,8 @@ RUN_APPROVED = ("approved", "invoiced")
 RUN_UNFINISHED = ("draft", "on_hold", "submitted", "amounts", "approved")
 #: Runs that are finished.
 RUN_FINISHED = ("invoiced", "cancelled")
+#: Background work after which the run has other amounts than now.
+JOBS_OF_AMOUNTS = ("amounts", "delete", "renew")
 #: Which state of a run may follow which; ``None``: at its creation.
 RUN_TRANSITIONS = {
     None: {"draft"},

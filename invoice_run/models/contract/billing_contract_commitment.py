@@ -3,7 +3,6 @@ from fractions import Fraction
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
-from odoo.fields import Domain
 
 from ...engine import periods, tariff
 
@@ -200,16 +199,3 @@ class BillingContract(models.Model):
             for line, own in spans.items()
             for term in line._get_committed_terms(line.contract_id._get_billing_terms(run), own)
         ]
-
-    def _find_ended_short(self, run):
-        """Return the ids of the contracts with a commitment whose line ends where it was invoiced.
-
-        Whether something is missing is calculated by the run.
-        """
-        lines = self.env["billing.contract.line"].search(
-            Domain("company_id", "=", run.company_id.id)
-            & Domain("commitment_amount", ">", 0)
-            & Domain("invoiced_until", "<=", run.target_date)
-        )
-        ended = lines.filtered(lambda line: line._get_last_day() == line.invoiced_until)
-        return ended.contract_id.ids

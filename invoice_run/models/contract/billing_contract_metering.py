@@ -478,12 +478,15 @@ class BillingContract(models.Model):
     def _get_late_domain(self, run):
         """Return the contracts with usage that came after its period was invoiced, or to settle.
 
-        Also those with a commitment that ended where it was invoiced.
+        Also those with a commitment that ends where it was invoiced: whether something is missing of
+        it is calculated by the run.
 
         As a domain of ids, mostly none, so that others are still found by the index of their dates.
         """
         self.env["billing.usage"].flush_model(["contract_line_id", "state", "date"])
-        self.env["billing.contract.line"].flush_model(["invoiced_until", "is_metered"])
+        names = ["commitment_amount", "date_end", "invoiced_until", "is_metered"]
+        self.env["billing.contract.line"].flush_model(names)
+        self.env["billing.contract"].flush_model(["date_end"])
         self.env["invoice.run.line"].flush_model(["is_unsettled", "is_claimed"])
         rows = self.env.execute_query(
             SQL(
@@ -498,12 +501,18 @@ class BillingContract(models.Model):
                 SELECT contract_id FROM invoice_run_line
                  WHERE is_unsettled AND is_claimed AND company_id = %(company)s
                    AND period_to <= %(target)s
+                 UNION
+                SELECT line.contract_id FROM billing_contract_line line
+                  JOIN billing_contract contract ON contract.id = line.contract_id
+                 WHERE line.commitment_amount > 0 AND line.company_id = %(company)s
+                   AND line.invoiced_until <= %(target)s
+                   AND line.invoiced_until = LEAST(line.date_end, contract.date_end)
                 """,
                 company=run.company_id.id,
                 target=run.target_date,
             )
         )
-        ids = {contract_id for (contract_id,) in rows}.union(self._find_ended_short(run))
+        ids = [contract_id for (contract_id,) in rows]
         return Domain("id", "in", ids) if ids else Domain.FALSE
 
     def _get_metered_due(self, terms, claims, run):

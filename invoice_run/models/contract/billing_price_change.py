@@ -323,7 +323,7 @@ class BillingPriceChange(models.AbstractModel):
     # ------------------------------------------------------------------
 
     @api.model
-    def _get_reason_text(self, change, older_than=None):
+    def _get_reason_text(self, change):
         """Return why this line is left out, and what to do; empty where it is changed."""
         line = self.env["billing.contract.line"].browse(change.line_id)
         texts = {

@@ -5,7 +5,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import format_date
 
-from ..base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED, RUN_WAITING
+from ..base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED, JOBS_OF_AMOUNTS, RUN_WAITING
 
 #: How long a trial waits for workers that claim the same.
 LOCK_TIMEOUT = "5s"
@@ -119,7 +119,7 @@ class InvoiceRun(models.Model):
 
     def _get_foreign_reasons(self, record):
         """Return why there is nothing more to ask."""
-        if self.job == "amounts":
+        if self.job in JOBS_OF_AMOUNTS:
             return [self._get_busy_reason()]
         reasons = []
         if record.company_id != self.company_id:

@@ -478,7 +478,7 @@ export class InvoiceManager extends Component {
     }
 
     get isFetching() {
-        return this.isWorking && this.run.job === "amounts";
+        return this.isWorking && ["amounts", "renew"].includes(this.run.job);
     }
 
     get isWaitingForReviewer() {
