@@ -478,8 +478,8 @@ class BillingContract(models.Model):
     def _get_late_domain(self, run):
         """Return the contracts with usage that came after its period was invoiced, or to settle.
 
-        Also those with a commitment that ends where it was invoiced: whether something is missing of
-        it is calculated by the run.
+        Also those with a commitment that ends where it was invoiced: the run calculates whether
+        something is missing of it.
 
         As a domain of ids, mostly none, so that others are still found by the index of their dates.
         """
