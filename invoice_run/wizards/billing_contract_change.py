@@ -7,6 +7,7 @@ from odoo.tools import format_amount, format_date
 
 from ..engine import price_change
 from ..models.base.possible_dates import check_years
+from ..models.contract.billing_contract_commitment import COMMITMENT_INTERVALS
 
 #: What decides on the change, besides the lines.
 TERMS = (
@@ -86,7 +87,7 @@ class BillingContractChange(models.TransientModel):
     )
     bound_amount = fields.Monetary("New Amount", help="0: none.")
     commitment_interval = fields.Selection(
-        [("quarter", "Quarter"), ("half_year", "Half-year"), ("year", "Year")],
+        COMMITMENT_INTERVALS,
         "Committed Per",
         required=True,
         default="year",

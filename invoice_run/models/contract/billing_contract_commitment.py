@@ -8,6 +8,8 @@ from ...engine import periods, tariff
 
 #: Number of the first true-up of a period in the constraint of claims: beyond all late usage.
 FIRST_TRUE_UP = 5000
+#: For how long a customer can be committed.
+COMMITMENT_INTERVALS = [("quarter", "Quarter"), ("half_year", "Half-year"), ("year", "Year")]
 
 
 class BillingContractLine(models.Model):
@@ -26,7 +28,7 @@ class BillingContractLine(models.Model):
         "A term that is cut counts in proportion.",
     )
     commitment_interval = fields.Selection(
-        [("quarter", "Quarter"), ("half_year", "Half-year"), ("year", "Year")],
+        COMMITMENT_INTERVALS,
         "Committed Per",
         required=True,
         default="year",
