@@ -1,3 +1,4 @@
+import {goBack, openPage} from "./browser_history";
 import {registry} from "@web/core/registry";
 
 const tours = registry.category("web_tour.tours");
@@ -127,16 +128,8 @@ tours.add("invoice_run_review", {
             content: "It is approved",
             trigger: ".o_invoice_run_review_state:contains('Approved')",
         },
-        {
-            content: "Open a document",
-            trigger: `${getRow("B price")} .o_document`,
-            run: "click",
-        },
-        {
-            content: "The browser's way back",
-            trigger: ".o_form_view .o_breadcrumb:contains('Review of')",
-            run: () => history.back(),
-        },
+        openPage("Open a document", `${getRow("B price")} .o_document`),
+        goBack("The browser's way back", ".o_form_view .o_breadcrumb:contains('Review of')"),
         countRows(3),
         {
             content: "Back to the run",

@@ -1,3 +1,4 @@
+import {goBack, openPage} from "./browser_history";
 import {registry} from "@web/core/registry";
 
 const tours = registry.category("web_tour.tours");
@@ -41,21 +42,9 @@ tours.add("invoice_run_today", {
             run: "click",
         },
         {content: "The contract", trigger: ".o_form_view"},
-        {
-            content: "Open its prices",
-            trigger: ".o_form_view button[name='action_view_prices']",
-            run: "click",
-        },
-        {
-            content: "The prices",
-            trigger: ".o_pivot_view",
-            run: () => history.back(),
-        },
-        {
-            content: "Back at the contract",
-            trigger: ".o_form_view button[name='action_view_prices']",
-            run: () => history.back(),
-        },
+        openPage("Open its prices", ".o_form_view button[name='action_view_prices']"),
+        goBack("The prices", ".o_pivot_view"),
+        goBack("Back at the contract", ".o_form_view button[name='action_view_prices']"),
         {
             content: "Still only that contract",
             trigger: ".o_list_view .o_data_row:only-child:contains('Free of charge')",
@@ -102,21 +91,9 @@ tours.add("invoice_run_back", {
             trigger: ".o_list_view .o_data_row .o_data_cell:contains('Second')",
             run: "click",
         },
-        {
-            content: "Open its invoice",
-            trigger: ".o_form_view button[name='action_open_invoice']:visible",
-            run: "click",
-        },
-        {
-            content: "The invoice",
-            trigger: ".o_form_view .o_field_widget[name='invoice_line_ids']",
-            run: () => history.back(),
-        },
-        {
-            content: "Back at the document",
-            trigger: ".o_form_view button[name='action_open_invoice']",
-            run: () => history.back(),
-        },
+        openPage("Open its invoice", ".o_form_view button[name='action_open_invoice']:visible"),
+        goBack("The invoice", ".o_form_view .o_field_widget[name='invoice_line_ids']"),
+        goBack("Back at the document", ".o_form_view button[name='action_open_invoice']"),
         {
             content: "Still only the documents of this run",
             trigger: ".o_list_view .o_data_row:only-child:contains('Second')",
