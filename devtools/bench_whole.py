@@ -1,12 +1,14 @@
 """`./dev bench whole`: contracts from due to mailed, and stock Odoo on a sample.
 
 One worker and two take turns, each on a run of new contracts that goes from its amounts to its
-mails by itself; the mails that arrive are counted.
+mails by itself; the mails that arrive are counted. One worker prints in processes of its own, on
+other cores where there are any: `--one-core` adds one worker with a single core for everything.
 """
 
 import argparse
+from contextlib import nullcontext
 
-from . import bench_run
+from . import bench_run, cores
 from .bench_mail import MailBench, mailing
 from .bench_run import Bench, median
 from .paths import STATE
@@ -14,6 +16,7 @@ from .shell import say
 
 FOLDER = STATE / "bench_whole"
 WHOLE = 100_000
+ONE_CORE = "one, on one core"
 
 
 def main(args: list[str]) -> int:
@@ -32,6 +35,7 @@ def _parse(args: list[str]) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, default=20, help="invoices of Odoo's own way")
     parser.add_argument("--rounds", type=int, default=2, help="rounds (default: 2)")
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2], help="in turn")
+    parser.add_argument("--one-core", action="store_true", help="one worker on one core as well")
     parser.add_argument(
         "--round-trip", type=float, default=0, help="ms to the mail server and back (default: 0)"
     )
@@ -40,17 +44,18 @@ def _parse(args: list[str]) -> argparse.Namespace:
 
 
 def _measure(mail: MailBench, options) -> dict:
-    ways = {str(workers): [] for workers in options.workers}
+    names = [ONE_CORE] * options.one_core + [str(workers) for workers in options.workers]
+    ways = {name: [] for name in names}
     stock = []
-    _take_way(mail, options.workers[0], min(options.count, 20))  # caches of the database
+    _take_way(mail, names[0], min(options.count, 20))  # caches of the database
     for number in range(options.rounds):
-        for workers in options.workers:
-            say(f"round {number + 1}: {options.count} contracts, {workers} workers")
-            ways[str(workers)].append(_take_way(mail, workers, options.count))
+        for name in names:
+            say(f"round {number + 1}: {options.count} contracts, workers: {name}")
+            ways[name].append(_take_way(mail, name, options.count))
         if options.sample:
             say(f"round {number + 1}: {options.sample} invoices, Odoo one by one")
             stock.append(_get_bench(mail, options.sample).run("whole.stock", **mail.as_text()))
-    runs = len(options.workers) * options.rounds * options.count
+    runs = len(names) * options.rounds * options.count
     return {
         "bench": "whole",
         "count": options.count,
@@ -62,10 +67,14 @@ def _measure(mail: MailBench, options) -> dict:
     }
 
 
-def _take_way(mail: MailBench, workers: int, count: int) -> dict:
+def _take_way(mail: MailBench, name: str, count: int) -> dict:
     bench = _get_bench(mail, count)
     bench.run("whole.prepare", **mail.as_text())
-    result = bench_run.work_together(bench, workers, "whole.work", "whole.queue", **mail.as_text())
+    workers = 1 if name == ONE_CORE else int(name)
+    with cores.one_core() if name == ONE_CORE else nullcontext():
+        result = bench_run.work_together(
+            bench, workers, "whole.work", "whole.queue", **mail.as_text()
+        )
     return {**result, **bench.run("whole.check")}
 
 
@@ -89,13 +98,16 @@ def _summarize(rows: list[dict], count: int) -> dict:
 
 def _show(result: dict) -> None:
     names = ("per_hour", "hours", "cpu_ms", "queries", "memory_mb")
-    ways = {f"{name} workers": way for name, way in result["ways"].items()}
+    ways = {
+        name if name == ONE_CORE else f"{name} workers": way for name, way in result["ways"].items()
+    }
     if result["stock"]:
         ways["Odoo, one by one"] = result["stock"]
     rows = [(label, *(way[name] for name in names)) for label, way in ways.items()]
     head = ("", "invoices/hour", f"hours for {WHOLE:,}", "ms CPU/invoice", "queries", "MB")
     bench_run.show(rows, head)
-    if {"1", "2"} <= result["ways"].keys():
-        one, two = (result["ways"][name]["seconds"] for name in ("1", "2"))
-        result["two_to_one"] = round(one / two, 2)
-        print(f"two workers ÷ one: {result['two_to_one']}")
+    for name, key in (("1", "two_to_one"), (ONE_CORE, "two_to_one_core")):
+        if {name, "2"} <= result["ways"].keys():
+            one, two = (result["ways"][way]["seconds"] for way in (name, "2"))
+            result[key] = round(one / two, 2)
+            print(f"two workers ÷ {'one' if name == '1' else name}: {result[key]}")

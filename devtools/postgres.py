@@ -81,6 +81,16 @@ def is_running() -> bool:
     return is_built(_data_folder()) and succeeds([*_pg_ctl(), "status"])
 
 
+def get_process() -> int:
+    """The id of the process that starts all others of the clone's own server.
+
+    :raises DevError: PGHOST names another server
+    """
+    if is_external():
+        raise DevError("This measures with the clone's own database server.", "Unset PGHOST.")
+    return int((_data_folder() / "postmaster.pid").read_text().split()[0])
+
+
 def get_env() -> dict[str, str]:
     """What tells libpq, and with it every client, where the server is."""
     if is_external():
