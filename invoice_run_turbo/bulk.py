@@ -8,11 +8,18 @@ from contextlib import contextmanager
 from odoo import fields
 from odoo.tools import frozendict
 
+from .numbering import NotInBulkError, get_chunk
+
 #: In the context, as ``invoice_run_bulk``: invoices are created in bulk as drafts, or as confirmed.
 #: Objects, because over RPC nobody can send one.
 BULK, CONFIRMED = object(), object()
 #: Key of the cursor's cache, while invoices with all their items are inserted.
 CREATING = "invoice_run.creating"
+#: What items, their accounts and due dates follow from.
+DECISIVE = {
+    *("partner_id", "invoice_payment_term_id", "fiscal_position_id", "journal_id"),
+    *("currency_id", "invoice_currency_rate", "invoice_date", "date"),
+}
 
 
 def is_bulk(env):
@@ -33,12 +40,28 @@ def is_creating(env, *kinds):
 @contextmanager
 def creating(env):
     """Inside this block, new invoices get all their items at once."""
+    is_inside = CREATING in env.cr.cache
     env.cr.cache[CREATING] = True
     try:
         yield
     finally:
-        # gone already where a savepoint was rolled back
-        env.cr.cache.pop(CREATING, None)
+        if not is_inside:
+            # gone already where a savepoint was rolled back
+            env.cr.cache.pop(CREATING, None)
+
+
+def check_unchanged(env, vals):
+    """Refuse that another addon writes ``vals`` on invoices that it has just seen created.
+
+    Odoo leaves some fields of a new invoice to be computed later, after such a change; in bulk they
+    have been computed.
+
+    :raises NotInBulkError: the chunk can be created once more, one step after the other
+    """
+    chunk = get_chunk(env)
+    is_complete = is_bulk(env) and not is_creating(env)
+    if chunk and is_complete and not DECISIVE.isdisjoint(vals):
+        raise NotInBulkError
 
 
 class BulkCache:

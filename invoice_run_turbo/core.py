@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 from odoo import fields, models
 
+from .found_once import found_once
+
 _logger = logging.getLogger(__name__)
 
 #: Where these methods are defined.
@@ -420,16 +422,14 @@ def _get_classes(env, owner, method):
     return own or [cls for cls in classes if cls is models.BaseModel]
 
 
+@found_once
 def get_changed(env):
     """Return {step: names of the methods that are not those that were read}."""
-    registry = env.registry
-    if getattr(registry, "_invoice_run_changed", None) is None:
-        changed = {}
-        for name, repeated in REPEATED.items():
-            if get_hash(env, name) not in repeated.hashes:
-                changed.setdefault(repeated.step, []).append(name)
-        registry._invoice_run_changed = changed
-    return registry._invoice_run_changed
+    changed = {}
+    for name, repeated in REPEATED.items():
+        if get_hash(env, name) not in repeated.hashes:
+            changed.setdefault(repeated.step, []).append(name)
+    return changed
 
 
 def is_as_read(env, step):

@@ -9,15 +9,27 @@ class NotAtOnceError(Exception):
     """Invoices that can only be created as drafts and then be confirmed, as Odoo does."""
 
 
+class NotInBulkError(Exception):
+    """Another addon changes new invoices so that only Odoo's own steps work it out equally."""
+
+
 class Chunk:
-    """In the context, as ``invoice_run_chunk``: invoices that are created are confirmed as well.
+    """In the context, as ``invoice_run_chunk``: how the invoices of a run are created.
 
     An object, because over RPC nobody can send one.
     """
 
-    def __init__(self, count=0):
-        #: How many they are.
+    def __init__(self, count=0, is_plain=False):
+        #: How many are created to be confirmed.
         self.count = count
+        #: Whether they are created by Odoo, one step after the other.
+        self.is_plain = is_plain
+
+
+def get_chunk(env):
+    """Return the :class:`Chunk` of the context; None elsewhere, in a preview for example."""
+    chunk = env.context.get("invoice_run_chunk")
+    return chunk if isinstance(chunk, Chunk) else None
 
 
 def number_invoices(moves, vals_list):

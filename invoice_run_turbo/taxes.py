@@ -5,6 +5,7 @@ customer and the analytic distribution are only handed on.
 """
 
 from . import core
+from .found_once import found_once
 from .known_overrides import is_known
 
 #: Beginnings of the names of its methods.
@@ -34,23 +35,16 @@ READ = {
 }
 
 
+@found_once
 def is_engine_known(env):
     """Whether the engine is as it was read, and no addon that nobody read has a part in it."""
-    registry = env.registry
-    if not core.is_as_read(env, core.CREATE):
-        return False
-    if getattr(registry, "_invoice_run_tax_engine", None) is None:
-        registry._invoice_run_tax_engine = not any(_get_unknown(env))
-    return registry._invoice_run_tax_engine
+    return core.is_as_read(env, core.CREATE) and not any(_get_unknown(env))
 
 
+@found_once
 def are_questions_known(env):
     """Whether no other addon changes what a document asks the engine for."""
-    registry = env.registry
-    if getattr(registry, "_invoice_run_tax_questions", None) is None:
-        unknown = env["invoice.run.bulk"]._get_overridden_methods(QUESTIONS)
-        registry._invoice_run_tax_questions = not any(unknown)
-    return registry._invoice_run_tax_questions
+    return not any(env["invoice.run.bulk"]._get_overridden_methods(QUESTIONS))
 
 
 def _get_unknown(env):

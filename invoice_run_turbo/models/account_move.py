@@ -7,7 +7,7 @@ from odoo.addons.invoice_run.advisory_locks import NUMBERS
 from odoo.tools import SQL
 
 from .. import core
-from ..bulk import CONFIRMED, creating, is_bulk, is_creating
+from ..bulk import CONFIRMED, check_unchanged, creating, is_bulk, is_creating
 from ..bypassed import (
     CONFIRMED_COMPUTES,
     CONFIRMED_INVERSES,
@@ -222,6 +222,7 @@ class AccountMove(models.Model):
     def write(self, vals):
         # EXTENDS 'account': to confirm or to send changes no amount: no item is looked at again,
         # and what was balanced still is
+        check_unchanged(self.env, vals)
         if self._is_sent_in_batch() and SENDING_VALUES.issuperset(vals):
             self = self.with_context(skip_invoice_sync=True, check_move_validity=False)
         is_confirmed = set(vals) == {"state", "posted_before"}

@@ -5,6 +5,7 @@ from odoo.addons.invoice_run.models.delivery.account_move_send import SENT_MESSA
 
 from .. import core
 from ..bypassed import POSTING_ATTRIBUTES, POSTING_METHODS, SKIPPED_METHODS
+from ..found_once import found_once
 from ..posting import Post, Posting
 
 _logger = logging.getLogger(__name__)
@@ -115,15 +116,13 @@ class AccountMoveSend(models.AbstractModel):
     @api.model
     def _get_posting_obstacles(self):
         """Return what changes how a message is posted, as labels and addons."""
-        registry = self.env.registry
-        if getattr(registry, "_invoice_run_posting", None) is None:
-            registry._invoice_run_posting = sorted(self._get_posting_addons())
-        obstacles = list(registry._invoice_run_posting)
+        obstacles = sorted(self._get_posting_addons())
         if self._is_posting_replaced():
             obstacles.append(self.env._("automation rules for messages"))
         return obstacles
 
     @api.model
+    @found_once
     def _get_posting_addons(self):
         """Return the addons that change how a message is posted."""
         bulk = self.env["invoice.run.bulk"]

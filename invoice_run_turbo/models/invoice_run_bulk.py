@@ -3,6 +3,7 @@ from odoo.fields import Command
 
 from .. import core
 from ..bulk import BulkCache, BulkHead
+from ..numbering import get_chunk
 from ..taxes import get_key, is_engine_known
 
 
@@ -32,7 +33,10 @@ class InvoiceRunBulk(models.AbstractModel):
         :param vals_list: as for ``account.move.create``, with ``invoice_line_ids``
         """
         Move = self.env["account.move"]
-        if not self._is_on():
+        chunk = get_chunk(self.env)
+        # what others change right after the creation is seen in a chunk, and undone
+        is_plain = chunk.is_plain if chunk else self._is_create_extended()
+        if is_plain or not self._is_on():
             return Move.create(vals_list)
         cache = BulkCache(self.env, vals_list)
         stretches = self._get_stretches(vals_list, cache)

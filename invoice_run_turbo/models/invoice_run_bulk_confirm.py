@@ -5,8 +5,9 @@ from odoo import api, fields, models
 from .. import core
 from ..bulk import CONFIRMED
 from ..bypassed import CONFIRMED_METHODS, WATCHED
+from ..found_once import found_once
 from ..known_overrides import get_limited
-from ..numbering import Chunk
+from ..numbering import get_chunk
 
 
 class InvoiceRunBulk(models.AbstractModel):
@@ -39,9 +40,9 @@ class InvoiceRunBulk(models.AbstractModel):
 
         Only all invoices of a chunk: numbers follow dates and references within it.
         """
-        chunk = self.env.context.get("invoice_run_chunk")
+        chunk = get_chunk(self.env)
         return (
-            isinstance(chunk, Chunk)
+            chunk is not None
             and chunk.count == len(vals_list)
             and (self.env.su or self.env.user.has_group("account.group_account_invoice"))
             and core.is_as_read(self.env, core.CONFIRM)
@@ -51,14 +52,12 @@ class InvoiceRunBulk(models.AbstractModel):
         )
 
     @api.model
+    @found_once
     def _get_confirming_overrides(self):
         """Return [(model.name, addon)] of what addons change in confirming that nobody read."""
-        registry = self.env.registry
-        if getattr(registry, "_invoice_run_confirming", None) is None:
-            sources = self.env["invoice.run.source"]._get_sources()
-            methods = {**CONFIRMED_METHODS, **{it._name: {"_create_run_moves"} for it in sources}}
-            registry._invoice_run_confirming = list(self._get_overridden_methods(methods))
-        return registry._invoice_run_confirming
+        sources = self.env["invoice.run.source"]._get_sources()
+        methods = {**CONFIRMED_METHODS, **{it._name: {"_create_run_moves"} for it in sources}}
+        return list(self._get_overridden_methods(methods))
 
     @api.model
     def _is_confirming_patched(self):

@@ -3,6 +3,7 @@ from odoo import api, models
 from .. import core
 from ..bulk import BulkHead
 from ..bypassed import BYPASSED_METHODS, LINE_COMPUTES, MOVE_COMPUTES, NUMBERING_METHODS, WATCHED
+from ..found_once import found_once
 from ..known_overrides import CORE, get_limited, is_known
 
 #: Values that the bulk path was compared with. Others may have a meaning for ``create``.
@@ -88,16 +89,24 @@ class InvoiceRunBulk(models.AbstractModel):
         return [f"{name} ({module})" for name, module in self._get_unknown_overrides()]
 
     @api.model
+    @found_once
     def _get_unknown_overrides(self):
         """Return [(model.name, addon)] of what stands in the way of the bulk path everywhere."""
-        registry = self.env.registry
-        if getattr(registry, "_invoice_run_bulk_obstacles", None) is None:
-            registry._invoice_run_bulk_obstacles = [
-                *self._get_overridden_methods(BYPASSED_METHODS),
-                *self._get_unknown_fields("account.move", MOVE_COMPUTES),
-                *self._get_unknown_fields("account.move.line", LINE_COMPUTES),
-            ]
-        return registry._invoice_run_bulk_obstacles
+        return [
+            *self._get_overridden_methods(BYPASSED_METHODS),
+            *self._get_unknown_fields("account.move", MOVE_COMPUTES),
+            *self._get_unknown_fields("account.move.line", LINE_COMPUTES),
+        ]
+
+    @api.model
+    def _is_create_extended(self):
+        """Whether an addon that nobody read, or a rule, may change new invoices at once."""
+        return self._is_create_overridden() or self._is_patched("account.move", {"create"})
+
+    @api.model
+    @found_once
+    def _is_create_overridden(self):
+        return any(self._get_overridden_methods({"account.move": {"create"}}))
 
     @api.model
     def _is_numbering_known(self, journals):
@@ -105,18 +114,20 @@ class InvoiceRunBulk(models.AbstractModel):
 
         A localisation may count its kinds of documents apart, which only its own methods know.
         """
-        registry = self.env.registry
-        if getattr(registry, "_invoice_run_numbering", None) is None:
-            unknown = self._get_overridden_methods({"account.move": NUMBERING_METHODS})
-            registry._invoice_run_numbering = not any(unknown)
-        limited = get_limited(registry._init_modules, numbers=True)
-        return registry._invoice_run_numbering and not any(
+        limited = get_limited(self.env.registry._init_modules, numbers=True)
+        return self._is_numbering_read() and not any(
             journal[known.journal_field]
             if known.journal_field
             else known.country in self._get_country_codes(journal.company_id)
             for _module, known in limited
             for journal in journals
         )
+
+    @api.model
+    @found_once
+    def _is_numbering_read(self):
+        """Whether no addon that nobody read has a part in numbers."""
+        return not any(self._get_overridden_methods({"account.move": NUMBERING_METHODS}))
 
     @api.model
     def _get_country_codes(self, company):

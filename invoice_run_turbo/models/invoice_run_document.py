@@ -4,7 +4,7 @@ from odoo.addons.invoice_run.memory import remember
 from .. import core
 from ..environments import environments_kept
 from ..mails import MailsKept
-from ..numbering import Chunk, NotAtOnceError
+from ..numbering import Chunk, NotAtOnceError, NotInBulkError, get_chunk
 from ..taxes import are_questions_known, is_engine_known
 from ..waiting import held_back
 
@@ -21,14 +21,17 @@ class InvoiceRunDocument(models.Model):
                 with self.env.cr.savepoint():
                     return super(InvoiceRunDocument, documents)._create_moves()
             except NotAtOnceError:
-                self.env.invalidate_all(flush=False)
-            return super()._create_moves()
+                documents = self
+            except NotInBulkError:
+                documents = self.with_context(invoice_run_chunk=Chunk(is_plain=True))
+            self.env.invalidate_all(flush=False)
+            return super(InvoiceRunDocument, documents)._create_moves()
 
     def _create_account_moves(self):
         # EXTENDS 'invoice_run': how many there are, so that all are confirmed at once or none;
         # those of a preview stay drafts
-        is_chunk = isinstance(self.env.context.get("invoice_run_chunk"), Chunk)
-        if not is_chunk or self.run_id._get_invoice_state() != "posted":
+        chunk = get_chunk(self.env)
+        if not chunk or chunk.is_plain or self.run_id._get_invoice_state() != "posted":
             return super()._create_account_moves()
         documents = self.with_context(invoice_run_chunk=Chunk(len(self)))
         return super(InvoiceRunDocument, documents)._create_account_moves().with_env(self.env)

@@ -3,9 +3,14 @@
 from contextlib import contextmanager
 from unittest.mock import patch
 
+from ..found_once import FOUND
+
 MODULE = "odoo.addons.stranger.models.stranger"
-#: What is found once for a registry.
-FOUND = ("_invoice_run_posting", "_invoice_run_tax_questions")
+
+
+def forgetting(env):
+    """Have what is found once a registry looked up again; within this, and not kept after it."""
+    return patch.object(env.registry, FOUND, {}, create=True)
 
 
 @contextmanager
@@ -14,10 +19,9 @@ def other_addon(env, model, **attributes):
     cls = env.registry[model]
     bases = cls.__bases__
     stranger = type("Stranger", (), {"__module__": MODULE, "__slots__": (), **attributes})
-    found = dict.fromkeys(FOUND)
     cls.__bases__ = (stranger, *bases)
     try:
-        with patch.multiple(env.registry, create=True, **found):
+        with forgetting(env):
             yield
     finally:
         cls.__bases__ = bases

@@ -7,6 +7,7 @@ from .. import known_overrides, taxes
 from ..bulk import BulkCache
 from ..known_overrides import Known
 from .bulk_common import BulkCommon
+from .strangers import forgetting
 
 
 @tagged("post_install", "-at_install")
@@ -55,7 +56,7 @@ class TestBulkEquality(BulkCommon):
         """Nothing is remembered then: it could depend on the customer."""
         self.assertTrue(taxes.is_engine_known(self.env))
         self.patch(taxes, "_get_unknown", lambda _env: [("_eval_tax_amount", "stranger")])
-        self.patch(self.env.registry, "_invoice_run_tax_engine", None)
+        self.enterContext(forgetting(self.env))
         self.assertFalse(taxes.is_engine_known(self.env))
         run = self._make_amounts(self._make_run("2020-01-15"))
         self.assertFalse(run.document_ids[:1]._are_taxes_remembered())
@@ -183,7 +184,7 @@ class TestBulkEquality(BulkCommon):
             return original(bulk, model, method) + strangers
 
         self.patch(Bulk, "_get_modules", get_modules)
-        self.patch(self.env.registry, "_invoice_run_bulk_obstacles", None)
+        self.enterContext(forgetting(self.env))
         self.assertEqual(
             bulk._get_registry_obstacles(), ["account.move._compute_needed_terms (stranger)"]
         )
@@ -239,7 +240,8 @@ class TestBulkEquality(BulkCommon):
             self._get_fast_path(), "Off for this company, because of: Storno accounting."
         )
         pairs = [("account.move._compute_date", "b"), ("account.move.x", "a")]
-        self.patch(self.env.registry, "_invoice_run_bulk_obstacles", pairs)
+        Bulk = self.env.registry["invoice.run.bulk"]
+        self.patch(Bulk, "_get_unknown_overrides", lambda _bulk: pairs)
         self.assertEqual(self._get_fast_path(), "Off, because of these apps: a, b.")
         self.env["ir.config_parameter"].sudo().set_param("invoice_run.bulk_create", "0")
         self.assertIn("invoice_run.bulk_create", self._get_fast_path())
@@ -266,7 +268,7 @@ class TestBulkEquality(BulkCommon):
             "_get_modules",
             lambda model, *names: [*get_modules(model, *names), "localisation"],
         )
-        self.patch(self.env.registry, "_invoice_run_numbering", None)
+        self.enterContext(forgetting(self.env))
         self.patch(Move, "_get_starting_sequence", lambda move: get_kind(move) + start(move))
         self.patch(Move, "_get_last_sequence_domain", get_domain)
         moves = self._make_invoices(run)

@@ -7,6 +7,7 @@ from odoo.tests import tagged
 
 from .. import bypassed, core
 from ..models.account_move_send import TurboBatch
+from .strangers import forgetting
 
 ADDON = "invoice_run_turbo"
 INSTRUCTIONS = """
@@ -73,7 +74,7 @@ class TestCore(InvoiceRunCommon):
         """Pretend that Odoo's methods differ from those that were read."""
         changed = {name: core.REPEATED[name]._replace(hashes=("other",)) for name in names}
         self.patch(core, "REPEATED", {**core.REPEATED, **changed})
-        self.patch(self.env.registry, "_invoice_run_changed", None)
+        self.enterContext(forgetting(self.env))
 
     def _get_fast_path(self):
         settings = self.env["res.config.settings"].with_company(self.company)
@@ -137,7 +138,7 @@ class TestCore(InvoiceRunCommon):
 
     def test_a_source_that_cannot_be_read_counts_as_changed(self):
         with patch.object(inspect, "getsource", side_effect=OSError):
-            self.patch(self.env.registry, "_invoice_run_changed", None)
+            self.enterContext(forgetting(self.env))
             self.assertEqual(set(core.get_changed(self.env)), set(core.STEPS))
 
     def test_it_is_said_when_odoo_starts(self):

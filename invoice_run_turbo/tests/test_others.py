@@ -29,7 +29,6 @@ class TestOthers(BulkCommon):
     def _assert_equal_after(self, change):
         """Compare both ways, where ``change(move)`` is done to each invoice of a run."""
         self.env.registry.clear_cache()
-        self.patch(self.env.registry, "_invoice_run_confirming", None)
         self._make_three()
 
         def change_all(moves):
@@ -54,6 +53,27 @@ class TestOthers(BulkCommon):
 
         moves = self._assert_equal_after(change)
         self.assertEqual({str(day) for day in moves.mapped("invoice_date_due")}, {"2024-05-14"})
+
+    def test_another_customer(self):
+        """Without terms, with other terms and accounts: worked out as Odoo does."""
+        plain, other = self.partners[3:5]
+        plain.property_payment_term_id = False
+        other.property_payment_term_id = self.terms[0]
+        account = plain.property_account_receivable_id
+        plain.property_account_receivable_id = account.copy({"code": "121212"})
+        for changed in (plain, other):
+            with self.subTest(changed=changed.name):
+
+                def change(move, changed=changed):
+                    move.partner_id = changed
+
+                self._assert_equal_after(change)
+
+    def test_no_terms(self):
+        def change(move):
+            move.invoice_payment_term_id = False
+
+        self._assert_equal_after(change)
 
     def test_another_line(self):
         def change(move):

@@ -9,7 +9,7 @@ from odoo.tests import new_test_user, tagged
 from .. import core
 from ..posting import Posting
 from .bulk_rows import get_differences, read_rows
-from .strangers import call_super, other_addon
+from .strangers import call_super, forgetting, other_addon
 
 
 @tagged("post_install", "-at_install")
@@ -138,7 +138,7 @@ class TestPosting(SendingCommon):
         changed = {name: core.REPEATED[name]._replace(hashes=("other",))} if name else {}
         with (
             patch.object(core, "REPEATED", {**core.REPEATED, **changed}),
-            patch.object(self.env.registry, "_invoice_run_changed", None),
+            forgetting(self.env),
         ):
             yield
 
