@@ -10,12 +10,14 @@ from contextlib import contextmanager
 
 #: The reply to DATA that asks for the content.
 GO_AHEAD = 354
+#: Hosts that offered it and did not answer when they were taken at their word.
+NOT_ABLE = set()
 
 
 @contextmanager
 def pipelining(session):
     """Have the mails of ``session`` say their commands together, where the server offers it."""
-    if not isinstance(session, smtplib.SMTP) or not session.has_extn("pipelining"):
+    if not isinstance(session, smtplib.SMTP) or not _is_able(session):
         yield
         return
     pipeline = _Pipeline(session)
@@ -24,6 +26,15 @@ def pipelining(session):
         yield
     finally:
         del session.sendmail
+
+
+def _is_able(session):
+    """Whether the server offers it; a firewall on the way may do so in its name and not hold it."""
+    return session.has_extn("pipelining") and _get_host(session) not in NOT_ABLE
+
+
+def _get_host(session):
+    return getattr(session, "_host", None)
 
 
 class _Pipeline:
@@ -47,6 +58,17 @@ class _Pipeline:
             return type(session).sendmail(
                 session, from_addr, to_addrs, msg, mail_options, rcpt_options
             )
+        except smtplib.SMTPServerDisconnected:
+            if self._owed:
+                NOT_ABLE.add(_get_host(session))
+            raise
+        except smtplib.SMTPDataError:
+            # smtplib leaves the transaction open where DATA is refused; said together with those of
+            # the next mail, its recipients would join it
+            if session.sock:
+                session.putcmd = self._putcmd
+                session._rset()
+            raise
         finally:
             del session.putcmd, session.getreply
 
@@ -86,11 +108,17 @@ class _Pipeline:
         """Read the replies to what was said before one of them was a refusal.
 
         A server may ask for the content although it refused all recipients; it gets an empty one,
-        which goes to nobody (RFC 2920, 3.1).
+        which goes to nobody (RFC 2920, 3.1). One that asks although it refused the sender may have
+        recipients: it gets none, the connection ends.
         """
+        is_sender_refused = "rcpt" in self._owed
         code = None
         while self._owed:
             code, _text = self._hear()
-        if code == GO_AHEAD:
-            self._session.send(".\r\n")
-            self._getreply()
+        if code != GO_AHEAD:
+            return
+        if is_sender_refused:
+            self._session.close()
+            return
+        self._session.send(".\r\n")
+        self._getreply()

@@ -124,12 +124,15 @@ def read():
 """
 # Somebody changes the sixth mail after the fifth was tried.
 CONFLICT = """
+from odoo.exceptions import UserError
 from psycopg2.errors import SerializationFailure
 model, noted = type(env['mail.mail']), []
 note = model._note_hand_over
 def conflict(self, *args):
     noted.append(self.id)
     if len(noted) == 6:
+        raise UserError('too large')
+    if len(noted) == 7:
         raise SerializationFailure('another transaction')
     return note(self, *args)
 model._note_hand_over = conflict
@@ -305,10 +308,13 @@ def test_killed_while_sending(space, database, sink):
 
 
 def test_database_fails_between_mails(space, database, sink):
-    """The mail server's answer to the mail before is not lost with the transaction."""
+    """What became of the mails before is not lost with the transaction.
+
+    The mail server refused one, Odoo the next one.
+    """
     day = "import os; os.environ['DAY'] = '2024-01-15'"
     [result] = ask(space, database, day, MAKE_RUN, REFUSE, SENDER, CONFLICT, START, LATER, SENT)
-    assert (result["sent"], result["failed"], result["uncertain"]) == (CUSTOMERS - 1, 1, [])
+    assert (result["sent"], result["failed"], result["uncertain"]) == (CUSTOMERS - 2, 2, [])
     assert set(get_recipients(sink).values()) == {1}
 
 

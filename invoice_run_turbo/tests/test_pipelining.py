@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from odoo.addons.invoice_run.tests.properties import FIXED
 from odoo.tests import BaseCase, tagged
 
-from ..pipelining import pipelining
+from ..pipelining import NOT_ABLE, pipelining
 
 REFUSALS = [421, 450, 550]
 MAILS = st.fixed_dictionaries(
@@ -17,7 +17,7 @@ MAILS = st.fixed_dictionaries(
         "RCPT": st.lists(st.sampled_from([250, 250, 251, *REFUSALS]), min_size=1, max_size=4),
         "DATA": st.sampled_from([354, 354, 354, *REFUSALS]),
         "END": st.sampled_from([250, 250, 250, *REFUSALS]),
-        # whether it asks for the content although it refused all recipients
+        # whether it asks for the content although it refused the sender, or all recipients
         "asks_anyway": st.booleans(),
     }
 )
@@ -47,9 +47,12 @@ class ScriptedServer(socketserver.StreamRequestHandler):
         return self.answer(250)
 
     def do_mail(self, line):
+        if self.mail is not None:
+            # within the transaction of a mail that is not over; that one goes on
+            return self.answer(503)
         self.script = dict(self.server.script.pop(0))
         self.replies = list(self.script["RCPT"])
-        self.mail = [line, []] if self.script["MAIL"] == 250 else None
+        self.mail = [line, []] if self.script["MAIL"] == 250 or self.script["asks_anyway"] else None
         return self.answer(self.script["MAIL"])
 
     def do_rcpt(self, line):
@@ -67,6 +70,8 @@ class ScriptedServer(socketserver.StreamRequestHandler):
             return self.script["DATA"] == 421
         content = b""
         while (line := self.rfile.readline()) != b".\r\n":
+            if not line:
+                return True  # the other side went away
             content += line
         mail, self.mail = self.mail, None
         if not mail[1]:
@@ -94,22 +99,31 @@ class TestPipelining(BaseCase):
     def _send(self, mails, is_pipelined):
         """Send ``mails`` by one session; return what came of each, what was kept, and the sends."""
         self.server.script, self.server.kept, sent = list(mails), [], []
-        with smtplib.SMTP(*self.server.server_address, timeout=10) as session:
-            session.ehlo()
-            if not is_pipelined:
-                del session.esmtp_features["pipelining"]
-            send = session.send
-            session.send = lambda text: (sent.append(text), send(text))
-            outcomes = [self._send_one(session, mail) for mail in mails]
-            del session.send
+        session, outcomes = None, []
+        for mail in mails:
+            if session is None or session.sock is None:
+                session = self._connect(is_pipelined, sent)
+            outcomes.append(self._send_one(session, mail))
+            if outcomes[-1][0] is smtplib.SMTPDataError and not is_pipelined and session.sock:
+                session._rset()  # which smtplib forgets
+        session.close()
         return outcomes, self.server.kept, sent
+
+    def _connect(self, is_pipelined, sent):
+        session = smtplib.SMTP(*self.server.server_address, timeout=10)
+        session.ehlo()
+        if not is_pipelined:
+            del session.esmtp_features["pipelining"]
+        send = session.send
+        session.send = lambda text: (sent.append(text), send(text))
+        return session
 
     def _send_one(self, session, mail):
         recipients = [f"to{number}@example.com" for number, _code in enumerate(mail["RCPT"])]
         content = b"Subject: Invoice\r\n\r\n.dots\r\nlast line"
         with pipelining(session):
             try:
-                return session.sendmail("from@example.com", recipients, content)
+                return (None, session.sendmail("from@example.com", recipients, content))
             except smtplib.SMTPException as error:
                 return type(error), error.args
 
@@ -123,7 +137,7 @@ class TestPipelining(BaseCase):
 
     def test_two_round_trips(self):
         outcomes, kept, sent = self._send([{**WILLING, "RCPT": [250, 550]}], is_pipelined=True)
-        self.assertEqual([*outcomes[0]], ["to1@example.com"])
+        self.assertEqual([*outcomes[0][1]], ["to1@example.com"])
         self.assertEqual(len(kept), 1)
         self.assertEqual(len(sent), 2, "commands, then the content")
         self.assertTrue(sent[0].endswith("rcpt TO:<to1@example.com>\r\ndata\r\n"), sent[0])
@@ -137,3 +151,16 @@ class TestPipelining(BaseCase):
             with pipelining(session):
                 session.sendmail("from@example.com", to, b"text")
         self.assertEqual(len(self.server.kept), 1)
+
+    def test_a_server_that_does_not_hold_what_it_offers(self):
+        """It loses all but the first command; on the next connection it gets them one by one."""
+        self.patch(ScriptedServer, "do_rcpt", lambda handler, _line: True)
+        self.addCleanup(NOT_ABLE.discard, self.server.server_address[0])
+        outcomes, kept, _sent = self._send([WILLING], is_pipelined=True)
+        self.assertIs(outcomes[0][0], smtplib.SMTPServerDisconnected)
+        self.assertFalse(kept)
+        self.assertEqual(NOT_ABLE, {self.server.server_address[0]})
+        with smtplib.SMTP(*self.server.server_address, timeout=10) as session:
+            session.ehlo()
+            with pipelining(session):
+                self.assertNotIn("sendmail", vars(session))

@@ -19,7 +19,7 @@ class Answers(dict):
 
     ``untried``: message ids of what certainly did not leave. ``left``: of what the mail server
     took, for a recipient at least. ``tried``: how many mails the mail server saw. ``open``: what
-    became of the latest mail, (its id, arguments of ``_postprocess_sent_message``), until that is
+    became of the latest mails, {id: arguments of ``_postprocess_sent_message``}, until that is
     committed.
     """
 
@@ -31,7 +31,7 @@ class Answers(dict):
         self.untried = set()
         self.left = set()
         self.tried = 0
-        self.open = None
+        self.open = {}
         self._until = until
 
     def note_untried(self, message_id):
@@ -83,28 +83,25 @@ class MailMail(models.Model):
         return answers
 
     def _note_open(self):
-        """Note and commit what became of the latest mail: it is known, but was rolled back."""
-        answers = self.env.context["invoice_run_answers"]
-        if not answers.open:
-            return
-        mail_id, result = answers.open
-        mail = self.browse(mail_id)
-        if result["success_pids"] or result["success_emails"]:
-            mail.write({"state": "sent", "failure_type": False, "failure_reason": False})
-        else:
-            names = ("failure_type", "failure_reason")
-            mail.write({"state": "exception", **{name: result.get(name) for name in names}})
-        mail._postprocess_sent_message(**result)
-        mail._commit_hand_over()
+        """Note and commit what became of the latest mails: it is known, but was rolled back."""
+        known = dict(self.env.context["invoice_run_answers"].open)
+        for mail_id, result in known.items():
+            mail = self.browse(mail_id)
+            if result["success_pids"] or result["success_emails"]:
+                mail.write({"state": "sent", "failure_type": False, "failure_reason": False})
+            else:
+                names = ("failure_type", "failure_reason")
+                mail.write({"state": "exception", **{name: result.get(name) for name in names}})
+            mail._postprocess_sent_message(**result)
+            mail._commit_hand_over()
 
     def _postprocess_sent_message(self, success_pids, success_emails, **kwargs):
         # EXTENDS 'mail': until this is committed, the answer of the mail server is ours to keep
-        result = super()._postprocess_sent_message(success_pids, success_emails, **kwargs)
         answers = self.env.context.get("invoice_run_answers")
         if answers is not None and len(self) == 1:
             given = {"success_pids": success_pids, "success_emails": success_emails, **kwargs}
-            answers.open = (self.id, given)
-        return result
+            answers.open[self.id] = given
+        return super()._postprocess_sent_message(success_pids, success_emails, **kwargs)
 
     def _offer_again(self):
         """Take back the note that these mails perhaps left: the mail server never saw them."""
@@ -169,7 +166,7 @@ class MailMail(models.Model):
         """Commit what is noted, right before the mail server sees the next mail."""
         self.env.cr.commit()  # pylint: disable=invalid-commit
         if (answers := self.env.context.get("invoice_run_answers")) is not None:
-            answers.open = None
+            answers.open.clear()
 
     def _check_run_size(self, mail_server, emails):
         """Refuse what is larger than the limit of ``mail_server``, where it has one of its own."""
