@@ -878,6 +878,7 @@ class TestCommitments(MeteringCommon):
                 self.assertTrue(missing.is_true_up)
                 self.assertFalse(self._run_all("2024-04-30").document_ids, "once")
                 self.assertEqual(missing.document_id.move_id.amount_untaxed, 200.0)
+                self.assertFalse(contract.line_ids.is_shortfall_open)
                 # reversed, it is due again
                 self._reverse(missing.document_id.move_id)
                 again = self._run_all("2024-05-31").line_ids
@@ -900,9 +901,80 @@ class TestCommitments(MeteringCommon):
     def test_end_that_another_customer_was_invoiced_to(self):
         contract = self._make_committed()
         self._run_all("2024-03-31")
+        former = contract.partner_id
         contract.partner_id = self._make_partner("Successor")
         contract.date_end = "2024-03-31"
+        run = self._run_all("2024-04-30")
+        self.assertFalse(run.document_ids)
+        self.assertIn(f"was invoiced to {former.display_name}", run.exception_ids.message)
+
+    def _end(self, contract, day="2024-03-31"):
+        """Invoice all of a contract up to ``day``, and end its committed line there."""
+        self._run_all(day)
+        line = contract.line_ids.filtered("commitment_amount")
+        line.date_end = day
+        return line
+
+    def _lower(self, line, price):
+        """Lower the invoice of the last amount of a price line by hand, as goodwill."""
+        item = line.run_line_ids.sorted("id")[-1].move_line_ids
+        item.move_id.button_draft()
+        item.price_unit = price
+        item.move_id.action_post()
+
+    def test_shortfall_is_settled_once(self):
+        """What somebody does to the invoice or to the contract afterwards bills nothing anew."""
+        contract = self._make_committed()
+        self._drive(contract, d0105=100)
+        line = self._end(contract)
+        self.assertTrue(line.is_shortfall_open)
+        run = self._run_all("2024-04-30")
+        self.assertAmounts(run, [200.0])
+        self.assertFalse(line.is_shortfall_open)
+        self._lower(line, 150.0)
+        contract.proration = "none"
+        contract.date_end = "2024-12-31"
+        line.date_end = "2024-03-31"
+        self.assertFalse(self._run_all("2024-05-31").document_ids)
+        self.assertEqual(contract.amount_invoiced, 250.0)
+
+    def test_end_at_which_nothing_is_missing(self):
+        contract = self._make_committed()
+        self._drive(contract, d0305=400)
+        line = self._end(contract)
+        self.assertFalse(line.is_shortfall_open)
+        self._lower(line, 10.0)
         self.assertFalse(self._run_all("2024-04-30").document_ids)
+
+    def test_late_usage_of_a_term_that_ended_short(self):
+        """What is due of the term settles it; where nothing is missing, nothing is left open."""
+        contract = self._make_committed()
+        self._drive(contract, d0105=100)
+        line = self._end(contract)
+        self._drive(contract, d0205=250)
+        run = self._run_all("2024-04-30")
+        self.assertAmounts(run, [250.0])
+        self.assertFalse(line.is_shortfall_open)
+        self.assertFalse(self._run_all("2024-05-31").document_ids)
+
+    def test_shortfall_of_a_run_that_skips_its_days(self):
+        contract = self._make_committed()
+        self._end(contract)
+        run = self._make_run("2024-05-31")
+        run.skip_before = "2024-04-01"
+        self.assertFalse(self._make_amounts(run).document_ids)
+        self.assertAmounts(self._run_all("2024-05-31"), [300.0])
+
+    def test_shortfall_that_cannot_be_calculated(self):
+        """The rent is invoiced all the same."""
+        contract = self._make_committed(date_start="2023-01-15")
+        contract.line_ids = [Command.create({"product_id": self.product.id, "price_unit": 10.0})]
+        line = self._end(contract, "2024-03-14")
+        self.assertTrue(line.is_shortfall_open)
+        contract.period_anchor = "calendar"
+        run = self._run_all("2024-04-30")
+        self.assertIn("another period or currency", run.exception_ids.message)
+        self.assertEqual(run.line_ids.contract_line_id, contract.line_ids - line)
 
     def test_late_usage_lowers_the_true_up(self):
         contract = self._make_committed(period_count=12)

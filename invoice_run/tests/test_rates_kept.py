@@ -243,6 +243,17 @@ class TestBoundsKept(BoundsCommon):
         self._reverse(line.run_line_ids.filtered("is_true_up").document_id.move_id)
         line.with_user(self.user).commitment_amount = 400.0
 
+    def test_commitment_of_a_term_with_late_usage_in_a_run(self):
+        """The term was invoiced, whatever of it comes later."""
+        contract = self._make_metered(
+            {"commitment_amount": 300.0, "commitment_interval": "quarter"}
+        )
+        self._run_all("2024-03-31")
+        self._drive(contract, d0205=10)
+        run = self._make_amounts(self._make_run("2024-04-30"))
+        self.assertTrue(run.line_ids.filtered("late_number"))
+        self._assert_kept(contract.line_ids, {"commitment_amount": 400.0})
+
     def test_commitment_that_begins_after_a_term(self):
         """Usage of a quarter without a commitment is not trued up to one."""
         contract = self._make_metered()

@@ -142,6 +142,7 @@ class InvoiceRun(models.Model):
         lines.filtered("corrects_id")._claim()
         lines._update_sources()
         lines._settle_pools()
+        lines._follow_shortfalls(True)
 
     # ------------------------------------------------------------------
     # Grouping

@@ -131,6 +131,7 @@ class InvoiceRunLine(models.Model):
         # what was calculated meanwhile has not counted these
         lines._mark_sharing_stale()
         lines._update_unsettled()
+        lines._follow_shortfalls(True)
 
     def _get_claimed_ids(self):
         """Return the ids of what this amount claims: claims are entered in their order."""
@@ -148,6 +149,7 @@ class InvoiceRunLine(models.Model):
         lines._follow_usage_claims(False)
         lines._update_sources()
         lines._update_unsettled()
+        lines._follow_shortfalls(False)
         # amounts that wait to be recalculated have marked the others already
         lines.filtered(lambda line: not line.is_stale)._mark_sharing_stale()
 

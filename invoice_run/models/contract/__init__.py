@@ -25,6 +25,7 @@ from . import product_price
 from . import billing_contract_money
 from . import billing_contract_timeline
 from . import billing_contract_unsettled
+from . import billing_contract_shortfall
 from . import billing_contract_bounds
 from . import billing_price_trace
 from . import billing_price_change

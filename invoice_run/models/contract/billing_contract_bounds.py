@@ -302,12 +302,13 @@ class BillingContract(models.Model):
             for span, vals in due:
                 if vals["amount"] or not vals["late_number"]:
                     yield self._prepare_metered_charge(terms, span, vals, document)
-            for vals in holder._get_true_ups(
-                terms, run.target_date, claims[holder.id], due, position, here
-            ):
+            for vals in holder._get_true_ups(terms, claims[holder.id], due, position, here):
                 span = periods.Span(vals["period_from"], vals["period_to"])
                 in_period = span in [one for one, one_vals in due if not one_vals["late_number"]]
                 yield self._prepare_metered_charge(terms, span, vals, document, in_period)
+            yield from self._get_shortfall_charges(
+                holder, terms, run, claims[holder.id], due, records, here
+            )
 
     def _get_counted_here(self, run, charges):
         """Return the values of the amounts among ``charges`` that count, but for excluded ones."""

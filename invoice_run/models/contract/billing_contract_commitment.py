@@ -1,5 +1,6 @@
 from collections import defaultdict
 from fractions import Fraction
+from typing import NamedTuple
 
 from odoo import api, fields, models
 from odoo.exceptions import ValidationError
@@ -12,12 +13,24 @@ FIRST_TRUE_UP = 5000
 COMMITMENT_INTERVALS = [("quarter", "Quarter"), ("half_year", "Half-year"), ("year", "Year")]
 
 
+class Shortfall(NamedTuple):
+    """What is missing of the commitment of a term, and how it comes about; exact."""
+
+    #: to be invoiced; negative: to be given back
+    owed: Fraction
+    #: of the days of the term
+    commitment: Fraction
+    used: Fraction
+    #: {true-up of the term: what it invoiced}
+    before: dict
+
+
 class BillingContractLine(models.Model):
     """What a customer commits to over a term longer than a billing period.
 
     When the whole term is invoiced, the shortfall is an amount of its own, with the last period, or
-    by itself where the line ends with a day that was invoiced before. Usage of the term that is
-    reported later lowers it again.
+    by itself where the line ends with a day that was invoiced before, see
+    ``billing_contract_shortfall.py``. Usage of the term that is reported later lowers it again.
     """
 
     _inherit = "billing.contract.line"
@@ -56,33 +69,20 @@ class BillingContractLine(models.Model):
                     )
                 )
 
-    def _get_true_ups(self, terms, target, claimed, due, fiscal_position, others=()):
+    def _get_true_ups(self, terms, claimed, due, fiscal_position, others=()):
         """Yield the values of the run lines that true up the terms which this run completes.
 
-        :param target: the run's last day, inclusive
         :param claimed: days of this line that are invoiced or claimed
         :param due: [(span, values)] of what this run invoices of this line
         :param others: values of what it invoices of the other lines, where these count
         """
-        if not self.commitment_amount:
+        if not self.commitment_amount or not due:
             return
         spans = [span for span, _vals in due]
-        for term in self._get_committed_terms(terms, [*spans, *self._get_last_spans(target)]):
-            if periods.open_spans(*term, [*claimed, *spans]):
-                continue
-            amounts = [periods.exact(vals["amount"]) for span, vals in due if term.clip(*span)]
-            if amounts or not self._is_term_of_another_customer(term):
+        for term in self._get_committed_terms(terms, spans):
+            if not periods.open_spans(*term, [*claimed, *spans]):
+                amounts = [periods.exact(vals["amount"]) for span, vals in due if term.clip(*span)]
                 yield from self._get_true_up(terms, term, amounts, fiscal_position, others)
-
-    def _get_last_spans(self, target):
-        """Return the last day of a line with a commitment, if it is not after ``target``."""
-        last = self._get_last_day() if self.commitment_amount else None
-        return [periods.Span(last, last)] if last and last <= target else []
-
-    def _is_term_of_another_customer(self, term):
-        """Whether the end of ``term`` was invoiced to another customer than the present one."""
-        amounts = self._get_holding_amounts(term).sorted("period_to")
-        return bool(amounts) and amounts[-1]._is_of_another_customer()
 
     def _get_committed_terms(self, terms, spans):
         """Return the terms of the commitment in which ``spans`` end, cut to the days of the line.
@@ -114,8 +114,27 @@ class BillingContractLine(models.Model):
 
         :param amounts: what this run invoices of the term
         """
-        coin = periods.exact(self.currency_id.rounding)
         holding = self._get_holding_amounts(term)
+        short = self._get_shortfall(terms, term, holding, amounts, others)
+        if short.owed:
+            before = list(short.before.values())
+            number = max((one.late_number for one in short.before), default=0)
+            yield {
+                **self._prepare_true_up_vals(terms, term, float(short.owed), fiscal_position),
+                "name": self._get_invoice_line_name(
+                    term, self._get_true_up_note(short.commitment, short.used, before)
+                ),
+                "late_number": (number or FIRST_TRUE_UP) + 1,
+            }
+
+    def _get_shortfall(self, terms, term, holding, amounts=(), others=()):
+        """Return the :class:`Shortfall` of ``term``.
+
+        :param holding: the amounts that hold its days or usage, and its true-ups
+        :param amounts: what this run invoices of the term
+        :raises UserError: one of them is in another currency, or of another period
+        """
+        coin = periods.exact(self.currency_id.rounding)
         billed = self._get_billed_of(holding, term)
         before = {one: value for one, value in billed.items() if one.late_number > FIRST_TRUE_UP}
         rated = [value for amount, value in billed.items() if amount not in before]
@@ -127,14 +146,7 @@ class BillingContractLine(models.Model):
         if self._bounds_contract():
             used += self.contract_id._get_used(term, others, with_terms=True)
         owed = tariff.true_up(commitment, share, [used], coin) - sum(before.values(), Fraction())
-        if owed:
-            note = self._get_true_up_note(commitment * share, used, list(before.values()))
-            number = max((one.late_number for one in before), default=0)
-            yield {
-                **self._prepare_true_up_vals(terms, term, float(owed), fiscal_position),
-                "name": self._get_invoice_line_name(term, note),
-                "late_number": (number or FIRST_TRUE_UP) + 1,
-            }
+        return Shortfall(owed, commitment * share, used, before)
 
     def _get_true_up_note(self, commitment, used, before):
         """Return the explanation of a true-up for the invoice line."""
@@ -190,9 +202,6 @@ class BillingContract(models.Model):
         :param due: pairs (price line, span) that ``run`` invoices of these contracts
         """
         spans = defaultdict(list)
-        for line in self.line_ids.filtered("commitment_amount"):
-            if last := line._get_last_spans(run.target_date):
-                spans[line] += last
         for line, span in due:
             if line.commitment_amount:
                 spans[line].append(span)

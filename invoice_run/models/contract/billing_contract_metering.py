@@ -478,15 +478,13 @@ class BillingContract(models.Model):
     def _get_late_domain(self, run):
         """Return the contracts with usage that came after its period was invoiced, or to settle.
 
-        Also those with a commitment that ends where it was invoiced: the run calculates whether
-        something is missing of it.
+        Also those with a commitment of which something is missing, that ends where it was invoiced.
 
         As a domain of ids, mostly none, so that others are still found by the index of their dates.
         """
         self.env["billing.usage"].flush_model(["contract_line_id", "state", "date"])
-        names = ["commitment_amount", "date_end", "invoiced_until", "is_metered"]
+        names = ["invoiced_until", "is_metered", "is_shortfall_open"]
         self.env["billing.contract.line"].flush_model(names)
-        self.env["billing.contract"].flush_model(["date_end"])
         self.env["invoice.run.line"].flush_model(["is_unsettled", "is_claimed"])
         rows = self.env.execute_query(
             SQL(
@@ -502,11 +500,9 @@ class BillingContract(models.Model):
                  WHERE is_unsettled AND is_claimed AND company_id = %(company)s
                    AND period_to <= %(target)s
                  UNION
-                SELECT line.contract_id FROM billing_contract_line line
-                  JOIN billing_contract contract ON contract.id = line.contract_id
-                 WHERE line.commitment_amount > 0 AND line.company_id = %(company)s
-                   AND line.invoiced_until <= %(target)s
-                   AND line.invoiced_until = LEAST(line.date_end, contract.date_end)
+                SELECT contract_id FROM billing_contract_line
+                 WHERE is_shortfall_open AND company_id = %(company)s
+                   AND invoiced_until <= %(target)s
                 """,
                 company=run.company_id.id,
                 target=run.target_date,
@@ -546,8 +542,8 @@ class BillingContract(models.Model):
         due = [pair for contract in self for pair in contract._find_metered_due(run, claims)]
         if due:
             lines._read_measures_ahead(due)
-        terms = self._find_committed_terms(run, [*due, *bounds])
-        if due or bounds or terms:
+        if due or bounds:
+            terms = self._find_committed_terms(run, [*due, *bounds])
             lines._read_holding_ahead([*due, *bounds, *terms])
             self._read_bounds_ahead([*bounds, *terms])
             self._read_pools_ahead(run, due)
@@ -580,12 +576,13 @@ class BillingContract(models.Model):
             yield self._prepare_metered_charge(terms, span, vals, document)
         for line in self.line_ids.filtered(lambda line: line._is_meter()):
             billed = due[line]
-            for vals in line._get_true_ups(
-                terms, run.target_date, claims[line.id], billed, position
-            ):
+            for vals in line._get_true_ups(terms, claims[line.id], billed, position):
                 span = periods.Span(vals["period_from"], vals["period_to"])
                 in_period = span in [one for one, _vals in billed]
                 yield self._prepare_metered_charge(terms, span, vals, document, in_period)
+            yield from self._get_shortfall_charges(
+                line, terms, run, claims[line.id], billed, records
+            )
 
     def _prepare_metered_charge(self, terms, span, vals, document, in_period=None):
         """Return the charge of ``vals``, an amount of ``span``.

@@ -241,8 +241,12 @@ class InvoiceRunLine(models.Model):
 
     @api.model
     def _read_open_spans(self, lines):
-        """Return {price line id: days that a run holds and has not invoiced}."""
+        """Return {price line id: days that a run holds and has not invoiced}.
+
+        Not those of which it holds usage that came later: the period was invoiced.
+        """
         domain = Domain("contract_line_id", "in", lines.ids) & Domain("is_claimed", "=", True)
+        domain &= Domain("late_number", "in", (0, False))
         domain &= Domain("document_id.state", "not in", DOCUMENT_SETTLED)
         spans = defaultdict(list)
         # sudo: see _find_invoiced_usage

@@ -200,9 +200,12 @@ class BillingContractLine(models.Model):
 
         :param price: a :class:`price_change.Price` of this line
         """
-        if self.tariff_id:
+        if self.is_metered and self.tariff_id:
             return ", ".join(self._get_band_texts())
-        text = self._get_price_text(price.price_unit)
+        if self.tariff_id:
+            text = f"({', '.join(self._get_band_texts())})"
+        else:
+            text = self._get_price_text(price.price_unit)
         if price.quantity != 1:
             pieces = formatLang(self.env, price.quantity, digits=get_digits(price.quantity, 0))
             text = f"{pieces} × {text}"
