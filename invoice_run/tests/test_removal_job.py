@@ -86,3 +86,27 @@ class TestRemovalInBackground(InvoiceRunCommon):
         self.run.action_generate_amounts()
         self.run._process_queue()
         self.assertEqual(self._get_content(), self.before)
+
+    def test_cancel(self):
+        self.run.action_approve()
+        self.run.with_user(self.user).action_cancel()
+        self.assertEqual((self.run.state, self.run.job), ("submitted", "cancel"))
+        self.assertFalse(self.run.approved_date, "nobody can invoice what is being cancelled")
+        self.run._process_queue()
+        self.assertEqual((self.run.state, self.run.job), ("cancelled", "none"))
+        self.assertEqual(self._get_content(), self.before, "it can be read as it was")
+        self.assertEqual(set(self.run.document_ids.mapped("state")), {"released"})
+        self.run = self._make_run("2024-02-15")
+        self.run.action_generate_amounts()
+        self.run._process_queue()
+        self.assertEqual(self._get_content(), self.before, "all of it is due again")
+
+    def test_cancelling_stopped_and_cancelled_again(self):
+        self.run.action_cancel()
+        self.run.sudo().document_ids[:2]._give_up()
+        self.run._stop_work()
+        self.assertEqual((self.run.state, self.run.job), ("submitted", "none"))
+        self.run.action_cancel()
+        self.run._process_queue()
+        self.assertEqual((self.run.state, self.run.job), ("cancelled", "none"))
+        self.assertFalse(self.run.line_ids.filtered("is_claimed"))

@@ -243,7 +243,7 @@ class InvoiceManager(models.TransientModel):
         return self.get_cards()
 
     def action_discard(self, run_id):
-        """Cancel a run that has no confirmed invoice; its periods are billable again."""
+        """Cancel a run that has no confirmed invoice; then its periods are billable again."""
         self._check_mine()
         run = self.env["invoice.run"].browse(run_id)
         run.action_cancel()

@@ -160,7 +160,8 @@ class InvoiceManager(models.TransientModel):
     def action_finish(self):
         """End this run: what was not processed is left out, its periods are billable again.
 
-        A run without any invoice is cancelled.
+        A run without any invoice is cancelled; a large one in the background, and its periods are
+        billable when that is done.
         """
         run = self._get_run()
         self._check_idle()

@@ -18,8 +18,8 @@ RUN_APPROVED = ("approved", "invoiced")
 RUN_UNFINISHED = ("draft", "on_hold", "submitted", "amounts", "approved")
 #: Runs that are finished.
 RUN_FINISHED = ("invoiced", "cancelled")
-#: Background work after which the run has other amounts than now.
-JOBS_OF_AMOUNTS = ("amounts", "delete", "renew")
+#: Background work after which the run has other amounts than now, or none.
+JOBS_OF_AMOUNTS = ("amounts", "delete", "renew", "cancel")
 #: Which state of a run may follow which; ``None``: at its creation.
 RUN_TRANSITIONS = {
     None: {"draft"},
@@ -47,6 +47,8 @@ DOCUMENT_LEFT_OUT = ("excluded", "held")
 DOCUMENT_SETTLED = ("invoiced", "nothing")
 #: Documents that invoice their periods, or will.
 DOCUMENT_BILLED = (*DOCUMENT_OPEN, *DOCUMENT_SETTLED)
+#: Documents that hold their periods without an invoice.
+DOCUMENT_HOLDING = (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT, "nothing")
 #: Documents that had an invoice: it is in force, or was taken back.
 DOCUMENT_HAD_INVOICE = ("invoiced", "released")
 #: Documents that are no part of what their run invoices.

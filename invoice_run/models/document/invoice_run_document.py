@@ -152,9 +152,13 @@ class InvoiceRunDocument(models.Model):
 
     def _release_documents(self):
         """Give up these documents, which have no invoice: the next run proposes their periods."""
+        self._give_up()
+        self.run_id._withdraw_approval()
+
+    def _give_up(self):
+        """Release the amounts of these documents, which keep them to be read."""
         self.line_ids._release()
         self._set_state("released", error=False)
-        self.run_id._withdraw_approval()
 
     def _remove(self):
         """Delete these documents with their amounts: what they claimed is due again.

@@ -1,5 +1,7 @@
 from odoo import api, models
 
+from ..base.states import DOCUMENT_HOLDING
+
 
 class InvoiceRunJobDelete(models.AbstractModel):
     """Delete the amounts of a run that is too large for the click of a button."""
@@ -9,10 +11,15 @@ class InvoiceRunJobDelete(models.AbstractModel):
     _inherit = "invoice.run.job"
 
     @api.model
+    def _get_domain(self):
+        """Return which documents are still to be worked on."""
+        return []
+
+    @api.model
     def _collect_chunks(self, run):
         # the latest first: a later one may correct an earlier one
-        order = "sequence desc, id desc"
-        while documents := run._get_documents([], limit=self._limit_chunk(run), order=order):
+        query = {"domain": self._get_domain(), "order": "sequence desc, id desc"}
+        while documents := run._get_documents(**query, limit=self._limit_chunk(run)):
             yield documents
             # memory stays that of one chunk
             self.env.invalidate_all()
@@ -38,3 +45,23 @@ class InvoiceRunJobRenew(models.AbstractModel):
     def _finish(self, run):
         run._remove_amounts()
         run._queue_job("amounts")
+
+
+class InvoiceRunJobCancel(models.AbstractModel):
+    """Release the amounts of a large run, which keeps them to be read, and cancel it."""
+
+    _name = "invoice.run.job.cancel"
+    _description = "Cancel"
+    _inherit = "invoice.run.job.delete"
+
+    @api.model
+    def _get_domain(self):
+        return [("state", "in", DOCUMENT_HOLDING)]
+
+    @api.model
+    def _work(self, run, chunk):
+        chunk._give_up()
+
+    @api.model
+    def _finish(self, run):
+        run._end_cancelled()

@@ -3,13 +3,14 @@ from dateutil.relativedelta import relativedelta
 from odoo import api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.fields import Domain
-from odoo.tools import format_date, split_every
+from odoo.tools import format_date
 from odoo.tools.misc import clean_context
 
 from ...engine import cycles
 from ..base.invoice_run_guarded import EngineValue
 from ..base.possible_dates import MAX_YEARS_AHEAD, check_years
 from ..base.states import (
+    DOCUMENT_HOLDING,
     DOCUMENT_NOT_IN_RUN,
     DOCUMENT_OPEN,
     RUN_APPROVED,
@@ -21,7 +22,7 @@ from ..base.states import (
     SEND_FAILED,
 )
 
-#: Documents that are deleted while a user waits, more is background work; and released together.
+#: Documents that are deleted while a user waits, more is background work.
 DELETED_AT_ONCE = 500
 
 
@@ -118,6 +119,7 @@ class InvoiceRun(models.Model):
             ("amounts", "Generating amounts"),
             ("delete", "Deleting amounts"),
             ("renew", "Deleting amounts to recalculate them"),
+            ("cancel", "Cancelling"),
             ("invoices", "Generating invoices"),
             ("confirm", "Confirming drafts"),
             ("send", "Sending"),
@@ -510,8 +512,10 @@ class InvoiceRun(models.Model):
     def _check_amounts_state(self):
         """Refuse a change of amounts where the run is past them, or has not begun.
 
-        :raises UserError: names the state
+        :raises UserError: names the state, or says that the run is being cancelled
         """
+        if self.job == "cancel":
+            self._check_no_job()
         if self.state not in RUN_STARTED:
             raise UserError(
                 self.env._(
@@ -545,13 +549,17 @@ class InvoiceRun(models.Model):
         """Whether one of these runs has an invoice, in whatever state."""
         return bool(self._get_documents([("move_id", "!=", False)], limit=1))
 
+    def _is_large(self):
+        """Whether this run has too many documents to be changed within the click of a button."""
+        return len(self._get_documents([], limit=DELETED_AT_ONCE + 1)) > DELETED_AT_ONCE
+
     def _start_removal(self, job, **vals):
         """Delete the amounts of this run, those of a large one in the background.
 
         :param job: ``delete``, or ``renew``: to calculate them anew from what is due
         :param vals: what is written with the state, which is "submitted" from now on
         """
-        if len(self._get_documents([], limit=DELETED_AT_ONCE + 1)) > DELETED_AT_ONCE:
+        if self._is_large():
             self._queue_job(job, "submitted", **vals)
             return
         self._remove_amounts()
@@ -653,7 +661,8 @@ class InvoiceRun(models.Model):
         """Cancel runs without confirmed invoices and release what they claimed.
 
         Drafts that were never confirmed are deleted; drafts that carry a number are
-        cancelled, because deleting them would leave a gap.
+        cancelled, because deleting them would leave a gap. A large run is cancelled in the
+        background.
 
         :raises UserError: the run has confirmed invoices
         """
@@ -673,19 +682,16 @@ class InvoiceRun(models.Model):
             drafts = moves.filtered(lambda move: move.state == "draft")
             drafts.filtered("posted_before").button_cancel()
             drafts.filtered(lambda move: not move.posted_before).unlink()
-            run._release_all()
-            run._set_state("cancelled", job="none")
+            if run._is_large():
+                run._queue_job("cancel", "submitted", **run._prepare_no_approval_vals())
+            else:
+                run._end_cancelled()
 
-    def _release_all(self):
-        """Release the amounts of this run, which keeps them to be read."""
-        # sudo: amounts and documents belong to the engine
-        Document = self.sudo().env["invoice.run.document"]
-        # in parts: memory stays that of one, however large the run
-        for documents in split_every(DELETED_AT_ONCE, self._get_documents([]).ids, Document.browse):
-            documents.line_ids._release()
-            documents._set_state("released", error=False)
-            self.env.flush_all()
-            self.env.invalidate_all()
+    def _end_cancelled(self):
+        """Release the amounts of this run, which keeps them to be read, and end it."""
+        # sudo: documents belong to the engine
+        self.sudo()._get_documents([("state", "in", DOCUMENT_HOLDING)])._give_up()
+        self._set_state("cancelled", job="none")
 
     # ------------------------------------------------------------------
     # Views
