@@ -229,6 +229,8 @@ class TestActivities(LifecycleCommon):
         run = self._make_scheduled_run(reviewer_id=False)
         self._run_cron()
         self.assertIn("waits for approval", self._get_activities(run, ATTEND).summary)
+        run.with_user(self.user).action_delete_amounts("wrong")
+        self.assertFalse(self._get_activities(run, ATTEND), "nothing waits any more")
 
     def test_reviewer_who_left(self):
         run = self._make_scheduled_run()

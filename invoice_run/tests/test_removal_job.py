@@ -104,6 +104,9 @@ class TestRemovalInBackground(InvoiceRunCommon):
     def test_cancelling_stopped_and_cancelled_again(self):
         self.run.action_cancel()
         self.run.sudo().document_ids[:2]._give_up()
+        total = len(self.before)
+        job = self.env["invoice.run.job.cancel"]
+        self.assertEqual(job._count_progress(self.run), (2, total))
         self.run._stop_work()
         self.assertEqual((self.run.state, self.run.job), ("submitted", "none"))
         self.run.action_cancel()

@@ -1,4 +1,5 @@
 from odoo import api, models
+from odoo.fields import Domain
 
 from ..base.states import DOCUMENT_HOLDING
 
@@ -61,6 +62,12 @@ class InvoiceRunJobCancel(models.AbstractModel):
     @api.model
     def _work(self, run, chunk):
         chunk._give_up()
+
+    @api.model
+    def _count_progress(self, run):
+        domain = Domain("run_id", "=", run.id)
+        total, left = run._count_documents(domain, domain & Domain(self._get_domain()))
+        return total - left, total
 
     @api.model
     def _finish(self, run):

@@ -1,6 +1,7 @@
 from odoo import models
 
 from ..base.activity_types import APPROVE, ATTEND
+from ..base.states import JOBS_OF_AMOUNTS
 
 
 class InvoiceRun(models.Model):
@@ -16,7 +17,8 @@ class InvoiceRun(models.Model):
         """Remove activities that are done now that ``vals`` were written."""
         if vals.get("state", "amounts") != "amounts":
             self.activity_unlink([APPROVE])
-        if vals.get("state") == "cancelled" or vals.get("job") in ("amounts", "invoices"):
+        is_anew = vals.get("state") in ("submitted", "cancelled")
+        if is_anew or vals.get("job") in (*JOBS_OF_AMOUNTS, "invoices"):
             self.activity_unlink([ATTEND])
 
     def _replace_activity(self, xml_id, user, summary, note=False, is_quiet=False):
