@@ -244,6 +244,16 @@ class TestApplied(PriceChangeCommon):
         self._apply(contract.line_ids[1], "2024-01-15", change="end")
         self.assertIn("ends before 01/15/2024", self._get_notes(contract))
 
+    def test_both_quantities_of_a_line_with_bands_are_in_the_chatter(self):
+        bands = [{"up_to": 10.0, "price_unit": 5.0}, {"price_unit": 4.0}]
+        tariff = self.env["billing.tariff"].create(
+            {"name": "Seats", "tier_ids": [Command.create(band) for band in bands]}
+        )
+        contract = self._make_contract([{"tariff_id": tariff.id, "quantity": 12.0}])
+        self._apply(contract, "2024-02-01", change="quantity", quantity=20.0)
+        note = self._get_notes(contract)
+        self.assertRegex(note, r"12 × \(.*5\.00.*\) / Month → 20 × \(.*5\.00.*\) / Month")
+
     def test_it_is_applied_once(self):
         contract = self._make_contract(date_start="2024-01-01")
         wizard = self._apply(contract, "2024-02-01", 110.0)
