@@ -221,7 +221,7 @@ class AccountMove(models.Model):
 
     def write(self, vals):
         # EXTENDS 'account': to confirm or to send changes no amount: no item is looked at again,
-        # and what was balanced still is
+        # and what was balanced still is; what others change in new invoices is Odoo's to work out
         check_unchanged(self.env, vals)
         if self._is_sent_in_batch() and SENDING_VALUES.issuperset(vals):
             self = self.with_context(skip_invoice_sync=True, check_move_validity=False)
