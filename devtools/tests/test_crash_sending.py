@@ -67,6 +67,12 @@ def die(model, name, number, before):
     setattr(type(env[model]), name, dying)
 if 'WHERE' in os.environ:
     die(*json.loads(os.environ['WHERE']))
+# mails leave while the next chunk is rendered, as with a mail server that is far away
+def hand_over_beside(is_wanted):
+    from odoo.addons.invoice_run_turbo.mailer import Mailer
+    Mailer.is_worth_it = property(lambda self: is_wanted, lambda self, value: None)
+if 'BESIDE' in os.environ:
+    hand_over_beside(True)
 """
 )
 # A network that commits as account_peppol does, and twice goes wrong when it has the invoice.
@@ -150,6 +156,49 @@ def refuse(self, sender, recipients, *args, **kwargs):
 session.sendmail = refuse
 """
 SENT = READ + "print(json.dumps(read()))\n"
+# Each mail takes its time, and that of a chunk is too short for all of it.
+WATCH = """
+import threading
+from odoo.addons.invoice_run_turbo import mailer, sessions
+mailer.CHUNK_SECONDS = 0.5
+threads, opened, late, leaving, is_beside = set(), [], [], [], []
+def watch(model, name, note):
+    original = getattr(model, name)
+    def watched(self, *args, **kwargs):
+        with note(self):
+            return original(self, *args, **kwargs)
+    setattr(model, name, watched)
+from contextlib import contextmanager
+@contextmanager
+def note_mail(server):
+    threads.add(threading.current_thread().name.rpartition('.')[0])
+    leaving.append(server)
+    time.sleep(0.3)
+    yield
+    leaving.pop()
+@contextmanager
+def note_rendering(report):
+    is_beside.append(bool(leaving))
+    yield
+    is_beside.append(bool(leaving))
+@contextmanager
+def note_end(documents):
+    yield
+    late.append(len(documents._get_mails(['outgoing'])))
+@contextmanager
+def note_session(kept):
+    before = set(map(id, kept._open.values()))
+    yield
+    opened.extend(set(map(id, kept._open.values())) - before)
+watch(type(env['ir.mail_server']), 'send_email', note_mail)
+watch(type(env['ir.actions.report']), '_render_qweb_pdf_prepare_streams', note_rendering)
+watch(type(env['invoice.run.document']), '_hand_over_mails', note_end)
+watch(sessions.Sessions, 'get', note_session)
+"""
+SEEN = """
+print(json.dumps({'threads': sorted(threads), 'is_beside': any(is_beside), 'late': sum(late),
+                  'sessions': len(opened)}))
+"""
 # Several at once: they begin together.
 TOGETHER = """
 import pathlib
@@ -212,7 +261,8 @@ def wait(pids):
     statuses = [os.waitpid(pid, 0)[1] for pid in pids]
     return [os.waitstatus_to_exitcode(status) for status in statuses]
 mails = pathlib.Path(os.environ['MAILS'])
-for number, seconds in enumerate(json.loads(os.environ['ROUNDS'])):
+for number, (seconds, is_beside) in enumerate(json.loads(os.environ['ROUNDS'])):
+    hand_over_beside(is_beside)
     os.environ['DAY'] = f'{2024 + number // 12}-{number % 12 + 1:02}-15'
     exec(MAKE_RUN)
     before = set(mails.iterdir())
@@ -221,8 +271,9 @@ for number, seconds in enumerate(json.loads(os.environ['ROUNDS'])):
     arrived = sorted(str(path) for path in set(mails.iterdir()) - before)
     print(json.dumps({'codes': codes, 'mails': arrived, 'result': read()}), flush=True)
 """
-#: Pairs of workers that die at random moments; fixed, so that a failure can be repeated.
-ROUNDS = 15
+#: Pairs of workers that die at random moments; fixed, so that a failure can be repeated. In most
+#: rounds mails leave while the next documents are rendered.
+ROUNDS, ROUNDS_BESIDE = 20, 15
 SEED = 20260
 ALL = {f"tenant{number:02}@example.com" for number in range(CUSTOMERS)}
 
@@ -307,15 +358,30 @@ def test_killed_while_sending(space, database, sink):
     assert_sent(after)
 
 
-def test_database_fails_between_mails(space, database, sink):
+@pytest.mark.parametrize("is_beside", [False, True])
+def test_database_fails_between_mails(space, database, sink, is_beside):
     """What became of the mails before is not lost with the transaction.
 
     The mail server refused one, Odoo the next one.
     """
     day = "import os; os.environ['DAY'] = '2024-01-15'"
+    if is_beside:
+        day += "; os.environ['BESIDE'] = 'yes'"
     [result] = ask(space, database, day, MAKE_RUN, REFUSE, SENDER, CONFLICT, START, LATER, SENT)
     assert (result["sent"], result["failed"], result["uncertain"]) == (CUSTOMERS - 2, 2, [])
     assert set(get_recipients(sink).values()) == {1}
+
+
+def test_mails_leave_while_the_next_are_rendered(space, database, sink):
+    """By the same sessions; what the time was too short for stays in the queue and follows."""
+    day = "import os; os.environ.update(DAY='2024-01-15', BESIDE='yes')"
+    result, seen = ask(space, database, day, MAKE_RUN, SENDER, WATCH, START, LATER, SENT, SEEN)
+    assert_sent(result)
+    assert get_recipients(sink) == dict.fromkeys(ALL, 1)
+    assert seen["is_beside"], "a chunk was rendered while mails left"
+    assert seen["threads"] == ["invoice_run.mailer"], "no mail was handed over by the worker itself"
+    assert seen["late"] > 0, "some were left for the next pass"
+    assert seen["sessions"] == 1
 
 
 def test_network_breaks_off(space, database, sink):
@@ -361,7 +427,10 @@ def test_two_workers_share(space, database, sink, tmp_path):
 def test_two_workers_killed(space, database, sink):
     """At any instant: nothing is sent twice or lost; each kill leaves one unconfirmed at most."""
     chance = random.Random(SEED)
-    moments = [[chance.uniform(0.02, 1.0) for _worker in range(2)] for _round in range(ROUNDS)]
+    moments = [
+        ([chance.uniform(0.02, 1.0) for _worker in range(2)], number < ROUNDS_BESIDE)
+        for number in range(ROUNDS)
+    ]
     script = f"MAKE_RUN = {MAKE_RUN!r}\n" + SENDER + READ + FORKED
     worker = start(space, database, script, ROUNDS=json.dumps(moments), MAILS=str(sink))
     [output] = finish(worker)

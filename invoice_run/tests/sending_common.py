@@ -36,6 +36,9 @@ class MailServer:
         #: Command that gets no answer but a closed connection: MAIL, RCPT or DATA; how often.
         self.hang_up_at = None
         self.hang_ups = 0
+        self.connections = 0
+        #: Mails that are taken by one connection; None: any number.
+        self.mails_per_connection = None
 
     def is_hanging_up(self, server, command):
         if self.hang_up_at != command or not self.hang_ups:
@@ -46,6 +49,8 @@ class MailServer:
 
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
+        session.carried = 0
+        self.connections += 1
         # as most mail servers do; it changes nothing without `invoice_run_turbo`
         return [responses[0], "250-PIPELINING", *responses[1:]]
 
@@ -54,6 +59,8 @@ class MailServer:
             return "421 bye"
         if address.startswith("refused"):
             return "553 5.1.8 Sender not allowed here"
+        if session.carried == self.mails_per_connection:
+            return "421 4.7.0 Too many mails in this connection"
         envelope.mail_from = address
         envelope.mail_options.extend(mail_options)
         return "250 OK"
@@ -73,6 +80,7 @@ class MailServer:
             return "421 bye"
         message = email.message_from_bytes(envelope.content, policy=email.policy.default)
         self.mails.append(message)
+        session.carried += 1
         return "250 kept"
 
     def get_recipients(self):

@@ -8,6 +8,7 @@ from odoo import fields
 from odoo.tests import tagged
 from odoo.tools import mute_logger
 
+from ..models.delivery.mail_mail import MAX_CONNECTIONS
 from ..models.delivery.mail_notification import UNKNOWN
 from .sending_common import SendingCommon
 
@@ -339,6 +340,29 @@ class TestSendingFaults(SendingCommon):
             run._process_queue()
         self.assertEqual(self._get_states(run), {"Throttled": "sent", "Next": "sent"})
         self.assertEqual(self.inbox.get_recipients(), ["next@example.com", "slower@example.com"])
+
+    def test_connection_that_carries_a_few_mails_only(self):
+        """Servers limit the mails of a connection: the next ones go by new ones, all at once."""
+        count = 2 * MAX_CONNECTIONS + 3
+        partners = [self._make_customer(f"C{n}", f"c{n}@example.com") for n in range(count)]
+        run = self._make_run_to_send(*partners)
+        self.inbox.mails_per_connection = 2
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        self.assertEqual(set(run.document_ids.mapped("send_state")), {"sent"})
+        self.assertEqual(self.inbox.connections, MAX_CONNECTIONS + 2)
+        self.assertEqual(len(set(self.inbox.get_recipients())), len(self.inbox.mails), count)
+
+    def test_connection_that_carries_no_mail(self):
+        """A server that refuses the first mail of each connection is asked again later."""
+        run = self._make_run_to_send(self.debtor)
+        self.inbox.mails_per_connection = 0
+        with mute_logger(MAIL, SERVER):
+            self._send(run)
+        document = run.document_ids
+        self.assertEqual((document.send_state, document.send_attempts), ("pending", 1))
+        self.assertIn("Too many mails", document.send_error)
+        self.assertEqual(self.inbox.connections, 1)
 
     def test_connections_closed_by_all_answers(self):
         """What finds no open connection waits, and is not "delivery unconfirmed"."""

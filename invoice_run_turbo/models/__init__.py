@@ -9,6 +9,7 @@ from . import account_move_send
 from . import existing
 from . import invoice_run
 from . import invoice_run_document
+from . import invoice_run_job_send
 from . import invoice_run_line
 from . import ir_actions_report
 from . import ir_mail_server

@@ -3,6 +3,7 @@ from odoo.addons.invoice_run.memory import remember
 
 from .. import core
 from ..environments import environments_kept
+from ..mailer import get_mailer
 from ..mails import MailsKept
 from ..numbering import Chunk, NotAtOnceError, NotInBulkError, get_chunk
 from ..taxes import are_questions_known, is_engine_known
@@ -94,7 +95,8 @@ class InvoiceRunDocument(models.Model):
         # EXTENDS 'invoice_run': the mails of a chunk are deleted together, when all is noted
         if not core.is_as_read(self.env, core.SEND):
             return super()._hand_over_mails(until)
-        kept = MailsKept()
+        mailer = get_mailer(self.env)
+        kept = MailsKept(mailer.sessions if mailer else None)
         documents = self.with_context(invoice_run_mails=kept)
         left = super(InvoiceRunDocument, documents)._hand_over_mails(until)
         # sudo: mail.mail belongs to the technical side of messaging

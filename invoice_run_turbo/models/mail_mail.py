@@ -10,6 +10,12 @@ READ_TOGETHER = ("recipient_ids", "attachment_ids", "mail_message_id")
 class MailMail(models.Model):
     _inherit = "mail.mail"
 
+    def send(self, *args, **kwargs):
+        # EXTENDS 'mail': a session is used again only for what it may still carry
+        if kept := get_kept(self.env):
+            kept.count = len(self)
+        return super().send(*args, **kwargs)
+
     def _send(self, auto_commit=False, **kwargs):
         # EXTENDS 'mail': what all mails of a hand-over read is read once, not after each commit
         kept = get_kept(self.env)

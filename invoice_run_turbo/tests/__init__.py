@@ -10,6 +10,7 @@ from . import test_pipelining
 from . import test_posting
 from . import test_rendering
 from . import test_sending
+from . import test_sessions
 from . import test_stylesheet
 from . import test_taxes
 from . import test_translations

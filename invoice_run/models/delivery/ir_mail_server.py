@@ -6,6 +6,12 @@ from odoo.addons.base.models.ir_mail_server import MailDeliveryException
 
 #: The dot after the last line of a mail.
 END_OF_MAIL = b"\r\n.\r\n"
+#: "Service not available, closing transmission channel" (RFC 5321, 4.2.2).
+CLOSING = 421
+
+
+class ConnectionUsedUp(smtplib.SMTPServerDisconnected):
+    """The mail server takes no further mail by a connection that has carried some."""
 
 
 class IrMailServer(models.Model):
@@ -30,6 +36,10 @@ class IrMailServer(models.Model):
                 result = super().send_email(message, *args, smtp_session=smtp_session, **kwargs)
             except MailDeliveryException as error:
                 answer = _get_answer(error.__context__)
+                is_new = message_id not in answers.left
+                if is_new and _is_used_up(smtp_session, error.__context__):
+                    answers.note_untried(message_id)
+                    raise ConnectionUsedUp(answer[1]) from error
                 if answer:
                     answers[message_id] = answer
                 raise
@@ -38,6 +48,8 @@ class IrMailServer(models.Model):
                     answers.note_untried(message_id)
                 raise
         answers.left.add(message_id)
+        if smtp_session:
+            smtp_session.has_carried = True
         return result
 
 
@@ -64,6 +76,18 @@ def _watching(smtp_session):
         yield phase
     finally:
         smtp_session.send = send
+
+
+def _is_used_up(smtp_session, error):
+    """Whether ``error`` says that this connection has carried enough: servers count its mails.
+
+    It is the answer to the first command of a mail, after others went through.
+    """
+    return (
+        isinstance(error, smtplib.SMTPSenderRefused)
+        and error.smtp_code == CLOSING
+        and getattr(smtp_session, "has_carried", False)
+    )
 
 
 def _get_answer(error):

@@ -6,6 +6,7 @@ from odoo import models
 from odoo.exceptions import UserError
 from odoo.tools import human_size
 
+from .ir_mail_server import ConnectionUsedUp
 from .mail_notification import UNKNOWN
 
 _logger = logging.getLogger(__name__)
@@ -61,7 +62,9 @@ class MailMail(models.Model):
         mails = self.try_lock_for_update().with_context(
             invoice_run_answers=answers, invoice_run_hand_over=True
         )
-        for _number in range(MAX_CONNECTIONS):
+        connections = MAX_CONNECTIONS
+        while connections:
+            connections -= 1
             mails = mails.exists().filtered(lambda mail: mail.state == "outgoing")
             if not mails or answers.is_late():
                 break
@@ -70,6 +73,8 @@ class MailMail(models.Model):
             except smtplib.SMTPServerDisconnected as error:
                 # the mail that was under way is marked, the others are still outgoing
                 _logger.info("Invoice run: connection to the mail server lost: %s", error)
+                if isinstance(error, ConnectionUsedUp):
+                    connections += 1
                 # and those that left before it are deleted already
                 left = mails.exists()
                 left.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()

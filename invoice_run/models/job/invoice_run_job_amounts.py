@@ -83,7 +83,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
             return payers
         self.env.cr.execute(
             SQL(
-                "SELECT id FROM unnest(%s) AS id WHERE pg_try_advisory_xact_lock(%s, id)",
+                "SELECT id FROM unnest(%s::int[]) AS id WHERE pg_try_advisory_xact_lock(%s, id)",
                 payers.ids,
                 run.id,
             )

@@ -131,7 +131,16 @@ class InvoiceRunJobSend(models.AbstractModel):
         run._commit_step(remaining=1)
         run.company_id._end_taking_mails()
         until = begin + 2 * CHUNK_SECONDS if run._can_commit() else None
-        chunk.left = free._hand_over_mails(until)
+        chunk.left = self._hand_over(run, free, until)
+
+    @api.model
+    def _hand_over(self, run, documents, until):
+        """Hand over the mails of ``documents``, which are in the queue and this worker's.
+
+        :param until: moment of ``time.monotonic()`` after which no further one is handed over
+        :return: the documents whose mails stay queued, because the time was over
+        """
+        return documents._hand_over_mails(until)
 
     @api.model
     def _count_units(self, chunk):

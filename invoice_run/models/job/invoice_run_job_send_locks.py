@@ -82,7 +82,7 @@ class InvoiceRunJobSend(models.AbstractModel):
             return documents
         rows = self.env.execute_query(
             SQL(
-                "SELECT id FROM unnest(%s) AS id WHERE pg_try_advisory_lock(%s + id)",
+                "SELECT id FROM unnest(%s::bigint[]) AS id WHERE pg_try_advisory_lock(%s + id)",
                 documents.ids,
                 DOCUMENT,
             )
@@ -95,7 +95,7 @@ class InvoiceRunJobSend(models.AbstractModel):
         if run._can_commit() and documents:
             self.env.execute_query(
                 SQL(
-                    "SELECT pg_advisory_unlock(%s + id) FROM unnest(%s) AS id",
+                    "SELECT pg_advisory_unlock(%s + id) FROM unnest(%s::bigint[]) AS id",
                     DOCUMENT,
                     documents.ids,
                 )
