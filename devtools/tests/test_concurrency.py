@@ -325,6 +325,88 @@ for name, is_late in (('tariff', False), ('tariff', True), ('included', False), 
         env.invalidate_all()
 print(json.dumps(missed))
 """
+# Prices and taxes change while a worker creates amounts by them. Neither transaction sees the other
+# one, and neither is refused: who changes them marks what was created meanwhile.
+MEANWHILE = """
+import json, threading, time
+from odoo import SUPERUSER_ID, Command, api
+template = env['billing.contract'].search([], order='id', limit=1)
+product = template.line_ids.product_id
+scenario = env['billing.scenario'].search([('source', '=', 'contract')], limit=1)
+tax = env['account.tax'].create({'name': 'Tax', 'amount': 10})
+def see(cr, record):
+    return record.with_env(api.Environment(cr, SUPERUSER_ID, {}))
+def make():
+    mine = product.copy({'taxes_id': [Command.set(tax.ids)]})
+    lists = env['product.pricelist'].create([
+        {'name': 'Fixed', 'item_ids': [Command.create({
+            'applied_on': '1_product', 'product_tmpl_id': mine.product_tmpl_id.id,
+            'compute_price': 'fixed', 'fixed_price': 50})]},
+        {'name': 'Off the sales price', 'item_ids': [Command.create({
+            'compute_price': 'percentage', 'percent_price': 20})]}])
+    partner = env['res.partner'].create({'name': 'Customer'})
+    contracts = env['billing.contract'].create([{
+        'partner_id': partner.id, 'date_start': '2024-01-01', 'pricelist_id': pricelist.id,
+        'line_ids': [Command.create({'product_id': mine.id, 'is_price_looked_up': True})],
+        } for pricelist in lists])
+    contracts.action_activate()
+    run = env['invoice.run'].create({
+        'scenario_id': scenario.id, 'invoice_date': '2024-01-31',
+        'partner_ids': [Command.set(partner.ids)]})
+    run.action_generate_amounts()
+    return run, contracts, mine
+def edit_rule(fixed, relative, mine):
+    fixed.pricelist_id.item_ids.fixed_price = 60
+def add_rule(fixed, relative, mine):
+    fixed.pricelist_id.item_ids = [Command.create({
+        'applied_on': '0_product_variant', 'product_id': mine.id,
+        'product_tmpl_id': mine.product_tmpl_id.id, 'compute_price': 'fixed', 'fixed_price': 70})]
+def delete_rule(fixed, relative, mine):
+    fixed.pricelist_id.item_ids.unlink()
+def edit_sales_price(fixed, relative, mine):
+    mine.product_tmpl_id.list_price = 321
+def edit_variant_taxes(fixed, relative, mine):
+    mine.product_tmpl_id.taxes_id = [Command.clear()]
+def edit_tax(fixed, relative, mine):
+    mine.taxes_id.amount += 1
+def edit_nothing(fixed, relative, mine):
+    mine.product_tmpl_id.list_price = mine.product_tmpl_id.list_price
+def change(edit, records):
+    with env.registry.cursor() as cr:
+        edit(*(see(cr, record) for record in records))
+def change_while_created(edit, is_before):
+    run, (fixed, relative), mine = make()
+    env.cr.commit()
+    # as the worker of the job, which has the run's lock to its commit
+    with env.registry.cursor() as cr:
+        ours = see(cr, run)._with_engine()
+        assert ours._lock_job('amounts')
+        editor = threading.Thread(target=change, args=(edit, (fixed, relative, mine)))
+        if is_before:
+            editor.start()
+            time.sleep(0.5)
+        ours._generate_amounts(ours.partner_ids)
+        ours.env.flush_all()
+        if not is_before:
+            editor.start()
+            time.sleep(0.5)
+        cr.commit()
+        editor.join(30)
+        assert not editor.is_alive(), 'it waits for ever'
+    env.cr.rollback()
+    env.invalidate_all()
+    amounts = run.line_ids.grouped('contract_id')
+    assert len(amounts) == 2, amounts
+    stale = [amounts[contract].is_stale for contract in (fixed, relative)]
+    run.action_delete_amounts('a reason')
+    work = run._process_queue()
+    env.cr.commit()
+    return stale
+edits = (edit_rule, add_rule, delete_rule, edit_sales_price, edit_variant_taxes, edit_tax,
+         edit_nothing)
+print(json.dumps({edit.__name__: [change_while_created(edit, is_before) for is_before in (0, 1)]
+                  for edit in edits}))
+"""
 # Two customers are merged whose contracts share bands from then on, while a run creates amounts:
 # whoever comes second has to look again, on whichever side.
 MERGED = (
@@ -511,6 +593,21 @@ def test_who_shares_bands_sees_what_others_created(space, database):
 def test_who_changes_a_price_sees_what_was_created_by_it(space, database):
     [missed] = ask(space, database, EDITED)
     assert not missed, "neither was told to look again"
+
+
+def test_what_was_created_meanwhile_is_marked(space, database):
+    """Of a contract with a fixed price in its pricelist, and one with a part of the sales price."""
+    [stale] = ask(space, database, MEANWHILE)
+    of_first, of_second, of_both, of_none = [True, False], [False, True], [True, True], [False] * 2
+    assert stale == {
+        "edit_rule": [of_first] * 2,
+        "add_rule": [of_first] * 2,
+        "delete_rule": [of_first] * 2,
+        "edit_sales_price": [of_second] * 2,
+        "edit_variant_taxes": [of_both] * 2,
+        "edit_tax": [of_both] * 2,
+        "edit_nothing": [of_none] * 2,
+    }
 
 
 def test_who_merges_customers_sees_what_was_created(space, database):

@@ -40,6 +40,12 @@ class InvoiceRunLine(models.Model):
         changed = amounts.filtered(lambda amount: amount._is_repriced())
         self._mark_stale(Domain("id", "in", changed.ids))
 
+    @api.model
+    def _mark_repriced_now(self, products):
+        """As ``_mark_repriced``, also what is being created at this moment."""
+        self._mark_repriced(products)
+        self._mark_created_meanwhile(products)
+
     def _is_repriced(self):
         """Whether the price of this amount differs when it is looked up again."""
         price = self.contract_line_id._get_net_price(self.billing_date_from)
@@ -54,7 +60,7 @@ class ProductTemplate(models.Model):
         result = super().write(vals)
         if changed:
             variants = changed.with_context(active_test=False).product_variant_ids
-            self.env["invoice.run.line"]._mark_repriced(variants)
+            self.env["invoice.run.line"]._mark_repriced_now(variants)
         return result
 
 
@@ -64,8 +70,12 @@ class ProductProduct(models.Model):
     def write(self, vals):
         result = super().write(vals)
         if "standard_price" in vals:
-            self.env["invoice.run.line"]._mark_repriced(self)
+            self.env["invoice.run.line"]._mark_repriced_now(self)
         return result
+
+    def _mark_created(self, _domain):
+        """Mark the amounts of these products whose price differs when it is looked up again."""
+        self.env["invoice.run.line"]._mark_repriced(self)
 
 
 class ProductTemplateAttributeValue(models.Model):
@@ -75,5 +85,5 @@ class ProductTemplateAttributeValue(models.Model):
         result = super().write(vals)
         if "price_extra" in vals:
             variants = self.with_context(active_test=False).ptav_product_variant_ids
-            self.env["invoice.run.line"]._mark_repriced(variants)
+            self.env["invoice.run.line"]._mark_repriced_now(variants)
         return result

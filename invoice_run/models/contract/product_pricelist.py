@@ -11,6 +11,7 @@ class ProductPricelist(models.Model):
     _inherit = ["product.pricelist", "invoice.run.stale.mixin"]
     # the customers of a country may have a new pricelist from now on
     _is_looked_up = True
+    _is_changed_meanwhile = True
 
     @api.model
     def _get_stale_fields(self):
@@ -49,6 +50,7 @@ class ProductPricelistItem(models.Model):
     _name = "product.pricelist.item"
     _inherit = ["product.pricelist.item", "invoice.run.stale.mixin"]
     _is_looked_up = True
+    _is_changed_meanwhile = True
 
     @api.model
     def _get_stale_fields(self):
@@ -74,6 +76,10 @@ class ProductPricelistItem(models.Model):
             "product_id",
             "product_tmpl_id",
         }
+
+    def _get_lasting(self):
+        # EXTENDS 'invoice.run.stale.mixin'
+        return self.pricelist_id
 
     def _get_stale_domain(self):
         # EXTENDS 'invoice.run.stale.mixin'
