@@ -3,6 +3,7 @@
 Odoo's test cases keep one transaction, in which none of this can go wrong.
 """
 
+import itertools
 import signal
 
 from .workers import (
@@ -34,6 +35,41 @@ def test_killed_while_making_amounts_and_invoices(space, database):
         done = halfway["documents"] if what == "amounts" else halfway["invoices"]
         assert 0 < done < CONTRACTS, "some chunks are kept, the one that died is gone"
     assert_all_invoiced(result)
+
+
+# The scheduled action as Odoo calls it, with less time than the work needs. Chunks are of five.
+CALLS = (
+    AMOUNTS
+    + """
+from odoo.addons.base.models import ir_cron
+ir_cron.MIN_TIME_PER_JOB = 0.5
+job = type(env['invoice.run.job.amounts'])
+work = job._work
+def slow(self, run, chunk):
+    time.sleep(0.4)
+    return work(self, run, chunk)
+job._work = slow
+env.cr.commit()
+cron = env.ref('invoice_run.invoice_run_cron')
+done = []
+run = env['invoice.run'].search([], order='id', limit=1)
+while run.job != 'none' and len(done) < 20:
+    cron.method_direct_trigger()
+    env.cr.commit()
+    env.invalidate_all()
+    done.append(len(run.document_ids))
+print(json.dumps(done))
+"""
+)
+
+
+def test_a_call_of_the_scheduled_action_ends_in_time(space, database):
+    """Odoo ends a worker whose call takes too long, and in the end switches the action off."""
+    [done] = ask(space, database, CALLS)
+    assert done[-1] == CONTRACTS
+    assert len(done) > 2, "each call made a part of it"
+    steps = [after - before for before, after in itertools.pairwise([0, *done])]
+    assert max(steps) <= 15, steps
 
 
 COUNT_CREDITS = """

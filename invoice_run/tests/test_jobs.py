@@ -93,6 +93,21 @@ class TestJobs(InvoiceRunCommon):
         self.assertEqual(told, [(0, 1)], "nothing begun, and Odoo hears that something is left")
         self.assertEqual(run.job, "amounts")
 
+    def test_a_call_counts_where_it_is_ours(self):
+        """Its time is over for the engine too; nobody's button can speak for a scheduled action."""
+        run = self._make_run("2024-01-15")
+        call = {"cron_end_time": 5.0, "ir_cron_progress_id": 7}
+        ours = self.env.ref("invoice_run.invoice_run_cron_2")
+        ours.active = True
+        other = self.env.ref("mail.ir_cron_mail_scheduler_action")
+        for cron, taken in ((ours, {**call, "cron_id": ours.id}), (other, {})):
+            caller = run.with_context(**call, cron_id=cron.id, default_state="approved")
+            context = caller._with_engine().env.context
+            self.assertEqual(
+                {name: context[name] for name in context if "cron" in name or "default" in name},
+                taken,
+            )
+
     def test_odoo_hears_of_each_chunk(self):
         for _number in range(3):
             self._make_contract(

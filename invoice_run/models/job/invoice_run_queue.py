@@ -27,6 +27,9 @@ CONTEXT_TAKEN = {
     "tz",
     "uid",
 }
+#: What Odoo tells a scheduled action: which call of which action it is, and when to end it. Without
+#: it a call would last as long as the work, and Odoo would end the worker.
+CALL_TAKEN = {"cron_end_time", "cron_id", "ir_cron_progress_id"}
 
 
 class InvoiceRun(models.Model):
@@ -256,12 +259,19 @@ class InvoiceRun(models.Model):
 
     def _with_engine(self):
         """Return these runs in the engine's own context: the result is the same for all callers."""
-        context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
+        taken = CONTEXT_TAKEN | self._get_call_taken()
+        context = {key: value for key, value in self.env.context.items() if key in taken}
         # as the scheduled action: whoever pressed a button neither follows it nor gets a copy
         context["mail_create_nosubscribe"] = True
         # sudo: the button that queued the work checked the rights of its user; the scheduled action
         # or a script may carry it out
         return self.with_env(self.env(su=True, context=context))
+
+    @api.model
+    def _get_call_taken(self):
+        """Return what is taken over of a call by one of our scheduled actions, and of no other."""
+        is_ours = self.env.context.get("cron_id") in self._get_worker_crons().ids
+        return CALL_TAKEN if is_ours else set()
 
     def _wait_for_turn(self):
         """Wait for the chunks that workers have in hand; until the commit they begin no other.
