@@ -326,10 +326,12 @@ for name, is_late in (('tariff', False), ('tariff', True), ('included', False), 
 print(json.dumps(missed))
 """
 # Prices and taxes change while a worker creates amounts by them. Neither transaction sees the other
-# one, and neither is refused: who changes them marks what was created meanwhile.
+# one, and neither is refused: it is noticed before there is an invoice.
 MEANWHILE = """
-import json, threading, time
+import json
 from odoo import SUPERUSER_ID, Command, api
+from odoo.exceptions import UserError
+env.ref('base.group_user')._apply_group(env.ref('product.group_product_pricelist'))
 template = env['billing.contract'].search([], order='id', limit=1)
 product = template.line_ids.product_id
 scenario = env['billing.scenario'].search([('source', '=', 'contract')], limit=1)
@@ -344,67 +346,75 @@ def make():
             'compute_price': 'fixed', 'fixed_price': 50})]},
         {'name': 'Off the sales price', 'item_ids': [Command.create({
             'compute_price': 'percentage', 'percent_price': 20})]}])
-    partner = env['res.partner'].create({'name': 'Customer'})
+    partners = env['res.partner'].create([{'name': 'Customer'}, {'name': 'Other'}, {'name': 'Own'}])
+    partners[2].property_product_pricelist = lists[0]
     contracts = env['billing.contract'].create([{
         'partner_id': partner.id, 'date_start': '2024-01-01', 'pricelist_id': pricelist.id,
         'line_ids': [Command.create({'product_id': mine.id, 'is_price_looked_up': True})],
-        } for pricelist in lists])
+        } for partner, pricelist in zip(partners, (*lists, lists.browse()))])
     contracts.action_activate()
     run = env['invoice.run'].create({
         'scenario_id': scenario.id, 'invoice_date': '2024-01-31',
-        'partner_ids': [Command.set(partner.ids)]})
+        'partner_ids': [Command.set(partners.ids)]})
     run.action_generate_amounts()
     return run, contracts, mine
-def edit_rule(fixed, relative, mine):
-    fixed.pricelist_id.item_ids.fixed_price = 60
-def add_rule(fixed, relative, mine):
-    fixed.pricelist_id.item_ids = [Command.create({
+def edit_rule(contracts, mine):
+    contracts[0].pricelist_id.item_ids.fixed_price = 60
+def add_rule(contracts, mine):
+    contracts[0].pricelist_id.item_ids = [Command.create({
         'applied_on': '0_product_variant', 'product_id': mine.id,
         'product_tmpl_id': mine.product_tmpl_id.id, 'compute_price': 'fixed', 'fixed_price': 70})]
-def delete_rule(fixed, relative, mine):
-    fixed.pricelist_id.item_ids.unlink()
-def edit_sales_price(fixed, relative, mine):
+def delete_rule(contracts, mine):
+    contracts[0].pricelist_id.item_ids.unlink()
+def edit_sales_price(contracts, mine):
     mine.product_tmpl_id.list_price = 321
-def edit_variant_taxes(fixed, relative, mine):
-    mine.product_tmpl_id.taxes_id = [Command.clear()]
-def edit_tax(fixed, relative, mine):
+def edit_customer(contracts, mine):
+    contracts[2].partner_id.property_product_pricelist = contracts[1].pricelist_id
+def edit_tax(contracts, mine):
     mine.taxes_id.amount += 1
-def edit_nothing(fixed, relative, mine):
-    mine.product_tmpl_id.list_price = mine.product_tmpl_id.list_price
-def change(edit, records):
-    with env.registry.cursor() as cr:
-        edit(*(see(cr, record) for record in records))
-def change_while_created(edit, is_before):
-    run, (fixed, relative), mine = make()
+def edit_nothing(contracts, mine):
+    mine.product_tmpl_id.name = 'Another name'
+def change_while_created(edit, is_first):
+    # the worker's transaction has begun; who changes the price commits before it, or after it
+    run, contracts, mine = make()
     env.cr.commit()
-    # as the worker of the job, which has the run's lock to its commit
     with env.registry.cursor() as cr:
-        ours = see(cr, run)._with_engine()
-        assert ours._lock_job('amounts')
-        editor = threading.Thread(target=change, args=(edit, (fixed, relative, mine)))
-        if is_before:
-            editor.start()
-            time.sleep(0.5)
-        ours._generate_amounts(ours.partner_ids)
-        ours.env.flush_all()
-        if not is_before:
-            editor.start()
-            time.sleep(0.5)
-        cr.commit()
-        editor.join(30)
-        assert not editor.is_alive(), 'it waits for ever'
+        cr.execute('SELECT 1')
+        with env.registry.cursor() as editor:
+            editor.execute('SELECT 1')
+            if is_first:
+                edit(*(see(editor, record) for record in (contracts, mine)))
+                editor.commit()
+            see(cr, run)._generate_amounts(see(cr, contracts.partner_id))
+            see(cr, run).env.flush_all()
+            cr.commit()
+            if not is_first:
+                edit(*(see(editor, record) for record in (contracts, mine)))
+                editor.commit()
     env.cr.rollback()
     env.invalidate_all()
-    amounts = run.line_ids.grouped('contract_id')
-    assert len(amounts) == 2, amounts
-    stale = [amounts[contract].is_stale for contract in (fixed, relative)]
-    run.action_delete_amounts('a reason')
-    work = run._process_queue()
+    def read(test):
+        documents = [run.document_ids.filtered(lambda document: document.partner_id == partner)
+                     for partner in contracts.partner_id]
+        return [test(document) for document in documents]
+    assert not any(read(lambda document: document.is_stale)), 'there was something to mark'
+    run._finish_amounts()
+    told = read(lambda document: document.is_stale)
+    # as if the change were committed only now
+    run.document_ids.is_stale = run.line_ids.is_stale = False
+    try:
+        with env.cr.savepoint():
+            run.action_approve()
+    except UserError:
+        failed = 'approval refused'
+    else:
+        run.action_generate_invoices()
+        run._process_queue()
+        failed = read(lambda document: not document.move_id)
     env.cr.commit()
-    return stale
-edits = (edit_rule, add_rule, delete_rule, edit_sales_price, edit_variant_taxes, edit_tax,
-         edit_nothing)
-print(json.dumps({edit.__name__: [change_while_created(edit, is_before) for is_before in (0, 1)]
+    return told, failed
+edits = (edit_rule, add_rule, delete_rule, edit_sales_price, edit_customer, edit_tax, edit_nothing)
+print(json.dumps({edit.__name__: [change_while_created(edit, is_first) for is_first in (0, 1)]
                   for edit in edits}))
 """
 # Two customers are merged whose contracts share bands from then on, while a run creates amounts:
@@ -595,19 +605,21 @@ def test_who_changes_a_price_sees_what_was_created_by_it(space, database):
     assert not missed, "neither was told to look again"
 
 
-def test_what_was_created_meanwhile_is_marked(space, database):
-    """Of a contract with a fixed price in its pricelist, and one with a part of the sales price."""
-    [stale] = ask(space, database, MEANWHILE)
-    of_first, of_second, of_both, of_none = [True, False], [False, True], [True, True], [False] * 2
-    assert stale == {
-        "edit_rule": [of_first] * 2,
-        "add_rule": [of_first] * 2,
-        "delete_rule": [of_first] * 2,
-        "edit_sales_price": [of_second] * 2,
-        "edit_variant_taxes": [of_both] * 2,
-        "edit_tax": [of_both] * 2,
-        "edit_nothing": [of_none] * 2,
+def test_what_was_created_meanwhile_is_not_invoiced_by_the_old_price(space, database):
+    """Three customers: a fixed price, a part of the sales price, the fixed one as one's own list."""
+    [found] = ask(space, database, MEANWHILE)
+    fixed, relative, own = [True, False, True], [False, True, False], [False, False, True]
+    every, none = [True] * 3, [False] * 3
+    marked = {
+        "edit_rule": fixed,
+        "add_rule": fixed,
+        "delete_rule": fixed,
+        "edit_sales_price": relative,
+        "edit_customer": own,
     }
+    assert found.pop("edit_tax") == [[none, every]] * 2, "the invoice would have another total"
+    assert found.pop("edit_nothing") == [[none, none]] * 2
+    assert found == {name: [[which, "approval refused"]] * 2 for name, which in marked.items()}
 
 
 def test_who_merges_customers_sees_what_was_created(space, database):

@@ -340,6 +340,47 @@ class TestLookedUpPrices(InvoiceRunCommon):
         )
         return self._make_amounts(self._make_run("2024-01-15"))
 
+    def test_another_pricelist_of_the_customer_outdates_the_amount(self):
+        """Where the contract has none of its own, and the price is another one."""
+        group = self.env.ref("product.group_product_pricelist")
+        self.env.ref("base.group_user")._apply_group(group)
+        first, same, other = (self._make_pricelist((False, 0, n)) for n in (100.0, 100.0, 120.0))
+        self.debtor.property_product_pricelist = first
+        for pricelist in (self.env["product.pricelist"], first):
+            self._make_contract(
+                [{"price_unit": 1.0, "is_price_looked_up": True}],
+                date_start="2024-01-01",
+                pricelist_id=pricelist.id,
+            )
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        self.debtor.property_product_pricelist = same
+        self.assertFalse(any(run.line_ids.mapped("is_stale")))
+        self.debtor.property_product_pricelist = other
+        stale = run.line_ids.filtered("is_stale")
+        self.assertEqual(stale.contract_id.pricelist_id, self.env["product.pricelist"])
+        self.assertEqual((len(stale), len(run.line_ids)), (1, 2))
+
+    def test_another_category_outdates_the_amount(self):
+        """Where the pricelist has a rule for it."""
+        dear, _same = categories = self.env["product.category"].create(
+            [{"name": "Dear"}, {"name": "As before"}]
+        )
+        pricelist = self._make_pricelist()
+        self.env["product.pricelist.item"].create(
+            {
+                "pricelist_id": pricelist.id,
+                "applied_on": "2_product_category",
+                "categ_id": dear.id,
+                "compute_price": "fixed",
+                "fixed_price": 500.0,
+            }
+        )
+        run = self._make_looked_up(pricelist)
+        self.product.categ_id = categories[1]
+        self.assertFalse(run.document_ids.is_stale)
+        self.product.categ_id = dear
+        self.assertTrue(run.document_ids.is_stale)
+
     def test_changed_rule_outdates_the_amount(self):
         pricelist = self._make_pricelist((False, 0, 100.0))
         run = self._make_looked_up(pricelist)

@@ -289,6 +289,7 @@ class InvoiceRun(models.Model):
         self.ensure_one()
         self._update_order()
         self._create_run_exceptions()
+        self._mark_repriced_meanwhile()
         self._set_state("amounts", job="none", amounts_date=fields.Datetime.now())
         clean = self.document_count and not self.exception_count and not self.flagged_count
         if self._is_automatic("approve") and clean:

@@ -15,9 +15,6 @@ class InvoiceRunStaleMixin(models.AbstractModel):
     #: Whether amounts look such records up: then a new one concerns them, one that is deleted, and
     #: a changed one also as it was before, when it may have concerned other amounts.
     _is_looked_up = False
-    #: Whether a change may come while a worker creates amounts from the record, and neither waits
-    #: for the other one. Contracts, tariffs and orders have their own ways.
-    _is_changed_meanwhile = False
 
     @api.model
     def _get_stale_fields(self):
@@ -61,8 +58,6 @@ class InvoiceRunStaleMixin(models.AbstractModel):
         if self._prepares_runs:
             self.env["billing.change"]._note(noted)
         Line = self.env["invoice.run.line"]
-        if self._is_changed_meanwhile:
-            Line._mark_created_meanwhile(noted)
         if changed:
             Line._mark_stale(changed._get_stale_domain())
         if changed_own:
@@ -80,19 +75,7 @@ class InvoiceRunStaleMixin(models.AbstractModel):
     def _mark_looked_up(self):
         """Mark the amounts that have looked these records up, or would now."""
         if self and self._is_looked_up:
-            Line = self.env["invoice.run.line"]
-            Line._mark_stale(self._get_stale_domain())
-            Line._mark_created_meanwhile(self._get_lasting())
-
-    def _get_lasting(self):
-        """Return what leads to the amounts of these records when they are deleted."""
-        return self
-
-    def _mark_created(self, domain):
-        """Mark those amounts of ``domain`` that are calculated from these records."""
-        if self:
-            domain &= Domain(self._get_stale_domain())
-            self.env["invoice.run.line"]._mark_stale(domain)
+            self.env["invoice.run.line"]._mark_stale(self._get_stale_domain())
 
     def _get_changed(self, vals, names):
         """Return the records in which ``vals`` gives one of the fields ``names`` another value.

@@ -30,7 +30,6 @@ class BillingContractLine(models.Model):
 class ProductTemplate(models.Model):
     _name = "product.template"
     _inherit = ["product.template", "invoice.run.stale.mixin"]
-    _is_changed_meanwhile = True
 
     @api.model
     def _get_stale_fields(self):
@@ -50,7 +49,6 @@ class ProductTemplate(models.Model):
 class AccountTax(models.Model):
     _name = "account.tax"
     _inherit = ["account.tax", "invoice.run.stale.mixin"]
-    _is_changed_meanwhile = True
 
     @api.model
     def _get_stale_fields(self):
@@ -102,7 +100,5 @@ class ResPartner(models.Model):
             lambda partner: partner.parent_id and partner.type in ("invoice", "delivery")
         )
         if added:
-            Line = self.env["invoice.run.line"]
-            Line._mark_stale(added._get_stale_domain())
-            Line._mark_created_meanwhile(added)
+            self.env["invoice.run.line"]._mark_stale(added._get_stale_domain())
         return partners

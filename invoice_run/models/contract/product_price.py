@@ -1,7 +1,9 @@
-"""Prices on the product on which looked-up prices are based: sales price, cost, variant's extra.
+"""What looked-up prices depend on beside pricelists: sales price, cost, the customer's pricelist.
 
-Whether a pricelist uses one of them is seen from the result: the price is looked up again.
+Whether a price has changed is seen from the result: it is looked up again.
 """
+
+from datetime import timedelta
 
 from odoo import api, models
 from odoo.fields import Domain
@@ -10,6 +12,18 @@ from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
 
 #: Two prices are the same up to this: they are floats.
 SAME_PRICE = 1e-9
+#: How long before amounts were created, or after, somebody may have begun to change their prices.
+AROUND = timedelta(hours=1)
+#: What somebody changes who changes prices.
+PRICED_BY = (
+    "product.pricelist",
+    "product.pricelist.item",
+    "product.template",
+    "product.product",
+    "product.template.attribute.value",
+    "product.category",
+    "res.currency.rate",
+)
 
 
 class BillingContractLine(models.Model):
@@ -22,13 +36,14 @@ class InvoiceRunLine(models.Model):
     _inherit = "invoice.run.line"
 
     @api.model
-    def _mark_repriced(self, products):
-        """Mark the amounts of ``products`` whose price was looked up and has changed since."""
+    def _mark_repriced(self, domain):
+        """Mark the amounts whose price was looked up and has changed since.
+
+        :param domain: of the price lines that it may have changed for
+        """
         # sudo: whoever changes a price need not see the contracts that follow it
         lines = self.env["billing.contract.line"].sudo()
-        lines = lines.search(
-            [("is_price_looked_up", "=", True), ("product_id", "in", products._ids)]
-        )
+        lines = lines.search(Domain("is_price_looked_up", "=", True) & domain)
         if not lines:
             return
         amounts = self.sudo().search(
@@ -37,30 +52,70 @@ class InvoiceRunLine(models.Model):
             & Domain("corrects_id", "=", False)
             & Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
         )
-        changed = amounts.filtered(lambda amount: amount._is_repriced())
-        self._mark_stale(Domain("id", "in", changed.ids))
+        self._mark_stale(Domain("id", "in", amounts._get_repriced().ids))
+
+    def _get_repriced(self):
+        """Return those of these amounts whose price differs when it is looked up again."""
+        return self.filtered(
+            lambda amount: (
+                abs(
+                    float(amount.contract_line_id._get_net_price(amount.billing_date_from))
+                    - amount.net_price
+                )
+                > SAME_PRICE
+            )
+        )
 
     @api.model
-    def _mark_repriced_now(self, products):
-        """As ``_mark_repriced``, also what is being created at this moment."""
-        self._mark_repriced(products)
-        self._mark_created_meanwhile(products)
+    def _get_repriced_meanwhile(self, domain):
+        """Return the amounts of ``domain`` whose prices were changed while they were created.
 
-    def _is_repriced(self):
-        """Whether the price of this amount differs when it is looked up again."""
-        price = self.contract_line_id._get_net_price(self.billing_date_from)
-        return abs(float(price) - self.net_price) > SAME_PRICE
+        Neither transaction saw the other one then: the amounts have the price of before, and
+        whoever changed it found none to mark.
+        """
+        domain &= Domain("is_stale", "=", False) & Domain("corrects_id", "=", False)
+        amounts = self.search(domain & Domain("contract_line_id.is_price_looked_up", "=", True))
+        if not amounts or not amounts._is_priced_meanwhile():
+            return self.browse()
+        return amounts._get_repriced()
+
+    def _is_priced_meanwhile(self):
+        """Whether somebody may have changed a price while these amounts were created."""
+        moments = self.mapped("create_date")
+        meanwhile = Domain("write_date", ">=", min(moments) - AROUND)
+        meanwhile &= Domain("write_date", "<=", max(moments) + AROUND)
+        customers = self.contract_id.partner_id.commercial_partner_id
+        domains = {
+            **dict.fromkeys(PRICED_BY, meanwhile),
+            "res.partner": meanwhile & Domain("id", "in", customers.ids),
+        }
+        # archived ones count: their prices have been taken away
+        env = self.with_context(active_test=False).env
+        return any(
+            env[model].sudo().search_count(domain, limit=1) for model, domain in domains.items()
+        )
+
+
+class InvoiceRun(models.Model):
+    _inherit = "invoice.run"
+
+    def _mark_repriced_meanwhile(self):
+        """Mark the amounts of these runs whose prices were changed while they were created."""
+        # sudo: amounts belong to the engine
+        Line = self.env["invoice.run.line"].sudo()
+        repriced = Line._get_repriced_meanwhile(Domain("run_id", "in", self.ids))
+        Line._mark_stale(Domain("id", "in", repriced.ids))
 
 
 class ProductTemplate(models.Model):
     _inherit = "product.template"
 
     def write(self, vals):
-        changed = self._get_changed(vals, {"list_price"})
+        # a rule of a pricelist may be for a category
+        changed = self._get_changed(vals, {"list_price", "categ_id"})
         result = super().write(vals)
         if changed:
-            variants = changed.with_context(active_test=False).product_variant_ids
-            self.env["invoice.run.line"]._mark_repriced_now(variants)
+            changed.with_context(active_test=False).product_variant_ids._mark_repriced()
         return result
 
 
@@ -70,12 +125,12 @@ class ProductProduct(models.Model):
     def write(self, vals):
         result = super().write(vals)
         if "standard_price" in vals:
-            self.env["invoice.run.line"]._mark_repriced_now(self)
+            self._mark_repriced()
         return result
 
-    def _mark_created(self, _domain):
-        """Mark the amounts of these products whose price differs when it is looked up again."""
-        self.env["invoice.run.line"]._mark_repriced(self)
+    def _mark_repriced(self):
+        """Mark the amounts of these products whose looked-up price has changed."""
+        self.env["invoice.run.line"]._mark_repriced(Domain("product_id", "in", self._ids))
 
 
 class ProductTemplateAttributeValue(models.Model):
@@ -84,6 +139,17 @@ class ProductTemplateAttributeValue(models.Model):
     def write(self, vals):
         result = super().write(vals)
         if "price_extra" in vals:
-            variants = self.with_context(active_test=False).ptav_product_variant_ids
-            self.env["invoice.run.line"]._mark_repriced_now(variants)
+            self.with_context(active_test=False).ptav_product_variant_ids._mark_repriced()
+        return result
+
+
+class ResPartner(models.Model):
+    _inherit = "res.partner"
+
+    def write(self, vals):
+        result = super().write(vals)
+        # the customer's pricelist, as it is stored; contracts without one of their own follow it
+        if "specific_property_product_pricelist" in vals:
+            domain = Domain("contract_id.partner_id", "in", self._ids)
+            self.env["invoice.run.line"]._mark_repriced(domain)
         return result

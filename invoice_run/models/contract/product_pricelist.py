@@ -11,7 +11,6 @@ class ProductPricelist(models.Model):
     _inherit = ["product.pricelist", "invoice.run.stale.mixin"]
     # the customers of a country may have a new pricelist from now on
     _is_looked_up = True
-    _is_changed_meanwhile = True
 
     @api.model
     def _get_stale_fields(self):
@@ -50,7 +49,6 @@ class ProductPricelistItem(models.Model):
     _name = "product.pricelist.item"
     _inherit = ["product.pricelist.item", "invoice.run.stale.mixin"]
     _is_looked_up = True
-    _is_changed_meanwhile = True
 
     @api.model
     def _get_stale_fields(self):
@@ -77,9 +75,13 @@ class ProductPricelistItem(models.Model):
             "product_tmpl_id",
         }
 
-    def _get_lasting(self):
-        # EXTENDS 'invoice.run.stale.mixin'
-        return self.pricelist_id
+    def unlink(self):
+        # a rule that is gone has no date; amounts that are being created are compared by it
+        pricelists = self.pricelist_id
+        result = super().unlink()
+        for pricelist in pricelists.exists():
+            pricelist.sequence = pricelist.sequence
+        return result
 
     def _get_stale_domain(self):
         # EXTENDS 'invoice.run.stale.mixin'

@@ -4,7 +4,6 @@ from . import invoice_run_names
 from . import invoice_run_invoicing
 from . import invoice_run_early_payment
 from . import invoice_run_stale
-from . import invoice_run_stale_again
 from . import invoice_run_select
 from . import invoice_run_confirm
 from . import invoice_run_thresholds

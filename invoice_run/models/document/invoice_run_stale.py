@@ -79,6 +79,7 @@ class InvoiceRunDocument(models.Model):
     def _detect_stale(self):
         """Mark what changed without being written: orders, rates, what is left to credit.
 
+        And what was created while its price was changed.
         Documents that differ from what was approved are marked as well.
         """
         self._detect_changed_sources()
@@ -86,6 +87,8 @@ class InvoiceRunDocument(models.Model):
         changed = self.search(domain & Domain("line_ids.corrects_id", "!=", False)).filtered(
             lambda document: document._get_credit_errors()
         )
+        ours = Domain("document_id", "in", self.ids)
+        changed |= self.env["invoice.run.line"]._get_repriced_meanwhile(ours).document_id
         foreign = self.search(domain & Domain("currency_rate", "not in", (0, 1)))
         changed |= foreign.filtered(lambda document: document._is_rate_changed())
         approved = self.filtered(

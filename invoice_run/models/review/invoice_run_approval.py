@@ -139,6 +139,8 @@ class InvoiceRun(models.Model):
         self._check_reviewer()
         if self.state != "amounts" or not self.document_count:
             raise UserError(self.env._("%(run)s has no amounts to approve.", run=self.reference))
+        # somebody may have taken as long to change a price as the amounts took
+        self._mark_repriced_meanwhile()
         if self.stale_count:
             raise UserError(
                 self.env._(

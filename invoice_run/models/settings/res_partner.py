@@ -6,7 +6,6 @@ from ..base.groups import ACCOUNTANTS
 class ResPartner(models.Model):
     _name = "res.partner"
     _inherit = ["res.partner", "invoice.run.stale.mixin"]
-    _is_changed_meanwhile = True
 
     allow_invoice_grouping = fields.Boolean(
         "One Invoice per Run",
