@@ -19,11 +19,14 @@ SENDING = 0x1D5F << 32
 DOCUMENT = 0x1D60 << 32
 
 
-def give_up(cr, *kinds):
+def give_up(cr, *kinds, ids=None):
     """Give up all locks of ``kinds`` that the connection of ``cr`` holds beyond a commit.
 
     It asks what is held, so that nothing is unlocked twice or in vain.
+
+    :param ids: only those of these records
     """
+    condition = SQL("TRUE") if ids is None else SQL("objid::bigint = ANY(%s::bigint[])", list(ids))
     cr.execute(
         SQL(
             """
@@ -33,8 +36,9 @@ def give_up(cr, *kinds):
               FROM (SELECT mode, (classid::bigint << 32) + objid::bigint AS id
                       FROM pg_locks
                      WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted
-                       AND objsubid = 1 AND classid::bigint IN %s) AS held
+                       AND objsubid = 1 AND classid::bigint IN %s AND %s) AS held
             """,
             tuple(kind >> 32 for kind in kinds),
+            condition,
         )
     )

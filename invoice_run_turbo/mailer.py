@@ -10,7 +10,8 @@ import threading
 import time
 from contextlib import contextmanager
 
-from odoo.addons.invoice_run.models.job.invoice_run_job import CHUNK_SECONDS
+from odoo.addons.invoice_run.models.job.invoice_run_job import CHUNK_SECONDS, JobLeft
+from odoo.addons.invoice_run.models.job.invoice_run_queue import CALL_TAKEN
 
 from .sessions import Sessions
 
@@ -19,23 +20,27 @@ _logger = logging.getLogger(__name__)
 #: Share of its time for which a hand-over waits, mostly for the mail server, from which on others
 #: leave beside the rendering.
 SHARE_WAITED = 0.5
+#: Mails of which that can be said.
+ENOUGH = 10
+#: Databases whose mails were mostly waited for, in this process.
+FAR = set()
 
 
 class Mailer:
     """Hands over the mails of one chunk at a time; an object, so that no RPC call can forge it.
 
-    ``sessions``: those with the mail servers. ``is_worth_it``: whether the mails before were mostly
-    waited for. ``ids``: of the documents that it was given and whose end nobody has waited for.
-    ``has_left``: whether mails stayed in the queue, because the time was over.
+    ``sessions``: those with the mail servers. ``most``: how many mails leave in the time of a
+    chunk, where that is known to be too short for all of them; else None.
     """
 
     def __init__(self, env):
-        self._env = env
+        # without a call of a scheduled action, whose progress the worker notes
+        context = {name: value for name, value in env.context.items() if name not in CALL_TAKEN}
+        self._env = env(context={**context, "invoice_run_mailer": self})
         self._thread = self._error = None
+        self._ids = self._left_ids = ()
         self.sessions = Sessions()
-        self.is_worth_it = False
-        self.ids = ()
-        self.has_left = False
+        self.most = None
 
     def __enter__(self):
         return self
@@ -50,51 +55,75 @@ class Mailer:
         finally:
             self.sessions.close()
 
+    @property
+    def is_worth_it(self):
+        """Whether the mails of this database are mostly waited for, as far as is known here."""
+        return self._env.cr.dbname in FAR
+
     @contextmanager
-    def watching(self):
-        """See whether the mails that are handed over meanwhile are mostly waited for."""
+    def watching(self, count):
+        """See whether ``count`` mails that are handed over meanwhile are mostly waited for."""
         begin, cpu = time.monotonic(), time.thread_time()
         yield
-        seconds = time.monotonic() - begin
-        self.is_worth_it = time.thread_time() - cpu < (1 - SHARE_WAITED) * seconds
+        seconds, cpu = time.monotonic() - begin, time.thread_time() - cpu
+        if count >= ENOUGH and cpu < (1 - SHARE_WAITED) * seconds:
+            FAR.add(self._env.cr.dbname)
+
+    @property
+    def is_at_work(self):
+        """Whether it was given mails whose end nobody has waited for."""
+        return self._thread is not None
 
     def start(self, run, documents):
-        """Begin to hand over the mails of ``documents``, on which the caller has no locks left."""
-        self.wait()
-        self.ids = documents.ids
-        self._thread = threading.Thread(
-            target=self._work, args=(run.id, self.ids), name=f"invoice_run.mailer.{run.id}"
-        )
+        """Begin to hand over the mails of ``documents``, on which the caller has no locks left.
+
+        It returns when the mailer has them, so that no other worker takes them meanwhile.
+        """
+        self._ids, begun = documents.ids, threading.Event()
+        # a process that is to end does not wait for it
+        self._thread = threading.Thread(target=self._work, args=(run.id, begun), daemon=True)
+        self._thread.name = f"invoice_run.mailer.{run.id}"
         self._thread.dbname = self._env.cr.dbname  # which Odoo's log names
         self._thread.start()
+        begun.wait()
 
     def wait(self):
-        """Wait until the mails have left.
+        """Wait until the mails have left; return the documents whose mails stay in the queue.
 
         The caller has no row locks, for which the mailer could wait in turn.
 
         :raises Exception: what stopped the mailer
         """
+        left = self._env["invoice.run.document"]
         if self._thread is None:
-            return
+            return left
         self._thread.join()
-        error, self._thread, self._error, self.ids = self._error, None, None, ()
+        error, self._thread, self._error = self._error, None, None
         if error is not None:
             raise error
+        left = left.browse(self._left_ids)
+        if left:
+            self.most = max(1, len(self._ids) - len(left))
+        elif self.most:
+            self.most *= 2
+        return left
 
-    def _work(self, run_id, document_ids):
+    def _work(self, run_id, begun):
         until = time.monotonic() + CHUNK_SECONDS
-        context = {**self._env.context, "invoice_run_mailer": self}
         try:
             with self._env.registry.cursor() as cr:
-                env = self._env(cr=cr, context=context)
-                self.has_left |= env["invoice.run.job.send"]._hand_over_beside(
-                    env["invoice.run"].browse(run_id),
-                    env["invoice.run.document"].browse(document_ids),
-                    until,
-                )
+                env = self._env(cr=cr)
+                run = env["invoice.run"].browse(run_id)
+                documents = env["invoice.run.document"].browse(self._ids)
+                job = env["invoice.run.job.send"]
+                self._left_ids = job._hand_over_beside(run, documents, until, begun.set).ids
+        except JobLeft:
+            # somebody is about to end the job, and will see that these are left
+            self._left_ids = self._ids
         except Exception as error:  # the worker that waits for it hears of it
             self._error = error
+        finally:
+            begun.set()
 
 
 def get_mailer(env):

@@ -87,10 +87,16 @@ class TestJobs(InvoiceRunCommon):
             told.append((processed, remaining))
             return 0
 
-        runs = self.env["invoice.run"].with_context(cron_end_time=time.monotonic() - 1)
+        cron = self.env.ref("invoice_run.invoice_run_cron")
+        triggers = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)])
+        runs = self.env["invoice.run"].with_context(
+            cron_end_time=time.monotonic() - 1, cron_id=cron.id
+        )
         with patch.object(self.env.registry["invoice.run"], "_commit_step", commit):
             runs._cron_process_runs()
         self.assertEqual(told, [(0, 1)], "nothing begun, and Odoo hears that something is left")
+        again = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)]) - triggers
+        self.assertEqual(len(again), 1, "it does not wait for Odoo to look again in a minute")
         self.assertEqual(run.job, "amounts")
 
     def test_a_call_counts_where_it_is_ours(self):

@@ -207,6 +207,12 @@ class InvoiceRun(models.Model):
         return self._get_worker_count() if in_job else super()._count_workers()
 
     @api.model
+    def _is_call_over(self):
+        # EXTENDS 'invoice_run'
+        until = self.env.context.get("invoice_run_share_until")
+        return super()._is_call_over() or bool(until) and time.monotonic() > until
+
+    @api.model
     def _commit_step(self, processed=0, remaining=None):
         # EXTENDS 'invoice_run': a job's time is over before a web worker's is
         seconds = super()._commit_step(processed, remaining)

@@ -22,56 +22,61 @@ class InvoiceRunJobSend(models.AbstractModel):
     def _collect_chunks(self, run):
         # EXTENDS 'invoice_run': nobody ends the job while mails are leaving
         mailer = get_mailer(self.env)
-        if mailer is None:
+        while True:
             yield from super()._collect_chunks(run)
-            return
-        mailer.has_left = True
-        while mailer.has_left:
-            mailer.has_left = False
-            yield from super()._collect_chunks(run)
-            self._wait_for_mailer(run, mailer)
+            if mailer is None or not self._wait_for_mailer(run, mailer):
+                return
 
     def _wait_for_mailer(self, run, mailer):
-        """Wait until the mails have left, without a lock that they could need.
+        """Wait until the mails have left; return the documents whose mails stay in the queue.
 
         :raises JobLeft: somebody else wants the run
         """
-        if not mailer.ids:
-            return
+        if not mailer.is_at_work:
+            return self.env["invoice.run.document"]
+        # without a lock that the mailer could need
         run._commit_step(remaining=1)
-        mailer.wait()
+        left = mailer.wait()
         if not run._lock_job(self._get_kind()):
             raise JobLeft
+        return left
+
+    @api.model
+    def _limit_chunk(self, run):
+        # EXTENDS 'invoice_run': no more than leave in the time of a chunk
+        size, mailer = super()._limit_chunk(run), get_mailer(self.env)
+        return min(size, mailer.most) if mailer and mailer.most else size
 
     @api.model
     def _hand_over(self, run, documents, until):
         # EXTENDS 'invoice_run'
         mailer = get_mailer(self.env)
-        if mailer is None:
+        if mailer is None or not documents.send_message_id:
             return super()._hand_over(run, documents, until)
         if not mailer.is_worth_it:
-            with mailer.watching():
+            with mailer.watching(len(documents)):
                 documents = documents.with_context(invoice_run_mailer=mailer)
                 return super()._hand_over(run, documents, until).with_env(run.env)
-        mailer.wait()
+        left = mailer.wait().with_env(run.env)
+        if run._is_call_over():
+            # these come first in the next call
+            return documents | left
         self._give_back(run, documents)
         mailer.start(run, documents)
-        return documents.browse()
-
-    def _give_back(self, run, documents):
-        # EXTENDS 'invoice_run': the mailer has its documents already
-        mailer = get_mailer(self.env)
-        ids = mailer.ids if mailer else ()
-        return super()._give_back(run, documents.filtered(lambda document: document.id not in ids))
+        return left
 
     @api.model
-    def _hand_over_beside(self, run, documents, until):
+    def _hand_over_beside(self, run, documents, until, begun):
         """Hand over the mails of ``documents`` beside the worker that queued them.
 
-        :return: whether some stay in the queue
+        :param begun: function to be called when the locks are there
+        :return: the documents whose mails stay in the queue
         """
         with self._working(run):
             free = self._lock_documents(run, documents)
+            # what others did with them before
+            run._commit_step()
+            begun()
             left = run._get_documents_to_send(among=free)._hand_over_mails(until)
             run._commit_step()
-            return bool(left)
+            return left

@@ -390,10 +390,13 @@ class InvoiceRunDocument(models.Model):
         waiting = self._get_mails(["outgoing"]).mail_message_id
         left = self.filtered(lambda doc: doc.send_message_id in waiting)
         if answers.is_late():
-            return left
-        for document in left:
+            # not at once what a slow server breaks off: the others would never come
+            broken = left.filtered(lambda doc: doc.send_message_id.message_id in answers.broken)
+        else:
+            broken = left
+        for document in broken:
             document._set_try_again(self.env._("The mail server closed the connection."))
-        return self.browse()
+        return left - broken
 
     def _update_send_state(self, answers=None):
         """Read from Odoo's notifications whether the mail server took each mail.

@@ -46,6 +46,7 @@ class IrMailServer(models.Model):
             except smtplib.SMTPServerDisconnected:
                 if not phase["is_complete"]:
                     answers.note_untried(message_id)
+                    answers.broken.add(message_id)
                 raise
         answers.left.add(message_id)
         if smtp_session:

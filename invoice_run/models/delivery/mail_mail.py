@@ -18,8 +18,9 @@ MAX_CONNECTIONS = 3
 class Answers(dict):
     """Refusals of one hand-over; compared by identity, because contexts are compared by value.
 
-    ``untried``: message ids of what certainly did not leave. ``left``: of what the mail server
-    took, for a recipient at least. ``tried``: how many mails the mail server saw. ``open``: what
+    ``untried``: message ids of what certainly did not leave. ``broken``: of those of them in the
+    middle of which the connection ended. ``left``: of what the mail server took, for a recipient
+    at least. ``tried``: how many mails the mail server saw. ``open``: what
     became of the latest mails, {id: arguments of ``_postprocess_sent_message``}, until that is
     committed.
     """
@@ -30,6 +31,7 @@ class Answers(dict):
     def __init__(self, until=None):
         super().__init__()
         self.untried = set()
+        self.broken = set()
         self.left = set()
         self.tried = 0
         self.open = {}

@@ -93,13 +93,7 @@ class InvoiceRunJobSend(models.AbstractModel):
     def _give_back(self, run, documents):
         """Give these documents back to other workers; what was done with them is committed."""
         if run._can_commit() and documents:
-            self.env.execute_query(
-                SQL(
-                    "SELECT pg_advisory_unlock(%s + id) FROM unnest(%s::bigint[]) AS id",
-                    DOCUMENT,
-                    documents.ids,
-                )
-            )
+            give_up(self.env.cr, DOCUMENT, ids=documents.ids)
 
     def _give_back_all(self):
         """Give up whatever this connection holds of sending."""
