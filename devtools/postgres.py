@@ -35,8 +35,8 @@ SETTINGS = [
     "max_wal_size=2GB",
     "checkpoint_timeout=30min",
 ]
-#: Left alone between tests, and no lock is waited for without end; benchmarks have the defaults that
-#: a real server has.
+#: Left alone between tests, and no lock is waited for without end; benchmarks have the defaults
+#: that a real server has.
 FOR_TESTS = {"autovacuum_naptime": "1h", "jit": "off", "lock_timeout": "5min"}
 
 

@@ -606,7 +606,7 @@ def test_who_changes_a_price_sees_what_was_created_by_it(space, database):
 
 
 def test_what_was_created_meanwhile_is_not_invoiced_by_the_old_price(space, database):
-    """Three customers: a fixed price, a part of the sales price, the fixed one as one's own list."""
+    """A fixed price, a part of the sales price, and the fixed one as the customer's own list."""
     [found] = ask(space, database, MEANWHILE)
     fixed, relative, own = [True, False, True], [False, True, False], [False, False, True]
     every, none = [True] * 3, [False] * 3

@@ -131,7 +131,7 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _call_again(self):
-        """End this call; Odoo makes the next one at once. By itself it would wait up to a minute."""
+        """End this call; the next one follows at once, where Odoo would look again in a minute."""
         # sudo: the scheduled action is the system's
         cron = self.env["ir.cron"].sudo().browse(self.env.context["cron_id"])
         cron._trigger()
