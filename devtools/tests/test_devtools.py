@@ -37,20 +37,21 @@ def test_a_missing_program_is_named():
         shell.run(["no-such-program"], problem="No luck")
 
 
-def test_a_lock_is_waited_for(tmp_path, capsys):
-    order = []
+def test_a_lock_is_waited_for(tmp_path, monkeypatch):
+    order, told = [], threading.Event()
+    # captured output that is read while the other thread writes may be lost
+    monkeypatch.setattr(shell, "say", lambda text: "waiting" in text and told.set())
 
     def other():
         with shell.locked(tmp_path / "lock", "the test"):
             order.append("second")
 
     with shell.locked(tmp_path / "lock", "the test"):
-        thread = threading.Thread(target=other)
+        thread = threading.Thread(target=other, daemon=True)
         thread.start()
-        while "waiting" not in capsys.readouterr().err:
-            pass
+        assert told.wait(60)
         order.append("first")
-    thread.join()
+    thread.join(60)
     assert order == ["first", "second"]
 
 
