@@ -327,6 +327,25 @@ class TestSendingFaults(SendingCommon):
             sorted(self.inbox.get_recipients()), [f"c{n}@example.com" for n in range(3)]
         )
 
+    def test_a_mail_that_breaks_when_the_time_is_over_does_not_hold_the_others(self):
+        """It is not offered again and again, ahead of all others."""
+        partners = [self._make_customer(f"C{n}", f"c{n}@example.com") for n in range(3)]
+        run = self._make_run_to_send(*partners)
+        documents = run.document_ids.sudo()
+        self.inbox.hang_up_at, self.inbox.hang_ups = "DATA", 1
+        with self._real_sending(), mute_logger(MAIL, SERVER):
+            run.action_send()
+            documents._process_send()
+            left = documents._hand_over_mails(until=time.monotonic() - 1)
+        self.assertEqual(len(left), 2)
+        self.assertFalse(any(left.mapped("send_next_try")))
+        [broken] = documents - left
+        self.assertEqual((broken.send_state, broken.send_attempts), ("pending", 1))
+        self.assertTrue(broken.send_next_try)
+        with self._real_sending():
+            run._process_queue()
+        self.assertEqual(set(left.mapped("send_state")), {"sent"})
+
     def test_connection_closed_by_an_answer(self):
         """After a 421 the next mail never left: it goes by a new connection, at once."""
         partner = self._make_customer("Throttled", "slower@example.com")
