@@ -79,7 +79,8 @@ class Mailer:
 
         It returns when the mailer has them, so that no other worker takes them meanwhile.
         """
-        self._ids, begun = documents.ids, threading.Event()
+        begun = threading.Event()
+        self._ids, self._left_ids = documents.ids, ()
         # a process that is to end does not wait for it
         self._thread = threading.Thread(target=self._work, args=(run.id, begun), daemon=True)
         self._thread.name = f"invoice_run.mailer.{run.id}"

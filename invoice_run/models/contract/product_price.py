@@ -14,16 +14,9 @@ from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
 SAME_PRICE = 1e-9
 #: How long before amounts were created, or after, somebody may have begun to change their prices.
 AROUND = timedelta(hours=1)
-#: What somebody changes who changes prices.
-PRICED_BY = (
-    "product.pricelist",
-    "product.pricelist.item",
-    "product.template",
-    "product.product",
-    "product.template.attribute.value",
-    "product.category",
-    "res.currency.rate",
-)
+#: A change of a list may concern any price, one of a product or a variant those of that product.
+LISTS = ("product.pricelist", "product.pricelist.item", "product.category")
+VARIANTS = ("product.product", "product.template.attribute.value")
 
 
 class BillingContractLine(models.Model):
@@ -75,24 +68,27 @@ class InvoiceRunLine(models.Model):
         """
         domain &= Domain("is_stale", "=", False) & Domain("corrects_id", "=", False)
         amounts = self.search(domain & Domain("contract_line_id.is_price_looked_up", "=", True))
-        if not amounts or not amounts._is_priced_meanwhile():
-            return self.browse()
-        return amounts._get_repriced()
+        return amounts._get_priced_meanwhile()._get_repriced() if amounts else amounts
 
-    def _is_priced_meanwhile(self):
-        """Whether somebody may have changed a price while these amounts were created."""
+    def _get_priced_meanwhile(self):
+        """Return those of these amounts whose prices may have changed while they were created."""
         moments = self.mapped("create_date")
         meanwhile = Domain("write_date", ">=", min(moments) - AROUND)
         meanwhile &= Domain("write_date", "<=", max(moments) + AROUND)
-        customers = self.contract_id.partner_id.commercial_partner_id
-        domains = {
-            **dict.fromkeys(PRICED_BY, meanwhile),
-            "res.partner": meanwhile & Domain("id", "in", customers.ids),
-        }
-        # archived ones count: their prices have been taken away
-        env = self.with_context(active_test=False).env
-        return any(
-            env[model].sudo().search_count(domain, limit=1) for model, domain in domains.items()
+        # sudo: whoever approves need not see them; archived ones count, their prices are taken away
+        env = self.sudo().with_context(active_test=False).env
+        if any(env[model].search_count(meanwhile, limit=1) for model in LISTS):
+            return self
+        products = env["product.template"].search(meanwhile)
+        for model in VARIANTS:
+            products |= env[model].search(meanwhile).product_tmpl_id
+        customers = self.contract_id.partner_id
+        customers = env["res.partner"].search(meanwhile & Domain("id", "in", customers.ids))
+        return self.filtered(
+            lambda amount: (
+                amount.product_id.product_tmpl_id in products
+                or amount.contract_id.partner_id in customers
+            )
         )
 
 
