@@ -11,7 +11,7 @@ import time
 from contextlib import contextmanager
 
 from odoo.addons.invoice_run.models.job.invoice_run_job import CHUNK_SECONDS, JobLeft
-from odoo.addons.invoice_run.models.job.invoice_run_queue import CALL_TAKEN
+from odoo.addons.invoice_run.models.job.invoice_run_queue import CALL_KEYS
 
 from .sessions import Sessions
 
@@ -35,12 +35,14 @@ class Mailer:
 
     def __init__(self, env):
         # without a call of a scheduled action, whose progress the worker notes
-        context = {name: value for name, value in env.context.items() if name not in CALL_TAKEN}
+        context = {name: value for name, value in env.context.items() if name not in CALL_KEYS}
         self._env = env(context={**context, "invoice_run_mailer": self})
         self._thread = self._error = None
         self._ids = self._left_ids = ()
         self.sessions = Sessions()
         self.most = None
+        #: whether it was given anything
+        self.has_begun = False
 
     def __enter__(self):
         return self
@@ -80,12 +82,13 @@ class Mailer:
         It returns when the mailer has them, so that no other worker takes them meanwhile.
         """
         begun = threading.Event()
-        self._ids, self._left_ids = documents.ids, ()
+        self._ids, self._left_ids, self.has_begun = documents.ids, (), True
         # a process that is to end does not wait for it
-        self._thread = threading.Thread(target=self._work, args=(run.id, begun), daemon=True)
-        self._thread.name = f"invoice_run.mailer.{run.id}"
-        self._thread.dbname = self._env.cr.dbname  # which Odoo's log names
-        self._thread.start()
+        thread = threading.Thread(target=self._work, args=(run.id, begun), daemon=True)
+        thread.name = f"invoice_run.mailer.{run.id}"
+        thread.dbname = self._env.cr.dbname  # which Odoo's log names
+        thread.start()
+        self._thread = thread
         begun.wait()
 
     def wait(self):
@@ -103,8 +106,8 @@ class Mailer:
         if error is not None:
             raise error
         left = left.browse(self._left_ids)
-        if left:
-            self.most = max(1, len(self._ids) - len(left))
+        if 0 < len(left) < len(self._ids):
+            self.most = len(self._ids) - len(left)
         elif self.most:
             self.most *= 2
         return left

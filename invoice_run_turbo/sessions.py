@@ -7,6 +7,8 @@ _logger = logging.getLogger(__name__)
 
 #: Sessions that are open at the same time; with more servers or senders they take turns.
 MOST_OPEN = 4
+#: Seconds in which a server answers that still knows of the session.
+MOST_SECONDS = 5
 
 
 class Sessions:
@@ -47,7 +49,9 @@ class Sessions:
         if session.sock is None or self._carried[session] + min(count, limit) > limit:
             return False
         try:
+            session.sock.settimeout(MOST_SECONDS)
             code, _text = session.rset()
+            session.sock.settimeout(session.timeout)
         except (OSError, smtplib.SMTPException):
             return False
         return code == 250

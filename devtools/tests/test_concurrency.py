@@ -402,11 +402,13 @@ def change_while_created(edit, is_first):
     told = read(lambda document: document.is_stale)
     # as if the change were committed only now
     run.document_ids.is_stale = run.line_ids.is_stale = False
+    env.cr.commit()
     try:
-        with env.cr.savepoint():
-            run.action_approve()
+        run.action_approve()
     except UserError:
+        env.cr.rollback()
         failed = 'approval refused'
+        assert read(lambda document: document.is_stale) == told, 'nobody sees what is to be done'
     else:
         run.action_generate_invoices()
         run._process_queue()

@@ -1,10 +1,12 @@
 import errno
 import time
+from datetime import timedelta
 from unittest.mock import patch
 
 import psycopg2
 from psycopg2 import errors as pg_errors
 
+from odoo import fields
 from odoo.tests import BaseCase, tagged
 from odoo.tools import mute_logger
 
@@ -97,22 +99,31 @@ class TestJobs(InvoiceRunCommon):
         self.assertEqual(told, [(0, 1)], "nothing begun, and Odoo hears that something is left")
         again = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)]) - triggers
         self.assertEqual(len(again), 1, "it does not wait for Odoo to look again in a minute")
+        run._write_engine({"send_wait_until": fields.Datetime.now() + timedelta(hours=1)})
+        runs._cron_process_runs()
+        later = self.env["ir.cron.trigger"].search([("cron_id", "=", cron.id)]) - triggers
+        self.assertEqual(later, again, "there is nothing to do now")
         self.assertEqual(run.job, "amounts")
 
-    def test_a_call_counts_where_it_is_ours(self):
-        """Its time is over for the engine too; nobody's button can speak for a scheduled action."""
-        run = self._make_run("2024-01-15")
-        call = {"cron_end_time": 5.0, "ir_cron_progress_id": 7}
-        ours = self.env.ref("invoice_run.invoice_run_cron_2")
-        ours.active = True
-        other = self.env.ref("mail.ir_cron_mail_scheduler_action")
-        for cron, taken in ((ours, {**call, "cron_id": ours.id}), (other, {})):
-            caller = run.with_context(**call, cron_id=cron.id, default_state="approved")
+    def test_only_a_scheduled_action_speaks_of_its_call(self):
+        """Its time is over for the engine too; a button's context says nothing of a call."""
+        call = {"cron_end_time": time.monotonic() + 9, "ir_cron_progress_id": 0, "cron_id": 1}
+        run = self._make_run("2024-01-15").with_context(**call, default_state="approved")
+        forged = run.with_context(invoice_run_call=call)
+        for caller, taken in ((run, {}), (forged, {}), (run._with_call(), call)):
             context = caller._with_engine().env.context
-            self.assertEqual(
-                {name: context[name] for name in context if "cron" in name or "default" in name},
-                taken,
-            )
+            names = [name for name in context if "cron" in name or "default" in name]
+            self.assertEqual({name: context[name] for name in names}, taken)
+        given = []
+
+        def process(runs):
+            given.append(runs._with_engine().env.context.get("cron_end_time"))
+
+        self._make_contract(date_start="2024-01-01")
+        run.action_generate_amounts()
+        with patch.object(self.env.registry["invoice.run"], "_process_queue", process):
+            self.env["invoice.run"].with_context(**call)._cron_process_runs()
+        self.assertEqual(given, [call["cron_end_time"]])
 
     def test_odoo_hears_of_each_chunk(self):
         for _number in range(3):

@@ -189,9 +189,11 @@ class TestPlainFlows(InvoiceRunCommon):
         # the first of them writes what Odoo has pending anyway
         self.assertCosts(rename, expected=[stale] * 2)
         vals = {"name": "Dep.", "parent_id": customer.id}
-        self.assertCosts(lambda: partners.create(vals), expected=[stale] * 2)
+        # whether the customer's pricelist, which Odoo writes, is another one
+        written = [*[stale] * 2, *["values.is_other_value"] * 2]
+        self.assertCosts(lambda: partners.create(vals), expected=written)
         vals["type"] = "invoice"
-        self.assertCosts(lambda: partners.create(vals), expected=[stale] * 3)
+        self.assertCosts(lambda: partners.create(vals), expected=[*written, stale])
 
     def test_what_taxes_and_products_ask_behind_our_back(self):
         """Odoo looks for price lines to compute, where a computed field names taxes or products."""

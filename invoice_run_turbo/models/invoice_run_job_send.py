@@ -58,8 +58,8 @@ class InvoiceRunJobSend(models.AbstractModel):
                 documents = documents.with_context(invoice_run_mailer=mailer)
                 return super()._hand_over(run, documents, until).with_env(run.env)
         left = mailer.wait().with_env(run.env)
-        if run._is_call_over():
-            # these come first in the next call
+        if mailer.has_begun and run._is_call_over():
+            # these come first in the next call; each call sends something
             return documents | left
         self._give_back(run, documents)
         mailer.start(run, documents)

@@ -39,9 +39,11 @@ TABLES = {
     ),
     "mail_mail": (
         OF_MESSAGES,
-        # in the order of the invoices, whichever message was written first
+        # in the order of the invoices, whichever message was written first; of the recipients of
+        # a message Odoo reads any one first
         "(SELECT res_id FROM mail_message WHERE mail_message.id = mail_message_id), "
-        "mail_message_id, id",
+        "mail_message_id, (SELECT min(res_partner_id) FROM mail_mail_res_partner_rel "
+        "WHERE mail_mail_id = mail_mail.id), id",
         {"mail_message_id": "mail_message"},
     ),
     "mail_notification": (

@@ -291,8 +291,8 @@ class InvoiceRun(models.Model):
         self._create_run_exceptions()
         self._mark_repriced_meanwhile()
         self._set_state("amounts", job="none", amounts_date=fields.Datetime.now())
-        clean = self.document_count and not self.exception_count and not self.flagged_count
-        if self._is_automatic("approve") and clean:
+        unclear = self.exception_count or self.flagged_count or self.stale_count
+        if self._is_automatic("approve") and self.document_count and not unclear:
             self._approve()
         else:
             self._ask_for_approval()

@@ -3,20 +3,24 @@
 Whether a price has changed is seen from the result: it is looked up again.
 """
 
+import logging
 from datetime import timedelta
+from functools import partial
 
-from odoo import api, models
+from odoo import SUPERUSER_ID, api, models
 from odoo.fields import Domain
 
+from ...memory import remembering
 from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
+
+_logger = logging.getLogger(__name__)
 
 #: Two prices are the same up to this: they are floats.
 SAME_PRICE = 1e-9
 #: How long before amounts were created, or after, somebody may have begun to change their prices.
 AROUND = timedelta(hours=1)
-#: A change of a list may concern any price, one of a product or a variant those of that product.
-LISTS = ("product.pricelist", "product.pricelist.item", "product.category")
-VARIANTS = ("product.product", "product.template.attribute.value")
+#: Amounts that are compared one by one; more are marked as they are.
+COMPARED_AT_MOST = 2_000
 
 
 class BillingContractLine(models.Model):
@@ -64,31 +68,47 @@ class InvoiceRunLine(models.Model):
         """Return the amounts of ``domain`` whose prices were changed while they were created.
 
         Neither transaction saw the other one then: the amounts have the price of before, and
-        whoever changed it found none to mark.
+        whoever changed it found none to mark. Of very many all are returned that may be concerned.
         """
         domain &= Domain("is_stale", "=", False) & Domain("corrects_id", "=", False)
+        domain &= Domain("document_id.state", "in", DOCUMENT_OPEN)
         amounts = self.search(domain & Domain("contract_line_id.is_price_looked_up", "=", True))
-        return amounts._get_priced_meanwhile()._get_repriced() if amounts else amounts
+        amounts = amounts._get_priced_meanwhile() if amounts else amounts
+        if len(amounts) > COMPARED_AT_MOST:
+            return amounts
+        with remembering(self.env):
+            return amounts._get_repriced()
 
     def _get_priced_meanwhile(self):
         """Return those of these amounts whose prices may have changed while they were created."""
-        moments = self.mapped("create_date")
-        meanwhile = Domain("write_date", ">=", min(moments) - AROUND)
-        meanwhile &= Domain("write_date", "<=", max(moments) + AROUND)
+        meanwhile = self._get_meanwhile()
         # sudo: whoever approves need not see them; archived ones count, their prices are taken away
         env = self.sudo().with_context(active_test=False).env
-        if any(env[model].search_count(meanwhile, limit=1) for model in LISTS):
-            return self
+        lists = env["product.pricelist"].search(meanwhile)
+        lists |= env["product.pricelist.item"].search(meanwhile).pricelist_id
+        lists |= lists._get_based_pricelists()
         products = env["product.template"].search(meanwhile)
-        for model in VARIANTS:
+        for model in ("product.product", "product.template.attribute.value"):
             products |= env[model].search(meanwhile).product_tmpl_id
-        customers = self.contract_id.partner_id
-        customers = env["res.partner"].search(meanwhile & Domain("id", "in", customers.ids))
+        contracts = self.contract_id
+        customers = (contracts.partner_id | contracts.partner_invoice_id).ids
+        customers = env["res.partner"].search(meanwhile & Domain("id", "in", customers))
         return self.filtered(
             lambda amount: (
                 amount.product_id.product_tmpl_id in products
-                or amount.contract_id.partner_id in customers
+                or amount.contract_line_id._get_price_terms()["partner"] in customers
+                or lists
+                and amount.contract_line_id._get_followed_list() in lists
             )
+        )
+
+    def _get_meanwhile(self):
+        """Return the domain of what was changed around the time at which these were created."""
+        hours = {moment.replace(minute=0, second=0) for moment in self.mapped("create_date")}
+        return Domain.OR(
+            Domain("write_date", ">=", hour - AROUND)
+            & Domain("write_date", "<=", hour + timedelta(hours=1) + AROUND)
+            for hour in hours
         )
 
 
@@ -96,11 +116,33 @@ class InvoiceRun(models.Model):
     _inherit = "invoice.run"
 
     def _mark_repriced_meanwhile(self):
-        """Mark the amounts of these runs whose prices were changed while they were created."""
+        """Mark the amounts of these runs whose prices were changed while they were created.
+
+        :return: how many documents these are
+        """
         # sudo: amounts belong to the engine
         Line = self.env["invoice.run.line"].sudo()
         repriced = Line._get_repriced_meanwhile(Domain("run_id", "in", self.ids))
         Line._mark_stale(Domain("id", "in", repriced.ids))
+        return len(repriced.document_id)
+
+    def _mark_repriced_for_good(self):
+        """As ``_mark_repriced_meanwhile``; once more after the error that the caller raises."""
+        count = self._mark_repriced_meanwhile()
+        if count:
+            self.env.cr.postrollback.add(partial(_mark_after_error, self.env.registry, self.ids))
+        return count
+
+
+def _mark_after_error(registry, ids):
+    """Mark the repriced amounts of these runs, so that their users see what is to be done."""
+    try:
+        with registry.cursor() as cr:
+            runs = api.Environment(cr, SUPERUSER_ID, {})["invoice.run"].browse(ids)
+            runs._mark_repriced_meanwhile()
+            runs._notify_progress()
+    except Exception:  # they are looked at again at the next approval
+        _logger.exception("Invoice run: amounts of %s could not be marked", ids)
 
 
 class ProductTemplate(models.Model):
@@ -143,9 +185,11 @@ class ResPartner(models.Model):
     _inherit = "res.partner"
 
     def write(self, vals):
-        result = super().write(vals)
         # the customer's pricelist, as it is stored; contracts without one of their own follow it
-        if "specific_property_product_pricelist" in vals:
-            domain = Domain("contract_id.partner_id", "in", self._ids)
+        changed = self._get_changed(vals, {"specific_property_product_pricelist"})
+        result = super().write(vals)
+        if changed:
+            domain = Domain("contract_id.partner_id", "in", changed._ids)
+            domain |= Domain("contract_id.partner_invoice_id", "in", changed._ids)
             self.env["invoice.run.line"]._mark_repriced(domain)
         return result

@@ -206,6 +206,12 @@ class InvoiceRunDocument(models.Model):
         mailed = self.filtered(lambda doc: doc.send_state == "pending" and doc.send_message_id)
         mailed.write({"send_date": fields.Datetime.now(), "send_next_try": False})
 
+    def _is_counted(self):
+        """Whether its mail is in the queue and counts among those of the last hour, untried."""
+        hour_ago = fields.Datetime.now() - timedelta(hours=1)
+        is_recent = self.send_date and self.send_date > hour_ago
+        return bool(self.send_message_id and is_recent and not self.send_next_try)
+
     def _take_invoices(self):
         """Lock the invoices of these documents; return the documents of those nobody else has.
 

@@ -82,11 +82,14 @@ class InvoiceRunJobSend(models.AbstractModel):
         self._give_back(run, documents - wanted)
         if not wanted:
             return self._take_documents(run, documents[-1].id, seen)
-        allowed, free_at = run.company_id._take_mails(len(wanted))
-        if not allowed:
+        # what an earlier chunk queued is counted already
+        counted = wanted.filtered(lambda doc: doc._is_counted())
+        allowed, free_at = run.company_id._take_mails(len(wanted) - len(counted))
+        taken = counted | (wanted - counted)[:allowed]
+        if not taken:
             self._wait(run, free_at)
-        self._give_back(run, wanted[allowed:])
-        return wanted[:allowed]
+        self._give_back(run, wanted - taken)
+        return taken.sorted("id")
 
     def _lock_free_documents(self, run, last_id, seen):
         """Return the next documents by id, as many as are one worker's share, locked."""

@@ -29,7 +29,14 @@ CONTEXT_TAKEN = {
 }
 #: What Odoo tells a scheduled action: which call of which action it is, and when to end it. Without
 #: it a call would last as long as the work, and Odoo would end the worker.
-CALL_TAKEN = {"cron_end_time", "cron_id", "ir_cron_progress_id"}
+CALL_KEYS = {"cron_end_time", "cron_id", "ir_cron_progress_id"}
+
+
+class Call:
+    """What Odoo said of a call, by ``CALL_KEYS``; an object, so that no RPC call can forge it."""
+
+    def __init__(self, context):
+        self.context = {name: context[name] for name in CALL_KEYS & context.keys()}
 
 
 class InvoiceRun(models.Model):
@@ -110,6 +117,7 @@ class InvoiceRun(models.Model):
         if self._is_call_over():
             self._call_again()
             return
+        self = self._with_call()
         if is_first and not self._prepare_runs():
             return
         runs = self._get_queued_runs()
@@ -130,11 +138,22 @@ class InvoiceRun(models.Model):
                 return
 
     @api.model
+    def _with_call(self):
+        """Have the engine take over what Odoo says of this call of a scheduled action."""
+        return self.with_context(invoice_run_call=Call(self.env.context))
+
+    @api.model
     def _call_again(self):
-        """End this call; the next one follows at once, where Odoo would look again in a minute."""
-        # sudo: the scheduled action is the system's
-        cron = self.env["ir.cron"].sudo().browse(self.env.context["cron_id"])
-        cron._trigger()
+        """End this call; where work is left, the next one follows at once.
+
+        Odoo itself looks again in a minute.
+        """
+        ready = Domain("send_wait_until", "=", False)
+        ready |= Domain("send_wait_until", "<=", fields.Datetime.now())
+        if self.search_count(Domain("job", "!=", "none") & ready, limit=1):
+            # sudo: the scheduled action is the system's
+            for cron in self.env["ir.cron"].sudo().browse(self.env.context.get("cron_id")).exists():
+                cron._trigger()
         self._commit_step(remaining=1)
 
     @api.model
@@ -266,19 +285,15 @@ class InvoiceRun(models.Model):
 
     def _with_engine(self):
         """Return these runs in the engine's own context: the result is the same for all callers."""
-        taken = CONTEXT_TAKEN | self._get_call_taken()
-        context = {key: value for key, value in self.env.context.items() if key in taken}
+        context = {key: value for key, value in self.env.context.items() if key in CONTEXT_TAKEN}
+        call = self.env.context.get("invoice_run_call")
+        if isinstance(call, Call):
+            context |= call.context
         # as the scheduled action: whoever pressed a button neither follows it nor gets a copy
         context["mail_create_nosubscribe"] = True
         # sudo: the button that queued the work checked the rights of its user; the scheduled action
         # or a script may carry it out
         return self.with_env(self.env(su=True, context=context))
-
-    @api.model
-    def _get_call_taken(self):
-        """Return what is taken over of a call by one of our scheduled actions, and of no other."""
-        is_ours = self.env.context.get("cron_id") in self._get_worker_crons().ids
-        return CALL_TAKEN if is_ours else set()
 
     def _wait_for_turn(self):
         """Wait for the chunks that workers have in hand; until the commit they begin no other.

@@ -140,14 +140,13 @@ class InvoiceRun(models.Model):
         if self.state != "amounts" or not self.document_count:
             raise UserError(self.env._("%(run)s has no amounts to approve.", run=self.reference))
         # somebody may have taken as long to change a price as the amounts took
-        self._mark_repriced_meanwhile()
-        if self.stale_count:
+        if count := self.stale_count or self._mark_repriced_for_good():
             raise UserError(
                 self.env._(
                     "%(run)s: %(count)s documents have changed since their amounts were generated, "
                     "and would fail. Press “Recalculate Changed” first.",
                     run=self.reference,
-                    count=self.stale_count,
+                    count=count,
                 )
             )
         prepared = self._get_four_eyes_reason()

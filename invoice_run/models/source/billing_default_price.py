@@ -35,7 +35,8 @@ class BillingDefaultPrice(models.AbstractModel):
         product = product.with_company(company)
         if pricelist is None:
             pricelist = terms["partner"].with_company(company).property_product_pricelist
-        price = pricelist._get_product_price(
+        # currencies are converted by the rates of this company, whoever's turn it is
+        price = pricelist.with_company(company)._get_product_price(
             product,
             quantity=self.quantity or 1.0,
             uom=uom or product.uom_id,
