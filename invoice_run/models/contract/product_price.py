@@ -19,8 +19,6 @@ _logger = logging.getLogger(__name__)
 SAME_PRICE = 1e-9
 #: How long before amounts were created, or after, somebody may have begun to change their prices.
 AROUND = timedelta(hours=1)
-#: Amounts that are compared one by one; more are marked as they are.
-COMPARED_AT_MOST = 2_000
 
 
 class BillingContractLine(models.Model):
@@ -68,16 +66,13 @@ class InvoiceRunLine(models.Model):
         """Return the amounts of ``domain`` whose prices were changed while they were created.
 
         Neither transaction saw the other one then: the amounts have the price of before, and
-        whoever changed it found none to mark. Of very many all are returned that may be concerned.
+        whoever changed it found none to mark.
         """
         domain &= Domain("is_stale", "=", False) & Domain("corrects_id", "=", False)
         domain &= Domain("document_id.state", "in", DOCUMENT_OPEN)
         amounts = self.search(domain & Domain("contract_line_id.is_price_looked_up", "=", True))
-        amounts = amounts._get_priced_meanwhile() if amounts else amounts
-        if len(amounts) > COMPARED_AT_MOST:
-            return amounts
         with remembering(self.env):
-            return amounts._get_repriced()
+            return amounts._get_priced_meanwhile()._get_repriced() if amounts else amounts
 
     def _get_priced_meanwhile(self):
         """Return those of these amounts whose prices may have changed while they were created."""
@@ -93,6 +88,8 @@ class InvoiceRunLine(models.Model):
         contracts = self.contract_id
         customers = (contracts.partner_id | contracts.partner_invoice_id).ids
         customers = env["res.partner"].search(meanwhile & Domain("id", "in", customers))
+        if not (lists or products or customers):
+            return self.browse()
         return self.filtered(
             lambda amount: (
                 amount.product_id.product_tmpl_id in products

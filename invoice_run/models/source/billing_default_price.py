@@ -1,5 +1,7 @@
 from odoo import fields, models
 
+from ...memory import remember
+
 
 class BillingDefaultPrice(models.AbstractModel):
     """The default price: the one that Odoo would put on an order of this customer.
@@ -36,12 +38,17 @@ class BillingDefaultPrice(models.AbstractModel):
         if pricelist is None:
             pricelist = terms["partner"].with_company(company).property_product_pricelist
         # currencies are converted by the rates of this company, whoever's turn it is
-        price = pricelist.with_company(company)._get_product_price(
-            product,
-            quantity=self.quantity or 1.0,
-            uom=uom or product.uom_id,
-            currency=terms["currency"] or company.currency_id,
-            date=day or terms["date"] or fields.Date.context_today(self),
+        pricelist = pricelist.with_company(company)
+        wanted = {
+            "quantity": self.quantity or 1.0,
+            "uom": uom or product.uom_id,
+            "currency": terms["currency"] or company.currency_id,
+            "date": day or terms["date"] or fields.Date.context_today(self),
+        }
+        price = remember(
+            self.env,
+            ("listed", company.id, pricelist.id, product.id, *wanted.values()),
+            lambda: pricelist._get_product_price(product, **wanted),
         )
         return self._get_price_for_taxes(price, product, company, terms["fiscal_position"])
 
