@@ -12,7 +12,7 @@ SESSION_SIZE = 1000
 class IrMailServer(models.Model):
     _inherit = "ir.mail_server"
 
-    def _connect__(self, *args, **kwargs):  # noqa: PLW3201 - Odoo's name
+    def _connect__(self, *args, **kwargs):
         # EXTENDS 'base': the session of the chunk before, where it is for the same
         connect = super()._connect__
         kept = get_kept(self.env)
