@@ -79,7 +79,7 @@ class InvoiceRunDocument(models.Model):
     def _detect_stale(self):
         """Mark what changed without being written: orders, rates, what is left to credit.
 
-        And what was created while its price was changed.
+        What was created while its price was changed counts too.
         Documents that differ from what was approved are marked as well.
         """
         self._detect_changed_sources()

@@ -14,7 +14,8 @@ class Chunk:
     """Documents that are sent in one way."""
 
     documents: models.BaseModel
-    #: Documents whose mails wait in the queue, because the mail server was slow with the others.
+    #: Documents, also of an earlier chunk, whose mails wait in the queue, because the mail server
+    #: was slow with the others.
     left: models.BaseModel
 
 
@@ -141,7 +142,8 @@ class InvoiceRunJobSend(models.AbstractModel):
         """Hand over the mails of ``documents``, which are in the queue and this worker's.
 
         :param until: moment of ``time.monotonic()`` after which no further one is handed over
-        :return: the documents whose mails stay queued, because the time was over
+        :return: the documents, also of earlier chunks, whose mails stay queued because the time was
+            over
         """
         return documents._hand_over_mails(until)
 
