@@ -25,6 +25,9 @@ def main(args: list[str]) -> int:
     parser.add_argument("--count", type=int, default=250, help="invoices (default 250)")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", choices=NAMES, default=list(NAMES))
+    parser.add_argument(
+        "--own-prices", action="store_true", help="each contract has prices of its own (ours, oca)"
+    )
     parser.add_argument("--json", action="store_true", help="the result as the last line")
     options = parser.parse_args(args)
     results = _measure(options)
@@ -53,6 +56,8 @@ def _measure(options) -> dict[str, list[dict]]:
             kind: stack.enter_context(bench_run.prepared(space, kind, options.count))
             for kind in sorted({KINDS.get(name, "peers") for name in results})
         }
+        for bench in benches.values() if options.own_prices else ():
+            bench.run("copying.vary_prices")
         for number in range(options.rounds):
             for name in results:
                 if name == "floor":
@@ -76,6 +81,7 @@ def _get_summary(options, results) -> dict:
     speeds = {name: median(found, "per_second") for name, found in results.items()}
     totals = {found[0]["total"] for found in results.values() if "total" in found[0]}
     summary = {"bench": "create", "count": options.count, "rounds": options.rounds}
+    summary["own_prices"] = options.own_prices
     summary["per_second"] = {name: round(speed, 2) for name, speed in speeds.items()}
     summary["totals"] = sorted(totals)
     for label, above, below in (

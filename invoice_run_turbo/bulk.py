@@ -9,6 +9,7 @@ from odoo import fields
 from odoo.tools import frozendict
 
 from .numbering import NotInBulkError, get_chunk
+from .plain_taxes import get_percents
 
 #: In the context, as ``invoice_run_bulk``: invoices are created in bulk as drafts, or as confirmed.
 #: Objects, because over RPC nobody can send one.
@@ -102,6 +103,11 @@ class BulkCache:
     def get_taxes(self, line_vals):
         """Return the taxes in the values of an invoice line."""
         return self.env["account.tax"].browse(line_vals["tax_ids"][0][2])
+
+    def get_percents(self, line_vals):
+        """See :func:`plain_taxes.get_percents`."""
+        ids = tuple(line_vals["tax_ids"][0][2])
+        return self.get(("percents", ids), lambda: get_percents(self.get_taxes(line_vals)))
 
     def round(self, name, value):
         """Return a number as field ``name`` of a journal item would hold it."""

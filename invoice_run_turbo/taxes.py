@@ -15,9 +15,12 @@ ENGINE = (
     *("_prepare_base_line", "_prepare_tax_line", "_propagate_", "_round_", "flatten_"),
 )
 #: What a document asks the engine for: an addon that changes it may ask for more than the taxes,
-#: numbers, product and currency that make a document equal to another.
+#: numbers, product and currency that make a document equal to another, or for more than totals.
 QUESTIONS = {
-    "invoice.run.document": {"_get_tax_summary", "_prepare_other_base_lines"},
+    "invoice.run.document": {
+        *("_get_tax_summary", "_prepare_other_base_lines"),
+        *("_get_amount_vals", "_prepare_amount_vals", "_update_amounts"),
+    },
     "invoice.run.line": {"_get_extra_tax_data", "_prepare_base_line"},
 }
 #: {addon: its overrides} that ask for nothing else either: taxes computed by code, of the product.

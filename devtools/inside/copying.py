@@ -1,14 +1,23 @@
 """Thousands of rows of one kind: copies of what the engine has created."""
 
+from odoo.tools import sql
+
+#: {table of price lines: table of their contracts}, ours and OCA's
+PRICE_LINES = {"billing_contract_line": "billing_contract", "contract_line": "contract_contract"}
+
 
 def vary_prices(env, count: int) -> dict:
     """Give each contract prices of its own.
 
     Odoo looks for duplicates among invoices of the same amount and day, and would find many.
     """
-    env.cr.execute(
-        "UPDATE billing_contract_line SET price_unit = price_unit + (contract_id % 9973) * 0.01"
-    )
+    for lines, contracts in PRICE_LINES.items():
+        if sql.table_exists(env.cr, lines):
+            first = f"(SELECT min(id) FROM {contracts})"
+            env.cr.execute(
+                f"UPDATE {lines} "
+                f"SET price_unit = price_unit + ((contract_id - {first}) % 9973) * 0.01"
+            )
     env.cr.commit()
     return {}
 

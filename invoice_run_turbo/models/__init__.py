@@ -2,6 +2,7 @@ from . import invoice_run_bulk
 from . import invoice_run_bulk_obstacles
 from . import invoice_run_bulk_confirm
 from . import invoice_run_bulk_mixin
+from . import invoice_run_bulk_taxes
 from . import account_move
 from . import account_move_messages
 from . import account_move_line

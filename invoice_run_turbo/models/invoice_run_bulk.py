@@ -4,7 +4,6 @@ from odoo.fields import Command
 from .. import core
 from ..bulk import BulkCache, BulkHead
 from ..numbering import get_chunk
-from ..taxes import get_key, is_engine_known
 
 
 class InvoiceRunBulk(models.AbstractModel):
@@ -18,9 +17,9 @@ class InvoiceRunBulk(models.AbstractModel):
 
     How: :meth:`_create_moves` cuts the values into stretches with and without obstacles
     (``invoice_run_bulk_obstacles.py``), :meth:`_prepare_move_vals` completes the values of one
-    invoice, ``account_move.py`` and ``account_move_line.py`` keep the ORM from computing them
-    again. Where nothing of a chunk has obstacles, it is created as confirmed
-    (``invoice_run_bulk_confirm.py``).
+    invoice (its taxes: ``invoice_run_bulk_taxes.py``), ``account_move.py`` and
+    ``account_move_line.py`` keep the ORM from computing them again. Where nothing of a chunk has
+    obstacles, it is created as confirmed (``invoice_run_bulk_confirm.py``).
     """
 
     _name = "invoice.run.bulk"
@@ -107,72 +106,6 @@ class InvoiceRunBulk(models.AbstractModel):
         line.update({name: cache.round(name, line[name]) for name in ("quantity", "discount")})
         line.update(display_type="product", account_id=account.id)
         line["analytic_distribution"] = cache.get_distribution(line, account, head)
-
-    def _prepare_product_line(self, line, head):
-        """Return the base line of a product line for the tax engine."""
-        cache = head.cache
-        return self.env["account.tax"]._prepare_base_line_for_taxes_computation(
-            line,
-            product_id=cache.browse("product.product", line["product_id"]),
-            product_uom_id=cache.browse("uom.uom", line["product_uom_id"]),
-            tax_ids=cache.get_taxes(line),
-            currency_id=head.currency,
-            partner_id=head.commercial_partner,
-            account_id=head.get_income_account(line["product_id"]),
-            analytic_distribution=line["analytic_distribution"],
-            is_refund=head.is_refund,
-            sign=head.sign,
-            rate=head.rate,
-            special_mode=False,
-            name=line["name"],
-        )
-
-    def _get_tax_lines_vals(self, lines, head):
-        """Complete the product lines' values by Odoo's tax engine; return the tax lines' values.
-
-        The engine is asked once for invoices whose lines are equal in all that it knows of them.
-        """
-        found = None
-        if is_engine_known(self.env):
-            key = ("taxes", *head.get_tax_key(), *(self._get_tax_key(line) for line in lines))
-            found = head.cache.get(key, lambda: self._compute_taxes(lines, head))
-        base_vals, tax_vals = found or self._compute_taxes(lines, head)
-        for line, vals in zip(lines, base_vals, strict=True):
-            line.update(vals)
-        partner = {"partner_id": head.commercial_partner.id}
-        return [{**head.line_vals, **vals, **partner} for vals in tax_vals]
-
-    def _get_tax_key(self, line):
-        """Return what the tax engine knows of a product line."""
-        names = ("product_id", "product_uom_id", "price_unit", "quantity", "discount", "account_id")
-        taxes = tuple(line["tax_ids"][0][2])
-        return (*(line[name] for name in names), taxes, get_key(line["analytic_distribution"]))
-
-    def _compute_taxes(self, lines, head):
-        """Return what the tax engine adds to the product lines, and the values of the tax lines.
-
-        The calls of ``account.move._get_rounded_base_and_tax_lines``, ``_sync_tax_lines`` and,
-        for the subtotals, ``account.move.line._compute_totals``.
-        """
-        AccountTax = self.env["account.tax"]
-        base_lines = [self._prepare_product_line(line, head) for line in lines]
-        AccountTax._add_tax_details_in_base_lines(base_lines, head.company)
-        AccountTax._round_base_lines_tax_details(base_lines, head.company)
-        AccountTax._add_accounting_data_in_base_lines_tax_details(base_lines, head.company)
-        found = AccountTax._prepare_tax_lines(base_lines, head.company)
-        base_vals = []
-        for base_line, amounts in found["base_lines_to_update"]:
-            details = base_line["tax_details"]
-            vals = self._get_amounts(base_line["record"]["account_id"], amounts, head)
-            vals["tax_tag_ids"] = amounts["tax_tag_ids"]
-            vals["price_subtotal"] = head.currency.round(details["total_excluded_currency"])
-            vals["price_total"] = head.currency.round(details["total_included_currency"])
-            base_vals.append(vals)
-        tax_vals = []
-        for amounts in found["tax_lines_to_add"]:
-            vals = self._get_amounts(amounts["account_id"], amounts, head)
-            tax_vals.append({**amounts, **vals, "display_type": "tax", "sequence": 10000})
-        return base_vals, tax_vals
 
     def _get_amounts(self, account_id, amounts, head):
         """Return the amounts of an item of this account, with the residual that it may have."""

@@ -206,6 +206,19 @@ class InvoiceRunBulk(models.AbstractModel):
                     yield self.env._("default value of “%(field)s”", field=label)
 
     @api.model
+    def _get_known_move_values(self):
+        """Return the values of an invoice with which it is created in bulk.
+
+        An addon can add its own, where nothing else of the invoice follows from them.
+        """
+        return KNOWN_MOVE_VALUES
+
+    @api.model
+    def _get_known_line_values(self):
+        """Return the same for a product line."""
+        return KNOWN_LINE_VALUES
+
+    @api.model
     def _get_bulk_obstacles(self, vals, cache):
         """Return why the invoice of ``vals`` is created by plain ``create``, as short texts.
 
@@ -214,8 +227,8 @@ class InvoiceRunBulk(models.AbstractModel):
         :param cache: a ``BulkCache``
         """
         lines_vals = [command[2] for command in vals["invoice_line_ids"]]
-        unknown = set(vals) - KNOWN_MOVE_VALUES
-        unknown |= set().union(*lines_vals) - KNOWN_LINE_VALUES
+        unknown = set(vals) - self._get_known_move_values()
+        unknown |= set().union(*lines_vals) - self._get_known_line_values()
         if unknown or not vals["partner_id"] or not vals["invoice_date"] or not lines_vals:
             return [f"values: {', '.join(sorted(unknown))}"]
         head = BulkHead(vals, cache)

@@ -6,6 +6,7 @@ from ..environments import environments_kept
 from ..mailer import get_mailer
 from ..mails import MailsKept
 from ..numbering import Chunk, NotAtOnceError, NotInBulkError, get_chunk
+from ..plain_taxes import Rounding, compute, get_totals
 from ..taxes import are_questions_known, is_engine_known
 from ..waiting import held_back
 
@@ -38,22 +39,39 @@ class InvoiceRunDocument(models.Model):
         return super(InvoiceRunDocument, documents)._create_account_moves().with_env(self.env)
 
     def _get_tax_summary(self, sign):
-        # EXTENDS 'invoice_run': once for documents whose amounts are equal
+        # EXTENDS 'invoice_run': once for documents whose amounts are equal, and without the engine
+        # where taxes are plain percentages
         if not self._are_taxes_remembered():
             return super()._get_tax_summary(sign)
         lines = self.line_ids
-        key = (
-            *("taxes", sign, self.company_id.id, self.currency_id.id, self._get_currency_rate()),
-            *(line._get_tax_key() for line in lines),
-        )
+        head_key = self.company_id.id, self.currency_id.id, self._get_currency_rate()
+        key = ("taxes", sign, *head_key, *(line._get_tax_key() for line in lines))
 
-        def compute():
+        def find():
+            if plain := self._compute_plain_taxes(sign, head_key):
+                return plain
             summary, base_lines = super(InvoiceRunDocument, self)._get_tax_summary(sign)
             return summary, [base_line["tax_details"] for base_line in base_lines]
 
-        summary, details = remember(self.env, key, compute)
+        summary, details = remember(self.env, key, find)
         pairs = zip(lines, details, strict=True)
         return summary, [{"record": line, "tax_details": found} for line, found in pairs]
+
+    def _compute_plain_taxes(self, sign, head_key):
+        """Return the totals and the lines' details, or None: not all taxes are plain percentages.
+
+        :param head_key: what rounding depends on
+        """
+        numbers = [line._get_plain_numbers(sign) for line in self.line_ids]
+        if None in numbers:
+            return None
+        rounding = remember(
+            self.env,
+            ("rounding", *head_key),
+            lambda: Rounding(self.company_id, self.currency_id, self._get_currency_rate()),
+        )
+        found = compute(numbers, rounding)
+        return get_totals(found), [line.get_details() for line in found]
 
     def _are_taxes_remembered(self):
         """Whether the taxes of this document depend on its currency and amounts alone."""

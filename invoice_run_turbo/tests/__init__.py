@@ -4,9 +4,11 @@ from . import test_columns
 from . import test_confirmed
 from . import test_core
 from . import test_kept
+from . import test_mailer
 from . import test_numbers
 from . import test_others
 from . import test_pipelining
+from . import test_plain_taxes
 from . import test_posting
 from . import test_rendering
 from . import test_sending
