@@ -1,5 +1,7 @@
 """Values that Odoo forgets at each commit, kept from one mail to the next."""
 
+from psycopg2.extensions import TRANSACTION_STATUS_INERROR
+
 #: Models that a hand-over only reads; what others change meanwhile is seen by the next chunk.
 READ_MODELS = {
     "ir.attachment",
@@ -38,7 +40,9 @@ class ValuesKept:
     def end(self):
         """Forget what was kept: whatever comes next reads it from the database."""
         self._is_over = True
-        self._env.invalidate_all()
+        # after an error of the database nothing can be written, and that error is what counts
+        status = self._env.cr.connection.get_transaction_status()
+        self._env.invalidate_all(flush=status != TRANSACTION_STATUS_INERROR)
 
 
 def _is_kept(field):

@@ -22,8 +22,10 @@ _logger = logging.getLogger(__name__)
 SHARE_WAITED = 0.5
 #: Mails of which that can be said.
 ENOUGH = 10
-#: Databases whose mails were mostly waited for, in this process.
-FAR = set()
+#: For how long that is believed.
+FAR_SECONDS = 3600
+#: {database whose mails were mostly waited for: until when, by the monotonic clock}
+FAR = {}
 
 
 class Mailer:
@@ -59,8 +61,8 @@ class Mailer:
 
     @property
     def is_worth_it(self):
-        """Whether the mails of this database are mostly waited for, as far as is known here."""
-        return self._env.cr.dbname in FAR
+        """Whether the mails of this database were mostly waited for within the last hour."""
+        return FAR.get(self._env.cr.dbname, 0) > time.monotonic()
 
     @contextmanager
     def watching(self, count):
@@ -69,7 +71,7 @@ class Mailer:
         yield
         seconds, cpu = time.monotonic() - begin, time.thread_time() - cpu
         if count >= ENOUGH and cpu < (1 - SHARE_WAITED) * seconds:
-            FAR.add(self._env.cr.dbname)
+            FAR[self._env.cr.dbname] = begin + seconds + FAR_SECONDS
 
     @property
     def is_at_work(self):

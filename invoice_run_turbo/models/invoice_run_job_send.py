@@ -53,11 +53,12 @@ class InvoiceRunJobSend(models.AbstractModel):
         mailer = get_mailer(self.env)
         if mailer is None or not documents.send_message_id:
             return super()._hand_over(run, documents, until)
+        # sessions with mail servers belong to one thread at a time
+        left = mailer.wait().with_env(run.env)
         if not mailer.is_worth_it:
             with mailer.watching(len(documents)):
                 documents = documents.with_context(invoice_run_mailer=mailer)
-                return super()._hand_over(run, documents, until).with_env(run.env)
-        left = mailer.wait().with_env(run.env)
+                return left | super()._hand_over(run, documents, until).with_env(run.env)
         if mailer.has_begun and run._is_call_over():
             # these come first in the next call; each call sends something
             return documents | left

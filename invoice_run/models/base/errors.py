@@ -42,15 +42,30 @@ def is_outage(error):
 
     The work stops then, its responsible user is told, and it resumes when the cause is gone.
     """
+    return any(
+        isinstance(cause, OUTAGE_ERRORS)
+        or _is_connection_lost(cause)
+        or (isinstance(cause, OSError) and cause.errno in OUTAGE_NUMBERS)
+        for cause in _get_causes(error)
+    )
+
+
+def get_conflict(error):
+    """Return the error of ``RETRY_ERRORS`` from which ``error`` comes, or None.
+
+    After a conflict PostgreSQL refuses all statements, so whoever handles it badly gets another.
+    """
+    conflicts = (cause for cause in _get_causes(error) if isinstance(cause, RETRY_ERRORS))
+    return next(conflicts, None)
+
+
+def _get_causes(error):
+    """Yield ``error`` and what it comes from, one after the other."""
     seen = set()
     while error is not None and id(error) not in seen:
         seen.add(id(error))
-        if isinstance(error, OUTAGE_ERRORS) or _is_connection_lost(error):
-            return True
-        if isinstance(error, OSError) and error.errno in OUTAGE_NUMBERS:
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 def _is_connection_lost(error):

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 from odoo import Command, api, fields, models
 from odoo.exceptions import UserError
+from odoo.fields import Domain
 from odoo.tools import email_normalize
 
 from ..base.errors import RETRY_ERRORS, is_outage
 from ..base.states import DOCUMENT_SENDABLE, SEND_DONE, SEND_FAILED, SEND_OPEN
+from .mail_mail import Answers
 from .mail_notification import UNKNOWN
 
 _logger = logging.getLogger(__name__)
@@ -178,6 +180,11 @@ class InvoiceRunDocument(models.Model):
         for run, of_run in pending.grouped("run_id").items():
             run._ask_sending(of_run)
 
+    @api.model
+    def _get_failed_domain(self):
+        """Return what "Retry Failed" takes: not what may have been delivered, a person decides."""
+        return Domain("state", "=", "failed") | Domain("send_state", "=", "failed")
+
     def action_mark_sent(self):
         """Note that these customers have their invoices, however they got them."""
         self.check_access("write")
@@ -285,7 +292,9 @@ class InvoiceRunDocument(models.Model):
         if method == "email" and len(self) > 1:
             _logger.info("Invoice run: %s mails one by one after: %s", len(self), error)
             for document in self:
-                document._send_by(method)
+                # somebody may have stopped it since
+                if document.run_id._get_documents_to_send(among=document):
+                    document._send_by(method)
                 # the next one may fail too, and is undone alone
                 self.env["invoice.run"]._commit_step(remaining=1)
             return
@@ -351,8 +360,9 @@ class InvoiceRunDocument(models.Model):
         mails = self._get_mails(["outgoing", "exception"])
         mails.cancel()
         # sudo: notifications of the customers' mails
+        ids = set(mails.ids)
         mails.mail_message_id.notification_ids.filtered(
-            lambda item: item.mail_mail_id in mails and item.notification_status != "sent"
+            lambda item: item.mail_mail_id.id in ids and item.notification_status != "sent"
         ).sudo().with_context(invoice_run_hand_over=True).notification_status = "canceled"
 
     def _renew_mails(self):
@@ -391,10 +401,17 @@ class InvoiceRunDocument(models.Model):
         :param until: moment of ``time.monotonic()`` after which no further one is handed over
         :return: the documents whose mails stay queued, because the time was over
         """
-        answers = self._get_mails(["outgoing"])._hand_over(until)
-        self._update_send_state(answers)
+        answers = Answers(until)
+        try:
+            self._get_mails(["outgoing"])._hand_over(answers)
+        except Exception:
+            if self.env["invoice.run"]._can_commit():
+                # all is rolled back, but what the mail server said is known
+                self._keep_answers(answers)
+            raise
+        self._keep_answers(answers)
         waiting = self._get_mails(["outgoing"]).mail_message_id
-        left = self.filtered(lambda doc: doc.send_message_id in waiting)
+        left = self.exists().filtered(lambda doc: doc.send_message_id in waiting)
         if answers.is_late():
             # not at once what a slow server breaks off: the others would never come
             broken = left.filtered(lambda doc: doc.send_message_id.message_id in answers.broken)
@@ -403,6 +420,29 @@ class InvoiceRunDocument(models.Model):
         for document in broken:
             document._set_try_again(self.env._("The mail server closed the connection."))
         return left - broken
+
+    def _keep_answers(self, answers):
+        """Note and commit what the mail server said, which nobody else knows.
+
+        In spite of others who write at the same time.
+        """
+        may_commit = self.env["invoice.run"]._can_commit()
+        for is_last in (False, False, not may_commit, True):
+            try:
+                self._note_answers(answers)
+                if may_commit:
+                    self.env["invoice.run"]._commit_step(remaining=1)
+            except RETRY_ERRORS:
+                if is_last:
+                    raise
+                self.env.cr.rollback()
+            else:
+                return
+
+    def _note_answers(self, answers):
+        # not what somebody took out of the queue meanwhile, or noted as sent
+        pending = self.exists().filtered(lambda doc: doc.send_state == "pending")
+        pending._update_send_state(answers)
 
     def _update_send_state(self, answers=None):
         """Read from Odoo's notifications whether the mail server took each mail.

@@ -4,7 +4,7 @@ from odoo import models
 from odoo.exceptions import UserError
 
 from ...engine.pdf_mark import mark_pages
-from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
+from ..base.states import DOCUMENT_CHANGEABLE
 
 
 class InvoiceRunDocument(models.Model):
@@ -24,7 +24,7 @@ class InvoiceRunDocument(models.Model):
         return {"type": "ir.actions.act_url", "url": url, "target": "new"}
 
     def _check_previewable(self):
-        if self.move_id or self.state not in (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT):
+        if self.move_id or self.state not in DOCUMENT_CHANGEABLE:
             raise UserError(
                 self.env._("“%(document)s” is settled: open its invoice.", document=self.title)
             )

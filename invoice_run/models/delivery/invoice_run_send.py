@@ -5,7 +5,7 @@ from odoo import api, fields, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
-from ..base.states import DOCUMENT_SENDABLE, SEND_FAILED
+from ..base.states import DOCUMENT_SENDABLE
 
 
 class InvoiceRun(models.Model):
@@ -44,7 +44,7 @@ class InvoiceRun(models.Model):
         counts = {
             "to_print_count": self._count_by_run(to_print),
             "uncertain_count": self._count_by_run(Domain("send_state", "=", "uncertain")),
-            "send_failed_count": self._count_by_run(Domain("send_state", "in", SEND_FAILED)),
+            "send_failed_count": self._count_by_run(Domain("send_state", "=", "failed")),
             "unset_count": self._count_by_run(
                 Domain("is_send_unset", "=", True) & Domain("state", "in", DOCUMENT_SENDABLE)
             ),
@@ -141,14 +141,13 @@ class InvoiceRun(models.Model):
         documents.sudo().write({"send_asked": True})
         self._plan_sending()
         if self.job in ("none", "send"):
-            self._queue_job("send")
+            self._queue_job("send", send_wait_until=False)
 
     def _go_on_sending(self):
-        """Send the invoices that are confirmed now, where that is automatic or was asked for."""
+        """Send the invoices that are confirmed now, where that is automatic."""
         if self._is_automatic("send"):
             # credit notes of what was reversed wait for a person
             self._ask_sending(self._get_pending_documents(Domain("state", "!=", "credit")))
-        self._queue_asked_sending()
 
     def _queue_asked_sending(self):
         """Send what somebody asked for while other work was done on this run."""

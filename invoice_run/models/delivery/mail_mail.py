@@ -6,6 +6,7 @@ from odoo import models
 from odoo.exceptions import UserError
 from odoo.tools import human_size
 
+from ..base.errors import get_conflict
 from .ir_mail_server import ConnectionUsedUp
 from .mail_notification import UNKNOWN
 
@@ -16,8 +17,11 @@ MAX_CONNECTIONS = 3
 
 
 class Answers(dict):
-    """Refusals of one hand-over; compared by identity, because contexts are compared by value.
+    """Refusals of one hand-over, {Message-Id: (code, text)}, and what else became of its mails.
 
+    Compared by identity, because contexts are compared by value.
+
+    ``until``: moment of ``time.monotonic()`` after which no further mail is handed over.
     ``untried``: message ids of what certainly did not leave. ``broken``: of those of them in the
     middle of which the connection ended. ``left``: of what the mail server took, for a recipient
     at least. ``tried``: how many mails the mail server saw. ``open``: what
@@ -50,16 +54,16 @@ class Answers(dict):
 class MailMail(models.Model):
     _inherit = "mail.mail"
 
-    def _hand_over(self, until=None):
-        """Hand these mails to the mail server; return its refusals.
+    def _hand_over(self, answers):
+        """Hand these mails to the mail server; a mail that was not tried stays outgoing.
 
         There is one commit for each mail, before it is handed over, with what became of the one
         before (:meth:`_note_hand_over`).
 
-        :param until: moment of ``time.monotonic()`` after which no further one is handed over
-        :return: {Message-Id: (code, text)}; a mail that was not tried stays outgoing
+        :param answers: an :class:`Answers`, which gets what the mail server said; also where an
+            error ends it
+        :raises Exception: what ended it; all that was not committed is rolled back
         """
-        answers = Answers(until)
         commit = self.env["invoice.run"]._can_commit()
         mails = self.try_lock_for_update().with_context(
             invoice_run_answers=answers, invoice_run_hand_over=True
@@ -82,12 +86,13 @@ class MailMail(models.Model):
                 left.filtered(lambda mail: mail.message_id in answers.untried)._offer_again()
                 answers.untried.clear()
                 self.env["invoice.run"]._commit_step(remaining=1)
-            except Exception:
+            except Exception as error:
                 if commit:
                     self.env.cr.rollback()
                     mails._note_open()
+                if conflict := get_conflict(error):
+                    raise conflict from error
                 raise
-        return answers
 
     def _note_open(self):
         """Note and commit what became of the latest mails: it is known, but was rolled back."""

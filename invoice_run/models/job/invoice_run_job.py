@@ -118,6 +118,9 @@ class InvoiceRunJob(models.AbstractModel):
             with self._working(run):
                 self._process_all(run)
                 self._finish(run)
+                if self._get_kind() != "send":
+                    # what somebody asked for while this was done
+                    run._queue_asked_sending()
                 run._notify_progress()
                 run._commit_step()
         except JobLeft:

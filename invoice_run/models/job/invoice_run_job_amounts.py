@@ -60,6 +60,7 @@ class InvoiceRunJobAmounts(models.AbstractModel):
         run._tell_responsible(
             self.env._("%(run)s: its scenario cannot be used, see why", run=run.reference)
         )
+        run._queue_asked_sending()
         run._commit_step()
         raise JobLeft
 

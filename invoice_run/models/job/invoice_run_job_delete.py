@@ -49,7 +49,7 @@ class InvoiceRunJobRenew(models.AbstractModel):
 
 
 class InvoiceRunJobCancel(models.AbstractModel):
-    """Release the amounts of a large run, which keeps them to be read, and cancel it."""
+    """Cancel a large run: delete its drafts, release its amounts, which it keeps to be read."""
 
     _name = "invoice.run.job.cancel"
     _description = "Cancel"
@@ -57,11 +57,12 @@ class InvoiceRunJobCancel(models.AbstractModel):
 
     @api.model
     def _get_domain(self):
-        return [("state", "in", DOCUMENT_HOLDING)]
+        return Domain("state", "in", DOCUMENT_HOLDING) | Domain("move_id.state", "=", "draft")
 
     @api.model
     def _work(self, run, chunk):
-        chunk._give_up()
+        chunk._cancel_drafts()
+        chunk.filtered(lambda document: document.state in DOCUMENT_HOLDING)._give_up()
 
     @api.model
     def _count_progress(self, run):

@@ -36,7 +36,6 @@ class InvoiceRunJobPrint(models.AbstractModel):
         # without those whose PDF failed
         self._get_documents(run)._print()
         run.write({"job": "none"})
-        run._queue_asked_sending()
 
     @api.model
     def _count_progress(self, run):

@@ -177,14 +177,15 @@ class InvoiceRunJobSend(models.AbstractModel):
 
     def _tell_sent(self, run):
         """Say what was sent, and tell the responsible what failed."""
-        run.invalidate_recordset(["sent_count", "failed_count"])
-        run.message_post(
-            body=self.env._(
-                "Documents sent: %(sent)s. Failed: %(failed)s.",
-                sent=run.sent_count,
-                failed=run.failed_count,
-            )
+        run.invalidate_recordset(["sent_count", "failed_count", "uncertain_count"])
+        body = self.env._(
+            "Documents sent: %(sent)s. Failed: %(failed)s.",
+            sent=run.sent_count,
+            failed=run.failed_count,
         )
+        if run.uncertain_count:
+            body += " " + self.env._("Delivery unconfirmed: %(count)s.", count=run.uncertain_count)
+        run.message_post(body=body)
         run._tell_result()
 
     def _wait(self, run, moment):

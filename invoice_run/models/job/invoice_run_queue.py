@@ -122,6 +122,7 @@ class InvoiceRun(models.Model):
             return
         runs = self._get_queued_runs()
         for number, run in enumerate(runs):
+            has_failed = False
             try:
                 run._process_queue()
             except RETRY_ERRORS:
@@ -131,10 +132,12 @@ class InvoiceRun(models.Model):
                 _logger.exception("Invoice run %s failed", run.id)
                 self.env.cr.rollback()
                 run._note_trouble(error)
+                has_failed = True
             left = len(runs) - number - 1
             if not self._commit_step(processed=1, remaining=left):
-                # out of time: what is left, perhaps of this run too, goes on at once
-                self._commit_step(remaining=left + 1)
+                # out of time: what is left, perhaps of this run too, goes on at once; what failed
+                # comes last, and is tried again within the hour
+                self._commit_step(remaining=left + (not has_failed))
                 return
 
     @api.model
@@ -150,7 +153,8 @@ class InvoiceRun(models.Model):
         """
         ready = Domain("send_wait_until", "=", False)
         ready |= Domain("send_wait_until", "<=", fields.Datetime.now())
-        if self.search_count(Domain("job", "!=", "none") & ready, limit=1):
+        ready &= Domain("job", "!=", "none") & Domain("job_error", "=", False)
+        if self.search_count(ready, limit=1):
             # sudo: the scheduled action is the system's
             for cron in self.env["ir.cron"].sudo().browse(self.env.context.get("cron_id")).exists():
                 cron._trigger()
@@ -167,8 +171,18 @@ class InvoiceRun(models.Model):
 
     @api.model
     def _get_queued_runs(self):
-        """Return the runs on which the scheduled action works, in their order."""
-        return self.search([("job", "!=", "none")], order="activation_date, id")
+        """Return the runs on which the scheduled action works, in their order.
+
+        Last those that wait or whose work stopped: one of these may take all the time there is.
+        """
+        now = fields.Datetime.now()
+        runs = self.search([("job", "!=", "none")], order="activation_date, id")
+        return runs.sorted(
+            lambda run: (
+                bool(run.job_error),
+                bool(run.send_wait_until and run.send_wait_until > now),
+            )
+        )
 
     @api.model
     def _prepare_runs(self):

@@ -89,6 +89,7 @@ class InvoiceRun(models.Model):
         self._write_engine({"job": "none"})
         if payers:
             self._go_on_without(payers)
+        self._queue_asked_sending()
 
     def action_stop_work(self):
         """End work that stopped, so that the run can be changed; what was done stays done."""
