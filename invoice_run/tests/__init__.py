@@ -1,6 +1,7 @@
 from . import test_advisory_locks
 from . import test_approval
 from . import test_approval_walks
+from . import test_archived
 from . import test_bad_input
 from . import test_billing_modes
 from . import test_bridge

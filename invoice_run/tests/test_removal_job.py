@@ -1,6 +1,7 @@
 from contextlib import suppress
 from unittest.mock import patch
 
+from odoo.exceptions import AccessError, UserError
 from odoo.tests import tagged
 
 from ..models.run import invoice_run
@@ -113,3 +114,66 @@ class TestRemovalInBackground(InvoiceRunCommon):
         self.run._process_queue()
         self.assertEqual((self.run.state, self.run.job), ("cancelled", "none"))
         self.assertFalse(self.run.line_ids.filtered("is_claimed"))
+
+
+@tagged("post_install", "-at_install")
+class TestCancelInBackground(InvoiceRunCommon):
+    """A run whose invoices are drafts, too many of them for the click of a button."""
+
+    def setUp(self):
+        super().setUp()
+        self.patch(invoice_run, "DELETED_AT_ONCE", 2)
+        self.patch(self.env.registry["invoice.run.job.delete"], "_chunk_size", 2)
+        for number in range(5):
+            partner = self._make_partner(f"Customer {number}")
+            self._make_contract(date_start="2024-01-01", partner_id=partner.id)
+        self.scenario.invoice_state = "draft"
+        self.run = self._run_all("2024-02-15")
+        self.moves = self.run.invoice_ids.sorted("id")
+        self.before = self.run.document_ids.mapped("title")
+
+    def _assert_all_due_again(self):
+        again = self._make_amounts(self._make_run("2024-02-15"))
+        self.assertCountEqual(again.document_ids.mapped("title"), self.before)
+
+    def test_drafts(self):
+        numbered = self.moves[:2]
+        numbered.action_post()
+        numbered.button_draft()
+        self.run.with_user(self.user).action_cancel()
+        self.assertEqual((self.run.state, self.run.job), ("submitted", "cancel"))
+        self.assertEqual(self.moves.exists(), self.moves, "the user does not wait for it")
+        self.run._process_queue()
+        self.assertEqual((self.run.state, self.run.job), ("cancelled", "none"))
+        self.assertEqual(self.moves.exists(), numbered)
+        self.assertEqual(set(numbered.mapped("state")), {"cancel"})
+        self.assertFalse(self.run.line_ids.filtered("is_claimed"))
+        self._assert_all_due_again()
+
+    def test_confirmed_meanwhile(self):
+        """Accounting confirms one while the run is being cancelled: it stays, and is billed."""
+        self.run.action_cancel()
+        self.moves[0].action_post()
+        self.run._process_queue()
+        self.assertEqual((self.run.state, self.run.job), ("invoiced", "none"))
+        self.assertEqual(self.moves.exists(), self.moves[0])
+        self.assertEqual(
+            self.run.line_ids.filtered("is_claimed").document_id.move_id, self.moves[0]
+        )
+        self.assertIn("Not cancelled", self.run.message_ids[0].body)
+        self.run.with_user(self.user).action_reverse()
+        self._assert_all_due_again()
+
+    def test_confirmed_before(self):
+        self.moves[0].action_post()
+        with self.assertRaisesRegex(UserError, "confirmed invoices: 1"):
+            self.run.with_user(self.user).action_cancel()
+        self.assertEqual(self.moves.exists(), self.moves)
+
+    def test_without_the_right_to_delete(self):
+        """The button checks it: the engine that does the work may do everything."""
+        rights = self.env["ir.model.access"].search([("model_id.model", "=", "account.move")])
+        rights.perm_unlink = False
+        with self.assertRaises(AccessError):
+            self.run.with_user(self.user).action_cancel()
+        self.assertEqual(self.run.job, "none")

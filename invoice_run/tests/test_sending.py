@@ -11,6 +11,7 @@ from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 from odoo.tests import new_test_user, tagged
 
+from ..models.delivery.mail_mail import Answers
 from .sending_common import SendingCommon
 
 
@@ -289,7 +290,7 @@ class TestSending(SendingCommon):
         documents._process_send()
         with self._real_sending():
             # one has left when somebody presses "Stop"; nobody noted it yet
-            documents[0]._get_mails(["outgoing"])._hand_over()
+            documents[0]._get_mails(["outgoing"])._hand_over(Answers())
             run.with_user(self.user).action_stop_sending()
             run._process_queue()
             self.env["mail.mail"].process_email_queue()

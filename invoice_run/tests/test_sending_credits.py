@@ -50,7 +50,7 @@ class TestSendingCredits(SendingCommon):
         self.assertEqual((run.job, credit.send_asked), ("none", False))
         # asked for while others were being made: queued when they are
         credit._write_engine({"send_asked": True})
-        run.sudo()._go_on_sending()
+        run.sudo()._queue_asked_sending()
         self.assertEqual(run.job, "send")
 
     def test_not_to_who_never_got_the_invoice(self):

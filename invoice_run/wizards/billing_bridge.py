@@ -48,7 +48,13 @@ class BillingBridge(models.TransientModel):
         default=fields.Date.context_today,
         help="Any day of the month: its last day counts, as planned where it is to come.",
     )
-    cluster_ids = fields.Many2many("billing.cluster", string="Clusters", help="Empty: all.")
+    cluster_ids = fields.Many2many(
+        "billing.cluster",
+        string="Clusters",
+        check_company=True,
+        context={"active_test": False},
+        help="Empty: all.",
+    )
     company_id = fields.Many2one(
         "res.company", required=True, default=lambda self: self.env.company
     )

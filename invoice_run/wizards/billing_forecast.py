@@ -30,7 +30,13 @@ class BillingForecast(models.TransientModel):
             fields.Date.context_today(self) + relativedelta(months=11)
         ),
     )
-    cluster_ids = fields.Many2many("billing.cluster", string="Clusters", help="Empty: all.")
+    cluster_ids = fields.Many2many(
+        "billing.cluster",
+        string="Clusters",
+        check_company=True,
+        context={"active_test": False},
+        help="Empty: all.",
+    )
     company_id = fields.Many2one(
         "res.company", required=True, default=lambda self: self.env.company
     )
@@ -65,15 +71,6 @@ class BillingForecast(models.TransientModel):
         # the address names this report also where no button opened the list
         action["context"] = {"active_id": self.id}
         return self._with_path("billing-forecast-rows", action)
-
-    def _say(self, message, action):
-        """Return an action that shows ``message`` until somebody closes it, then ``action``."""
-        params = {"type": "warning", "sticky": True, "message": message, "next": action}
-        return {
-            "type": "ir.actions.client",
-            "tag": "display_notification",
-            "params": params,
-        }
 
     def _get_today(self):
         return self.company_id._get_invoice_run_today()

@@ -35,7 +35,9 @@ class BillingInvoiceNow(models.TransientModel):
     )
     source = fields.Char(help="Source of the records; empty: all of the customers.")
     record_ids = fields.Json("Records", help="Ids of the source's records that are invoiced.")
-    partner_ids = fields.Many2many("res.partner", string="Customers")
+    partner_ids = fields.Many2many(
+        "res.partner", string="Customers", context={"active_test": False}
+    )
     scenario_id = fields.Many2one("billing.scenario", "What", ondelete="cascade")
     invoice_date = fields.Date(
         required=True,
@@ -48,7 +50,9 @@ class BillingInvoiceNow(models.TransientModel):
         default="customer",
         help="How the invoices go to the customers, this time.",
     )
-    reviewer_id = fields.Many2one("res.users", domain=lambda self: self._get_reviewer_domain())
+    reviewer_id = fields.Many2one(
+        "res.users", domain=lambda self: self.env["res.users"]._get_invoice_run_reviewer_domain()
+    )
     shown = fields.Json(help="What the dialog shows, to be compared with what comes of it.")
     preview = fields.Html(sanitize=False)
     notice = fields.Char()
@@ -60,11 +64,6 @@ class BillingInvoiceNow(models.TransientModel):
     def _selection_send_by(self):
         choices = self.env["invoice.run.document"]._selection_send_action()
         return [("customer", self.env._("As set on the customer")), *choices]
-
-    @api.model
-    def _get_reviewer_domain(self):
-        group = self.env.ref("invoice_run.invoice_run_group_reviewer", raise_if_not_found=False)
-        return [("all_group_ids", "in", group.ids)] if group else []
 
     @api.model
     def _get_fixed_fields(self):

@@ -6,12 +6,10 @@ from odoo import api, fields, models
 from odoo.exceptions import AccessError, UserError
 from odoo.fields import Command
 
+from ..engine.cycles import CYCLE_MONTHS
 from ..models.base.states import RUN_WAITING
 from ..models.job.invoice_run_progress import WATCHED_LIMIT
 
-REVIEWER_GROUP = "invoice_run.invoice_run_group_reviewer"
-#: Months of the cycles that have whole ones.
-MONTHS = {"monthly": 1, "quarterly": 3, "half_yearly": 6, "yearly": 12}
 #: When a run begins: values of the schedule.
 WHEN = {
     "first": {
@@ -38,9 +36,14 @@ class BillingSetup(models.TransientModel):
     company_id = fields.Many2one(
         "res.company", required=True, default=lambda self: self.env.company
     )
-    choice_ids = fields.Many2many("billing.scenario", compute="_compute_choice_ids")
+    choice_ids = fields.Many2many(
+        "billing.scenario", compute="_compute_choice_ids", context={"active_test": False}
+    )
     scenario_ids = fields.Many2many(
-        "billing.scenario", string="What do you invoice?", check_company=True
+        "billing.scenario",
+        string="What do you invoice?",
+        check_company=True,
+        context={"active_test": False},
     )
     cycle = fields.Selection(
         selection="_selection_cycle", string="How often?", required=True, default="monthly"
@@ -64,7 +67,9 @@ class BillingSetup(models.TransientModel):
         required=True,
         default="me",
     )
-    reviewer_id = fields.Many2one("res.users", domain=lambda self: self._get_reviewer_domain())
+    reviewer_id = fields.Many2one(
+        "res.users", domain=lambda self: self.env["res.users"]._get_invoice_run_reviewer_domain()
+    )
     is_sent = fields.Boolean("Send the invoices as soon as they are created", default=True)
     unset_sending = fields.Selection(
         selection="_selection_unset_sending",
@@ -95,11 +100,6 @@ class BillingSetup(models.TransientModel):
         # sudo: a setting of the user's company
         known = self.env.company.sudo().billing_unset_sending
         return "email" if known == "ask" else known
-
-    @api.model
-    def _get_reviewer_domain(self):
-        group = self.env.ref(REVIEWER_GROUP, raise_if_not_found=False)
-        return [("all_group_ids", "in", group.ids)] if group else []
 
     @api.model
     def _get_fixed_fields(self):
@@ -264,15 +264,15 @@ class BillingSetup(models.TransientModel):
         return self._get_period_start(first + self._get_length())
 
     def _get_length(self):
-        if self.cycle in MONTHS:
-            return relativedelta(months=MONTHS[self.cycle])
+        if self.cycle in CYCLE_MONTHS:
+            return relativedelta(months=CYCLE_MONTHS[self.cycle])
         return timedelta(weeks=2 if self.cycle == "biweekly" else 1)
 
     def _get_period_start(self, day):
         """Return the first day of the calendar period that contains ``day``."""
-        if self.cycle not in MONTHS:
+        if self.cycle not in CYCLE_MONTHS:
             return day - timedelta(days=day.weekday())
-        months = MONTHS[self.cycle]
+        months = CYCLE_MONTHS[self.cycle]
         return day + relativedelta(day=1, month=(day.month - 1) // months * months + 1)
 
     # ------------------------------------------------------------------

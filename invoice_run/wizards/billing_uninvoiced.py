@@ -27,7 +27,13 @@ class BillingUninvoiced(models.TransientModel):
     date_to = fields.Date(
         "To", required=True, default=fields.Date.context_today, help="Last day, included."
     )
-    cluster_ids = fields.Many2many("billing.cluster", string="Clusters", help="Empty: all.")
+    cluster_ids = fields.Many2many(
+        "billing.cluster",
+        string="Clusters",
+        check_company=True,
+        context={"active_test": False},
+        help="Empty: all.",
+    )
     company_id = fields.Many2one(
         "res.company", required=True, default=lambda self: self.env.company
     )
@@ -81,10 +87,6 @@ class BillingUninvoiced(models.TransientModel):
             "%(schedules)s. Open their scenario: it says why.",
             schedules=", ".join(unread),
         )
-
-    def _say(self, message, action):
-        params = {"type": "warning", "sticky": True, "message": message, "next": action}
-        return {"type": "ir.actions.client", "tag": "display_notification", "params": params}
 
     def _get_scope(self, field="cluster_id"):
         domain = Domain("company_id", "=", self.company_id.id)

@@ -28,7 +28,10 @@ class InvoiceManager(models.TransientModel):
     source = fields.Char(help="Only scenarios of this source are proposed.")
     record_ids = fields.Json("Records", help="Ids of the source's records that are to be invoiced.")
     partner_ids = fields.Many2many(
-        "res.partner", string="Customers", help="Only these customers are invoiced."
+        "res.partner",
+        string="Customers",
+        context={"active_test": False},
+        help="Only these customers are invoiced.",
     )
     invoice_date = fields.Date(help="The date of all invoices created here.")
     target_date = fields.Date(
@@ -496,7 +499,7 @@ class InvoiceManager(models.TransientModel):
         if run.state != "amounts":
             approver = run.approved_by_id.name if run.state == "approved" else False
             return {"needed": False, "asked": False, "approver": approver}
-        reviewer = run.reviewer_id.name or False
+        reviewer = run._get_reviewer().name or False
         needed = not (run._can_approve() or self._is_approved_by_setting(run))
         return {"needed": needed, "asked": run.is_approval_asked, "reviewer": reviewer}
 

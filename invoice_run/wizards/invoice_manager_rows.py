@@ -2,7 +2,7 @@ from odoo import api, models
 from odoo.exceptions import UserError
 from odoo.fields import Domain
 
-from ..models.base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED, SEND_DONE, SEND_FAILED
+from ..models.base.states import DOCUMENT_OPEN, DOCUMENT_SETTLED, SEND_DONE
 
 #: Rows of one page; a browser may ask for fewer.
 PAGE_SIZE = 80
@@ -13,14 +13,6 @@ ORDERS = {
     "sequence": "sequence, id",
     "amount": "company_amount_total, sequence, id",
     "period": "date_from, sequence, id",
-}
-FILTERS = {
-    "to_do": [("state", "=", "to_do")],
-    "invoiced": [("state", "in", DOCUMENT_SETTLED)],
-    "failed": ["|", ("state", "=", "failed"), ("send_state", "in", SEND_FAILED)],
-    "email": [("send_action", "=", "email")],
-    "print": [("send_action", "=", "print")],
-    "none": [("send_action", "=", "none"), ("is_send_unset", "=", False)],
 }
 
 
@@ -33,12 +25,24 @@ class InvoiceManager(models.TransientModel):
 
     _inherit = "invoice.manager"
 
+    @api.model
+    def _get_filters(self):
+        """Return {name: documents that it shows}."""
+        return {
+            "to_do": Domain("state", "=", "to_do"),
+            "invoiced": Domain("state", "in", DOCUMENT_SETTLED),
+            "failed": self.env["invoice.run.document"]._get_failed_domain(),
+            "email": Domain("send_action", "=", "email"),
+            "print": Domain("send_action", "=", "print"),
+            "none": Domain("send_action", "=", "none") & Domain("is_send_unset", "=", False),
+        }
+
     def _get_documents_domain(self, query=None):
         """Return the documents of the run that ``query`` (``filter``, ``search``) asks for."""
         query = query or {}
         domain = Domain("run_id", "=", self._find_run().id)
         domain &= Domain("state", "not in", ("excluded", "released", "credit"))
-        domain &= Domain(FILTERS.get(query.get("filter"), Domain.TRUE))
+        domain &= self._get_filters().get(query.get("filter"), Domain.TRUE)
         if search := (query.get("search") or "").strip():
             domain &= self.env["invoice.run.document"]._get_search_domain(search)
         return domain
@@ -60,7 +64,7 @@ class InvoiceManager(models.TransientModel):
     def get_rows(self, query=None, offset=0, limit=PAGE_SIZE):
         """Return one page of the table, the number of all rows and the run's fingerprint.
 
-        :param query: ``filter``, one of ``FILTERS``; ``search``, text; ``order``, one of
+        :param query: ``filter``, see :meth:`_get_filters`; ``search``, text; ``order``, one of
             ``ORDERS``; ``desc``
         """
         self._check_mine()

@@ -15,7 +15,7 @@ class InvoiceRunReviewerQuestion(models.TransientModel):
         "res.users",
         required=True,
         domain=lambda self: [
-            ("all_group_ids", "in", self.env.ref("invoice_run.invoice_run_group_reviewer").ids),
+            *self.env["res.users"]._get_invoice_run_reviewer_domain(),
             ("id", "!=", self.env.uid),
         ],
     )

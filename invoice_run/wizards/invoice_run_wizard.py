@@ -20,6 +20,12 @@ class InvoiceRunWizard(models.AbstractModel):
         """Return the names of the fields that nobody changes once the dialog is open."""
         return set()
 
+    @api.model
+    def _say(self, message, action):
+        """Return an action that shows ``message`` until somebody closes it, then ``action``."""
+        params = {"type": "warning", "sticky": True, "message": message, "next": action}
+        return {"type": "ir.actions.client", "tag": "display_notification", "params": params}
+
     def _compute_display_name(self):
         # EXTENDS 'base': what a breadcrumb shows; a dialog has no name of its own
         if self._rec_name:

@@ -349,7 +349,14 @@ class AccountMove(models.Model):
             wizard = (
                 self.env["account.move.reversal"]
                 .with_context(active_model="account.move", active_ids=group.ids)
-                .create({"journal_id": group.journal_id.id, "invoice_bill_again": True})
+                .create(
+                    {
+                        "journal_id": group.journal_id.id,
+                        # of the company, whoever carries it out
+                        "date": group.company_id._get_invoice_run_today(),
+                        "invoice_bill_again": True,
+                    }
+                )
             )
             wizard.refund_moves()
             credits |= wizard.new_move_ids

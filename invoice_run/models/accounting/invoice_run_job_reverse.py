@@ -37,7 +37,6 @@ class InvoiceRunJobReverse(models.AbstractModel):
                 "Not reversed: %(count)s. Their documents say why.", count=failed
             )
         run.message_post(body=body)
-        run._queue_asked_sending()
 
     def _count_result(self, run):
         """Return how many credit notes the run has, and how many invoices were not reversed."""

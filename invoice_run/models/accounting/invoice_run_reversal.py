@@ -36,7 +36,6 @@ class InvoiceRun(models.Model):
         for run in self.filtered(lambda run: run.job == "reverse"):
             run._stop_work()
             run.message_post(body=self.env._("Reversing was stopped by hand."))
-            run._queue_asked_sending()
 
     def _get_documents_to_reverse(self, **options):
         """Return what the background work has still to reverse.

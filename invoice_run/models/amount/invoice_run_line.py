@@ -48,7 +48,7 @@ class InvoiceRunLine(models.Model):
         "Price", min_display_digits="Product Price", required=True, aggregator="avg"
     )
     discount = fields.Float("Discount %", digits="Discount", aggregator="avg")
-    tax_ids = fields.Many2many("account.tax", string="Taxes")
+    tax_ids = fields.Many2many("account.tax", string="Taxes", context={"active_test": False})
     amount = fields.Monetary(help="After discount, including taxes that are included in the price.")
     amount_untaxed = fields.Monetary("Untaxed Amount")
     net_price = fields.Float(
@@ -169,8 +169,7 @@ class InvoiceRunLine(models.Model):
         self._update_metered_usage()
 
     def _follow_invoices(self):
-        """Follow a change of the invoices of these amounts: claims first, they say who is "
-        "wrong."""
+        """Follow a change of the invoices of these amounts: claims first, they say who is wrong."""
         self._sync_claims()
         self.move_line_ids.move_id._note_given_back()
 

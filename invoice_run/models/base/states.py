@@ -1,7 +1,6 @@
 """Groups of states by their common meaning, and the transitions between states.
 
-Technical values of states are written here, in the declaration of the field, in SQL and in views;
-other Python code uses the names of this module.
+A group is named here, and used by its name; a single state is written as it is.
 """
 
 # ----------------------------------------------------------------------
@@ -12,6 +11,8 @@ other Python code uses the names of this module.
 RUN_WAITING = ("draft", "on_hold")
 #: Runs that have amounts, or that may get them.
 RUN_STARTED = ("submitted", "amounts", "approved", "invoiced")
+#: Runs with amounts and, as a rule, without invoices yet.
+RUN_TO_INVOICE = ("amounts", "approved")
 #: Runs of which a part is approved, or was: what failed can be tried again.
 RUN_APPROVED = ("approved", "invoiced")
 #: Runs that are not finished.
@@ -25,7 +26,8 @@ RUN_TRANSITIONS = {
     None: {"draft"},
     "draft": {"on_hold", "submitted", "cancelled"},
     "on_hold": {"submitted", "cancelled"},
-    "submitted": {"amounts", "cancelled"},
+    # invoiced: it was to be cancelled, and somebody confirmed a draft meanwhile
+    "submitted": {"amounts", "invoiced", "cancelled"},
     # back: the amounts are deleted or calculated again; invoiced: nothing is due
     "amounts": {"submitted", "approved", "invoiced", "cancelled"},
     # back to amounts: the approval is withdrawn
@@ -43,12 +45,16 @@ RUN_TRANSITIONS = {
 DOCUMENT_OPEN = ("to_do", "failed")
 #: Documents that a person or a limit keeps out of their run, for now.
 DOCUMENT_LEFT_OUT = ("excluded", "held")
+#: Documents whose amounts can still change: they have no invoice, and may get one.
+DOCUMENT_CHANGEABLE = (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT)
+#: Documents whose amounts a recalculation replaces; what a person excluded stays excluded.
+DOCUMENT_RENEWABLE = (*DOCUMENT_OPEN, "held")
 #: Documents whose amounts are settled: by an invoice, or because they come to nothing.
 DOCUMENT_SETTLED = ("invoiced", "nothing")
 #: Documents that invoice their periods, or will.
 DOCUMENT_BILLED = (*DOCUMENT_OPEN, *DOCUMENT_SETTLED)
 #: Documents that hold their periods without an invoice.
-DOCUMENT_HOLDING = (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT, "nothing")
+DOCUMENT_HOLDING = (*DOCUMENT_CHANGEABLE, "nothing")
 #: Documents that had an invoice: it is in force, or was taken back.
 DOCUMENT_HAD_INVOICE = ("invoiced", "released")
 #: Documents that are no part of what their run invoices.

@@ -509,7 +509,17 @@ class BillingContract(models.Model):
 
     @api.constrains("company_id")
     def _check_company_of_amounts(self):
+        self.line_ids._check_company()
         for contract in self:
+            if contract.usage_ids.company_id - contract.company_id:
+                raise ValidationError(
+                    self.env._(
+                        "Contract %(contract)s has usage of another company. Move the usage to "
+                        "another contract, or create a new contract for %(company)s.",
+                        contract=contract.name,
+                        company=contract.company_id.name,
+                    )
+                )
             if contract.run_line_ids.company_id - contract.company_id:
                 raise ValidationError(
                     self.env._(

@@ -14,7 +14,7 @@ from ...engine import ledger, periods, tariff
 from ...engine.charge import get_charges
 from ...memory import remember
 from ..base.scopes import BY_CONTRACT
-from ..base.states import CONTRACT_BILLED, DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
+from ..base.states import CONTRACT_BILLED, DOCUMENT_CHANGEABLE
 from .billing_contract_commitment import FIRST_TRUE_UP
 from .billing_contract_timeline import Planned
 
@@ -500,7 +500,7 @@ class InvoiceRunLine(models.Model):
             Domain("contract_line_id", "in", holders.ids)
             & Domain("id", "not in", self.ids)
             & Domain("is_stale", "=", False)
-            & Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
+            & Domain("document_id.state", "in", DOCUMENT_CHANGEABLE)
         )
         by_contract = amounts.grouped("contract_id")
         return others.filtered(

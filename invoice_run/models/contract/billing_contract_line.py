@@ -76,6 +76,7 @@ class BillingContractLine(models.Model):
         "account.tax",
         string="Taxes",
         check_company=True,
+        context={"active_test": False},
         domain="[('type_tax_use', '=', 'sale')]",
         help="Empty: the product's taxes, mapped by the fiscal position. "
         "For no tax at all choose a tax of 0 %.",

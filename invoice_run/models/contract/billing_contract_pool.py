@@ -13,7 +13,7 @@ from ...engine import periods, tariff
 from ...engine.charge import get_charges
 from ...memory import remember
 from ..base.scopes import BY_CUSTOMER, SHARED
-from ..base.states import CONTRACT_BILLED, DOCUMENT_LEFT_OUT, DOCUMENT_OPEN, DOCUMENT_SETTLED
+from ..base.states import CONTRACT_BILLED, DOCUMENT_CHANGEABLE, DOCUMENT_OPEN, DOCUMENT_SETTLED
 from .billing_contract_metering import Pool, Rating
 
 #: In the context: contracts are looked at without the others of their customer. An object, because
@@ -572,7 +572,7 @@ class InvoiceRunLine(models.Model):
             Domain("pool_key", "in", shared.mapped("pool_key"))
             & Domain("id", "not in", self.ids)
             & Domain("is_stale", "=", False)
-            & Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
+            & Domain("document_id.state", "in", DOCUMENT_CHANGEABLE)
         )
         changed = shared.grouped("pool_key")
         return others.filtered(

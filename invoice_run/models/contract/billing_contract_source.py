@@ -149,10 +149,6 @@ class BillingContract(models.Model):
         }
 
     @api.model
-    def _get_run_domain(self, run):
-        return Domain.AND(self._get_run_conditions(run).values())
-
-    @api.model
     def _get_due_domain(self, run):
         """Return the contracts with something due at the target date of ``run``."""
         mode, target = run.scenario_id.billing_mode, run.target_date
@@ -217,7 +213,7 @@ class BillingContract(models.Model):
         """Yield the charges of one contract, or one exception that says why there are none."""
         self.ensure_one()
         records = self._get_run_document_records()
-        errors = self._get_contract_errors(run, records)
+        errors = self._get_run_errors(run, records)
         items = []
         try:
             if not errors:
@@ -235,20 +231,18 @@ class BillingContract(models.Model):
         yield from self._get_exceptions(run, errors, get_charges)
         yield from items
 
-    def _get_contract_errors(self, run, records):
-        """Return all reasons, as (code, message), why this contract cannot be invoiced.
-
-        :param records: see :meth:`_get_run_document_records`
-        """
+    def _get_run_errors(self, run, records):
+        # EXTENDS 'invoice.run.source'
         if self.billing_hold:
             reason = self.billing_hold_reason or self.env._("no reason given")
             message = self.env._("The contract is on hold: %(reason)s.", reason=reason)
             return [("hold", message)]
-        errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
+        errors = super()._get_run_errors(run, records)
         # a line with nothing left to invoice may have a product that was archived meanwhile
         open_lines = self.line_ids.filtered("next_period_from")
         for line in open_lines if self.state in CONTRACT_BILLED else ():
             errors += self._get_product_errors(line.product_id, records)
+            errors += self._get_tax_errors(line.tax_ids)
             # asked in this order, because nearly all have a price of their own
             if not (line.price_unit or line.tariff_id or line.is_price_looked_up):
                 errors += [] if line._bounds_contract() else self._get_price_errors(line)

@@ -10,7 +10,7 @@ from odoo.tools import format_date
 
 from ...engine import periods, tariff
 from ...memory import remember
-from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
+from ..base.states import DOCUMENT_CHANGEABLE
 
 
 class BillingContractLine(models.Model):
@@ -121,7 +121,7 @@ class InvoiceRunLine(models.Model):
 
     def _is_invoiced_share(self):
         """Whether this amount holds a period, and is no longer part of what a run will invoice."""
-        waiting = (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT)
+        waiting = DOCUMENT_CHANGEABLE
         return not self.late_number and self.document_id.state not in waiting
 
     def _is_of_another_customer(self):

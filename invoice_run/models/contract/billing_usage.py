@@ -103,6 +103,7 @@ class BillingUsage(models.Model):
         "account.tax",
         string="Taxes",
         check_company=True,
+        context={"active_test": False},
         domain="[('type_tax_use', '=', 'sale')]",
         help="Empty: the product's taxes, mapped by the fiscal position.",
     )
@@ -378,10 +379,6 @@ class BillingUsage(models.Model):
         return self._get_open_conditions(run) | self._get_selection_conditions(run)
 
     @api.model
-    def _get_run_domain(self, run):
-        return Domain.AND(self._get_run_conditions(run).values())
-
-    @api.model
     def _get_contract_usage_domain(self, run):
         """Return the open usage of the contracts that ``run`` selects.
 
@@ -411,6 +408,7 @@ class BillingUsage(models.Model):
         errors = self._get_contract_state_errors() + self._get_metering_errors()
         errors += super()._get_run_errors(run, records)
         errors += self._get_product_errors(self.product_id, records)
+        errors += self._get_tax_errors(self.tax_ids)
         is_free = run.scenario_id.allow_free_usage
         return errors if is_free else errors + self._get_free_errors(run)
 

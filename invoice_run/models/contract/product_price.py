@@ -11,7 +11,7 @@ from odoo import SUPERUSER_ID, api, models
 from odoo.fields import Domain
 
 from ...memory import remembering
-from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
+from ..base.states import DOCUMENT_CHANGEABLE, DOCUMENT_OPEN
 
 _logger = logging.getLogger(__name__)
 
@@ -45,7 +45,7 @@ class InvoiceRunLine(models.Model):
             Domain("contract_line_id", "in", lines.ids)
             & Domain("is_stale", "=", False)
             & Domain("corrects_id", "=", False)
-            & Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
+            & Domain("document_id.state", "in", DOCUMENT_CHANGEABLE)
         )
         self._mark_stale(Domain("id", "in", amounts._get_repriced().ids))
 

@@ -3,7 +3,7 @@
 from odoo import api, models
 from odoo.fields import Domain
 
-from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
+from ..base.states import DOCUMENT_CHANGEABLE
 
 
 class ProductPricelist(models.Model):
@@ -31,7 +31,7 @@ class ProductPricelist(models.Model):
     def _get_looked_up_domain(self):
         """Return the amounts, not yet invoiced, whose price was looked up."""
         domain = Domain("contract_line_id.is_price_looked_up", "=", True)
-        return domain & Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
+        return domain & Domain("document_id.state", "in", DOCUMENT_CHANGEABLE)
 
     def _get_based_pricelists(self):
         """Return the pricelists with rules based on these, through any number of others."""

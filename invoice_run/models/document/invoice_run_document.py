@@ -160,6 +160,16 @@ class InvoiceRunDocument(models.Model):
         self.line_ids._release()
         self._set_state("released", error=False)
 
+    def _cancel_drafts(self):
+        """Delete the draft invoices of these documents; cancel those that carry a number.
+
+        Deleting these would leave a gap.
+        """
+        drafts = self.move_id.filtered(lambda move: move.state == "draft")
+        numbered = drafts.filtered("posted_before")
+        numbered.button_cancel()
+        (drafts - numbered).unlink()
+
     def _remove(self):
         """Delete these documents with their amounts: what they claimed is due again.
 
@@ -295,5 +305,3 @@ class InvoiceRunDocument(models.Model):
             return format_date(self.env, day, lang_code=lang, date_format=pattern)
 
         return PLACEHOLDER.sub(render, text)
-
-    # ------------------------------------------------------------------

@@ -403,7 +403,9 @@ class InvoiceRunDocument(models.Model):
         return vals
 
     def _get_invoice_user(self):
-        return self.contract_ids.user_id[:1] or self.run_id.user_id
+        """Return the salesperson of the invoice, from whom its email comes: nobody who has left."""
+        sellers = self.contract_ids.user_id.filtered("active")
+        return sellers[:1] or self.run_id.user_id.filtered("active")
 
     def _get_reference(self, sign):
         """Return the reference of the invoice; a credit note names what it credits, as Odoo's do.
@@ -475,5 +477,3 @@ class InvoiceRunDocument(models.Model):
             self._set_send_state("none")
         if self.state == "invoiced" and self.send_state == "none" and self.send_action != "none":
             self._set_send_state("pending")
-
-    # ------------------------------------------------------------------

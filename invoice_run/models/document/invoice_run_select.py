@@ -3,7 +3,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from ..base.states import DOCUMENT_OPEN, RUN_APPROVED
+from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN, RUN_APPROVED
 
 
 class InvoiceRun(models.Model):
@@ -263,7 +263,7 @@ class InvoiceRunDocument(models.Model):
     def _is_left_out(self):
         """Whether a person or a limit keeps this document out of its run, for now."""
         self.ensure_one()
-        return self.state in ("excluded", "held")
+        return self.state in DOCUMENT_LEFT_OUT
 
     def _exclude_lines(self, lines):
         """Release ``lines`` and take them out of this document, which has no invoice yet.

@@ -2,7 +2,7 @@ from odoo import api, fields, models
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from ..base.states import DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
+from ..base.states import DOCUMENT_CHANGEABLE, DOCUMENT_OPEN, DOCUMENT_RENEWABLE
 
 #: What a run selects; the manager who lets a schedule approve by itself has seen these.
 SELECTION_FIELDS = {
@@ -34,7 +34,7 @@ class InvoiceRunLine(models.Model):
         if domain.is_false():
             return
         domain &= Domain("is_stale", "=", False)
-        domain &= Domain("document_id.state", "in", (*DOCUMENT_OPEN, *DOCUMENT_LEFT_OUT))
+        domain &= Domain("document_id.state", "in", DOCUMENT_CHANGEABLE)
         # sudo: users who change a customer need not see the runs that invoice it
         lines = self.sudo().search(domain)
         lines.write({"is_stale": True})
@@ -136,6 +136,7 @@ class InvoiceRun(models.Model):
         "res.partner",
         "invoice_run_renew_payer_rel",
         string="Customers to Recalculate",
+        context={"active_test": False},
         readonly=True,
         copy=False,
         help="Customers whose amounts are to be recalculated.",
@@ -201,7 +202,7 @@ class InvoiceRun(models.Model):
     def _get_stale_payers(self):
         """Return the customers with a changed document that is not invoiced."""
         domain = Domain("run_id", "=", self.id) & Domain("is_stale", "=", True)
-        domain &= Domain("state", "in", (*DOCUMENT_OPEN, "held"))
+        domain &= Domain("state", "in", DOCUMENT_RENEWABLE)
         groups = self.env["invoice.run.document"]._read_group(domain, ["payer_id"])
         return self.env["res.partner"].union(*(payer for (payer,) in groups))
 
@@ -213,7 +214,7 @@ class InvoiceRun(models.Model):
     def _remove_open_documents(self, payers):
         """Delete the open documents of ``payers``, but not what somebody excluded."""
         domain = Domain("run_id", "=", self.id) & Domain("payer_id", "in", payers.ids)
-        domain &= Domain("state", "in", (*DOCUMENT_OPEN, "held"))
+        domain &= Domain("state", "in", DOCUMENT_RENEWABLE)
         # sudo: amounts and documents belong to the engine
         documents = self.env["invoice.run.document"].sudo().search(domain)
         documents.line_ids._release()

@@ -4,7 +4,7 @@ from odoo.fields import Domain
 from odoo.tools import SQL, float_repr
 
 from ..base.activity_types import APPROVE
-from ..base.states import DOCUMENT_OPEN, RUN_APPROVED
+from ..base.states import DOCUMENT_OPEN, RUN_APPROVED, RUN_TO_INVOICE
 
 #: Documents that a refused approval names at most.
 NAMED = 5
@@ -108,7 +108,7 @@ class InvoiceRun(models.Model):
             raise UserError(self.env._("Enter the reason why the amounts are rejected."))
         for run in self:
             run._check_reviewer()
-            if run.state not in ("amounts", "approved") or run.invoice_count:
+            if run.state not in RUN_TO_INVOICE or run.invoice_count:
                 raise UserError(self.env._("%(run)s has no amounts to reject.", run=run.reference))
             run._set_state("amounts", **run._prepare_no_approval_vals())
             self.env["invoice.run.line"]._mark_unrated(run)
@@ -172,7 +172,7 @@ class InvoiceRun(models.Model):
         return self.env.user._is_invoice_run_reviewer() and not self._get_four_eyes_reason()
 
     def _get_who(self):
-        return self.reviewer_id.name or self.env._("a colleague with the reviewer's role")
+        return self._get_reviewer().name or self.env._("a colleague with the reviewer's role")
 
     def _check_seen(self, seen):
         """Refuse the approval of something else than the reviewer saw.

@@ -68,8 +68,8 @@ class InvoiceRunDocument(models.Model):
         "To Check",
         compute="_compute_is_flagged",
         store=True,
-        help="Unusual amount, missing charge or total above the maximum that nobody has checked "
-        "yet.",
+        help="Unusual amount, missing charge, large credit or total above the maximum that nobody "
+        "has checked yet.",
     )
 
     @api.depends(

@@ -280,7 +280,7 @@ class InvoiceRun(models.Model):
                 is_told = is_held or "state" in dict(reasons)
                 reasons += [] if is_told else self._get_settled_reasons(asked, code)
             else:
-                reasons.append((code, asked._get_condition_messages(self)[code]))
+                reasons.append((code, asked._get_condition_message(self, code)))
         return reasons + record._get_block_reasons(self)
 
     def _get_settled_reasons(self, record, code):
@@ -288,7 +288,7 @@ class InvoiceRun(models.Model):
         invoiced = self._get_claim_reasons(record, invoiced=True)
         if invoiced and record._is_billed_once():
             return invoiced
-        return [(code, record._get_condition_messages(self)[code]), *invoiced]
+        return [(code, record._get_condition_message(self, code)), *invoiced]
 
     def _meets(self, record, domain):
         """Whether ``record`` is among those of ``domain``, as the run searches for them."""

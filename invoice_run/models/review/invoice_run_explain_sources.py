@@ -118,11 +118,19 @@ class InvoiceRunSource(models.AbstractModel):
         return False
 
     def _get_explained_cluster(self):
-        """Return the business unit that decides whether a run takes this record."""
-        return self.cluster_id
+        """Return the business unit that decides whether a run takes this record, if any."""
+        return self.env["billing.cluster"]
+
+    def _get_condition_message(self, run, code):
+        """Return what to do about a condition that this record does not meet."""
+        messages = self._get_condition_messages(run)
+        return messages.get(code) or messages["selected"]
 
     def _get_condition_messages(self, run):
-        """Return {code: what to do} for the conditions of :meth:`_get_run_conditions`."""
+        """Return {code: what to do} for the conditions of :meth:`_get_run_conditions`.
+
+        A condition without one is explained by that of "selected".
+        """
         return {
             "cluster": self._get_cluster_message(run),
             "customers": self.env._(
@@ -188,9 +196,13 @@ class BillingContract(models.Model):
         items = self.usage_ids.filtered(lambda item: item.state == "open")
         return super()._get_explained_payers() | items.commercial_partner_id
 
+    def _get_explained_cluster(self):
+        # EXTENDS 'invoice.run.source'
+        return self.cluster_id
+
     def _get_block_reasons(self, run):
         if self.billing_hold:
-            return self._add_advice(self._get_contract_errors(run, {}))
+            return self._add_advice(self._get_run_errors(run, {}))
         return super()._get_block_reasons(run)
 
     def _get_condition_messages(self, run):
@@ -238,6 +250,10 @@ class BillingUsage(models.Model):
     def _is_billed_once(self):
         # EXTENDS 'invoice.run.source'
         return True
+
+    def _get_explained_cluster(self):
+        # EXTENDS 'invoice.run.source'
+        return self.cluster_id
 
     def _is_of_source(self, scenario):
         # contracts are invoiced with the usage that belongs to them

@@ -5,7 +5,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 
 from ...engine.charge import NotBillable, get_charges
-from ..base.states import SEND_DONE, SEND_FAILED
+from ..base.states import SEND_DONE
 
 #: Exceptions that wait for a decision; all others need a correction first.
 HELD_CODES = ("hold", "held")
@@ -241,7 +241,7 @@ class InvoiceRun(models.Model):
             "sent": Domain("send_state", "in", SEND_DONE),
             "to_send": pending & ~to_print,
             "to_print": pending & to_print,
-            "not_sent": Domain("send_state", "in", SEND_FAILED),
+            "not_sent": Domain("send_state", "=", "failed"),
             "uncertain": Domain("send_state", "=", "uncertain"),
         }
 

@@ -345,12 +345,13 @@ class InvoiceRun(models.Model):
     def _get_cluster_rows(self):
         query = SQL(
             """
-            SELECT COALESCE(contract.cluster_id, usage.cluster_id), document.currency_id,
-                   COUNT(DISTINCT document.id), SUM(line.amount_untaxed)
+            SELECT COALESCE(contract.cluster_id, usage.cluster_id, sale.billing_cluster_id),
+                   document.currency_id, COUNT(DISTINCT document.id), SUM(line.amount_untaxed)
               FROM invoice_run_line line
               JOIN invoice_run_document document ON document.id = line.document_id
               LEFT JOIN billing_contract contract ON contract.id = line.contract_id
               LEFT JOIN billing_usage usage ON usage.id = line.usage_id
+              LEFT JOIN sale_order sale ON sale.id = line.sale_order_id
              WHERE document.id IN %s AND document.state NOT IN %s
              GROUP BY 1, 2
             """,
@@ -470,9 +471,13 @@ class InvoiceRun(models.Model):
         unsent = Domain("send_state", "in", SEND_FAILED)
         domain = self._get_register_domain() & (failed | unsent)
         states = dict(self._get_document_labels("state"))
+        unsent_states = {
+            **dict(self._get_document_labels("send_state")),
+            "failed": self.env._("Not sent"),
+        }
         for found in self._read_in_pieces("invoice.run.document", domain):
             is_failed = found.state == "failed"
-            label = states["failed"] if is_failed else self.env._("Not sent")
+            label = states["failed"] if is_failed else unsent_states[found.send_state]
             reason = found.error if is_failed else found.send_error
             yield label, found.partner_id.name, reason, Amount(found.company_amount_untaxed, digits)
 

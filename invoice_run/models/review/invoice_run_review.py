@@ -2,7 +2,7 @@ from odoo import api, models
 from odoo.fields import Domain
 from odoo.tools import SQL
 
-from ..base.states import DOCUMENT_BILLED, DOCUMENT_LEFT_OUT, DOCUMENT_OPEN, SEND_FAILED
+from ..base.states import DOCUMENT_BILLED, DOCUMENT_LEFT_OUT, DOCUMENT_OPEN
 from .invoice_run_flags import FLAGS
 
 #: Rows of one page at most.
@@ -71,7 +71,7 @@ class InvoiceRun(models.Model):
         return {
             "changed": Domain("state", "in", DOCUMENT_BILLED) & self._get_changed_domain(),
             "flagged": Domain("is_flagged", "=", True) & is_open,
-            "failed": Domain("state", "=", "failed") | Domain("send_state", "in", SEND_FAILED),
+            "failed": self.env["invoice.run.document"]._get_failed_domain(),
             "excluded": Domain("state", "in", DOCUMENT_LEFT_OUT),
         }
 

@@ -3,7 +3,7 @@ from odoo.exceptions import UserError
 from odoo.fields import Domain
 from odoo.tools import SQL, format_date
 
-from ..base.states import DOCUMENT_OPEN, RUN_STARTED, RUN_WAITING
+from ..base.states import DOCUMENT_OPEN, RUN_STARTED, RUN_TO_INVOICE, RUN_WAITING
 
 
 class InvoiceRun(models.Model):
@@ -91,17 +91,21 @@ class InvoiceRun(models.Model):
         documents = self.env["invoice.run.document"]._search(domain)
         self.flush_model(["user_id"])
         self.env["billing.contract"].flush_model(["user_id"])
+        self.env["res.users"].flush_model(["active"])
         self.env["invoice.run.document"].flush_model(["run_id", "contract_ids"])
         # as ``invoice.run.document._get_invoice_user`` says
         rows = self.env.execute_query(
             SQL(
                 """
-                SELECT DISTINCT COALESCE(contract.user_id, run.user_id)
+                SELECT DISTINCT COALESCE(seller.id, responsible.id)
                   FROM invoice_run_document document
                   JOIN invoice_run run ON run.id = document.run_id
                   LEFT JOIN billing_contract_invoice_run_document_rel rel
                     ON rel.invoice_run_document_id = document.id
                   LEFT JOIN billing_contract contract ON contract.id = rel.billing_contract_id
+                  LEFT JOIN res_users seller ON seller.id = contract.user_id AND seller.active
+                  LEFT JOIN res_users responsible
+                    ON responsible.id = run.user_id AND responsible.active
                  WHERE document.id IN %s
                 """,
                 documents.subselect(),
@@ -126,7 +130,7 @@ class InvoiceRun(models.Model):
 
     def _may_be_redated(self):
         """Whether this run has amounts and no invoices, so that all can get another date."""
-        return self.state in ("amounts", "approved") and not self._has_invoices()
+        return self.state in RUN_TO_INVOICE and not self._has_invoices()
 
     def _date_today(self):
         """Give these runs today as their invoice date; due dates follow, approvals are withdrawn.

@@ -6,7 +6,6 @@ from odoo.fields import Domain
 from odoo.tools import format_date
 from odoo.tools.misc import clean_context
 
-from ...engine import cycles
 from ..base.invoice_run_guarded import EngineValue
 from ..base.possible_dates import MAX_YEARS_AHEAD, check_years
 from ..base.states import (
@@ -19,7 +18,6 @@ from ..base.states import (
     RUN_UNFINISHED,
     RUN_WAITING,
     SEND_DONE,
-    SEND_FAILED,
 )
 
 #: Documents that are deleted while a user waits, more is background work.
@@ -77,6 +75,8 @@ class InvoiceRun(models.Model):
         "billing.cluster",
         string="Clusters",
         check_company=True,
+        context={"active_test": False},
+        ondelete="restrict",
         help="Only these business units. Empty: those of the scenario, else all.",
     )
     date_from = fields.Date(
@@ -140,6 +140,7 @@ class InvoiceRun(models.Model):
     invoice_ids = fields.One2many("account.move", "invoice_run_id", "Invoices", engine=True)
     reviewer_id = fields.Many2one(
         "res.users",
+        domain=lambda self: self.env["res.users"]._get_invoice_run_reviewer_domain(),
         check_company=True,
         help="Asked to approve the run when its amounts have been generated. Empty: any reviewer "
         "can approve it.",
@@ -242,7 +243,7 @@ class InvoiceRun(models.Model):
             to_send = send_state == "pending" and action != "print"
             values["pending_count"] += count if to_send else 0
             values["sent_count"] += count if send_state in SEND_DONE else 0
-            has_failed = state == "failed" or send_state in SEND_FAILED
+            has_failed = "failed" in (state, send_state)
             values["failed_count"] += count if has_failed else 0
             if state == "credit":
                 # sent like a document, but nothing that is due
@@ -600,22 +601,14 @@ class InvoiceRun(models.Model):
         """Freeze the invoice date and queue the work; ``vals`` as in :meth:`_queue_job`."""
         self.ensure_one()
         if self._is_dated_later():
-            mode = self.schedule_id.invoice_date_mode
-            self._set_invoice_date(self._get_generation_date(mode))
+            today = self.company_id._get_invoice_run_today()
+            self._set_invoice_date(self.schedule_id._get_date_of_day(today))
         self._queue_job("invoices", **vals)
 
     def _is_dated_later(self):
         """Whether the invoice date is that of the day on which the invoices are created."""
         mode = self.schedule_id.invoice_date_mode
         return mode == "generation" or (mode != "schedule" and not self.activation_date)
-
-    def _get_generation_date(self, mode):
-        today = self.company_id._get_invoice_run_today()
-        return {
-            "generation": today,
-            "first_of_month": today + relativedelta(day=1),
-            "last_of_month": cycles.last_of_month(today),
-        }[mode]
 
     def _set_invoice_date(self, invoice_date):
         """Give the run and the documents without invoice their final invoice date."""
@@ -669,29 +662,47 @@ class InvoiceRun(models.Model):
         self.check_access("write")
         self._check_not_busy()
         for run in self.filtered(lambda run: run.state != "cancelled"):
-            moves = run._get_documents([("move_id", "!=", False)]).move_id
-            posted = moves.filtered(lambda move: move.state == "posted")
-            if posted:
+            if count := run._count_confirmed():
                 raise UserError(
                     self.env._(
                         "%(run)s has confirmed invoices: %(count)s. Reverse the run instead.",
                         run=run.reference,
-                        count=len(posted),
+                        count=count,
                     )
                 )
-            drafts = moves.filtered(lambda move: move.state == "draft")
-            drafts.filtered("posted_before").button_cancel()
-            drafts.filtered(lambda move: not move.posted_before).unlink()
-            if run._is_large():
-                run._queue_job("cancel", "submitted", **run._prepare_no_approval_vals())
-            else:
+            # sudo: all of them; whether the user may delete them is Odoo's question below
+            drafts = run.sudo()._get_documents([("move_id.state", "=", "draft")]).with_env(self.env)
+            if not run._is_large():
+                drafts._cancel_drafts()
                 run._end_cancelled()
+                continue
+            if drafts:
+                self.env["account.move"].check_access("unlink")
+            run._queue_job("cancel", "submitted", **run._prepare_no_approval_vals())
+
+    def _count_confirmed(self):
+        """Return how many invoices of this run are confirmed."""
+        domain = Domain("run_id", "=", self.id) & Domain("move_id.state", "=", "posted")
+        # sudo: also those that the user may not read
+        return self.env["invoice.run.document"].sudo().search_count(domain)
 
     def _end_cancelled(self):
-        """Release the amounts of this run, which keeps them to be read, and end it."""
+        """Release the amounts of this run, which keeps them to be read, and end it.
+
+        Not where somebody confirmed invoices while it was being cancelled: it keeps these.
+        """
         # sudo: documents belong to the engine
         self.sudo()._get_documents([("state", "in", DOCUMENT_HOLDING)])._give_up()
-        self._set_state("cancelled", job="none")
+        count = self._count_confirmed()
+        self._set_state("invoiced" if count else "cancelled", job="none")
+        if count:
+            self.message_post(
+                body=self.env._(
+                    "Not cancelled: invoices were confirmed meanwhile (%(count)s). All else is "
+                    "released.",
+                    count=count,
+                )
+            )
 
     # ------------------------------------------------------------------
     # Views
@@ -712,7 +723,7 @@ class InvoiceRun(models.Model):
 
     def action_view_failed(self):
         """Open what failed: invoices and mails."""
-        domain = ["|", ("state", "=", "failed"), ("send_state", "in", SEND_FAILED)]
+        domain = self.env["invoice.run.document"]._get_failed_domain()
         action = self._get_list_action(
             "invoice_run.invoice_run_document_action", domain, "billing-run-failed"
         )

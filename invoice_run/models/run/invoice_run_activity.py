@@ -1,4 +1,4 @@
-from odoo import models
+from odoo import api, fields, models
 
 from ..base.activity_types import APPROVE, ATTEND
 from ..base.states import JOBS_OF_AMOUNTS
@@ -24,25 +24,38 @@ class InvoiceRun(models.Model):
     def _replace_activity(self, xml_id, user, summary, note=False, is_quiet=False):
         """Give ``user`` one activity of this kind; an earlier one is replaced.
 
-        Nothing for a user who can no longer see the run: the messages say so.
+        A reviewer gets it for a user who has left or cannot see the run any more; where there is
+        none, the messages say so.
 
         :param is_quiet: without an email: nobody has to do anything now
         """
         self.ensure_one()
-        known = self.activity_search([xml_id], user_id=user.id)
+        reader = self._get_reachable(user)
+        known = self.activity_search([xml_id], user_id=reader.id)
         if summary in known.mapped("summary"):
             return
         self.activity_unlink([xml_id])
         if not user:
             return
-        if self._is_visible_to(user):
+        if reader:
             run = self.with_context(mail_activity_quick_update=is_quiet)
-            run.activity_schedule(xml_id, summary=summary, note=note, user_id=user.id)
+            run.activity_schedule(xml_id, summary=summary, note=note, user_id=reader.id)
             return
         body = self.env._(
             "%(user)s can no longer see this run: nobody was notified.", user=user.name
         )
         self.message_post(body=body)
+
+    def _get_reachable(self, user):
+        """Return ``user``, or else the run's or the company's reviewer: who can see the run."""
+        if not user:
+            return user
+        # sudo: a setting of the company
+        stand_ins = [self._get_reviewer(), self.company_id.sudo().invoice_run_reviewer_id]
+        for reader in (user, *stand_ins):
+            if reader and self._is_visible_to(reader):
+                return reader
+        return user.browse()
 
     def _drop_activity(self, xml_id, summary):
         """Remove activities that nobody has to look at now."""
@@ -57,6 +70,19 @@ class InvoiceRun(models.Model):
     # The reviewer
     # ------------------------------------------------------------------
 
+    has_reviewer = fields.Boolean(compute="_compute_has_reviewer")
+
+    @api.depends("reviewer_id")
+    def _compute_has_reviewer(self):
+        for run in self:
+            run.has_reviewer = bool(run._get_reviewer())
+
+    def _get_reviewer(self):
+        """Return who is to approve this run; nobody, where that user may not any more."""
+        return self.reviewer_id.filtered(
+            lambda user: user.active and user._is_invoice_run_reviewer()
+        )
+
     def _ask_for_approval(self):
         """Ask the reviewer; a scheduled run without one tells whoever is responsible.
 
@@ -65,9 +91,9 @@ class InvoiceRun(models.Model):
         self.ensure_one()
         if not self.document_count or self.is_managed and not self.is_approval_asked:
             return
-        if self.reviewer_id:
+        if reviewer := self._get_reviewer():
             summary = self.env._("Approve invoice run %(run)s", run=self.reference)
-            self._replace_activity(APPROVE, self.reviewer_id, summary)
+            self._replace_activity(APPROVE, reviewer, summary)
         elif self.schedule_id.cycle != "once":
             summary = self.env._("%(run)s waits for approval", run=self.reference)
             self._replace_activity(ATTEND, self.user_id, summary)
@@ -110,6 +136,12 @@ class InvoiceRun(models.Model):
                 "%(run)s: %(failed)s failed, fix the cause and retry",
                 run=self.reference,
                 failed=self.failed_count,
+            )
+        if self.uncertain_count:
+            return self.env._(
+                "%(run)s: delivery unconfirmed: %(count)s, ask the customers",
+                run=self.reference,
+                count=self.uncertain_count,
             )
         if self.state == "invoiced" and self.job == "none" and self.unset_count:
             return self.env._(

@@ -14,7 +14,11 @@ class InvoiceRun(models.Model):
         help="{rule id: [value, second value]}: the answers to the rules that ask for a value.",
     )
     partner_ids = fields.Many2many(
-        "res.partner", string="Only Customers", help="Invoice these customers and no others."
+        "res.partner",
+        string="Only Customers",
+        context={"active_test": False},
+        ondelete="restrict",
+        help="Invoice these customers and no others.",
     )
     record_ids = fields.Json(
         "Only Records", copy=False, help="Ids of the source's records that are invoiced."

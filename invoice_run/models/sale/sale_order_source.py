@@ -74,10 +74,6 @@ class SaleOrder(models.Model):
         return {**self._get_selection_conditions(run), "claimed": self._get_unclaimed_domain()}
 
     @api.model
-    def _get_run_domain(self, run):
-        return Domain.AND(self._get_run_conditions(run).values())
-
-    @api.model
     def _collect_run_charges(self, run, payers):
         domain = self._get_run_domain(run) & Domain(self._get_payer_field(), "in", payers.ids)
         orders = self.search(domain, order="date_order, id")
@@ -92,10 +88,11 @@ class SaleOrder(models.Model):
         except UserError as error:
             yield NotBillable(self._prepare_exception_vals("order", str(error)))
             return
-        records = order._get_run_document_records(invoice_vals)
+        records = order._get_order_document_records(invoice_vals)
         # in the language of the user, not of the customer
         reader = self.with_company(self.company_id)
-        errors = reader._get_order_errors(run, records, lines)
+        errors = reader._get_run_errors(run, records)
+        errors += reader._get_order_errors(records, lines)
         get_charges = partial(order._get_order_charges, invoice_vals, records, lines)
         yield from order._get_exceptions(run, errors, get_charges)
         if not errors:
@@ -141,7 +138,11 @@ class SaleOrder(models.Model):
         AccountTax._round_base_lines_tax_details(base_lines, self.company_id)
         return sum(one["tax_details"]["total_excluded_currency"] for one in base_lines)
 
-    def _get_run_document_records(self, invoice_vals):
+    def _get_run_document_records(self):
+        # EXTENDS 'invoice.run.source': as Sales invoices the order
+        return self._get_order_document_records(self._with_invoice_context()._prepare_invoice())
+
+    def _get_order_document_records(self, invoice_vals):
         """Return the records that decide on which document this order is invoiced.
 
         :param invoice_vals: see ``_prepare_invoice``
@@ -168,9 +169,9 @@ class SaleOrder(models.Model):
             ),
         }
 
-    def _get_order_errors(self, run, records, lines):
-        """Return all reasons, as (code, message), why this order cannot be invoiced."""
-        errors = self._get_document_errors(self.partner_id, records, run.invoice_date)
+    def _get_order_errors(self, records, lines):
+        """Return the reasons, as (code, message), why these lines cannot be invoiced."""
+        errors = []
         products = {vals.get("product_id") for _line, vals in lines}
         for product in self.env["product.product"].browse(sorted(filter(None, products))):
             # an archived product is no reason: Sales invoices what was ordered before
@@ -185,11 +186,7 @@ class SaleOrder(models.Model):
     def _get_grouping_key(self):
         # EXTENDS 'invoice.run.source': what Sales keeps apart is never merged
         vals = self._with_invoice_context()._prepare_invoice()
-        return self._get_grouping_values(vals)
-
-    def _get_grouping_values(self, invoice_vals):
-        """Return what Sales keeps apart, of the invoice ``invoice_vals``."""
-        return tuple(invoice_vals.get(key) for key in self._get_invoice_grouping_keys())
+        return tuple(vals.get(key) for key in self._get_invoice_grouping_keys())
 
     @api.model
     def _get_document_names(self, document):
@@ -203,7 +200,7 @@ class SaleOrder(models.Model):
 
     def _get_order_charges(self, invoice_vals, records, lines):
         """Yield the charges of this order."""
-        key = self._get_grouping_values(invoice_vals)
+        key = self._get_grouping_key()
         seen = set()
         for line, vals in lines:
             # an addon may create several invoice lines of one: the first holds the claim

@@ -42,7 +42,13 @@ class BillingScenario(models.Model):
         required=True,
         help="Only records that match are invoiced. Without a condition: all.",
     )
-    cluster_ids = fields.Many2many("billing.cluster", string="Clusters", check_company=True)
+    cluster_ids = fields.Many2many(
+        "billing.cluster",
+        string="Clusters",
+        check_company=True,
+        context={"active_test": False},
+        ondelete="restrict",
+    )
     only_checked_in = fields.Boolean(
         help="Only contracts whose customer has checked in and not yet checked out."
     )

@@ -61,6 +61,8 @@ class InvoiceRunSchedule(models.Model):
         "billing.cluster",
         string="Clusters",
         check_company=True,
+        context={"active_test": False},
+        ondelete="restrict",
         help="Only these business units. Empty: those of the scenario, else all.",
     )
     date_from = fields.Date(
@@ -198,6 +200,7 @@ class InvoiceRunSchedule(models.Model):
         store=True,
         readonly=False,
         precompute=True,
+        domain=lambda self: self.env["res.users"]._get_invoice_run_reviewer_domain(),
         check_company=True,
     )
     user_id = fields.Many2one(
@@ -501,15 +504,19 @@ class InvoiceRunSchedule(models.Model):
     def _get_invoice_date(self, number, period, activation):
         """Return the planned invoice date of run ``number``."""
         day = activation or self.company_id._get_invoice_run_today()
-        if self.invoice_date_mode == "first_of_month":
-            return day + relativedelta(day=1)
-        if self.invoice_date_mode == "last_of_month":
-            return cycles.last_of_month(day)
-        if self.invoice_date_mode == "generation":
-            return day
+        if self.invoice_date_mode != "schedule":
+            return self._get_date_of_day(day)
         if not self.invoice_date:
             return period.date_from
         return cycles.shift(self.invoice_date, self.cycle, number, keep_last_day=True)
+
+    def _get_date_of_day(self, day):
+        """Return the invoice date that follows from the day of activation or generation."""
+        return {
+            "generation": day,
+            "first_of_month": day + relativedelta(day=1),
+            "last_of_month": cycles.last_of_month(day),
+        }[self.invoice_date_mode]
 
     def _get_due_date(self, number, invoice_date):
         """Return the due date of run ``number``: moved with the cycle, or at its distance."""

@@ -164,12 +164,13 @@ class InvoiceRunSchedule(models.Model):
             "%(schedule)s: its next runs cannot be created", schedule=self.reference
         )
         advice = self.env._("Correct the schedule, or close it. It is tried again every hour.")
-        if self.user_id and summary not in self.activity_ids.mapped("summary"):
+        reader = (self.user_id | self.reviewer_id).filtered("active")[:1]
+        if reader and summary not in self.activity_ids.mapped("summary"):
             self.activity_schedule(
                 "mail.mail_activity_data_todo",
                 summary=summary,
                 note=plaintext2html(f"{reason}\n\n{advice}"),
-                user_id=self.user_id.id,
+                user_id=reader.id,
             )
 
     # ------------------------------------------------------------------

@@ -1,6 +1,8 @@
 from datetime import datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+import pytz
+
 from odoo import SUPERUSER_ID, api, fields, models
 from odoo.exceptions import UserError, ValidationError
 from odoo.tools import SQL
@@ -43,7 +45,12 @@ class ResCompany(models.Model):
         help="Users who created or changed something that is to be approved cannot approve it.",
         groups=INTERNAL,
     )
-    invoice_run_reviewer_id = fields.Many2one("res.users", "Reviewer of Runs", groups=INTERNAL)
+    invoice_run_reviewer_id = fields.Many2one(
+        "res.users",
+        "Reviewer of Runs",
+        domain=lambda self: self.env["res.users"]._get_invoice_run_reviewer_domain(),
+        groups=INTERNAL,
+    )
     invoice_run_outlier_factor = fields.Float("Outlier Factor", default=2.5, groups=INTERNAL)
     invoice_run_correction = fields.Selection(
         [("lines", "Lines on the next invoice"), ("credit_note", "Credit notes")],
@@ -187,7 +194,7 @@ class ResCompany(models.Model):
         )
 
     def _get_invoice_run_today(self):
-        """Return the company's local day: time zone of its partner, else of the user, else UTC."""
+        """Return the company's local day, the same for whoever asks."""
         now = fields.Datetime.now().replace(tzinfo=ZoneInfo("UTC"))
         return now.astimezone(self._get_invoice_run_zone()).date()
 
@@ -198,9 +205,21 @@ class ResCompany(models.Model):
         return local.astimezone(ZoneInfo("UTC")).replace(tzinfo=None)
 
     def _get_invoice_run_zone(self) -> ZoneInfo:
+        """Return the time zone of the company's contact, else of its first user, else UTC.
+
+        Not of the user who asks: a scheduled action has none, and a day is the same for all.
+        """
         self.ensure_one()
         # sudo: the time zone of the company's own contact, whoever asks
-        return ZoneInfo(self.sudo().partner_id.tz or self.env.user.tz or "UTC")
+        company = self.sudo()
+        name = company.partner_id.tz or company._get_first_user_zone() or "UTC"
+        # Odoo has `pytz` know names that were dropped since they were chosen
+        return ZoneInfo(pytz.timezone(name).zone)
+
+    def _get_first_user_zone(self):
+        domain = [("company_ids", "in", self.ids), ("share", "=", False)]
+        domain += [("partner_id.tz", "!=", False)]
+        return self.env["res.users"].search(domain, order="id", limit=1).tz
 
     def _take_mails(self, wanted):
         """As :meth:`_get_mails_allowed`; others of this company wait until they are counted.

@@ -24,6 +24,9 @@ class ResConfigSettings(models.TransientModel):
     invoice_run_four_eyes = fields.Boolean(
         related="company_id.invoice_run_four_eyes", readonly=False
     )
+    invoice_run_tz = fields.Selection(
+        string="Time Zone", related="company_id.partner_id.tz", readonly=False
+    )
     invoice_run_reviewer_id = fields.Many2one(
         related="company_id.invoice_run_reviewer_id", readonly=False
     )

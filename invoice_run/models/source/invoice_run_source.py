@@ -65,15 +65,18 @@ class InvoiceRunSource(models.AbstractModel):
 
     @api.model
     def _get_run_domain(self, run) -> Domain:
-        """Return the records that ``run`` selects and that have something due."""
-        raise NotImplementedError
+        """Return the records that ``run`` selects and that have something due.
+
+        A source defines either this or :meth:`_get_run_conditions`.
+        """
+        return Domain.AND(self._get_run_conditions(run).values())
 
     @api.model
     def _get_run_conditions(self, run):
         """Return {code: domain}: what ``run`` asks of a record, so that each can be asked alone.
 
         Together they are :meth:`_get_run_domain`. A source that names its conditions can tell
-        people which of them a record does not meet, see ``invoice.run.explain``.
+        people which of them a record does not meet: ``_get_condition_messages``.
         """
         return {"selected": self._get_run_domain(run)}
 
@@ -137,12 +140,9 @@ class InvoiceRunSource(models.AbstractModel):
         """
         payer = records["partner_id"].commercial_partner_id
         document = {name: record.id for name, record in records.items()}
-        defaults = {
-            "payer": payer,
-            "document": document,
-            "bucket": (self._source_key, 0),
-            "key": self._get_grouping_key(),
-        }
+        if "key" not in values:
+            values["key"] = self._get_grouping_key()
+        defaults = {"payer": payer, "document": document, "bucket": (self._source_key, 0)}
         return Charge(**{**defaults, **values}, line=line)
 
     def _prepare_item_vals(
@@ -408,6 +408,8 @@ class InvoiceRunSource(models.AbstractModel):
     def _get_document_errors(self, debtor, records, date):
         """Return the reasons, as (code, message), why there can be no invoice.
 
+        Asked again before the invoice is created, of no record then.
+
         :param debtor: the partner who owes it; the invoice address may be another one's
         :param records: what decides on the document, see ``_get_run_document_records``
         :param date: invoice date
@@ -419,9 +421,21 @@ class InvoiceRunSource(models.AbstractModel):
             errors += self._get_partner_errors(partner, company)
         errors += self._get_receivable_errors(records)
         errors += self._get_currency_errors(records["currency_id"], company, date)
-        if not records["journal_id"]:
-            errors.append(("journal", self.env._("There is no sales journal. Create one.")))
+        errors += self._get_journal_errors(records["journal_id"])
         return list(dict.fromkeys(errors))
+
+    def _get_journal_errors(self, journal):
+        """Return the reason, as (code, message), why there is no journal to invoice in."""
+        if not journal:
+            return [("journal", self.env._("There is no sales journal. Create one."))]
+        if journal.active:
+            return []
+        message = self.env._(
+            "Journal %(journal)s is archived. Restore it, or choose another one on the invoice "
+            "category or the cluster.",
+            journal=journal.display_name,
+        )
+        return [("journal", message)]
 
     def _get_product_errors(self, product, records):
         """Return the reasons, as (code, message), why ``product`` cannot be on an invoice line."""
@@ -437,6 +451,20 @@ class InvoiceRunSource(models.AbstractModel):
         else:
             errors += self._get_account_errors(product, records)
         return errors
+
+    def _get_tax_errors(self, taxes):
+        """Return the reasons, as (code, message), why taxes that somebody chose cannot be used."""
+        return [
+            (
+                "taxes",
+                self.env._(
+                    "Tax %(tax)s is archived. Restore it or choose another one.",
+                    tax=tax.display_name,
+                ),
+            )
+            for tax in taxes
+            if not tax.active
+        ]
 
     def _get_account_errors(self, product, records):
         """Return the reason, as (code, message), why ``product`` has no place in the books.
@@ -511,9 +539,9 @@ class InvoiceRunSource(models.AbstractModel):
     def _get_partner_errors(self, partner, company):
         """Return the reasons, as (code, message), why ``partner`` gets no invoices."""
         partner = partner.with_company(company)
-        if not partner.active:
-            return [("partner", self.env._("The customer is archived. Restore the contact."))]
         payer = partner.commercial_partner_id
+        if not (partner.active and payer.active):
+            return [("partner", self.env._("The customer is archived. Restore the contact."))]
         if payer.billing_hold:
             reason = payer.billing_hold_reason or self.env._("no reason given")
             return [

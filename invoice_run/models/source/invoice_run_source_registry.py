@@ -92,6 +92,16 @@ class InvoiceRunSource(models.AbstractModel):
                 "constraint, where days are claimed). Without it the same could be billed twice. "
                 "If the index is declared, PostgreSQL could not create it: see Odoo's log"
             )
+        if not self._has_selection():
+            self._refuse_source("“_get_run_domain” or “_get_run_conditions” must be defined")
+
+    def _has_selection(self):
+        """Whether this source says what is due of it, beside what is said here for all."""
+        base = self.env.registry["invoice.run.source"]
+        return any(
+            getattr(type(self), name) is not getattr(base, name)
+            for name in ("_get_run_domain", "_get_run_conditions")
+        )
 
     def _refuse_source(self, reason):
         raise SourceRefused(f"Invoice run source {self._source_key!r} ({self._name}): {reason}.")

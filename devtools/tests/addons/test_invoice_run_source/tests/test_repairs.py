@@ -53,6 +53,16 @@ class TestRepairs(ManagerCommon):
         self.assertFalse(again.document_ids)
         self.assertFalse(again.exception_ids)
 
+    def test_why_it_is_not_in_the_run(self):
+        """Without a word of the source's own about its conditions."""
+        run = self._make_repair_amounts("2024-01-09")
+        [(code, message)] = [
+            (reason["code"], reason["message"])
+            for reason in run.explain("workshop.repair", self.repair.id)["reasons"]
+        ]
+        self.assertEqual(code, "selected")
+        self.assertIn("does not select it", message)
+
     def test_not_before_it_is_finished(self):
         self.assertFalse(self._make_repair_amounts("2024-01-09").document_ids)
 
