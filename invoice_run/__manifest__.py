@@ -38,6 +38,7 @@
         "views/billing_index_views.xml",
         "views/billing_contract_views.xml",
         "views/billing_contract_line_views.xml",
+        "views/import_views.xml",
         "views/billing_price_update_views.xml",
         "views/billing_usage_views.xml",
         "views/billing_scenario_views.xml",

@@ -502,6 +502,21 @@ class TestPeriodic(BillingCommon):
         closed.action_close()
         self.assertProposed("2024-02-15", [("2024-01-01", "2024-01-31", 100.0)])
 
+    def test_closed_without_end(self):
+        """It would be invoiced for ever, greyed out: refused on every path."""
+        contract = self._make_contract([{}, {}], date_start="2024-01-01").with_user(self.user)
+        one_off = self._make_contract([{"price_interval": "once"}], date_start="2024-01-01")
+        one_off.action_close()
+        first, second = contract.line_ids
+        first.date_end = "2024-06-30"
+        with self.assertRaisesRegex(ValidationError, "has no end"):
+            contract.action_close()
+        self.env.invalidate_all()
+        second.date_end = "2024-06-30"
+        contract.action_close()
+        with self.assertRaisesRegex(ValidationError, "has no end"):
+            second.date_end = False
+
     def test_skip_before_leaves_periods_for_the_next_run(self):
         contract = self._make_contract(date_start="2024-01-01")
         run = self.assertProposed(

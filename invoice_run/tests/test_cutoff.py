@@ -433,10 +433,10 @@ class TestMonthEndEntry(CutoffCommon):
     def test_who_keeps_no_books_posts_none(self):
         self._make_both()
         for user in (self.user, self.reviewer):
-            with self.assertRaisesRegex(AccessError, "Billing Administrator"):
+            with self.assertRaisesRegex(AccessError, "role “Administrator” of Accounting"):
                 self._post(user=user)
         entry = self._draft()
-        with self.assertRaisesRegex(AccessError, "Billing Administrator"):
+        with self.assertRaisesRegex(AccessError, "role “Administrator” of Accounting"):
             entry.with_user(self.reviewer).action_post()
         with self.assertRaises(AccessError):
             entry.with_user(self.accountant).billing_cutoff_date = "2024-03-31"

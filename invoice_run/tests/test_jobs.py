@@ -56,6 +56,17 @@ class TestJobs(InvoiceRunCommon):
         self.job = self.env["invoice.run.job.invoices"]
         self.patch(invoice_run_job, "PACES", {})
 
+    def test_what_stopped_or_waits_comes_last(self):
+        """One of these may take all the time of a call: the others would never come."""
+        stopped, waiting, ready = [self._make_run(f"2024-0{month}-15") for month in (1, 2, 3)]
+        for run in (stopped, waiting, ready):
+            run.action_generate_amounts()
+        stopped.sudo()._write_engine({"job_error": "no luck"})
+        soon = fields.Datetime.now() + timedelta(hours=1)
+        waiting.sudo()._write_engine({"send_wait_until": soon})
+        queued = self.env["invoice.run"]._get_queued_runs()
+        self.assertEqual(queued, ready + waiting + stopped)
+
     def test_each_kind_of_work_has_its_model(self):
         kinds = {name for name, _label in self.env["invoice.run"]._fields["job"].selection}
         for kind in kinds - {"none"}:

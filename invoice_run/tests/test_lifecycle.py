@@ -1,5 +1,7 @@
 from itertools import product
+from unittest.mock import patch
 
+import pytz
 from freezegun import freeze_time
 
 from odoo import fields
@@ -55,6 +57,64 @@ class LifecycleCommon(InvoiceRunCommon):
 
     def _get_activities(self, run, xml_id):
         return run.activity_search([xml_id])
+
+
+@tagged("post_install", "-at_install")
+class TestWhoIsAsked(LifecycleCommon):
+    """Nobody is waited for who cannot answer."""
+
+    def test_reviewer_without_the_role(self):
+        run = self._make_scheduled_run()
+        run.reviewer_id = self.user
+        self._run_cron()
+        self.assertFalse(run.has_reviewer)
+        self.assertFalse(self._get_activities(run, APPROVE))
+        self.assertEqual(self._get_activities(run, ATTEND).user_id, self.user)
+        run.reviewer_id = self.reviewer
+        self.assertTrue(run.has_reviewer)
+
+    def test_responsible_who_left(self):
+        run = self._make_scheduled_run(reviewer_id=False)
+        self.company.invoice_run_reviewer_id = self.reviewer
+        self.user.active = False
+        self._run_cron()
+        self.assertEqual(self._get_activities(run, ATTEND).user_id, self.reviewer)
+
+
+@tagged("post_install", "-at_install")
+class TestCompanyDay(LifecycleCommon):
+    """A day is the company's, the same for whoever asks and for scheduled actions."""
+
+    def _get_days(self):
+        users = self.env.ref("base.user_root") + self.user + self.manager
+        return {str(self.company.with_user(user)._get_invoice_run_today()) for user in users}
+
+    def test_without_a_time_zone(self):
+        """That of the company's first user who has one."""
+        self.env["res.users"].with_context(active_test=False).search([]).partner_id.tz = False
+        self.company.partner_id.tz = False
+        with freeze_time("2024-01-31 23:30:00"):
+            self.assertEqual(self._get_days(), {"2024-01-31"})
+            self.user.tz, self.manager.tz = "Pacific/Auckland", "America/New_York"
+            self.assertEqual(self._get_days(), {"2024-02-01"})
+            self.company.partner_id.tz = "America/Los_Angeles"
+            self.assertEqual(self._get_days(), {"2024-01-31"})
+
+    def test_a_name_that_was_dropped(self):
+        self.company.partner_id.tz = "US/Eastern"
+        self.assertEqual(str(self.company._get_invoice_run_zone()), "US/Eastern")
+        known = pytz.all_timezones_set - {"US/Eastern"}
+        with patch.object(pytz, "all_timezones_set", known):
+            self.assertEqual(str(self.company._get_invoice_run_zone()), "America/New_York")
+
+    def test_credit_notes(self):
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        self._make_invoices(run)
+        self.user.tz = "America/New_York"
+        with freeze_time("2024-01-31 23:30:00"):
+            run.with_user(self.user).action_reverse()
+        credit = run.invoice_ids.reversal_move_ids
+        self.assertEqual(str(credit.date), "2024-02-01")
 
 
 @tagged("post_install", "-at_install")
@@ -232,9 +292,9 @@ class TestActivities(LifecycleCommon):
         run.with_user(self.user).action_delete_amounts("wrong")
         self.assertFalse(self._get_activities(run, ATTEND), "nothing waits any more")
 
-    def test_reviewer_who_left(self):
+    def test_all_who_are_asked_left(self):
         run = self._make_scheduled_run()
-        self.reviewer.group_ids = self.env.ref("base.group_user")
+        (self.reviewer + self.user).group_ids = self.env.ref("base.group_user")
         self._run_cron()
         self.assertEqual(run.state, "amounts")
         self.assertFalse(run.activity_ids)

@@ -64,6 +64,7 @@ class TestRecurringAmounts(LedgerCommon):
         self.assertEqual(contract.amount_month, 1101.0)
         contract.billing_hold = True
         self.assertEqual(contract.amount_month, 1101.0)
+        contract.date_end = "2030-12-31"
         contract.action_close()
         self.assertEqual(contract.amount_month, 1101.0)
         with freeze_time("2024-01-16"):

@@ -56,6 +56,43 @@ class TestRemovalInBackground(InvoiceRunCommon):
         doubled = [(name, title, 2 * total) for name, title, total in self.before]
         self.assertEqual(self._get_content(), doubled)
 
+    def _change_two(self):
+        """Change the contracts of two customers; somebody excluded a document of one of them."""
+        excluded = self.run.document_ids.filtered(lambda doc: doc.partner_id.name == "One")[:1]
+        excluded.with_user(self.user).action_exclude()
+        for document in self.run.document_ids:
+            if document.partner_id.name != "Three":
+                document.contract_ids.line_ids.price_unit = 150.0
+        return excluded
+
+    def test_recalculate_changed(self):
+        excluded = self._change_two()
+        kept = self.run.document_ids.filtered(lambda doc: doc.partner_id.name == "Three")
+        self.run.with_user(self.user).action_renew_stale()
+        self.assertEqual((self.run.state, self.run.job), ("submitted", "renew"))
+        self.assertEqual(len(self.run.document_ids), len(self.before), "nobody waits for it")
+        self.run._process_queue()
+        self.assertEqual((self.run.state, self.run.job), ("amounts", "none"))
+        self.assertFalse(self.run.renew_payer_ids)
+        self.assertEqual(kept.exists(), kept)
+        self.assertEqual(excluded.exists().state, "excluded")
+        others = self.run.document_ids - kept - excluded
+        self.assertEqual(others.mapped("amount_total"), [150.0] * 3)
+
+    def test_recalculating_changed_ones_stopped(self):
+        """What is deleted is named as missing, what is not waits to be recalculated."""
+        self._change_two()
+        self.run.with_user(self.user).action_renew_stale()
+        documents = self.run.sudo().document_ids
+        documents.filtered(lambda doc: doc.partner_id.name == "Two")._remove()
+        self.run._stop_work()
+        self.assertEqual((self.run.state, self.run.job), ("amounts", "none"))
+        self.assertEqual(self.run.exception_ids.partner_id.name, "Two")
+        self.assertEqual(self.run.stale_count, 1)
+        self.run.with_user(self.user).action_renew_stale()
+        self.run._process_queue()
+        self.assertFalse(self.run.stale_count)
+
     def test_interrupted(self):
         """What a worker that died had deleted is deleted; the next one goes on."""
         self.run.action_generate_amounts()

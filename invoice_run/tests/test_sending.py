@@ -282,6 +282,44 @@ class TestSending(SendingCommon):
         self._send(run)
         self.assertEqual(len(self.inbox.mails), 1)
 
+    def test_marked_as_sent_while_it_leaves(self):
+        """A worker has it in hand: it stays sent, and nobody tries it again."""
+        other = self._make_customer("Other", "other@example.com")
+        run = self._make_run_to_send(self.debtor, other)
+        documents = run.sudo().document_ids
+        run.with_user(self.user).action_send()
+        documents._process_send()
+        Mail = self.env.registry["mail.mail"]
+        hand_over = Mail._hand_over
+
+        def meanwhile(mails, answers):
+            documents[1].with_user(self.user).action_mark_sent()
+            return hand_over(mails, answers)
+
+        with patch.object(Mail, "_hand_over", meanwhile), self._real_sending():
+            documents._hand_over_mails()
+        self.assertEqual(documents.mapped("send_state"), ["sent", "sent"])
+        self._retry(run)
+        self.assertEqual(len(self.inbox.mails), 1)
+
+    def test_asked_for_while_amounts_are_recalculated(self):
+        other = self._make_customer("Other", "other@example.com")
+        for partner in (self.debtor, other):
+            self._make_contract(date_start="2024-01-01", partner_id=partner.id)
+        run = self._make_amounts(self._make_run("2024-01-15"))
+        run.with_user(self.reviewer).action_approve()
+        first, second = run.document_ids
+        first.with_user(self.user).action_generate_invoices()
+        run._process_queue()
+        second.contract_ids.line_ids.price_unit = 150.0
+        run.with_user(self.user).action_renew_stale()
+        run.with_user(self.user).action_send()
+        self.assertEqual(run.job, "amounts")
+        with self._real_sending():
+            run._process_queue()
+        self.assertEqual(first.send_state, "sent")
+        self.assertEqual((run.state, run.job), ("amounts", "none"))
+
     def test_stop_sending_holds_mails_in_the_queue(self):
         other = self._make_customer("Other", "other@example.com")
         run = self._make_run_to_send(self.debtor, other)

@@ -1,3 +1,5 @@
+from dateutil.relativedelta import relativedelta
+
 from odoo import fields, models
 
 from ..engine import cutoff
@@ -12,14 +14,18 @@ class BillingCutoff(models.TransientModel):
     _inherit = "invoice.run.wizard"
 
     date = fields.Date(
-        "At",
+        "As Of",
         required=True,
-        default=fields.Date.context_today,
+        default=lambda self: self._get_last_month_end(),
         help="Last day of the accounting period, included.",
     )
     company_id = fields.Many2one(
         "res.company", required=True, default=lambda self: self.env.company
     )
+
+    def _get_last_month_end(self):
+        """Return the last day of the month before today's, which is the one to be closed."""
+        return self.env.company._get_invoice_run_today() + relativedelta(day=1, days=-1)
 
     def action_compute(self):
         """Compute the report and open it.

@@ -346,17 +346,12 @@ class AccountMove(models.Model):
         moves._check_not_credited()
         credits = self.browse()
         for group in moves.grouped(lambda move: (move.company_id, move.journal_id)).values():
+            # dated by the company's day, whoever carries it out
+            zone = str(group.company_id._get_invoice_run_zone())
             wizard = (
                 self.env["account.move.reversal"]
-                .with_context(active_model="account.move", active_ids=group.ids)
-                .create(
-                    {
-                        "journal_id": group.journal_id.id,
-                        # of the company, whoever carries it out
-                        "date": group.company_id._get_invoice_run_today(),
-                        "invoice_bill_again": True,
-                    }
-                )
+                .with_context(active_model="account.move", active_ids=group.ids, tz=zone)
+                .create({"journal_id": group.journal_id.id, "invoice_bill_again": True})
             )
             wizard.refund_moves()
             credits |= wizard.new_move_ids

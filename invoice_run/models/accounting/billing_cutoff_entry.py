@@ -311,8 +311,8 @@ class AccountMove(models.Model):
         if not self.env.su and not self.env.user.has_groups(POSTERS):
             raise AccessError(
                 self.env._(
-                    "Only accountants can post month-end entries. Ask for the role “Billing "
-                    "Administrator”."
+                    "Only accountants can post month-end entries. Ask for the role "
+                    "“Administrator” of Accounting."
                 )
             )
 

@@ -529,6 +529,19 @@ class BillingContract(models.Model):
                     )
                 )
 
+    @api.constrains("state", "date_end", "line_ids")
+    def _check_closed_ends(self):
+        for contract in self.filtered(lambda contract: contract.state == "closed"):
+            recurring = contract.line_ids.filtered(lambda line: line.price_interval != "once")
+            if not contract.date_end and not all(recurring.mapped("date_end")):
+                raise ValidationError(
+                    self.env._(
+                        "Contract %(contract)s has no end, so it would go on being invoiced when "
+                        "it is closed. Enter the last day to invoice as its end first.",
+                        contract=contract.name,
+                    )
+                )
+
     @api.constrains("billing_mode", "invoice_until")
     def _check_invoice_until(self):
         for contract in self:
@@ -601,7 +614,10 @@ class BillingContract(models.Model):
         self.write({"is_start_open": False})
 
     def action_close(self):
-        """Close the contract: it is still invoiced to its end."""
+        """Close the contract: it is still invoiced to its end.
+
+        :raises ValidationError: it has no end
+        """
         self.write({"state": "closed"})
 
     def action_cancel(self):

@@ -272,6 +272,7 @@ class BillingContractLine(models.Model):
                         line=line.name,
                     )
                 )
+        lines.contract_id._check_closed_ends()
 
     @api.constrains("date_start")
     def _check_start_not_billed(self):

@@ -30,7 +30,7 @@ class BillingIndex(models.Model):
         "(company_id, code)", "There is already an index with this code."
     )
     _decimals_range = models.Constraint(
-        "CHECK (decimals BETWEEN 0 AND 6)", "An index has up to 6 decimals."
+        "CHECK (decimals BETWEEN 0 AND 6)", "An index has at most 6 decimals."
     )
 
     @api.depends("name", "code")
@@ -81,7 +81,9 @@ class BillingIndexValue(models.Model):
     _one_a_month = models.UniqueIndex(
         "(index_id, month, base_year)", "This month already has a value with the same base year."
     )
-    _value_positive = models.Constraint("CHECK (value > 0)", "The value of an index is above 0.")
+    _value_positive = models.Constraint(
+        "CHECK (value > 0)", "The value of an index must be above 0."
+    )
 
     @api.constrains("month")
     def _check_years(self):
@@ -124,7 +126,7 @@ class BillingIndexFactor(models.Model):
     _one_a_change = models.UniqueIndex(
         "(index_id, base_year, new_base_year)", "This change of base already has a factor."
     )
-    _factor_positive = models.Constraint("CHECK (factor > 0)", "A factor is above 0.")
+    _factor_positive = models.Constraint("CHECK (factor > 0)", "The factor must be above 0.")
     _bases_differ = models.Constraint(
         "CHECK (base_year <> new_base_year)", "The two base years must differ."
     )

@@ -100,7 +100,8 @@ class BillingIndexClause(models.Model):
     )
 
     _one_a_line = models.UniqueIndex(
-        "(contract_id, COALESCE(contract_line_id, 0))", "A price follows one index clause."
+        "(contract_id, COALESCE(contract_line_id, 0))",
+        "This price has an index clause already. Change that one.",
     )
 
     @api.depends("index_id", "contract_line_id")

@@ -100,6 +100,7 @@ class BillingPriceUpdate(models.Model):
     approved_by_id = fields.Many2one("res.users", readonly=True, copy=False, engine=True)
     approved_date = fields.Datetime("Approved On", readonly=True, copy=False, engine=True)
     applied_date = fields.Datetime("Applied On", readonly=True, copy=False, engine=True)
+    letters_date = fields.Datetime("Letters Sent On", readonly=True, copy=False, engine=True)
 
     @api.model
     def _get_transitions(self):
@@ -164,7 +165,8 @@ class BillingPriceUpdate(models.Model):
         if done:
             raise UserError(
                 self.env._(
-                    "“%(update)s” is approved or applied: set it back to draft to change it.",
+                    "“%(update)s” is approved or applied. To change it, press “Back to Draft”, or "
+                    "“Undo” where its prices are applied.",
                     update=done[0].name,
                 )
             )
@@ -254,7 +256,10 @@ class BillingPriceUpdate(models.Model):
                 vals["price_unit"] = self._get_new_price(line, day, valid)
                 vals |= self._prepare_index_vals()
             except (indexation.NotPublished, indexation.NoFactor):
-                reason = self.env._("The index of one of the months is not known.")
+                reason = self.env._(
+                    "The index of one of the months is not known. Enter it under Indexes, then "
+                    "press “Find Prices”."
+                )
             if vals["price_unit"] < 0 <= valid.price_unit:
                 reason = self.env._("The price would be negative.")
         return {**vals, "reason": reason or False}
@@ -324,7 +329,9 @@ class BillingPriceUpdate(models.Model):
         self._check_may_approve()
         for update in self:
             if not update.line_ids.filtered(lambda line: line._is_changed_here()):
-                raise UserError(self.env._("There is no price to change. Find the lines first."))
+                raise UserError(
+                    self.env._("There is no price to change. Press “Find Prices” first.")
+                )
             update._set_state(
                 "approved",
                 approved_by_id=self.env.uid,
@@ -424,6 +431,7 @@ class BillingPriceUpdate(models.Model):
         contracts = self.env["billing.contract"].browse(letters)
         template = self.env.ref("invoice_run.mail_template_price_change")
         silent = contracts._send_price_letters(letters, template)
+        self._write_engine({"letters_date": fields.Datetime.now()})
         body = self.env._(
             "Letters in the outgoing mail: %(count)s.", count=len(contracts) - len(silent)
         )

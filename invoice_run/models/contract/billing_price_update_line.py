@@ -145,8 +145,8 @@ class BillingPriceUpdateLine(models.Model):
             if valid.price_unit != line.old_price_unit:
                 raise UserError(
                     self.env._(
-                        "Contract %(contract)s, line “%(line)s”: its price has changed since. Set "
-                        "the update back to draft and find the lines again.",
+                        "Contract %(contract)s, line “%(line)s”: its price has changed since. "
+                        "Press “Back to Draft”, then “Find Prices” again.",
                         contract=line.contract_id.name,
                         line=line.name,
                     )

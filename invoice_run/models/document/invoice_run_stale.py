@@ -189,10 +189,14 @@ class InvoiceRun(models.Model):
             payers = run._get_stale_payers()
             run._check_amounts_state()
             run._note_prepared()
-            run._remove_open_documents(payers)
             run._remove_exceptions(payers)
+            outdated = run._get_renewable_domain(payers)
+            job = "renew" if run._is_large(outdated) else "amounts"
+            if job == "amounts":
+                # sudo: amounts and documents belong to the engine
+                run.sudo()._get_documents(outdated)._remove()
             run._queue_job(
-                "amounts",
+                job,
                 "submitted",
                 amounts_by_id=self.env.uid,
                 renew_payer_ids=[fields.Command.set(payers.ids)],
@@ -211,15 +215,10 @@ class InvoiceRun(models.Model):
         domain = Domain("run_id", "=", self.id) & Domain("state", "in", DOCUMENT_OPEN)
         return self.env["invoice.run.document"].search(domain)
 
-    def _remove_open_documents(self, payers):
-        """Delete the open documents of ``payers``, but not what somebody excluded."""
-        domain = Domain("run_id", "=", self.id) & Domain("payer_id", "in", payers.ids)
-        domain &= Domain("state", "in", DOCUMENT_RENEWABLE)
-        # sudo: amounts and documents belong to the engine
-        documents = self.env["invoice.run.document"].sudo().search(domain)
-        documents.line_ids._release()
-        documents.line_ids.unlink()
-        documents.unlink()
+    @api.model
+    def _get_renewable_domain(self, payers):
+        """Return the documents of ``payers`` that are replaced, not what somebody excluded."""
+        return Domain("payer_id", "in", payers.ids) & Domain("state", "in", DOCUMENT_RENEWABLE)
 
     def _note_renewed(self, payers):
         """Note that these customers are recalculated, without writing the run: workers share it."""
@@ -278,12 +277,17 @@ class InvoiceRun(models.Model):
 
     def _get_payers_in_renewal(self):
         """Return the customers whose amounts are being recalculated at this moment."""
-        return self.renew_payer_ids if self.job == "amounts" else self.renew_payer_ids.browse()
+        is_asked = self.job in ("amounts", "renew")
+        return self.renew_payer_ids if is_asked else self.renew_payer_ids.browse()
 
     def _go_on_without(self, payers):
-        """Let the run go on without the amounts of ``payers``, which were not recalculated."""
+        """Let the run go on without the amounts of ``payers``, which were not recalculated.
+
+        Those whose documents are still there are not recalculated, either, and say so.
+        """
         self._set_state("amounts", **self._prepare_no_renewal_vals())
-        self._create_not_renewed(payers)
+        left = self._get_documents(self._get_renewable_domain(payers)).payer_id
+        self._create_not_renewed(payers - left)
 
     @api.model
     def _prepare_no_renewal_vals(self):

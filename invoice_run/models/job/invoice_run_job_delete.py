@@ -12,14 +12,14 @@ class InvoiceRunJobDelete(models.AbstractModel):
     _inherit = "invoice.run.job"
 
     @api.model
-    def _get_domain(self):
-        """Return which documents are still to be worked on."""
+    def _get_domain(self, run):
+        """Return which documents of ``run`` are still to be worked on."""
         return []
 
     @api.model
     def _collect_chunks(self, run):
         # the latest first: a later one may correct an earlier one
-        query = {"domain": self._get_domain(), "order": "sequence desc, id desc"}
+        query = {"domain": self._get_domain(run), "order": "sequence desc, id desc"}
         while documents := run._get_documents(**query, limit=self._limit_chunk(run)):
             yield documents
             # memory stays that of one chunk
@@ -36,15 +36,21 @@ class InvoiceRunJobDelete(models.AbstractModel):
 
 
 class InvoiceRunJobRenew(models.AbstractModel):
-    """The same, to calculate them anew from what is due."""
+    """The same, to calculate them anew from what is due; maybe those of some customers only."""
 
     _name = "invoice.run.job.renew"
     _description = "Recalculate Amounts"
     _inherit = "invoice.run.job.delete"
 
     @api.model
+    def _get_domain(self, run):
+        payers = run.renew_payer_ids
+        return run._get_renewable_domain(payers) if payers else super()._get_domain(run)
+
+    @api.model
     def _finish(self, run):
-        run._remove_amounts()
+        if not run.renew_payer_ids:
+            run._remove_amounts()
         run._queue_job("amounts")
 
 
@@ -56,7 +62,7 @@ class InvoiceRunJobCancel(models.AbstractModel):
     _inherit = "invoice.run.job.delete"
 
     @api.model
-    def _get_domain(self):
+    def _get_domain(self, run):
         return Domain("state", "in", DOCUMENT_HOLDING) | Domain("move_id.state", "=", "draft")
 
     @api.model
@@ -67,7 +73,7 @@ class InvoiceRunJobCancel(models.AbstractModel):
     @api.model
     def _count_progress(self, run):
         domain = Domain("run_id", "=", run.id)
-        total, left = run._count_documents(domain, domain & Domain(self._get_domain()))
+        total, left = run._count_documents(domain, domain & self._get_domain(run))
         return total - left, total
 
     @api.model

@@ -233,7 +233,7 @@ class InvoiceRun(models.Model):
         """Generate the amounts of ``payers`` as if it were for the first time; for a trial."""
         if not self._has_invoices():
             # generated again, the run groups and limits all that these customers have due
-            self._remove_open_documents(payers)
+            self._get_documents(self._get_renewable_domain(payers))._remove()
         self._remove_exceptions(payers)
         self._generate_amounts(payers)
 

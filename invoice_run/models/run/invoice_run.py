@@ -293,7 +293,10 @@ class InvoiceRun(models.Model):
         for run in self:
             if run.skip_before and run.schedule_id.cycle != "once":
                 raise ValidationError(
-                    self.env._("Only a run created by hand can skip earlier periods.")
+                    self.env._(
+                        "Only a run created by hand can skip earlier periods: empty “%(field)s”.",
+                        field=self._fields["skip_before"]._description_string(self.env),
+                    )
                 )
 
     @api.model
@@ -550,9 +553,12 @@ class InvoiceRun(models.Model):
         """Whether one of these runs has an invoice, in whatever state."""
         return bool(self._get_documents([("move_id", "!=", False)], limit=1))
 
-    def _is_large(self):
-        """Whether this run has too many documents to be changed within the click of a button."""
-        return len(self._get_documents([], limit=DELETED_AT_ONCE + 1)) > DELETED_AT_ONCE
+    def _is_large(self, domain=()):
+        """Whether these are too many documents to be changed within the click of a button.
+
+        :param domain: those of the run that are meant; by default all
+        """
+        return len(self._get_documents(domain, limit=DELETED_AT_ONCE + 1)) > DELETED_AT_ONCE
 
     def _start_removal(self, job, **vals):
         """Delete the amounts of this run, those of a large one in the background.
@@ -561,6 +567,7 @@ class InvoiceRun(models.Model):
         :param vals: what is written with the state, which is "submitted" from now on
         """
         if self._is_large():
+            vals |= self._prepare_no_renewal_vals()
             self._queue_job(job, "submitted", **vals)
             return
         self._remove_amounts()

@@ -128,8 +128,9 @@ class InvoiceRunSchedule(models.Model):
         ],
         required=True,
         default="schedule",
-        help="By the schedule: the first invoice date, moved forward with each period. Day of "
-        "generation: the day on which the invoices are created.",
+        help="By the schedule: the first invoice date, moved forward with each period. First and "
+        "last of the month: of the month in which the run is activated. Day of generation: the "
+        "day on which the invoices are created.",
     )
     activation_rule = fields.Selection(
         [

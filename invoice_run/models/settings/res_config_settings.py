@@ -25,7 +25,11 @@ class ResConfigSettings(models.TransientModel):
         related="company_id.invoice_run_four_eyes", readonly=False
     )
     invoice_run_tz = fields.Selection(
-        string="Time Zone", related="company_id.partner_id.tz", readonly=False
+        string="Time Zone",
+        related="company_id.partner_id.tz",
+        readonly=False,
+        help="When a day begins: runs are activated, dated and sent by it. Empty: the time zone of "
+        "the company's first user.",
     )
     invoice_run_reviewer_id = fields.Many2one(
         related="company_id.invoice_run_reviewer_id", readonly=False
