@@ -69,6 +69,7 @@ SCREENS = (
     Screen("runs", f"{ACTION}invoice_run_action"),
     Screen("run_waiting", f"{ACTION}invoice_run_action/{{waiting}}", in_store=True),
     Screen("run_invoiced", f"{ACTION}invoice_run_action/{{invoiced}}"),
+    Screen("document", f"{ACTION}invoice_run_document_action/{{document}}"),
     Screen("documents", f"{ACTION}invoice_run_document_action"),
     Screen("review", REVIEW, clicks=(REVIEW_LINES,), until=".o_invoice_run_review_line"),
     Screen("run_on_hold", f"{ACTION}invoice_run_action/{{run_on_hold}}"),

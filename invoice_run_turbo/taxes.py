@@ -18,7 +18,7 @@ ENGINE = (
 #: numbers, product and currency that make a document equal to another, or for more than totals.
 QUESTIONS = {
     "invoice.run.document": {
-        *("_get_tax_summary", "_prepare_other_base_lines"),
+        *("_get_tax_summary", "_get_totals", "_prepare_other_base_lines"),
         *("_get_amount_vals", "_prepare_amount_vals", "_update_amounts"),
     },
     "invoice.run.line": {"_get_extra_tax_data", "_prepare_base_line"},

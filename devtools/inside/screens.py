@@ -44,6 +44,7 @@ def work(env) -> dict:
         "portal_contract": contract.id,
         "customer": contract.partner_id.id,
         "move": invoiced[:1].invoice_ids[:1].id,
+        "document": invoiced[:1].document_ids[:1].id,
         "order": env["sale.order"].search([("opportunity_id", "!=", False)], limit=1).id,
         **runs,
     }

@@ -1,12 +1,12 @@
 from odoo import api, models
 from odoo.addons.invoice_run.memory import remember
 
-from .. import core
+from .. import core, plain_taxes
 from ..environments import environments_kept
 from ..mailer import get_mailer
 from ..mails import MailsKept
 from ..numbering import Chunk, NotAtOnceError, NotInBulkError, get_chunk
-from ..plain_taxes import Rounding, compute, get_totals
+from ..plain_taxes import Rounding
 from ..taxes import are_questions_known, is_engine_known
 from ..waiting import held_back
 
@@ -39,39 +39,40 @@ class InvoiceRunDocument(models.Model):
         return super(InvoiceRunDocument, documents)._create_account_moves().with_env(self.env)
 
     def _get_tax_summary(self, sign):
-        # EXTENDS 'invoice_run': once for documents whose amounts are equal, and without the engine
-        # where taxes are plain percentages
+        # EXTENDS 'invoice_run': once for documents whose amounts are equal
         if not self._are_taxes_remembered():
             return super()._get_tax_summary(sign)
         lines = self.line_ids
-        head_key = self.company_id.id, self.currency_id.id, self._get_currency_rate()
-        key = ("taxes", sign, *head_key, *(line._get_tax_key() for line in lines))
+        key = (
+            *("taxes", sign, self.company_id.id, self.currency_id.id, self._get_currency_rate()),
+            *(line._get_tax_key() for line in lines),
+        )
 
-        def find():
-            if plain := self._compute_plain_taxes(sign, head_key):
-                return plain
+        def compute():
             summary, base_lines = super(InvoiceRunDocument, self)._get_tax_summary(sign)
             return summary, [base_line["tax_details"] for base_line in base_lines]
 
-        summary, details = remember(self.env, key, find)
+        summary, details = remember(self.env, key, compute)
         pairs = zip(lines, details, strict=True)
         return summary, [{"record": line, "tax_details": found} for line, found in pairs]
 
-    def _compute_plain_taxes(self, sign, head_key):
-        """Return the totals and the lines' details, or None: not all taxes are plain percentages.
-
-        :param head_key: what rounding depends on
-        """
+    def _get_totals(self, sign):
+        # EXTENDS 'invoice_run': plain percentages without the tax engine
+        if not self._are_taxes_remembered():
+            return super()._get_totals(sign)
         numbers = [line._get_plain_numbers(sign) for line in self.line_ids]
         if None in numbers:
-            return None
+            return super()._get_totals(sign)
+        rate = self._get_currency_rate()
         rounding = remember(
             self.env,
-            ("rounding", *head_key),
-            lambda: Rounding(self.company_id, self.currency_id, self._get_currency_rate()),
+            ("rounding", self.company_id.id, self.currency_id.id, rate),
+            lambda: Rounding(self.company_id, self.currency_id, rate),
         )
-        found = compute(numbers, rounding)
-        return get_totals(found), [line.get_details() for line in found]
+        found = plain_taxes.compute(numbers, rounding)
+        pairs = zip(self.line_ids, found, strict=True)
+        base_lines = [{"record": line, "tax_details": plain.get_details()} for line, plain in pairs]
+        return plain_taxes.get_totals(found), base_lines
 
     def _are_taxes_remembered(self):
         """Whether the taxes of this document depend on its currency and amounts alone."""

@@ -207,13 +207,17 @@ class InvoiceRunDocument(models.Model):
 
     def _get_amount_vals(self):
         """Return totals and rate, the sign of the document and its base lines."""
-        summary, base_lines = self._get_tax_summary(1)
+        summary, base_lines = self._get_totals(1)
         sign = 1
         if summary["total_amount_currency"] < 0:
             sign = -1
-            summary, base_lines = self._get_tax_summary(-1)
+            summary, base_lines = self._get_totals(-1)
         vals = self._prepare_amount_vals(summary, sign)
         return {**vals, "currency_rate": self._get_currency_rate()}, sign, base_lines
+
+    def _get_totals(self, sign):
+        """Return the totals of :meth:`_get_tax_summary`, without its parts, and the base lines."""
+        return self._get_tax_summary(sign)
 
     def _get_tax_summary(self, sign):
         """Return the tax totals of this document and its base lines, see ``_prepare_base_line``."""
