@@ -2,8 +2,11 @@
 
 from odoo.tools import sql
 
-#: {table of price lines: table of their contracts}, ours and OCA's
-PRICE_LINES = {"billing_contract_line": "billing_contract", "contract_line": "contract_contract"}
+#: {table of price lines: (column of the price, table of the contracts)}, ours and OCA's
+PRICES = {
+    "billing_contract_line": ("price_unit", "billing_contract"),
+    "contract_line": ("specific_price", "contract_contract"),
+}
 
 
 def vary_prices(env, count: int) -> dict:
@@ -11,12 +14,11 @@ def vary_prices(env, count: int) -> dict:
 
     Odoo looks for duplicates among invoices of the same amount and day, and would find many.
     """
-    for lines, contracts in PRICE_LINES.items():
+    for lines, (price, contracts) in PRICES.items():
         if sql.table_exists(env.cr, lines):
             first = f"(SELECT min(id) FROM {contracts})"
             env.cr.execute(
-                f"UPDATE {lines} "
-                f"SET price_unit = price_unit + ((contract_id - {first}) % 9973) * 0.01"
+                f"UPDATE {lines} SET {price} = {price} + ((contract_id - {first}) % 9973) * 0.01"
             )
     env.cr.commit()
     return {}
