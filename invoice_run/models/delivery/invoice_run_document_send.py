@@ -17,6 +17,8 @@ _logger = logging.getLogger(__name__)
 #: Minutes until a mail is offered again after "try again later" (greylisting, throttling).
 #: After the last one it counts as failed.
 TRY_AGAIN_MINUTES = (15, 30, 60, 120, 240)
+#: How often what the mail server said is noted, at most, in spite of conflicts.
+TRIES = 5
 #: Time until an invoice that somebody else had locked is tried again.
 BUSY_WAIT = timedelta(minutes=5)
 
@@ -422,22 +424,22 @@ class InvoiceRunDocument(models.Model):
         return left - broken
 
     def _keep_answers(self, answers):
-        """Note and commit what the mail server said, which nobody else knows.
+        """Note what the mail server said, and commit it: nobody else knows.
 
-        In spite of others who write at the same time.
+        Tried again when others write at the same time.
         """
-        may_commit = self.env["invoice.run"]._can_commit()
-        for is_last in (False, False, not may_commit, True):
+        if not self.env["invoice.run"]._can_commit():
+            self._note_answers(answers)
+            return
+        for tries_left in reversed(range(TRIES)):
             try:
                 self._note_answers(answers)
-                if may_commit:
-                    self.env["invoice.run"]._commit_step(remaining=1)
+                self.env["invoice.run"]._commit_step(remaining=1)
+                return
             except RETRY_ERRORS:
-                if is_last:
+                if not tries_left:
                     raise
                 self.env.cr.rollback()
-            else:
-                return
 
     def _note_answers(self, answers):
         # not what somebody took out of the queue meanwhile, or noted as sent
