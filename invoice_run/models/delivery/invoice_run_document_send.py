@@ -368,17 +368,23 @@ class InvoiceRunDocument(models.Model):
         ).sudo().with_context(invoice_run_hand_over=True).notification_status = "canceled"
 
     def _renew_mails(self):
-        """Offer mails again that the mail server wanted later."""
+        """Offer mails again that the mail server wanted later; others are replaced by new ones.
+
+        These are what a person tries again, and what one of several recipients has.
+        """
+        anew = self.browse()
         for document in self.filtered(lambda doc: not doc._get_mails(["outgoing"])):
             mails = document._get_mails(["exception"])
-            if mails and not document._get_reached_partners():
+            if mails and document.send_attempts and not document._get_reached_partners():
                 mails.mark_outgoing()
             else:
-                # one of several recipients has it: a new mail to the others
-                attempts = document.send_attempts
-                document._prepare_retry()
-                document.send_attempts = attempts
-                document._send_by(document.send_action)
+                anew |= document
+        attempts = {document: document.send_attempts for document in anew}
+        anew._prepare_retry()
+        for document, number in attempts.items():
+            document.send_attempts = number
+        for method, documents in anew.grouped("send_action").items():
+            documents._send_by(method)
 
     def _get_mails(self, states):
         """Return the mails of these documents that are in one of ``states``."""

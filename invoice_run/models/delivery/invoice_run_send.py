@@ -122,12 +122,17 @@ class InvoiceRun(models.Model):
         return Domain("run_id", "in", self.ids) & Domain("send_asked", "=", True)
 
     def _retry_sending(self):
-        """Try again exactly what failed; where delivery is unconfirmed, a person decides."""
+        """Try again exactly what failed; where delivery is unconfirmed, a person decides.
+
+        Failed mails are replaced by new ones when their turn comes: there may be 100,000.
+        """
         # sudo: documents belong to the engine
         documents = self.env["invoice.run.document"].sudo()
         failed = documents.search([("run_id", "in", self.ids), ("send_state", "=", "failed")])
-        failed._prepare_retry()
-        failed.filtered(lambda doc: doc.send_action != "print").send_asked = True
+        failed._set_send_state("pending", send_error=False, send_attempts=0)
+        to_send = failed.filtered(lambda doc: doc.send_action != "print")
+        to_send.send_asked = True
+        to_send.filtered("send_message_id").send_next_try = fields.Datetime.now()
         return failed
 
     def _ask_sending(self, documents):
