@@ -55,7 +55,7 @@ edits = {
     0: lambda contract: (contract.line_ids, 'write', {'price_unit': 250.0}),
     1: lambda contract: (contract, 'write', {'billing_hold': True}),
     2: lambda contract: (contract, 'write', {'date_end': '2024-01-20'}),
-    3: lambda contract: (contract, 'action_close'),
+    3: lambda contract: (contract, 'write', {'state': 'closed', 'date_end': '2030-12-31'}),
     4: lambda contract: (contract.partner_id, 'write', {'billing_hold': True}),
 }
 meet('start')

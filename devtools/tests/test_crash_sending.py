@@ -206,16 +206,17 @@ watch(type(env['ir.actions.report']), '_render_qweb_pdf_prepare_streams', note_r
 watch(type(env['invoice.run.document']), '_hand_over_mails', note_end)
 watch(sessions.Sessions, 'get', note_session)
 # as the scheduled action, of which Odoo counts how far it is
-anew, cron = [], env.ref('invoice_run.invoice_run_cron')
+anew, cron, calls = [], env.ref('invoice_run.invoice_run_cron'), 0
 type(env['invoice.run'])._begin_anew = lambda self: anew.append(self.env.cr.rollback())
 while run.job != 'none':
     env.cr.commit()
+    calls += 1
     cron.method_direct_trigger()
     env.invalidate_all()
 """
 SEEN = """
 print(json.dumps({'threads': sorted(threads), 'is_beside': any(is_beside), 'late': sum(late),
-                  'sessions': len(opened), 'anew': len(anew)}))
+                  'sessions': len(opened), 'anew': len(anew), 'calls': calls}))
 """
 # Several at once: they begin together.
 TOGETHER = """
@@ -404,7 +405,8 @@ def test_mails_leave_while_the_next_are_rendered(space, database, sink):
     assert seen["is_beside"], "a chunk was rendered while mails left"
     assert seen["threads"] == ["invoice_run.mailer"], "no mail was handed over by the worker itself"
     assert seen["late"] > 0, "some were left for the next pass"
-    assert seen["sessions"] == 1
+    # a slow machine needs more than one call of the scheduled action
+    assert 1 <= seen["sessions"] <= seen["calls"]
     assert not seen["anew"], "the two got in each other's way"
 
 

@@ -158,7 +158,7 @@ class TestPortal(PortalCommon):
             self.assertIn(url, ("/my", "/my/home"))
             _url, text = self._open(None, f"{self.contract.access_url}?access_token={token}")
             self.assertNotIn("Office", text)
-        self.contract.state = "closed"
+        self.contract.write({"state": "closed", "date_end": "2030-12-31"})
         url, _text = self._open(self.portal_user, self.contract.access_url)
         self.assertEqual(url, self.contract.access_url)
 
