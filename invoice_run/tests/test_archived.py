@@ -92,6 +92,17 @@ class TestArchived(InvoiceRunCommon):
         self.assertFalse(run.document_ids, "nobody else is invoiced instead")
         self.assertEqual(run.exception_ids.mapped("code"), ["partner"])
 
+    def test_merged_customers(self):
+        """A run that names several of them names the one that is left, and no more than that."""
+        doubles = [self._make_partner(f"Other {number}") for number in range(3)]
+        others = self.env["res.partner"].concat(*doubles)
+        run = self._make_run("2024-01-15", partner_ids=[Command.set((others + self.debtor).ids)])
+        merged = self._make_run("2024-01-15", partner_ids=[Command.set(others[1:].ids)])
+        wizard = self.env["base.partner.merge.automatic.wizard"].sudo().create({})
+        wizard._merge(others.ids, dst_partner=others[0])
+        self.assertEqual(run.partner_ids, others[0] + self.debtor)
+        self.assertEqual(merged.partner_ids, others[0])
+
     def test_customers_of_the_invoice_manager(self):
         self.debtor.active = False
         action = self.debtor.with_user(self.user).action_open_manager()
