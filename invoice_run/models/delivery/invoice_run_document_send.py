@@ -209,9 +209,14 @@ class InvoiceRunDocument(models.Model):
         # those that perhaps left say so, whatever they waited for
         later = queued.filtered(lambda doc: doc.send_next_try and not doc._is_perhaps_sent())
         (queued - later)._update_send_state()
-        later._renew_mails()
-        for method, documents in (self - queued).grouped("send_action").items():
+        anew = later.filtered(lambda doc: doc._needs_new_mail())
+        fresh = self - queued
+        if anew:
+            fresh = (fresh | anew)._forget_mails(anew)
+        for method, documents in fresh.grouped("send_action").items():
             documents._send_once(method)
+        # last: an error above rolls back what is not committed
+        (later - anew).exists()._offer_mails_again()
         mailed = self.filtered(lambda doc: doc.send_state == "pending" and doc.send_message_id)
         mailed.write({"send_date": fields.Datetime.now(), "send_next_try": False})
 
@@ -367,24 +372,33 @@ class InvoiceRunDocument(models.Model):
             lambda item: item.mail_mail_id.id in ids and item.notification_status != "sent"
         ).sudo().with_context(invoice_run_hand_over=True).notification_status = "canceled"
 
-    def _renew_mails(self):
-        """Offer mails again that the mail server wanted later; others are replaced by new ones.
+    def _needs_new_mail(self):
+        """Whether a new mail takes the place of the one that did not leave.
 
-        These are what a person tries again, and what one of several recipients has.
+        Where a person tries again, and where one of several recipients has it.
         """
-        anew = self.browse()
-        for document in self.filtered(lambda doc: not doc._get_mails(["outgoing"])):
-            mails = document._get_mails(["exception"])
-            if mails and document.send_attempts and not document._get_reached_partners():
-                mails.mark_outgoing()
-            else:
-                anew |= document
-        attempts = {document: document.send_attempts for document in anew}
+        if not self.send_attempts:
+            return True
+        if self._get_mails(["outgoing"]):
+            return False
+        return not self._get_mails(["exception"]) or bool(self._get_reached_partners())
+
+    def _forget_mails(self, anew):
+        """Commit that ``anew`` of these documents have no mail, so that no error brings it back.
+
+        :return: those of these documents that are still to be sent then
+        """
+        attempts = {document.id: document.send_attempts for document in anew}
         anew._prepare_retry()
-        for document, number in attempts.items():
-            document.send_attempts = number
-        for method, documents in anew.grouped("send_action").items():
-            documents._send_by(method)
+        for document in anew:
+            document.send_attempts = attempts[document.id]
+        self.env["invoice.run"]._commit_step(remaining=1)
+        return self.run_id._get_documents_to_send(among=self)
+
+    def _offer_mails_again(self):
+        """Have the mails that the mail server wanted later leave with the next ones."""
+        refused = self.filtered(lambda doc: not doc._get_mails(["outgoing"]))
+        refused._get_mails(["exception"]).mark_outgoing()
 
     def _get_mails(self, states):
         """Return the mails of these documents that are in one of ``states``."""
@@ -414,7 +428,8 @@ class InvoiceRunDocument(models.Model):
             self._get_mails(["outgoing"])._hand_over(answers)
         except Exception:
             if self.env["invoice.run"]._can_commit():
-                # all is rolled back, but what the mail server said is known
+                # what the mail server said is known, whatever ended it
+                self.env.cr.rollback()
                 self._keep_answers(answers)
             raise
         self._keep_answers(answers)

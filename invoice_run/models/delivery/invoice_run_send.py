@@ -129,8 +129,9 @@ class InvoiceRun(models.Model):
         # sudo: documents belong to the engine
         documents = self.env["invoice.run.document"].sudo()
         failed = documents.search([("run_id", "in", self.ids), ("send_state", "=", "failed")])
-        failed._set_send_state("pending", send_error=False, send_attempts=0)
         to_send = failed.filtered(lambda doc: doc.send_action != "print")
+        (failed - to_send)._prepare_retry()
+        to_send._set_send_state("pending", send_error=False, send_attempts=0)
         to_send.send_asked = True
         to_send.filtered("send_message_id").send_next_try = fields.Datetime.now()
         return failed

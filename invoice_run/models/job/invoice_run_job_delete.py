@@ -68,7 +68,8 @@ class InvoiceRunJobCancel(models.AbstractModel):
     @api.model
     def _work(self, run, chunk):
         chunk._cancel_drafts()
-        chunk.filtered(lambda document: document.state in DOCUMENT_HOLDING)._give_up()
+        # credit documents go with their credit notes
+        chunk.exists().filtered(lambda document: document.state in DOCUMENT_HOLDING)._give_up()
 
     @api.model
     def _count_progress(self, run):

@@ -683,8 +683,7 @@ class InvoiceRun(models.Model):
                 drafts._cancel_drafts()
                 run._end_cancelled()
                 continue
-            if drafts:
-                self.env["account.move"].check_access("unlink")
+            drafts.move_id.check_access("unlink")
             run._queue_job("cancel", "submitted", **run._prepare_no_approval_vals())
 
     def _count_confirmed(self):
