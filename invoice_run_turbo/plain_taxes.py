@@ -68,6 +68,15 @@ class Rounding:
         converted = amount / self.rate if self.rate else 0.0
         return amount, self.round[COMPANY](converted) if self.is_per_line else converted
 
+    def book(self, index, amount):
+        """Return a tax as its tax line gets it: rounded, and what that takes away given back.
+
+        Cents that are no multiple of the coin: ``_add_accounting_data_to_base_line_tax_details``.
+        """
+        booked = self.round[index](amount)
+        [rest] = self.distribute(index, amount - booked, [booked])
+        return booked + rest
+
     def distribute(self, index, difference, raw_amounts):
         """Return the share of each amount in a difference, see ``account.tax``."""
         factors = [{"factor": amount} for amount in raw_amounts]

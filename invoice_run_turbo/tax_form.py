@@ -57,8 +57,8 @@ class TaxForm:
             for tax_id, tax in line.taxes.items():
                 item = amounts[places[tax_id]]
                 item["tax_base_amount"] += sign * tax.base[COMPANY]
-                item["amount_currency"] += sign * rounding.round[DOCUMENT](tax.amount[DOCUMENT])
-                item["balance"] += sign * rounding.round[COMPANY](tax.amount[COMPANY])
+                item["amount_currency"] += sign * rounding.book(DOCUMENT, tax.amount[DOCUMENT])
+                item["balance"] += sign * rounding.book(COMPANY, tax.amount[COMPANY])
         return bases, [
             {**vals, **item}
             for (vals, is_kept), item in zip(self._items, amounts, strict=True)
